@@ -1,0 +1,114 @@
+"""Small random records: whatever an index can hold, without a video."""
+
+from __future__ import annotations
+
+import hashlib
+from fractions import Fraction
+
+import numpy as np
+
+from store.records import (
+    EngineInfo,
+    Exemplar,
+    FrameTimes,
+    IndexContents,
+    IndexStats,
+    Person,
+    Shot,
+    Sightings,
+    Tracklet,
+    Video,
+)
+
+CROP = np.add.outer(np.arange(112), np.arange(112))[..., None].repeat(3, axis=2).astype(np.uint8)
+
+
+def make_video(path: str = "/videos/movie.mp4", content: str = "movie", frame_count: int = 40) -> Video:
+    """A video whose content is told by a word."""
+    return Video(
+        path=path,
+        sha256=hashlib.sha256(content.encode()).hexdigest(),
+        size=123_456,
+        mtime_ns=1_700_000_000_123_456_789,
+        width=1280,
+        height=720,
+        rotation=90,
+        sample_aspect_ratio=Fraction(16, 11),
+        time_base=Fraction(1, 30_000),
+        frame_rate=Fraction(30_000, 1001),
+        origin_pts=-2002,
+        codec="h264",
+        has_audio=True,
+        frame_count=frame_count,
+        warnings=("3 damaged frames were skipped",),
+    )
+
+
+def make_exemplar(rng: np.random.Generator, frame: int, dim: int) -> Exemplar:
+    """A look at a smooth crop, with a random embedding of unit length."""
+    embedding = rng.normal(size=dim)
+    return Exemplar(
+        frame=frame,
+        box=rng.uniform(1, 500, 4).astype(np.float32),
+        landmarks=rng.uniform(1, 500, (5, 2)).astype(np.float32),
+        score=float(rng.uniform()),
+        quality=float(rng.uniform()),
+        sharpness=float(rng.uniform()),
+        frontality=float(rng.uniform()),
+        crop=CROP,
+        embedding=(embedding / np.linalg.norm(embedding)).astype(np.float32),
+    )
+
+
+def make_sightings(rng: np.random.Generator, start: int, end: int) -> Sightings:
+    """A random box in every frame, to a tenth of a pixel as indexes keep them; it may lie partly outside."""
+    count = end - start
+    return Sightings(
+        frames=np.arange(start, end),
+        boxes=(rng.integers(-200, 20_000, (count, 4)) / 10).astype(np.float32),
+        scores=(rng.integers(0, 1001, count) / 1000).astype(np.float32),
+        sources=rng.integers(0, 3, count).astype(np.uint8),
+    )
+
+
+def make_contents(
+    seed: int = 0,
+    video: Video | None = None,
+    shots: int = 2,
+    tracklets: int = 3,
+    looks: int = 2,
+    dim: int = 16,
+) -> IndexContents:
+    """A whole index's contents: shots of equal length, tracklets anywhere inside them, `looks` of each."""
+    rng = np.random.default_rng(seed)
+    video = video or make_video()
+    edges = np.linspace(0, video.frame_count, shots + 1).astype(int).tolist()
+    pts = np.cumsum(rng.integers(1, 3000, video.frame_count))
+    found, sightings, exemplars = [], {}, {}
+    for number in range(1, tracklets + 1):
+        shot = int(rng.integers(shots))
+        start = int(rng.integers(edges[shot], edges[shot + 1]))
+        end = int(rng.integers(start, edges[shot + 1])) + 1
+        person = 1 + number % 2
+        width, score = float(rng.uniform(20, 300)), float(rng.uniform())
+        found.append(Tracklet(number, shot, start, end, "scene_cut", "occlusion", person, width, score))
+        sightings[number] = make_sightings(rng, start, end)
+        if looks:
+            frames = rng.integers(start, end, looks).tolist()
+            exemplars[number] = tuple(make_exemplar(rng, frame, dim) for frame in frames)
+    people = tuple(
+        Person(person, name, tuple(t.number for t in found if t.person == person))
+        for person, name in ((1, None), (2, "Grace"))
+    )
+    return IndexContents(
+        video=video,
+        times=FrameTimes(pts, np.append(np.diff(pts), 1001)),
+        engine=EngineInfo("fake", dim, "a" * 64, "b" * 64),
+        config={"min_face": 24, "bar": 0.1, "shots": "content", "whole": 2.0},
+        stats=IndexStats(seconds=1.25, faces=int(sum(map(len, sightings.values()))), searched=40),
+        shots=tuple(Shot(n, edges[n], edges[n + 1]) for n in range(shots)),
+        people=people,
+        tracklets=tuple(found),
+        sightings=sightings,
+        exemplars=exemplars,
+    )

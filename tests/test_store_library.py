@@ -1,0 +1,159 @@
+"""Finding, listing and removing indexes; what crashes leave is finished."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from factories import make_contents, make_video
+
+from store import folders
+from store.database import DATABASE
+from store.digest import hash_file
+from store.errors import DamagedIndexError, NotIndexedError, OptionError, StoreError
+from store.library import Library
+from store.records import Video
+from store.video_index import VideoIndex, write_index
+
+
+def real_video(path: Path, content: str = "movie") -> Video:
+    """The record of a file with that content."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content)
+    status = path.stat()
+    video = make_video(str(path), content)
+    return replace(video, sha256=hash_file(path), size=status.st_size, mtime_ns=status.st_mtime_ns)
+
+
+def test_missing_and_empty_store_hold_nothing(tmp_path: Path) -> None:
+    for store in (tmp_path / "none", tmp_path):
+        library = Library(store)
+        assert library.listing().entries == ()
+        assert library.by_hash("0" * 64) is None
+        with pytest.raises(
+            NotIndexedError, match=r"^movie.mp4 is not indexed; run: python cli.py index movie.mp4$"
+        ):
+            library.find("movie.mp4")
+    assert not (tmp_path / "none").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="is not a folder"):
+        Library(tmp_path / "file").listing()
+
+
+def test_found_by_name_path_folder_and_content(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    video = real_video(tmp_path / "a" / "movie.mp4")
+    folder = write_index(store, make_contents(video=video))
+    write_index(store, make_contents(video=real_video(tmp_path / "a" / "other.mp4", "other!")))
+    library = Library(store)
+    moved = tmp_path / "a" / "moved.mp4"
+    moved.write_text("movie")
+    for name in ("movie.mp4", video.path, folder.name, folder, moved, os.path.relpath(moved)):
+        with library.find(name) as index:
+            assert index.video == video
+    by_hash = library.by_hash(video.sha256)
+    assert by_hash is not None
+    by_hash.close()
+    assert library.by_hash(video.sha256[:12] + "0" * 52) is None
+    Path(video.path).write_text("MOVIE")
+    with pytest.raises(NotIndexedError):
+        library.find(video.path)
+    Path(video.path).unlink()
+    with library.find(video.path) as index:
+        assert index.folder == folder
+
+
+def test_ambiguous_name_lists_the_folders(tmp_path: Path) -> None:
+    one = write_index(tmp_path, make_contents(video=make_video("/a/movie.mp4", "one")))
+    two = write_index(tmp_path, make_contents(video=make_video("/b/movie.mp4", "two")))
+    with pytest.raises(OptionError) as caught:
+        Library(tmp_path).find("movie.mp4")
+    assert one.name in str(caught.value)
+    assert two.name in str(caught.value)
+    with Library(tmp_path).find("/b/movie.mp4") as index:
+        assert index.folder == two
+
+
+def test_damaged_indexes_are_reported_and_can_be_removed(tmp_path: Path) -> None:
+    good = write_index(tmp_path, make_contents(video=make_video("/a/good.mp4", "good")))
+    bad = write_index(tmp_path, make_contents(video=make_video("/a/bad.mp4", "bad")))
+    (bad / DATABASE).write_bytes(b"no database")
+    (tmp_path / "notes").mkdir()
+    library = Library(tmp_path)
+    listing = library.listing()
+    assert [entry.folder for entry in listing.entries] == [good]
+    assert listing.entries[0].engine.name == "fake"
+    ((folder, error),) = listing.failures
+    assert folder == bad
+    assert isinstance(error, DamagedIndexError)
+    with pytest.raises(DamagedIndexError):
+        library.find("bad.mp4")
+    assert library.remove("bad.mp4") == bad
+    assert library.remove("good.mp4") == good
+    assert [f.name for f in tmp_path.iterdir()] == ["notes"]
+
+
+def test_damaged_index_is_replaced_by_a_new_one(tmp_path: Path) -> None:
+    folder = write_index(tmp_path, make_contents())
+    (folder / DATABASE).write_bytes(b"")
+    write_index(tmp_path, make_contents())
+    VideoIndex(folder).close()
+
+
+def test_leftovers_of_dead_processes_are_finished(tmp_path: Path) -> None:
+    folder = write_index(tmp_path, make_contents(seed=1))
+    aside = folder.rename(tmp_path / f"{folders.REPLACED}00000000-{folder.name}")
+    for name in (f"{folders.WRITING}1-abcdef01", f"{folders.REMOVED}00000000-{folder.name}"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / DATABASE).write_text("half")
+    with Library(tmp_path).find("movie.mp4") as index:
+        assert index.folder == folder
+    assert list(tmp_path.iterdir()) == [folder]
+    # Died after the new one was in: the old one goes.
+    aside.mkdir()
+    Library(tmp_path)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_folder_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
+    with folders.writing_folder(tmp_path) as folder:
+        (folder / DATABASE).touch()
+        Library(tmp_path)
+        write_index(tmp_path, make_contents())
+        assert (folder / DATABASE).exists()
+    assert not folder.exists()
+
+
+def _write_for_ever(store: Path) -> None:
+    seed = 0
+    while True:
+        write_index(store, make_contents(seed, tracklets=2, looks=1))
+        seed += 1
+
+
+def test_killed_writers_lose_nothing_and_readers_never_miss(tmp_path: Path) -> None:
+    write_index(tmp_path, make_contents())
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["store.video_index", "sqlite_utils", "faiss", "cv2", "factories"])
+    for moment in range(6):
+        writers = [context.Process(target=_write_for_ever, args=(tmp_path,)) for _ in range(2)]
+        for writer in writers:
+            writer.start()
+        until = time.monotonic() + 0.15 + 0.013 * moment
+        library = Library(tmp_path)
+        while time.monotonic() < until:
+            with library.find("movie.mp4") as index:
+                assert len(index.tracklets()) in (2, 3)
+                index.looks()
+        for writer in writers:
+            writer.kill()
+            writer.join()
+        Library(tmp_path)
+        assert len(list(tmp_path.iterdir())) == 1
+        with library.find("movie.mp4") as index:
+            index.sightings(t.number for t in index.tracklets())
+            index.vectors()
