@@ -22,6 +22,7 @@ from store.records import (
     Exemplar,
     Floats,
     Image,
+    Ints,
     Reason,
     Sightings,
     Tracklet,
@@ -131,16 +132,16 @@ def sighting_rows(tracklet: Tracklet, sightings: Sightings) -> Iterator[tuple[An
         yield (int(tracklet.number), frame, *box, score, source)
 
 
-def sightings_of(rows: list[sqlite3.Row], start: int, end: int) -> Sightings:
-    """The sightings of a tracklet [start, end) from rows (frame, x, y, w, h, score, source) in order."""
-    numbers = np.array([tuple(row)[:6] for row in rows], dtype=np.int64).reshape(-1, 6)
-    if not np.array_equal(numbers[:, 0], np.arange(start, end)):
+def sightings_of(numbers: Ints, start: int, end: int) -> Sightings:
+    """The sightings of a tracklet [start, end) from (frame, x, y, w, h, score, source) of each, in a line."""
+    table = numbers.reshape(-1, 7)
+    if not np.array_equal(table[:, 0], np.arange(start, end)):
         raise ValueError(f"sightings of frames {start} to {end} are missing")
     return Sightings(
-        frames=numbers[:, 0].copy(),
-        boxes=(numbers[:, 1:5] / 10).astype(np.float32),
-        scores=(numbers[:, 5] / 1000).astype(np.float32),
-        sources=np.array([SOURCES.index(row[6]) for row in rows], dtype=np.uint8),
+        frames=table[:, 0].copy(),
+        boxes=(table[:, 1:5] / 10).astype(np.float32),
+        scores=(table[:, 5] / 1000).astype(np.float32),
+        sources=table[:, 6].astype(np.uint8),
     )
 
 

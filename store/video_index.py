@@ -10,6 +10,7 @@ import logging
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing, suppress
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 
@@ -20,6 +21,7 @@ from store.database import DATABASE, open_readonly, reading
 from store.errors import OptionError, StoreError
 from store.index_writer import write_database
 from store.records import (
+    SOURCES,
     EngineInfo,
     Exemplar,
     FrameTimes,
@@ -35,6 +37,9 @@ from store.records import (
 )
 
 logger = logging.getLogger(__name__)
+
+# A source's position in SOURCES; NULL, and so damage, for any other word.
+_SOURCE = "CASE source " + " ".join(f"WHEN '{word}' THEN {n}" for n, word in enumerate(SOURCES)) + " END"
 
 
 def write_index(store: Path, contents: IndexContents) -> Path:
@@ -97,8 +102,7 @@ class VideoIndex:
     def times(self) -> FrameTimes:
         """When each frame is shown, in ticks."""
         with reading(self.folder, self.video.path):
-            found = self._all("SELECT frame, pts, duration FROM frames ORDER BY frame")
-            numbers = np.array([tuple(row) for row in found], dtype=np.int64).reshape(-1, 3)
+            numbers = self._numbers("SELECT frame, pts, duration FROM frames ORDER BY frame").reshape(-1, 3)
             if not np.array_equal(numbers[:, 0], np.arange(self.video.frame_count)):
                 raise ValueError("frames are missing")
             return FrameTimes(numbers[:, 1].copy(), numbers[:, 2].copy())
@@ -131,14 +135,14 @@ class VideoIndex:
         Raises OptionError for a number that no tracklet has.
         """
         spans = "SELECT start_frame, end_frame FROM tracklets WHERE tracklet = ?"
-        boxes = """SELECT frame, x_tenths, y_tenths, w_tenths, h_tenths, score_thousandths, source
-                   FROM sightings WHERE tracklet = ? ORDER BY frame"""
+        boxes = f"""SELECT frame, x_tenths, y_tenths, w_tenths, h_tenths, score_thousandths, {_SOURCE}
+                    FROM sightings WHERE tracklet = ? ORDER BY frame"""
         found = {}
         for number in map(int, numbers):
             with reading(self.folder, self.video.path):
                 span = self._all(spans, number)
                 if span:
-                    found[number] = rows.sightings_of(self._all(boxes, number), *span[0])
+                    found[number] = rows.sightings_of(self._numbers(boxes, number), *span[0])
             if not span:
                 raise OptionError(
                     f"tracklet {number} is not in {folders.shown(self.video.name)}; "
@@ -185,6 +189,12 @@ class VideoIndex:
         with suppress(OSError), folders.locked(self.folder):
             vectors.write(self.folder, rebuilt, digest)
         return rebuilt
+
+    def _numbers(self, query: str, *values: int) -> Ints:
+        """All values of all rows in a line; raises TypeError or ValueError on one that is no number."""
+        cursor = self._rows.cursor()
+        cursor.row_factory = None  # plain tuples: a film has a million rows
+        return np.fromiter(chain.from_iterable(cursor.execute(query, values)), dtype=np.int64)
 
     def _all(self, query: str, *values: int) -> list[sqlite3.Row]:
         return self._rows.execute(query, values).fetchall()
