@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from factories import make_contents, make_video
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +26,7 @@ from store.errors import (
 )
 from store.records import IndexContents
 from store.video_index import VideoIndex, write_index
+from tests.factories import make_contents, make_video
 
 
 def assert_holds(index: VideoIndex, contents: IndexContents) -> None:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from factories import make_contents, make_video
 
 from store import folders
 from store.database import DATABASE
@@ -18,6 +17,7 @@ from store.errors import DamagedIndexError, NotIndexedError, OptionError, StoreE
 from store.library import Library
 from store.records import Video
 from store.video_index import VideoIndex, write_index
+from tests.factories import make_contents, make_video
 
 
 def real_video(path: Path, content: str = "movie") -> Video:
@@ -138,7 +138,7 @@ def _write_for_ever(store: Path) -> None:
 def test_killed_writers_lose_nothing_and_readers_never_miss(tmp_path: Path) -> None:
     write_index(tmp_path, make_contents())
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["store.video_index", "sqlite_utils", "faiss", "cv2", "factories"])
+    context.set_forkserver_preload(["store.video_index", "sqlite_utils", "faiss", "cv2", "tests.factories"])
     for moment in range(6):
         writers = [context.Process(target=_write_for_ever, args=(tmp_path,)) for _ in range(2)]
         for writer in writers:
