@@ -1,0 +1,217 @@
+"""Clips and their crops: the face is whole, the path steady, the crop inside the picture."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from query import framing
+from query.clips import plan_clips
+from store.errors import OptionError
+from store.records import CropMode, Floats, FrameTimes, Match, Sightings, Tracklet, Video
+
+SHA = "a" * 64
+EPSILON = 2e-3  # pixels: float32 boxes in pictures of thousands of pixels
+
+
+def make_video(width: int = 1280, height: int = 720, sha256: str = SHA) -> Video:
+    return Video(
+        "/films/a.mp4", sha256, 1, 1, width, height, 0, Fraction(1), Fraction(1, 1000), Fraction(25), 0,
+        "h264", False, 1000,
+    )  # fmt: skip
+
+
+def make_times(frames: int = 1000, step: int = 40) -> FrameTimes:
+    return FrameTimes(np.arange(frames) * step, np.full(frames, step))
+
+
+def make_match(
+    boxes: Floats, start: int = 0, number: int = 1, video: Video | None = None
+) -> tuple[Match, Sightings]:
+    end = start + len(boxes)
+    tracklet = Tracklet(number, 0, start, end, "scene_cut", "left_frame", 1, 50.0, 0.9)
+    sightings = Sightings(
+        np.arange(start, end), boxes, np.full(len(boxes), 0.9, np.float32), np.zeros(len(boxes), np.uint8)
+    )
+    return Match(video or make_video(), tracklet, 0.6, 0.4, "direct", "looks alike"), sightings
+
+
+def still(frames: int, box: tuple[float, float, float, float] = (600, 300, 80, 100)) -> Floats:
+    return np.tile(np.array(box, np.float32), (frames, 1))
+
+
+def seen_part(boxes: Floats, width: int, height: int) -> NDArray[np.float64]:
+    corners = np.column_stack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]]).astype(float)
+    return np.asarray(np.clip(corners, 0, [width, height, width, height]), np.float64)
+
+
+def assert_whole(boxes: Floats, crops: Floats, width: int, height: int) -> None:
+    seen = seen_part(boxes, width, height)
+    assert (crops[:, :2] <= seen[:, :2] + EPSILON).all()
+    assert (crops[:, :2] + crops[:, 2:] >= seen[:, 2:] - EPSILON).all()
+
+
+def assert_inside(crops: Floats, width: int, height: int) -> None:
+    assert (crops[:, :2] >= -EPSILON).all()
+    assert (crops[:, :2] + crops[:, 2:] <= np.array([width, height]) + EPSILON).all()
+
+
+@st.composite
+def wild_paths(draw: st.DrawFn) -> tuple[Floats, NDArray[np.float64], int, int]:
+    """Faces that walk, jump, shrink and leave the picture, at irregular times."""
+    width, height = draw(st.sampled_from([(640, 360), (360, 640), (1920, 1080), (64, 48)]))
+    frames = draw(st.integers(1, 60))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    jump = draw(st.floats(0, 0.2)) * min(width, height)
+    size = draw(st.floats(0.05, 0.6)) * min(width, height)
+    middle = rng.uniform(0, [width, height]) + np.cumsum(rng.normal(0, jump, (frames, 2)), axis=0)
+    middle = np.clip(middle, 0, [width, height])
+    sizes = np.clip(
+        size * np.exp(rng.normal(0, draw(st.floats(0, 0.3)), (frames, 2))), 4, min(width, height) * 0.95
+    )
+    seconds = np.cumsum(rng.uniform(0.001, draw(st.floats(0.01, 0.5)), frames))
+    return np.column_stack([middle - sizes / 2, sizes]).astype(np.float32), seconds, width, height
+
+
+@settings(max_examples=150, deadline=None)
+@given(wild_paths())
+def test_follow_holds_the_whole_face_inside_the_picture(
+    path: tuple[Floats, NDArray[np.float64], int, int],
+) -> None:
+    boxes, seconds, width, height = path
+    crops = framing.follow(boxes, seconds, width, height)
+    assert crops[:, 2] == pytest.approx(crops[:, 3])
+    assert_whole(boxes, crops, width, height)
+    assert_inside(crops, width, height)
+
+
+@settings(max_examples=100, deadline=None)
+@given(wild_paths())
+def test_tube_holds_all_faces_inside_the_picture(path: tuple[Floats, NDArray[np.float64], int, int]) -> None:
+    boxes, _, width, height = path
+    crops = np.tile(framing.tube(boxes, width, height), (len(boxes), 1))
+    assert_whole(boxes, crops, width, height)
+    assert_inside(crops, width, height)
+
+
+def test_follow_frames_a_talking_head() -> None:
+    [clip], _ = plan_clips([make_match(still(50))], {SHA: make_times()})
+    x, y, w, h = clip.crops[25]
+    assert 100 / h == pytest.approx(framing.FACE_SHARE, abs=1e-3)
+    assert x + w / 2 == pytest.approx(640, abs=0.1)
+    assert 0.45 < (350 - y) / h < 0.5
+    assert (clip.width, clip.height) == (238, 238)
+
+
+def test_follow_is_steady_under_the_detectors_tremble() -> None:
+    rng = np.random.default_rng(7)
+    face = 100.0
+    for speed in (0.0, 60.0):  # pixels a second: a still and a walking head
+        seconds = np.arange(250) / 25
+        middle = np.column_stack([300 + speed * seconds, np.full(250, 350.0)])
+        size = np.full((250, 2), face) * (1 + rng.normal(0, 0.03, (250, 2)))
+        trembling = middle + rng.normal(0, 0.03 * face, (250, 2))
+        boxes = np.column_stack([trembling - size / 2, size]).astype(np.float32)
+        crops = framing.follow(boxes, seconds, 1280, 720).astype(float)
+        middles = crops[:, 0] + crops[:, 2] / 2
+        # What the eye takes for shaking: changes of speed from frame to frame.
+        assert np.abs(np.diff(middles, 2)).max() < 0.002 * face
+        assert np.abs(np.diff(crops[:, 2], 2)).max() < 0.002 * crops[:, 2].mean()
+        assert np.abs(middles - middle[:, 0])[25:-25].max() < 0.03 * face
+        assert np.std(crops[:, 2]) < 0.02 * crops[:, 2].mean()
+
+
+def test_follow_is_the_same_backwards() -> None:
+    rng = np.random.default_rng(3)
+    boxes = still(80) + rng.normal(0, 3, (80, 4)).astype(np.float32)
+    seconds = np.cumsum(rng.uniform(0.01, 0.1, 80))
+    forwards = framing.follow(boxes, seconds, 1280, 720)
+    backwards = framing.follow(boxes[::-1], seconds[-1] - seconds[::-1], 1280, 720)
+    assert forwards == pytest.approx(backwards[::-1], abs=1e-2)
+
+
+def test_at_the_edge_the_crop_moves_inside_the_picture() -> None:
+    [clip], _ = plan_clips([make_match(still(20, (-20, 5, 80, 100)))], {SHA: make_times()})
+    assert clip.crops[:, :2].tolist() == [[0, 0]] * 20
+    assert clip.crops[10, 2] == pytest.approx(100 / framing.FACE_SHARE)
+
+
+def test_a_face_too_large_for_its_crop_takes_the_largest_square() -> None:
+    [clip], _ = plan_clips([make_match(still(5, (400, 60, 500, 600)))], {SHA: make_times()})
+    assert clip.crops[0, 1:].tolist() == [0, 720, 720]
+    assert_whole(clip.sightings.boxes, clip.crops, 1280, 720)
+
+
+def test_none_is_the_full_picture_with_even_sides() -> None:
+    [clip], _ = plan_clips([make_match(still(5), video=make_video(1281, 721))], {SHA: make_times()}, "none")
+    assert clip.crops[0].tolist() == [0, 0, 1280, 720]
+    assert (clip.width, clip.height) == (1280, 720)
+
+
+@pytest.mark.parametrize(("face", "side"), [(10, 64), (101, 240), (600, 720)])
+def test_size_follows_from_the_median_crop(face: float, side: int) -> None:
+    [clip], _ = plan_clips([make_match(still(9, (400, 50, face, face)))], {SHA: make_times()})
+    assert (clip.width, clip.height) == (side, side)
+
+
+def test_size_is_what_was_asked() -> None:
+    for mode in ("follow", "tube"):
+        [clip], _ = plan_clips([make_match(still(9))], {SHA: make_times()}, mode, size=512)
+        assert (clip.width, clip.height) == (512, 512)
+
+
+def test_a_wide_tube_keeps_its_aspect() -> None:
+    boxes = still(100)
+    boxes[:, 0] = np.linspace(0, 1180, 100)
+    [clip], _ = plan_clips([make_match(boxes)], {SHA: make_times()}, "tube", size=640)
+    assert clip.crops[0, 2] > 1200
+    assert clip.width == 640
+    assert clip.height / clip.width == pytest.approx(clip.crops[0, 3] / clip.crops[0, 2], abs=0.01)
+
+
+def test_each_match_is_its_own_clip_in_order_of_video_and_time() -> None:
+    first, second = make_video(), make_video(sha256="b" * 64)
+    matches = [
+        make_match(still(10), 50, 3, first), make_match(still(10), 0, 4, second),
+        make_match(still(10), 40, 2, first), make_match(still(10), 5, 1, second),
+    ]  # fmt: skip
+    clips, dropped = plan_clips(matches, {SHA: make_times(), "b" * 64: make_times()})
+    assert [(clip.match.video.sha256[0], clip.start, clip.end) for clip in clips] == [
+        ("a", 40, 50), ("a", 50, 60), ("b", 0, 10), ("b", 5, 15)
+    ]  # fmt: skip
+    assert dropped == 0
+
+
+def test_short_clips_are_dropped_and_counted() -> None:
+    matches = [make_match(still(25), 0, 1), make_match(still(24), 100, 2)]
+    clips, dropped = plan_clips(matches, {SHA: make_times()}, min_duration=1.0)
+    assert ([clip.match.tracklet.number for clip in clips], dropped) == ([1], 1)
+    assert plan_clips([], {}) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("mode", "size", "min_duration", "words"),
+    [
+        ("round", None, 0, "crop 'round' is unknown"),
+        ("follow", 33, 0, "even number"),
+        ("follow", 8, 0, "even number"),
+        ("none", 512, 0, "needs a crop"),
+        ("follow", None, -1, "minimum duration"),
+        ("follow", None, float("nan"), "minimum duration"),
+    ],
+)
+def test_settings_out_of_range(mode: CropMode, size: int | None, min_duration: float, words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        plan_clips([], {}, mode, size, min_duration)
+
+
+def test_a_long_tracklet_is_planned_quickly() -> None:
+    frames = 30_000
+    boxes = still(frames) + np.random.default_rng(1).normal(0, 3, (frames, 4)).astype(np.float32)
+    crops = framing.follow(boxes, np.arange(frames) / 30, 1280, 720)
+    assert_whole(boxes, crops, 1280, 720)
