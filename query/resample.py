@@ -1,0 +1,88 @@
+"""A crop of a picture, to a fraction of a pixel, plane by plane; knows arrays, nothing of files or codecs.
+
+The planes of a yuv420p picture are resampled as they are: no colour is converted on the way. Rotation and
+pixel aspect are part of the same one resampling.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Plane = NDArray[np.uint8]  # (H, W)
+Matrix = NDArray[np.float64]
+
+# Up to here one cubic sample a pixel shows no aliasing to the eye; beyond, samples are averaged.
+LARGEST_STEP = 1.2
+
+
+def samples_per_pixel(crops: NDArray[np.float32], width: int, height: int) -> int:
+    """How many samples along each axis are averaged for a pixel of the output; one number for a clip.
+
+    A number that changed from frame to frame would show as a flicker of sharpness.
+    """
+    step = float(max(crops[:, 2].max() / width, crops[:, 3].max() / height))
+    return 1 if step <= LARGEST_STEP else math.ceil(step)
+
+
+def crop_planes(
+    planes: Sequence[Plane], displayed: tuple[int, int], rotation: int, crop: Sequence[float],
+    size: tuple[int, int], samples: int,
+) -> Plane:  # fmt: skip
+    """Cut `crop` (x y w h, displayed pixels) from a coded yuv420p picture, scaled to `size` (even w, h).
+
+    planes: Y (H, W), U and V (half of it, rounded up). `displayed` is the picture's size after `rotation`
+    (degrees clockwise) and pixel aspect. -> (3 * height / 2, width), the planes stacked as PyAV takes them.
+    """
+    width, height = size
+    luma = _coded_from_displayed(displayed, rotation, planes[0].shape) @ _displayed_from_output(crop, size)
+    chroma = np.linalg.inv(_CHROMA) @ luma @ _CHROMA
+    cut = [_warp(planes[0], luma, width, height, samples)]
+    cut += [_warp(plane, chroma, width // 2, height // 2, samples) for plane in planes[1:]]
+    return np.concatenate([plane.ravel() for plane in cut]).reshape(height * 3 // 2, width)
+
+
+# All matrices take continuous coordinates, in which pixel i covers [i, i + 1).
+
+# Chroma sample (u, v) of 4:2:0 as MPEG-2 and later place it: on the left luma column, between the rows.
+_CHROMA: Matrix = np.array([[2, 0, -0.5], [0, 2, 0], [0, 0, 1]], np.float64)
+
+# Unit square as displayed -> unit square as coded, by degrees that a player turns it clockwise.
+_UNTURN: dict[int, Matrix] = {
+    0: np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float64),
+    90: np.array([[0, 1, 0], [-1, 0, 1], [0, 0, 1]], np.float64),
+    180: np.array([[-1, 0, 1], [0, -1, 1], [0, 0, 1]], np.float64),
+    270: np.array([[0, -1, 1], [1, 0, 0], [0, 0, 1]], np.float64),
+}
+
+
+def _displayed_from_output(crop: Sequence[float], size: tuple[int, int]) -> Matrix:
+    x, y, w, h = (float(value) for value in crop)
+    return np.array([[w / size[0], 0, x], [0, h / size[1], y], [0, 0, 1]], np.float64)
+
+
+def _coded_from_displayed(displayed: tuple[int, int], rotation: int, coded: tuple[int, ...]) -> Matrix:
+    shrink = np.diag([1 / displayed[0], 1 / displayed[1], 1.0])
+    grow = np.diag([float(coded[1]), float(coded[0]), 1.0])
+    return np.asarray(grow @ _UNTURN[rotation] @ shrink, np.float64)
+
+
+def _warp(plane: Plane, matrix: Matrix, width: int, height: int, samples: int) -> Plane:
+    """Sample a plane finely, then average: an area filter with the crop's exact, fractional edges."""
+    fine = np.diag([1 / samples, 1 / samples, 1.0])
+    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]], np.float64)
+    to_source = (np.linalg.inv(half) @ matrix @ fine @ half)[:2]
+    if np.allclose(to_source, [[1, 0, 0], [0, 1, 0]]) and plane.shape >= (height, width):
+        return plane[:height, :width]
+    sampled = cv2.warpAffine(
+        plane, to_source, (width * samples, height * samples),
+        flags=cv2.WARP_INVERSE_MAP | (cv2.INTER_CUBIC if samples == 1 else cv2.INTER_LINEAR),
+        borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
+    if samples > 1:
+        sampled = cv2.resize(sampled, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(sampled, np.uint8)
