@@ -6,7 +6,7 @@ not seek as it should, further back, and in the end at its start, where decoding
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -28,9 +28,9 @@ from store.records import Clip, FrameTimes, Video
 # Decoding on over a gap is cheaper than a jump back to a keyframe, of which there is usually one in 2 to 10
 # s.
 LARGEST_GAP = Fraction(2)
-# Seconds to seek before the first frame, further back for files that land late (transport streams have no
-# index of keyframes); None decodes from the start.
-RUN_UPS = (Fraction(0), Fraction(5), Fraction(30), None)
+# Seconds to seek before the first frame: further back for files that land late (transport streams have no
+# index of keyframes).
+RUN_UPS = (Fraction(0), Fraction(5), Fraction(30))
 # AVI stores no display times; those that FFmpeg makes up after a seek are not those it makes up from the
 # start.
 UNTIMED = frozenset({"avi", "h264", "hevc", "m4v", "mpegvideo"})
@@ -76,20 +76,24 @@ def cut_clips(
     check_source(video)
     pairs = zip(clips, targets, strict=True)
     jobs = [Job(number, clip, target) for number, (clip, target) in enumerate(pairs)]
-    for stretch in _stretches(jobs, times, video):
-        pending = {job.number: job for job in stretch}
+    pending = {job.number: job for job in jobs}
 
-        def done(number: int, pending: dict[int, Job] = pending) -> None:
-            del pending[number]
-            on_clip_done(number)
+    def done(number: int) -> None:
+        del pending[number]
+        on_clip_done(number)
 
-        try:
-            _cut_stretch(video, pending, times, done)
-        except (av.error.FFmpegError, OSError) as error:
-            words = str(getattr(error, "strerror", None) or error).splitlines()[0]
-            raise CutError(
-                f"a clip of {video.name} cannot be cut ({words}); check the disk's space and the video"
-            ) from error
+    try:
+        for stretch in _stretches(jobs, times, video) if _is_timed(video) else ():
+            if not _cut_by_seeking(video, [job.number for job in stretch], pending, times, done):
+                break
+        if pending:
+            # One pass for all that is left: a file that failed to seek once is not asked again.
+            _cut_from_start(video, list(pending.values()), times, done)
+    except (av.error.FFmpegError, OSError) as error:
+        words = str(getattr(error, "strerror", None) or error).splitlines()[0]
+        raise CutError(
+            f"a clip of {video.name} cannot be cut ({words}); check the disk's space and the video"
+        ) from error
 
 
 def _stretches(jobs: Sequence[Job], times: FrameTimes, video: Video) -> list[list[Job]]:
@@ -105,21 +109,41 @@ def _stretches(jobs: Sequence[Job], times: FrameTimes, video: Video) -> list[lis
     return stretches
 
 
-def _cut_stretch(
-    video: Video, pending: dict[int, Job], times: FrameTimes, done: Callable[[int], None]
-) -> None:
-    missing = 0
+def _is_timed(video: Video) -> bool:
+    with _open(video) as container:
+        return container.format.name not in UNTIMED
+
+
+def _cut_by_seeking(
+    video: Video,
+    numbers: Sequence[int],
+    pending: Mapping[int, Job],
+    times: FrameTimes,
+    done: Callable[[int], None],
+) -> bool:
+    """Cut a stretch; False when the file does not seek well enough, and then some of its jobs are pending."""
     for run_up in RUN_UPS:
         try:
             with _open(video) as container:
-                _cut_pass(container, video, list(pending.values()), times, run_up, done)
-                return
-        except _FrameMissingError as error:
-            missing = error.args[0]
-    raise CutError(
-        f"frame {missing} of {video.name} is not found at {times.pts[missing]} ticks, as indexed; "
-        f"run: python cli.py index --force {video.path}"
-    )
+                left = [pending[number] for number in numbers if number in pending]
+                _cut_pass(container, video, left, times, run_up, done)
+                return True
+        except _FrameMissingError:
+            continue
+    return False
+
+
+def _cut_from_start(
+    video: Video, jobs: Sequence[Job], times: FrameTimes, done: Callable[[int], None]
+) -> None:
+    try:
+        with _open(video) as container:
+            _cut_pass(container, video, jobs, times, None, done)
+    except _FrameMissingError as error:
+        raise CutError(
+            f"frame {error.args[0]} of {video.name} is not found where it was when indexed; "
+            f"run: python cli.py index --force {video.path}"
+        ) from None
 
 
 def _cut_pass(
@@ -182,8 +206,6 @@ def _pictures_from_keyframe(
 ) -> Iterator[VideoFrame]:
     """Frames from a keyframe at or before frame `first` on; raises _FrameMissingError without one."""
     wanted = int(times.pts[first])
-    if container.format.name in UNTIMED:
-        raise _FrameMissingError(first)
     try:
         container.seek(wanted - round(run_up / Fraction(stream.time_base or 1)), stream=stream)
     except (av.error.FFmpegError, OSError):

@@ -212,6 +212,57 @@ def test_keeps_colours(tmp_path: Path, size: tuple[int, int], colour: tuple[int,
     assert (frame.colorspace, frame.color_range) == ((1 if size[1] >= 720 else 6), 1)
 
 
+@pytest.mark.parametrize("pix_fmt", ["yuvj420p", "yuv420p10le", "yuv444p", "bgr24"])
+def test_keeps_colours_of_other_pixel_formats(tmp_path: Path, pix_fmt: str) -> None:
+    codec = "ffv1" if pix_fmt == "bgr24" else "libx264"
+    recipe = Recipe(
+        frames=3,
+        codec=codec,
+        pix_fmt="bgr0" if codec == "ffv1" else pix_fmt,
+        time_base=MS,
+        colours=(200, 120, 40),
+    )
+    path = write_video(tmp_path / "colours.mkv", recipe)
+    [(_, target)] = cut(path, recipe, [(0, 3)], "none")
+    patches = []
+    for file in (path, target):
+        with av.open(str(file)) as container:
+            frame = next(container.decode(video=0))
+            patches.append(frame.to_ndarray(format="bgr24")[10:30, 10:60].reshape(-1, 3).mean(axis=0))
+    assert patches[1] == pytest.approx(patches[0], abs=4)
+
+
+def test_a_file_that_does_not_seek_is_read_once_from_its_start(tmp_path: Path) -> None:
+    recipe = Recipe(frames=200, size=(160, 90), gop=60)
+    path = write_video(tmp_path / "reordered.avi", recipe)
+    _, times = index_pass(path)
+    spans = [(0, 4), (90, 95), (len(times.pts) - 3, len(times.pts))]
+    with av.open(str(path)) as container:
+        highest, shown = -1, []
+        for place, frame in enumerate(container.decode(video=0)):
+            if frame.pts > highest:
+                highest = frame.pts
+                shown.append(place)
+    for clip, target in cut(path, recipe, spans):
+        assert numbers(clip, decode(target), recipe) == shown[clip.start : clip.end]
+
+
+def test_a_transport_stream_whose_head_is_cut_off(tmp_path: Path) -> None:
+    recipe = Recipe(frames=300, size=(160, 90), gop=50, audio="aac")
+    path = write_video(tmp_path / "whole.ts", recipe)
+    content = path.read_bytes()
+    path.write_bytes(content[len(content) // 5 // 188 * 188 :])
+    _, times = index_pass(path)
+    with av.open(str(path)) as container:
+        shown = [
+            read_number(frame.to_ndarray(format="gray"), code_box(recipe, 0), (0, 0, 160, 90))
+            for frame in container.decode(video=0)
+        ]
+    assert len(shown) == len(times.pts) < 300
+    for clip, target in cut(path, recipe, [(0, 3), (120, 124), (60, 62)]):
+        assert numbers(clip, decode(target), recipe) == shown[clip.start : clip.end]
+
+
 def test_many_clips_of_a_long_video_in_one_call(tmp_path: Path) -> None:
     recipe = Recipe(frames=300, size=(160, 90), gop=25)
     path = write_video(tmp_path / "long.mp4", recipe)

@@ -137,7 +137,9 @@ def chirp(rate: int = RATE) -> NDArray[np.float32]:
 
 def onsets(sound: NDArray[np.float32], rate: int, count: int) -> list[float]:
     """Seconds at which the `count` loudest chirps start in a mono signal."""
-    strength = np.abs(np.correlate(sound, chirp(rate), "valid"))
+    tone, length = chirp(rate), len(sound)
+    spectrum = np.fft.rfft(sound, 2 * length) * np.conj(np.fft.rfft(tone, 2 * length))
+    strength = np.abs(np.fft.irfft(spectrum, 2 * length))[: length - len(tone) + 1]
     found = []
     for _ in range(count):
         peak = int(np.argmax(strength))
