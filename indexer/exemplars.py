@@ -1,0 +1,62 @@
+"""A trail's few best looks, spread over its time, as exemplars; and the trails that turn out to hold two people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from indexer.align import frontality
+from indexer.engine import FaceEngine
+from indexer.quality import look_quality, sharpness
+from indexer.trail import Candidate
+from store.records import Exemplar, Floats
+
+# A look below this share of the best one's quality adds noise and not evidence.
+_WORTH = 0.3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rated:
+    look: Candidate
+    quality: float
+    sharp: float
+    frontal: float
+
+
+def choose(candidates: list[Candidate], count: int) -> list[_Rated]:
+    """The best look of each of `count` stretches of the candidates' time, poor ones left out."""
+    rated = [_rate(look) for look in candidates]
+    if not rated:
+        return []
+    parts = np.array_split(np.arange(len(rated)), min(count, len(rated)))
+    best = [max((rated[int(index)] for index in part), key=lambda item: item.quality) for part in parts]
+    bar = _WORTH * max(item.quality for item in best)
+    return [item for item in best if item.quality >= bar]
+
+
+def embed(chosen: list[_Rated], engine: FaceEngine) -> tuple[Exemplar, ...]:
+    """Turn chosen looks into exemplars, in one batch."""
+    if not chosen:
+        return ()
+    vectors = engine.embed(np.stack([item.look.crop for item in chosen]))
+    return tuple(
+        Exemplar(
+            frame=item.look.frame, box=item.look.box, landmarks=item.look.landmarks, score=item.look.score,
+            quality=item.quality, sharpness=item.sharp, frontality=item.frontal,
+            crop=item.look.crop, embedding=vector,
+        )  # fmt: skip
+        for item, vector in zip(chosen, vectors, strict=True)
+    )
+
+
+def pool(exemplars: tuple[Exemplar, ...]) -> Floats:
+    """The mean look, unit length, weighted by quality; exemplars must not be empty."""
+    weights = np.array([max(item.quality, 0.02) for item in exemplars], np.float32)
+    total = (weights[:, None] * np.stack([item.embedding for item in exemplars])).sum(axis=0)
+    return np.asarray(total / max(float(np.linalg.norm(total)), 1e-9), np.float32)
+
+
+def _rate(look: Candidate) -> _Rated:
+    sharp, frontal = sharpness(look.crop), frontality(look.landmarks)
+    return _Rated(look, look_quality(float(look.box[2]), sharp, frontal, look.score), sharp, frontal)

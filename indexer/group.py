@@ -1,0 +1,83 @@
+"""Tracklets into people: average linkage of pooled looks; two faces of one frame are never one person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from store.records import Floats
+
+# Similarity down to which groups are joined. On a sitcom of six alike people every value from 0.36 to 0.43 gives
+# pure groups that are large enough; from 0.50 on the groups stay small and recall falls.
+JOIN = 0.40
+# Length beyond which a tracklet does not count for more, frames (three seconds of film).
+_LONG = 75
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What speaks for a tracklet's identity."""
+
+    vector: Floats  # (D,) pooled looks, unit length
+    quality: float  # of its best look, 0..1
+    start: int  # frames, [start, end)
+    end: int
+
+    @property
+    def weight(self) -> float:
+        """How much it counts in a group."""
+        return float(np.sqrt(min(self.end - self.start, _LONG)) * max(self.quality, 0.02))
+
+
+def group(evidence: list[Evidence], join: float = JOIN) -> list[int]:
+    """Number of the group of each tracklet, from 0; groups are numbered by their first member."""
+    count = len(evidence)
+    if count == 0:
+        return []
+    vectors = np.stack([item.vector for item in evidence])
+    weights = np.array([item.weight for item in evidence])
+    similarity = (vectors @ vectors.T).astype(np.float64)
+    similarity[_together(evidence)] = -np.inf
+    np.fill_diagonal(similarity, -np.inf)
+    member_of = _link(similarity, weights, join)
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(int(root), len(numbers)) for root in member_of]
+
+
+def _together(evidence: list[Evidence]) -> NDArray[np.bool_]:
+    """Which tracklets share a frame: (N, N)."""
+    starts = np.array([item.start for item in evidence])
+    ends = np.array([item.end for item in evidence])
+    return np.asarray((starts[:, None] < ends[None]) & (starts[None] < ends[:, None]))
+
+
+def _link(similarity: NDArray[np.float64], weights: NDArray[np.float64], join: float) -> NDArray[np.int64]:
+    """Merge the most alike pair until none reaches `join`; -inf forbids. Gives each item its group's root.
+
+    Weighted average linkage by the Lance-Williams update; the best partner of each row is kept, so that a merge
+    costs one row and not the whole table.
+    """
+    count = len(weights)
+    roots = np.arange(count)
+    best = similarity.argmax(axis=1)
+    value = similarity[np.arange(count), best]
+    while True:
+        one = int(value.argmax())
+        if value[one] < join:
+            return roots
+        keep, drop = sorted((one, int(best[one])))
+        total = weights[keep] + weights[drop]
+        row = (weights[keep] * similarity[keep] + weights[drop] * similarity[drop]) / total
+        row[[keep, drop]] = -np.inf
+        weights[keep] = total
+        similarity[keep], similarity[:, keep] = row, row
+        similarity[drop], similarity[:, drop] = -np.inf, -np.inf
+        roots[roots == drop] = keep
+        for stale in {keep, *np.flatnonzero((best == keep) | (best == drop)).tolist()}:
+            best[stale] = similarity[stale].argmax()
+            value[stale] = similarity[stale, best[stale]]
+        gained = row > value
+        best[gained], value[gained] = keep, row[gained]
+        value[drop] = -np.inf

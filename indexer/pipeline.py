@@ -1,0 +1,175 @@
+"""Pass one: a video becomes an index. The story from top to bottom.
+
+Each frame is decoded once, searched for faces and held against its neighbours for scene changes; faces are followed
+inside their shots; each trail keeps its best looks; trails of one person are grouped; all is stored, whole or not at all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from indexer.engine import FaceEngine
+from indexer.exemplars import choose, embed, pool
+from indexer.group import Evidence, group
+from indexer.scan import Scan, View
+from indexer.shots import ShotDetector
+from indexer.split import split_mixed
+from indexer.track import Stage, Tracker
+from indexer.trail import Trail
+from indexer.video import Probe, Reading, probe, read_frames
+from store.config import Config
+from store.digest import hash_file
+from store.errors import VideoError
+from store.records import (
+    DETECTED,
+    Exemplar,
+    IndexContents,
+    IndexStats,
+    Person,
+    Shot,
+    Tracklet,
+)
+from store.video_index import write_index
+
+Progress = Callable[[int, int], None]  # frames done, frames in all as far as known
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Followed:
+    """A trail with its exemplars."""
+
+    trail: Trail
+    exemplars: tuple[Exemplar, ...]
+
+
+def index_video(
+    path: Path, store: Path, engine: FaceEngine, config: Config, progress: Progress, sha256: str | None = None
+) -> tuple[Path, IndexContents]:
+    """Look at a video once and keep what was seen; gives the index's folder and its contents.
+
+    Raises VideoError for what cannot be decoded, UnwritableError when the store cannot be written.
+    """
+    contents = look_at(path, engine, config, progress, sha256)
+    return write_index(store, contents), contents
+
+
+def look_at(
+    path: Path, engine: FaceEngine, config: Config, progress: Progress, sha256: str | None = None
+) -> IndexContents:
+    """Everything that can be known of a video after one pass over it."""
+    started = time.monotonic()
+    video = probe(path)
+    reading = Reading()
+    shots = ShotDetector(video.frame_rate)
+    views = _watched(_views(video, reading, engine, config), shots, video.frame_estimate, progress)
+    followed = list(_follow(views, shots, video, engine, config))
+    if not reading.pts:
+        raise VideoError(f"{path} has no frame that can be decoded; the file may be damaged")
+    followed.sort(key=lambda item: (item.trail.frames[0], item.trail.boxes[0].tolist()))
+    people = _people(followed)
+    stats = IndexStats(
+        seconds=time.monotonic() - started,
+        faces=sum(source == DETECTED for item in followed for source in item.trail.sources),
+        searched=len(reading.pts),
+    )
+    edges = [0, *shots.cuts(final=True), len(reading.pts)]
+    return IndexContents(
+        video=video.video(sha256 or hash_file(path), reading),
+        times=reading.times(video.frame_rate, video.time_base),
+        engine=engine.info,
+        config=asdict(config),
+        stats=stats,
+        shots=tuple(Shot(number, edges[number], edges[number + 1]) for number in range(len(edges) - 1)),
+        people=_groups(people),
+        tracklets=tuple(
+            _tracklet(number, item.trail, person)
+            for number, (item, person) in enumerate(zip(followed, people, strict=True), start=1)
+        ),
+        sightings={number: item.trail.sightings() for number, item in enumerate(followed, start=1)},
+        exemplars={number: item.exemplars for number, item in enumerate(followed, start=1)},
+    )
+
+
+def _views(video: Probe, reading: Reading, engine: FaceEngine, config: Config) -> Iterator[View]:
+    look_every = max(1, round(config.look_interval * video.frame_rate))
+    scan = Scan(video.width, video.height, look_every, config)
+    return scan.views(read_frames(video, reading), engine)
+
+
+def _watched(views: Iterator[View], shots: ShotDetector, expected: int, progress: Progress) -> Iterator[View]:
+    """Pass views on as soon as it is settled which shot they belong to."""
+    waiting: deque[View] = deque()
+    for view in views:
+        shots.push(view.index, view.tiny)
+        waiting.append(view)
+        while waiting and waiting[0].index < shots.settled:
+            yield waiting.popleft()
+        progress(view.index + 1, max(expected, view.index + 1))
+    shots.cuts(final=True)
+    yield from waiting
+
+
+def _follow(
+    views: Iterator[View], shots: ShotDetector, video: Probe, engine: FaceEngine, config: Config
+) -> Iterator[Followed]:
+    """Faces followed inside their shots, each with its best looks."""
+    tracker = Tracker(Stage(video.width, video.height, float(video.frame_rate)), config)
+    for view in views:
+        shot = int(np.searchsorted(shots.cuts(), view.index, side="right"))
+        for trail in tracker.step(view, shot):
+            yield from _finished(trail, engine, config)
+    for trail in tracker.finish():
+        yield from _finished(trail, engine, config)
+
+
+def _finished(trail: Trail, engine: FaceEngine, config: Config) -> Iterator[Followed]:
+    """Give a trail its exemplars; two trails when it turns out to hold two people."""
+    exemplars = embed(choose(trail.candidates, config.looks), engine)
+    for part in split_mixed(trail, exemplars, engine):
+        if part is not trail:
+            exemplars = embed(choose(part.candidates, config.looks), engine)
+        if exemplars:
+            yield Followed(part, exemplars)
+
+
+def _people(followed: list[Followed]) -> list[int]:
+    """Number of the person of each trail, from 1, the one who is seen longest first."""
+    groups = group(
+        [
+            Evidence(
+                pool(item.exemplars),
+                max(look.quality for look in item.exemplars),
+                item.trail.frames[0],
+                item.trail.frames[-1] + 1,
+            )
+            for item in followed
+        ]
+    )
+    seen: dict[int, int] = {}
+    for number, item in zip(groups, followed, strict=True):
+        seen[number] = seen.get(number, 0) + len(item.trail.frames)
+    order = {number: rank for rank, number in enumerate(sorted(seen, key=lambda key: (-seen[key], key)), start=1)}
+    return [order[number] for number in groups]
+
+
+def _groups(people: list[int]) -> tuple[Person, ...]:
+    members: dict[int, list[int]] = {}
+    for tracklet, person in enumerate(people, start=1):
+        members.setdefault(person, []).append(tracklet)
+    return tuple(Person(number, None, tuple(members[number])) for number in sorted(members))
+
+
+def _tracklet(number: int, trail: Trail, person: int) -> Tracklet:
+    detected = np.array(trail.sources) == DETECTED
+    return Tracklet(
+        number=number, shot=trail.shot, start=trail.frames[0], end=trail.frames[-1] + 1,
+        start_reason=trail.start_reason, end_reason=trail.end_reason, person=person,
+        face_width=float(np.median(np.array(trail.boxes)[:, 2])),
+        score=float(np.array(trail.scores)[detected].mean()) if detected.any() else 0.0,
+    )  # fmt: skip

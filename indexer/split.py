@@ -1,0 +1,78 @@
+"""Trails that turn out to hold two people: found by their looks, cut where the look changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from indexer.engine import FaceEngine
+from indexer.exemplars import pool
+from indexer.trail import Trail
+from store.records import Exemplar
+
+# Before and after a change of person the looks agree among themselves and not with each other. Measured: the two
+# halves of a sound trail of a turning, badly lit face stay above 0.25; halves of two people reach 0.2.
+_APART = 0.2
+_WITHIN = 0.4
+
+
+def split_mixed(trail: Trail, exemplars: tuple[Exemplar, ...], engine: FaceEngine) -> list[Trail]:
+    """The trail itself, or its two parts when its looks belong to two people."""
+    place = _change(exemplars)
+    if place is None:
+        return [trail]
+    before, after = pool(exemplars[:place]), pool(exemplars[place:])
+    first, last = exemplars[place - 1].frame, exemplars[place].frame
+    between = [look for look in trail.candidates if first < look.frame < last]
+    if between:
+        vectors = engine.embed(np.stack([look.crop for look in between]))
+        for look, vector in zip(between, vectors, strict=True):
+            if float(vector @ after) > float(vector @ before):
+                last = look.frame
+                break
+            first = look.frame
+    return _cut(trail, _jump(trail, first, last))
+
+
+def _change(exemplars: tuple[Exemplar, ...]) -> int | None:
+    """Number of looks before the change, or None when there is none."""
+    best, place = _APART, None
+    for count in range(2, len(exemplars) - 1):
+        before, after = exemplars[:count], exemplars[count:]
+        across = float(pool(before) @ pool(after))
+        if across < best and _agreement(before) > _WITHIN and _agreement(after) > _WITHIN:
+            best, place = across, count
+    return place
+
+
+def _agreement(exemplars: tuple[Exemplar, ...]) -> float:
+    vectors = np.stack([item.embedding for item in exemplars])
+    return float((vectors @ vectors.T)[np.triu_indices(len(vectors), 1)].mean())
+
+
+def _jump(trail: Trail, first: int, last: int) -> int:
+    """Frame in (first, last] at which the box moves most for its size."""
+    start = trail.frames[0]
+    boxes = np.array(trail.boxes[first - start : last - start + 1])
+    steps = np.abs(np.diff(boxes, axis=0)).sum(axis=1) / boxes[1:, 2]
+    return first + 1 + int(steps.argmax())
+
+
+def _cut(trail: Trail, frame: int) -> list[Trail]:
+    index = frame - trail.frames[0]
+    if not 0 < index < len(trail.frames):
+        return [trail]
+    early, late = slice(None, index), slice(index, None)
+    return [
+        replace(
+            trail, end_reason="identity_change", frames=trail.frames[early], boxes=trail.boxes[early],
+            scores=trail.scores[early], sources=trail.sources[early],
+            candidates=[look for look in trail.candidates if look.frame < frame],
+        ),
+        replace(
+            trail, start_reason="identity_change", frames=trail.frames[late], boxes=trail.boxes[late],
+            scores=trail.scores[late], sources=trail.sources[late],
+            candidates=[look for look in trail.candidates if look.frame >= frame],
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,179 @@
+"""Sightings into tracklets: optimal assignment, a second round for weak detections, breaks rather than mixes.
+
+Two rounds as in ByteTrack (Zhang et al., 2022), assignment by scipy. A trail that the detector loses is not given up
+at once: when the face comes back, the witness decides whether it was there all the time (then the gap is filled) or
+something hid it (then the tracklet ends and a new one starts). Nothing links across a scene change.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from indexer.scan import View
+from indexer.trail import Candidate, Glance, Memory, Trail, overlap, visible_part
+from store.config import Config
+from store.records import DETECTED, Floats, Ints, Reason
+
+# A detection further from where it is expected than this is another face.
+_MIN_IOU = 0.2
+_MAX_DISTANCE = 0.6  # between centres, in widths of the face
+_MAX_GROWTH = 1.6  # ratio of widths from one frame to the next
+# Patches of one face in neighbouring frames correlate above 0.5 even in fast dances; other faces reach 0.3.
+_OTHER_FACE = 0.3
+_EDGE = 0.12  # a face nearer to the picture's edge than this share of its width is on its way in or out
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The picture in which faces move."""
+
+    width: int
+    height: int
+    frame_rate: float
+
+
+class Tracker:
+    """Takes views in order and gives back trails as they end."""
+
+    def __init__(self, stage: Stage, config: Config) -> None:
+        self._stage = stage
+        self._config = config
+        self._max_gap = max(4, round(config.max_gap * stage.frame_rate))
+        self._reach = max(2, round(config.max_extension * stage.frame_rate))
+        self._memory: Memory = deque(maxlen=self._max_gap + 2)
+        self._trails: list[Trail] = []
+        self._shot = 0
+        self._ended: list[Trail] = []
+
+    def step(self, view: View, shot: int) -> list[Trail]:
+        """Take the next frame, which belongs to that shot; gives the trails that ended."""
+        if shot != self._shot:
+            self._close_shot("scene_cut")
+            self._shot = shot
+        glance = Glance(view)
+        self._memory.append(glance)
+        boxes = np.concatenate([view.faces.boxes[:, :2], view.faces.boxes[:, 2:] - view.faces.boxes[:, :2]], axis=1)
+        strong = np.flatnonzero(view.faces.scores >= self._config.strong_score)
+        weak = np.flatnonzero(
+            (view.faces.scores >= self._config.weak_score) & (view.faces.scores < self._config.strong_score)
+        )
+        unmatched_trails = list(self._trails)
+        for chosen in (strong, weak):
+            unmatched_trails, left = self._assign(unmatched_trails, boxes, chosen, glance)
+            if chosen is strong:
+                unclaimed = left
+        for detection in unclaimed:
+            self._start(boxes[detection], int(detection), glance)
+        self._give_up()
+        ended, self._ended = self._ended, []
+        return ended
+
+    def finish(self) -> list[Trail]:
+        """The video is over: gives the trails that were still running."""
+        self._close_shot("video_end")
+        ended, self._ended = self._ended, []
+        return ended
+
+    def _assign(
+        self, trails: list[Trail], boxes: Floats, chosen: Ints, glance: Glance
+    ) -> tuple[list[Trail], list[int]]:
+        """Give detections to trails; returns the trails and detections left over."""
+        if not trails or not len(chosen):
+            return trails, [int(index) for index in chosen]
+        frame = glance.view.index
+        expected = np.array([trail.expect(frame) for trail in trails])
+        affinity = _affinity(expected, boxes[chosen])
+        rows, columns = linear_sum_assignment(-affinity)
+        pairs = [(row, column) for row, column in zip(rows, columns, strict=True) if affinity[row, column] > 0]
+        used_rows, used_columns = set(), set()
+        for row, column in pairs:
+            detection = int(chosen[column])
+            if self._link(trails[row], boxes[detection], detection, glance):
+                used_rows.add(row)
+                used_columns.add(column)
+        left_trails = [trail for row, trail in enumerate(trails) if row not in used_rows]
+        return left_trails, [int(chosen[c]) for c in range(len(chosen)) if c not in used_columns]
+
+    def _link(self, trail: Trail, box: Floats, detection: int, glance: Glance) -> bool:
+        """Continue a trail with a detection, over a gap if the face was there all the while."""
+        gap = [seen for seen in self._memory if trail.frames[-1] < seen.view.index < glance.view.index]
+        assert trail.patch is not None
+        testimony = glance.testify(trail.patch, box)
+        if not testimony.visible and testimony.whole < _OTHER_FACE:
+            return False
+        if gap and not trail.bridge(gap, glance, box):
+            return False
+        self._take(trail, box, detection, glance)
+        return True
+
+    def _take(self, trail: Trail, box: Floats, detection: int, glance: Glance) -> None:
+        view = glance.view
+        score = float(view.faces.scores[detection])
+        sure = score >= self._config.strong_score
+        trail.add(view.index, box, score, glance, sure)
+        if sure:
+            landmarks, crop = view.faces.landmarks[detection], view.crops[detection]
+            trail.remember(Candidate(view.index, box, landmarks, score, crop, view.full))
+
+    def _start(self, box: Floats, detection: int, glance: Glance) -> None:
+        trail = Trail(self._shot, "occlusion")
+        self._take(trail, box, detection, glance)
+        earlier = islice(reversed(self._memory), 1, 1 + self._reach)
+        trail.extend_back(earlier, self._stage.width, self._stage.height)
+        trail.start_reason = self._reason_at_start(trail)
+        self._trails.append(trail)
+
+    def _give_up(self) -> None:
+        """End trails that have been lost for too long."""
+        now = self._memory[-1].view.index
+        for trail in [trail for trail in self._trails if now - trail.frames[-1] > self._max_gap]:
+            self._end(trail)
+
+    def _end(self, trail: Trail) -> None:
+        self._trails.remove(trail)
+        later = [glance for glance in self._memory if 0 < glance.view.index - trail.frames[-1] <= self._reach]
+        trail.extend(later, self._stage.width, self._stage.height)
+        trail.end_reason = "left_frame" if self._at_edge(trail.boxes[-1]) else "occlusion"
+        if self._is_face(trail):
+            self._ended.append(trail)
+
+    def _is_face(self, trail: Trail) -> bool:
+        """A hand or a pattern that looked like a face for a moment is none."""
+        detected = sum(source == DETECTED for source in trail.sources)
+        sure = max((look.score for look in trail.candidates), default=0.0)
+        return detected >= self._config.min_detections and sure >= self._config.sure_score
+
+    def _close_shot(self, reason: Reason) -> None:
+        last = self._memory[-1].view.index if self._memory else -1
+        for trail in list(self._trails):
+            self._end(trail)
+            if trail.frames[-1] == last:
+                trail.end_reason = reason
+        self._memory.clear()
+
+    def _reason_at_start(self, trail: Trail) -> Reason:
+        if trail.frames[0] == 0:
+            return "video_start"
+        if trail.frames[0] == self._memory[0].view.index and len(self._memory) < (self._memory.maxlen or 0):
+            return "scene_cut"
+        return "entered_frame" if self._at_edge(trail.boxes[0]) else "occlusion"
+
+    def _at_edge(self, box: Floats) -> bool:
+        grown = box + np.array([-_EDGE, -_EDGE, 2 * _EDGE, 2 * _EDGE], np.float32) * box[2]
+        return visible_part(grown, self._stage.width, self._stage.height) < 1.0
+
+
+def _affinity(expected: Floats, boxes: Floats) -> Floats:
+    """How well detections (M, 4) fit expected places (N, 4): (N, M), 0 where they cannot be the same face."""
+    shared = overlap(expected, boxes)
+    centres = expected[:, None, :2] + expected[:, None, 2:] / 2 - boxes[None, :, :2] - boxes[None, :, 2:] / 2
+    sizes = np.sqrt(np.prod(expected[:, 2:], axis=1))[:, None], np.sqrt(np.prod(boxes[:, 2:], axis=1))[None]
+    smaller, larger = np.minimum(*sizes), np.maximum(*sizes)
+    distance = np.hypot(centres[..., 0], centres[..., 1]) / np.maximum(smaller, 1e-6)
+    possible = (larger < _MAX_GROWTH * smaller) & ((shared > _MIN_IOU) | (distance < _MAX_DISTANCE))
+    return np.asarray(np.where(possible, shared + 0.5 * np.clip(1 - distance, 0, 1) + 1e-3, 0), np.float32)

@@ -1,0 +1,201 @@
+"""A face being followed: where it was, where it is expected, and how far past its last detection it can be seen.
+
+The tracker links detections; a Trail holds one face's and mends its gaps by the witness.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from indexer.scan import View
+from indexer.witness import Grey, Testimony, take_patch, testify
+from store.records import DETECTED, INTERPOLATED, TRACKED, Floats, Image, Reason, Sightings
+
+_DAMPING = 0.85  # a velocity is believed less with every frame that nobody confirms it
+_VELOCITY_GAIN = 0.4
+_MAX_CANDIDATES = 64
+_PATCH_AGE = 8  # frames for which a face that is only weakly seen is compared with an older, better patch
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A look at a face that may become an exemplar."""
+
+    frame: int
+    box: Floats  # (4,) x y w h
+    landmarks: Floats  # (5, 2)
+    score: float
+    crop: Image  # (112, 112, 3) aligned
+    full: bool  # cut from the full picture
+
+
+@dataclass(slots=True, eq=False)
+class Glance:
+    """A frame of the running shot as the tracker remembers it for a while."""
+
+    view: View
+    taken: list[Floats] = field(default_factory=list)  # boxes of faces that trails hold in it
+
+    def testify(self, patch: Grey, box: Floats) -> Testimony:
+        """Ask the witness about a box in displayed pixels."""
+        return testify(patch, self.view.grey, box / self.view.scale)
+
+    def patch(self, box: Floats) -> Grey:
+        """The face in a box in displayed pixels, as a patch."""
+        return take_patch(self.view.grey, box / self.view.scale)
+
+
+Memory = deque[Glance]  # consecutive frames of the running shot, oldest first
+
+
+@dataclass(slots=True, eq=False)
+class Trail:
+    """One face, frame by frame without a gap, from `frames[0]` to the last detection."""
+
+    shot: int
+    start_reason: Reason
+    frames: list[int] = field(default_factory=list)
+    boxes: list[Floats] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    sources: list[int] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
+    velocity: Floats = field(default_factory=lambda: np.zeros(2, np.float32))  # pixels a frame
+    patch: Grey | None = None  # the face as it was last plainly seen
+    patch_frame: int = -1
+    end_reason: Reason = "occlusion"
+
+    def expect(self, frame: int) -> Floats:
+        """Where the face should be in a later frame: its last place plus a velocity that fades."""
+        steps = frame - self.frames[-1]
+        reach = _DAMPING * (1 - _DAMPING**steps) / (1 - _DAMPING)
+        box = self.boxes[-1].copy()
+        box[:2] += self.velocity * reach
+        return box
+
+    def add(self, frame: int, box: Floats, score: float, glance: Glance, sure: bool) -> None:
+        """Take a detection in the frame after the last one (gaps are filled before).
+
+        A weak one may be half covered: the patch that the witness knows stays an older, `sure` one for a while.
+        """
+        if self.frames:
+            moved = box[:2] + box[2:] / 2 - self.boxes[-1][:2] - self.boxes[-1][2:] / 2
+            self.velocity += _VELOCITY_GAIN * (moved.astype(np.float32) - self.velocity)
+        self._append(frame, box, score, DETECTED, glance)
+        if self.patch is None or sure or frame - self.patch_frame > _PATCH_AGE:
+            self.patch, self.patch_frame = glance.patch(box), frame
+
+    def remember(self, candidate: Candidate) -> None:
+        """Keep a look; one from a small picture only until there is a better one.
+
+        When there are too many, the worse of every two neighbours goes.
+        """
+        if self.candidates and not candidate.full:
+            return
+        self.candidates = [look for look in self.candidates if look.full]
+        self.candidates.append(candidate)
+        if len(self.candidates) > _MAX_CANDIDATES:
+            pairs = zip(self.candidates[::2], self.candidates[1::2], strict=False)
+            self.candidates = [max(pair, key=lambda look: look.score * look.box[2]) for pair in pairs]
+
+    def bridge(self, gap: list[Glance], glance: Glance, box: Floats) -> bool:
+        """Fill a gap up to a new detection when the face is plainly there in every frame of it; says whether."""
+        assert self.patch is not None
+        if not glance.testify(self.patch, box).visible:
+            return False
+        here = glance.patch(box)
+        filled = []
+        for step, between in enumerate(gap, start=1):
+            part = step / (len(gap) + 1)
+            place = (1 - part) * self.boxes[-1] + part * box
+            seen = [between.testify(patch, place) for patch in (self.patch, here)]
+            if not any(testimony.visible for testimony in seen) or _overlaps(place, between.taken):
+                return False
+            filled.append((between, place.astype(np.float32)))
+        score = self.scores[-1]
+        for between, place in filled:
+            self._append(between.view.index, place, score, INTERPOLATED, between)
+        return True
+
+    def extend(self, later: Iterable[Glance], width: int, height: int) -> None:
+        """Follow the face past its last detection as long as the witness sees it."""
+        assert self.patch is not None
+        for glance in later:
+            place = self.expect(glance.view.index)
+            box = _confirmed(self.patch, glance, place, width, height)
+            if box is None:
+                return
+            self._append(glance.view.index, box, self.scores[-1], TRACKED, glance)
+
+    def extend_back(self, earlier: Iterable[Glance], width: int, height: int) -> None:
+        """Follow the face back from its first detection, `earlier` newest first."""
+        assert self.patch is not None
+        for glance in earlier:
+            box = _confirmed(self.patch, glance, self.boxes[0], width, height)
+            if box is None:
+                return
+            self.frames.insert(0, glance.view.index)
+            self.boxes.insert(0, box)
+            self.scores.insert(0, self.scores[0])
+            self.sources.insert(0, TRACKED)
+            glance.taken.append(box)
+
+    def sightings(self) -> Sightings:
+        """The record of this trail."""
+        return Sightings(
+            np.array(self.frames, np.int64),
+            np.array(self.boxes, np.float32).reshape(-1, 4),
+            np.array(self.scores, np.float32),
+            np.array(self.sources, np.uint8),
+        )
+
+    def _append(self, frame: int, box: Floats, score: float, source: int, glance: Glance) -> None:
+        self.frames.append(frame)
+        self.boxes.append(box)
+        self.scores.append(score)
+        self.sources.append(source)
+        glance.taken.append(box)
+
+
+def _confirmed(patch: Grey, glance: Glance, place: Floats, width: int, height: int) -> Floats | None:
+    """The box at which the witness sees the face near a place, or None."""
+    testimony = glance.testify(patch, place)
+    if not testimony.visible:
+        return None
+    shift = np.array([*testimony.shift, 0, 0], np.float32) * np.array([place[2], place[3], 0, 0], np.float32)
+    box = (place + shift).astype(np.float32)
+    if visible_part(box, width, height) < 0.5 or _overlaps(box, glance.taken):
+        return None
+    return box
+
+
+def visible_part(box: Floats, width: int, height: int) -> float:
+    """Share of a box that lies inside the picture, 0..1."""
+    x, y, w, h = (float(value) for value in box)
+    inside_x = max(0.0, min(x + w, width) - max(x, 0.0))
+    inside_y = max(0.0, min(y + h, height) - max(y, 0.0))
+    return inside_x * inside_y / max(w * h, 1e-6)
+
+
+def overlap(boxes: Floats, others: Floats) -> Floats:
+    """Intersection over union of boxes (N, 4) and others (M, 4), x y w h: (N, M)."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, :2] + boxes[:, None, 2:], others[None, :, :2] + others[None, :, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=2)
+    areas = np.prod(boxes[:, 2:], axis=1)[:, None] + np.prod(others[:, 2:], axis=1)[None]
+    return np.asarray(shared / np.maximum(areas - shared, 1e-9), np.float32)
+
+
+def _overlaps(box: Floats, taken: list[Floats]) -> bool:
+    """Does another face hold this place? Measured against the smaller of the two."""
+    if not taken:
+        return False
+    others = np.array(taken)
+    low = np.maximum(box[:2], others[:, :2])
+    high = np.minimum(box[:2] + box[2:], others[:, :2] + others[:, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=1)
+    smaller = np.minimum(np.prod(box[2:]), np.prod(others[:, 2:], axis=1))
+    return bool((shared > 0.4 * smaller).any())

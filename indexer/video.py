@@ -1,0 +1,198 @@
+"""Reading video: what a file is, and its frames in display order, once.
+
+PyAV is used here and in query/cutter.py, nowhere else. Faults inside a stream cost the frames they hit, not the
+video; what was lost is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+import cv2
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from store.errors import VideoError
+from store.records import FrameTimes, Image, Video
+
+_TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+
+
+@dataclass(slots=True, eq=False)
+class Frame:
+    """One decoded picture; converted only where and as large as somebody asks."""
+
+    index: int
+    pts: int
+    picture: av.VideoFrame
+    rotation: int  # degrees clockwise to the upright picture
+
+    def image(self, width: int, height: int, smooth: bool = True) -> Image:
+        """The upright picture as BGR (height, width, 3)."""
+        if self.rotation in (90, 270):
+            width, height = height, width
+        interpolation = "AREA" if smooth else "FAST_BILINEAR"
+        pixels = self.picture.reformat(width, height, "bgr24", interpolation=interpolation).to_ndarray()
+        turn = _TURNS.get(self.rotation)
+        return np.asarray(pixels if turn is None else cv2.rotate(pixels, turn), np.uint8)
+
+
+@dataclass(slots=True)
+class Reading:
+    """What one pass over a video has met so far; filled in while its frames are read."""
+
+    pts: list[int] = field(default_factory=list)
+    durations: list[int] = field(default_factory=list)  # as the frames themselves say, 0 where they do not
+    damaged: int = 0  # packets that could not be decoded
+    misplaced: int = 0  # frames left out for a time stamp that does not go on
+    broken_off: str = ""  # the reader's last words when the file ends too early
+
+    def times(self, frame_rate: Fraction, time_base: Fraction) -> FrameTimes:
+        """Time stamps with durations: a frame lasts until the next one is shown."""
+        pts = np.array(self.pts, np.int64)
+        usual = max(1, round(1 / (frame_rate * time_base)))
+        last = self.durations[-1] or usual
+        return FrameTimes(pts, np.append(np.diff(pts), last).astype(np.int64))
+
+    def warnings(self) -> tuple[str, ...]:
+        """What was lost, a sentence each."""
+        said = []
+        if self.damaged:
+            said.append(f"{self.damaged} damaged packets could not be decoded and were left out")
+        if self.misplaced:
+            said.append(f"{self.misplaced} frames with impossible time stamps were left out")
+        if self.broken_off:
+            said.append(f"the file breaks off after {len(self.pts)} frames ({self.broken_off})")
+        return tuple(said)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a file says of itself before its frames are read."""
+
+    path: Path
+    width: int  # pixels as displayed
+    height: int
+    rotation: int
+    sample_aspect_ratio: Fraction
+    time_base: Fraction
+    frame_rate: Fraction
+    origin_pts: int
+    codec: str
+    has_audio: bool
+    frame_estimate: int  # 0 when the file does not say
+
+    def video(self, sha256: str, reading: Reading) -> Video:
+        """The record of this video after it was read."""
+        status = self.path.stat()
+        return Video(
+            path=str(self.path.resolve()), sha256=sha256, size=status.st_size, mtime_ns=status.st_mtime_ns,
+            width=self.width, height=self.height, rotation=self.rotation,
+            sample_aspect_ratio=self.sample_aspect_ratio, time_base=self.time_base, frame_rate=self.frame_rate,
+            origin_pts=self.origin_pts, codec=self.codec, has_audio=self.has_audio,
+            frame_count=len(reading.pts), warnings=reading.warnings(),
+        )  # fmt: skip
+
+
+def probe(path: Path) -> Probe:
+    """Read a video's headers and first frame; raises VideoError when there is nothing to look at."""
+    if not path.is_file():
+        raise VideoError(f"{path} is not there; check the name")
+    with _open(path) as container:
+        stream = _picture_stream(container, path)
+        first = _first_frame(container, stream, path)
+        aspect = Fraction(stream.sample_aspect_ratio or 1)
+        aspect = aspect if aspect > 0 else Fraction(1)
+        rotation = round(-first.rotation / 90) * 90 % 360
+        width, height = max(1, round(first.width * aspect)), first.height
+        if rotation in (90, 270):
+            width, height = height, width
+        rate = stream.average_rate or stream.guessed_rate or stream.base_rate
+        time_base = Fraction(stream.time_base or Fraction(1, 1000))
+        return Probe(
+            path=path, width=width, height=height, rotation=rotation, sample_aspect_ratio=aspect,
+            time_base=time_base, frame_rate=Fraction(rate) if rate else Fraction(25),
+            origin_pts=_origin(container, time_base), codec=stream.codec_context.name,
+            has_audio=bool(container.streams.audio), frame_estimate=_estimate(container, stream, rate),
+        )  # fmt: skip
+
+
+def read_frames(video: Probe, reading: Reading, threads: int = 0) -> Iterator[Frame]:
+    """Decode every frame once, in display order, noting times and losses in `reading`.
+
+    `threads` 0 leaves their number to FFmpeg. A frame without a time stamp follows the one before it.
+    """
+    with _open(video.path) as container:
+        stream = _picture_stream(container, video.path)
+        stream.thread_type = "AUTO"
+        if threads:
+            stream.codec_context.thread_count = threads
+        usual = max(1, round(1 / (video.frame_rate * video.time_base)))
+        for picture in _pictures(container, stream, reading):
+            last = reading.pts[-1] if reading.pts else None
+            pts = picture.pts if picture.pts is not None else (0 if last is None else last + usual)
+            if last is not None and pts <= last:
+                reading.misplaced += 1
+                continue
+            reading.pts.append(pts)
+            reading.durations.append(int(picture.duration or 0))
+            yield Frame(len(reading.pts) - 1, pts, picture, video.rotation)
+
+
+def _pictures(container: InputContainer, stream: VideoStream, reading: Reading) -> Iterator[av.VideoFrame]:
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except (av.error.FFmpegError, OSError) as error:
+            reading.broken_off = _last_words(error)
+            packet = None
+        if packet is None:
+            return
+        try:
+            yield from packet.decode()
+        except av.error.FFmpegError:
+            reading.damaged += 1
+
+
+def _open(path: Path) -> InputContainer:
+    try:
+        # An absolute path cannot be taken for a URL or an option.
+        return av.open(str(path.resolve()), "r", metadata_errors="replace")
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise VideoError(f"{path} cannot be read as a video ({_last_words(error)}); check the file") from error
+
+
+def _picture_stream(container: InputContainer, path: Path) -> VideoStream:
+    for stream in container.streams.video:
+        if not int(stream.disposition) & int(av.stream.Disposition.attached_pic):
+            return stream
+    raise VideoError(f"{path} has no picture stream; give a file with moving pictures")
+
+
+def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
+    for picture in _pictures(container, stream, Reading()):
+        return picture
+    raise VideoError(f"{path} has a picture stream, but not one frame can be decoded; the file may be damaged")
+
+
+def _origin(container: InputContainer, time_base: Fraction) -> int:
+    """Tick at which a player shows 0:00: the earliest start of all streams."""
+    start = container.start_time
+    return 0 if start is None else round(Fraction(start, av.time_base) / time_base)
+
+
+def _estimate(container: InputContainer, stream: VideoStream, rate: Fraction | None) -> int:
+    if stream.frames:
+        return int(stream.frames)
+    return round(container.duration / av.time_base * rate) if container.duration and rate else 0
+
+
+def _last_words(error: BaseException) -> str:
+    return str(getattr(error, "strerror", None) or error).splitlines()[0]

@@ -1,0 +1,137 @@
+"""A photo becomes a reference: find the face in it, say what is poor about it, embed it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageOps, UnidentifiedImageError
+
+from indexer.align import align, frontality
+from indexer.engine import FaceEngine
+from store.digest import hash_file
+from store.errors import PhotoError
+from store.records import Faces, Floats, Image, Reference
+
+# A photo is searched at these lengths of its longer side, pixels: large faces are found in small pictures, small
+# ones in large. More than 1600 finds faces that are too small to tell people apart.
+_SIDES = (256, 640, 1600)
+_SURE = 0.7
+_SMALL_FACE = 40.0  # pixels; below it single photos lose a tenth of their true matches
+_PROFILE = 0.25
+_MAX_PIXELS = 300_000_000  # a larger picture is a bomb or a mistake
+
+
+def read_photo(path: Path) -> Image:
+    """The upright picture as BGR (H, W, 3); raises PhotoError when it cannot be read."""
+    if not path.is_file():
+        raise PhotoError(f"{path} is not there; check the name")
+    try:
+        with Pillow.open(path) as photo:
+            if photo.width * photo.height > _MAX_PIXELS:
+                raise PhotoError(
+                    f"{path} is {photo.width}x{photo.height}; scale it below {_MAX_PIXELS:,} pixels"
+                )
+            photo.draft("RGB", (2 * _SIDES[-1], 2 * _SIDES[-1]))
+            upright = ImageOps.exif_transpose(photo).convert("RGB")
+            return np.ascontiguousarray(np.asarray(upright, np.uint8)[..., ::-1])
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Pillow.DecompressionBombError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise PhotoError(f"{path} cannot be read as a photo ({reason}); give a JPEG, PNG or WebP") from error
+
+
+def find_faces(image: Image, engine: FaceEngine) -> Faces:
+    """Faces in a photo, largest first, pixels of the photo."""
+    boxes, scores, landmarks = [], [], []
+    longest = max(image.shape[:2])
+    for side in sorted({min(side, max(longest, 256)) for side in _SIDES}):
+        scale = side / longest
+        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+        found = engine.detect(np.asarray(cv2.resize(image, size, interpolation=interpolation), np.uint8))
+        for box, score, points in zip(found.boxes, found.scores, found.landmarks, strict=True):
+            _keep(boxes, scores, landmarks, box / scale, float(score), points / scale)
+    sure = [index for index, score in enumerate(scores) if score >= _SURE]
+    sure.sort(key=lambda index: -float(np.prod(boxes[index][2:] - boxes[index][:2])))
+    return Faces(
+        np.array([boxes[index] for index in sure], np.float32).reshape(-1, 4),
+        np.array([scores[index] for index in sure], np.float32),
+        np.array([landmarks[index] for index in sure], np.float32).reshape(-1, 5, 2),
+    )
+
+
+def read_reference(path: Path, engine: FaceEngine, face: int | None = None) -> Reference:
+    """The reference in a photo: its largest face, or number `face` (1 is the largest).
+
+    Raises PhotoError when the photo cannot be read, shows no face, or has no face of that number.
+    """
+    image = read_photo(path)
+    faces = find_faces(image, engine)
+    if len(faces) == 0:
+        size = f"{image.shape[1]}x{image.shape[0]}"
+        raise PhotoError(f"no face found in {path} ({size}); give a photo in which the face is clearly seen")
+    if face is not None and not 1 <= face <= len(faces):
+        raise PhotoError(
+            f"{path} shows {len(faces)} faces, there is no number {face}; give 1 to {len(faces)}"
+        )
+    chosen = (face or 1) - 1
+    box = faces.boxes[chosen].copy()
+    box[2:] -= box[:2]
+    warnings = _warnings(box, faces, chosen, face)
+    crop = align(image, faces.landmarks[chosen])
+    return Reference(
+        path=str(path), sha256=hash_file(path), box=box.astype(np.float32),
+        embedding=engine.embed(crop[None])[0], quality=float(faces.scores[chosen]), warnings=tuple(warnings),
+    )  # fmt: skip
+
+
+def disagreements(references: list[Reference]) -> list[str]:
+    """A warning for each photo that seems to show somebody else than its fellows."""
+    if len(references) < 2:
+        return []
+    vectors = np.stack([reference.embedding for reference in references])
+    similarity = vectors @ vectors.T
+    np.fill_diagonal(similarity, np.nan)
+    agreement = np.nanmax(similarity, axis=1)
+    return [
+        f"{reference.path} agrees with none of the other photos (at most {value:.2f}): is it the same person?"
+        for reference, value in zip(references, agreement, strict=True)
+        if value < 0.25
+    ]
+
+
+def _keep(
+    boxes: list[Floats],
+    scores: list[float],
+    landmarks: list[Floats],
+    box: Floats,
+    score: float,
+    points: Floats,
+) -> None:
+    """Add a face, or let it replace the same face found at another size with a lower score."""
+    for index, other in enumerate(boxes):
+        low, high = np.maximum(box[:2], other[:2]), np.minimum(box[2:], other[2:])
+        shared = float(np.prod(np.clip(high - low, 0, None)))
+        smaller = min(float(np.prod(box[2:] - box[:2])), float(np.prod(other[2:] - other[:2])))
+        if shared > 0.5 * smaller:
+            if score > scores[index]:
+                boxes[index], scores[index], landmarks[index] = box, score, points
+            return
+    boxes.append(box)
+    scores.append(score)
+    landmarks.append(points)
+
+
+def _warnings(box: Floats, faces: Faces, chosen: int, asked: int | None) -> list[str]:
+    said = []
+    if len(faces) > 1 and asked is None:
+        said.append(
+            f"{len(faces)} faces seen, the largest was taken; --face N chooses another (2 is the next in size)"
+        )
+    if float(box[2]) < _SMALL_FACE:
+        said.append(f"the face is only {float(box[2]):.0f} px wide; a larger photo finds more")
+    if frontality(faces.landmarks[chosen]) < _PROFILE:
+        said.append("the face is seen from the side; a frontal photo finds more")
+    return said
