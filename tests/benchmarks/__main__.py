@@ -1,0 +1,95 @@
+"""python -m tests.benchmarks [accuracy] [shots] [strangers] [identity] [--only NAME] [--json FILE]
+
+Tables on stdout, progress on stderr, exit 1 when a promised figure is missed. $FACEREEL_MEDIA names the folder
+with the hand-checked footage and the photos of known people; without it samples/people play all parts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.parts import PARTS
+
+PACKAGES = ("av", "numpy", "onnxruntime", "opencv-python", "scenedetect", "faiss-cpu", "trackers")
+
+
+def main() -> int:
+    """Run the chosen parts and print what they measured; 1 when a figure misses its target."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks", description="Measure what is promised."
+    )
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"any of {', '.join(PARTS)}; all when none is named"
+    )
+    parser.add_argument("--only", default="", help="only scenarios and videos whose name holds this")
+    parser.add_argument("--json", type=Path, help="also write the figures and every row here")
+    chosen = parser.parse_args()
+    if unknown := [part for part in chosen.parts if part not in PARTS]:
+        parser.error(f"no part is called {unknown[0]!r}; known: {', '.join(PARTS)}")
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    results: dict[str, Any] = {"machine": machine()}
+    figures: list[Figure] = []
+    for part in chosen.parts or PARTS:
+        for title, rows, judged in PARTS[part](chosen.only):
+            _print(console, title, rows, judged)
+            figures += judged
+            results[title] = {"rows": rows, "figures": [_figure_row(f) for f in judged]}
+    if chosen.json:
+        chosen.json.write_text(json.dumps(results, indent=1))
+    return int(any(f.passed is False for f in figures))
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    packages = {}
+    for name in PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = "not installed"
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "packages": packages,
+    }
+
+
+def _print(console: Console, title: str, rows: list[dict[str, Any]], figures: list[Figure]) -> None:
+    if rows:
+        table = Table(*rows[0], title=title)
+        for row in rows:
+            table.add_row(*(_cell(value) for value in row.values()))
+        console.print(table)
+    if figures:
+        table = Table("figure", "value", "target", "", title=f"{title}: what must be seen")
+        for f in figures:
+            table.add_row(
+                f.what, _cell(f.value), f.target, {True: "pass", False: "FAIL", None: "-"}[f.passed]
+            )
+        console.print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _figure_row(figure: Figure) -> dict[str, Any]:
+    return {"what": figure.what, "value": figure.value, "target": figure.target, "passed": figure.passed}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

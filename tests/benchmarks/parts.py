@@ -1,0 +1,195 @@
+"""The parts of the benchmark: each yields tables (title, rows, figures) when it is done with them."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from indexer.engine import load_engine
+from tests.benchmarks import identity
+from tests.benchmarks.figures import Figure, at_most, media_figures, scenario_figures, shot_figures
+from tests.benchmarks.portraits import media, people_folder, photos
+from tests.benchmarks.run_facereel import Answer, ask
+from tests.benchmarks.scenarios import Rendered, all_scenarios, render
+from tests.benchmarks.scoring import ClipScore, score_clips
+from tests.benchmarks.scoring_shots import ShotScore, score_shots
+from tests.benchmarks.scoring_tracks import TrackScore, score_tracks
+
+Report: TypeAlias = tuple[str, list[dict[str, Any]], list[Figure]]
+
+# People of the faces folder who do appear in a video there: seen by eye.
+PRESENT = {("p20", "obama.mp4"), ("p20", "hamilton.mp4")}
+
+
+def accuracy(only: str) -> Iterator[Report]:
+    """Every rendered scenario, then the footage with hand-checked truth."""
+    yield _scenarios(only)
+    if media() is not None:
+        yield _media(only)
+
+
+def shots(only: str) -> Iterator[Report]:
+    """The shot detector alone, over scenarios and footage."""
+    total, rows = ShotScore(), []
+    for name, video, truth in _all_truths(only):
+        score = score_shots(truth, ask(video, {}).shots)
+        total.add(score)
+        rows.append({"video": name, "changes": _by_kind(score), "surplus": str(score.surplus)})
+    yield "shots", rows, shot_figures(total)
+
+
+def strangers(only: str) -> Iterator[Report]:
+    """The people of the faces folder asked of videos they are not in; portraits.mp4 the footage's too."""
+    folder = media()
+    if folder is None:
+        return
+    known = {d.name: photos(d)[:3] for d in sorted(people_folder().iterdir()) if d.is_dir()}
+    rows, false = [], 0
+    for video in sorted(folder.glob("*.mp4")):
+        if only not in video.name:
+            continue
+        asked = {n: p for n, p in known.items() if (n, video.name) not in PRESENT}
+        if video.name == "portraits.mp4":
+            asked |= _everybody(folder)
+        _say(video.name)
+        for name, answer in ask(video, asked).people.items():
+            false += len(answer["clips"])
+            rows += [
+                {"video": video.name, "asked": name, "frames": f"{c['start_frame']}-{c['end_frame']}",
+                 "similarity": c.get("similarity"), "found": c.get("found")}
+                for c in answer["clips"]
+            ]  # fmt: skip
+    yield "strangers", rows, [at_most("false clips", false, 0)]
+
+
+def identities(only: str) -> Iterator[Report]:
+    """How well the default engine tells the people of the faces folder apart."""
+    people = identity.embed_people(people_folder(), load_engine())
+    if len(people) < 4:
+        _say("identity: needs four people with eight photos each; set FACEREEL_MEDIA")
+        return
+    yield f"identity, {len(people)} people", identity.measure(people), []
+
+
+PARTS: dict[str, Callable[[str], Iterator[Report]]] = {
+    "accuracy": accuracy,
+    "shots": shots,
+    "strangers": strangers,
+    "identity": identities,
+}
+
+
+def _scenarios(only: str) -> Report:
+    clips, cuts, tracks, crossings, failed, rows = ClipScore(), ShotScore(), TrackScore(), TrackScore(), 0, []
+    for scenario in all_scenarios().values():
+        if only not in scenario.name:
+            continue
+        _say(scenario.name)
+        rendered = render(scenario)
+        try:
+            answer = ask(rendered.video, rendered.references)
+        except RuntimeError as error:
+            failed += 1
+            _say(f"  {error}")
+            continue
+        own, shot, track = _judge(rendered, answer)
+        clips.add(own)
+        cuts.add(shot)
+        tracks.add(track)
+        if "crossing" in scenario.name:
+            crossings.add(track)
+        rows.append({"scenario": scenario.name} | _clip_row(own) | _shot_row(shot) | _track_row(track))
+    return "scenarios", rows, scenario_figures(clips, cuts, tracks, crossings, failed)
+
+
+def _judge(rendered: Rendered, answer: Answer) -> tuple[ClipScore, ShotScore, TrackScore]:
+    own = ClipScore()
+    for person in rendered.references:
+        own.add(score_clips(rendered.truth, person, answer.people[person]["clips"]))
+    return own, score_shots(rendered.truth, answer.shots), score_tracks(rendered.truth, answer.tracklets)
+
+
+def _media(only: str) -> Report:
+    people: dict[str, ClipScore] = {}
+    cuts, rows = ShotScore(), []
+    for name, video, truth in _media_truths(only):
+        _say(name)
+        answer = ask(video, _references(video.parent, truth))
+        cuts.add(score_shots(truth, answer.shots))
+        for person in truth["people"]:
+            score = score_clips(truth, person, answer.people[person]["clips"])
+            people[f"{name} {person}"] = score
+            rows.append({"person": f"{name} {person}"} | _clip_row(score))
+    return "footage", rows, media_figures(people, cuts)
+
+
+def _media_truths(only: str) -> Iterator[tuple[str, Path, dict[str, Any]]]:
+    folder = media()
+    for path in sorted(folder.glob("*.truth.json")) if folder is not None else ():
+        truth = json.loads(path.read_text())
+        if only in path.name:
+            yield path.name.removesuffix(".truth.json"), path.parent / truth["video"], truth
+
+
+def _all_truths(only: str) -> Iterator[tuple[str, Path, dict[str, Any]]]:
+    for scenario in all_scenarios().values():
+        if only in scenario.name:
+            _say(scenario.name)
+            rendered = render(scenario)
+            yield scenario.name, rendered.video, rendered.truth
+    yield from _media_truths(only)
+
+
+def _references(folder: Path, truth: dict[str, Any]) -> dict[str, list[Path]]:
+    return {name: [folder / r for r in person["references"]] for name, person in truth["people"].items()}
+
+
+def _everybody(folder: Path) -> dict[str, list[Path]]:
+    """Everybody with hand-checked truth, by video and name."""
+    return {
+        f"{name} {person}": paths
+        for name, video, truth in _media_truths("")
+        for person, paths in _references(folder, truth).items()
+    }
+
+
+def _clip_row(score: ClipScore) -> dict[str, Any]:
+    return {
+        "recall": score.recall if score.must else None,
+        "wrong": len(score.wrong),
+        "clips": score.clips,
+        "cuts": score.cuts,
+        "hidden": score.hidden + score.hidden_one,
+        "IoU": statistics.median(score.ious) if score.ious else None,
+        "edges off": " ".join(f"{kind} {off:+d}" for kind, off in score.edges if off) or None,
+    }
+
+
+def _shot_row(score: ShotScore) -> dict[str, Any]:
+    missed = sum(score.there[k] - score.found[k] for k in score.found)
+    return {"changes missed": missed, "surplus": len(score.surplus)}
+
+
+def _track_row(score: TrackScore) -> dict[str, Any]:
+    library = score.library()
+    return {
+        "purity": score.purity,
+        "pieces": score.fragmentation,
+        "IDF1": library["IDF1"],
+        "IDSW": library["IDSW"],
+    }
+
+
+def _by_kind(score: ShotScore) -> str:
+    found = [f"{kind} {score.found[kind]}/{score.there[kind]}" for kind in score.found]
+    return ", ".join(
+        found + [f"{kind} taken for one {n}/{score.there[kind]}" for kind, n in score.fooled.items()]
+    )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
