@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from store.errors import EngineError
-from store.records import EngineInfo, Faces, Floats, Image
+from store.records import EngineInfo, Embeddings, Faces, Image
 
 DEFAULT_ENGINE = "opencv-zoo"
 
@@ -28,8 +29,8 @@ class FaceEngine(Protocol):
         """Find faces in a BGR picture (H, W, 3); weak ones included, down to a score of 0.2."""
         ...
 
-    def embed(self, crops: NDArray) -> Floats:  # type: ignore[type-arg]
-        """Turn aligned BGR crops, uint8 (N, 112, 112, 3), into unit vectors (N, D)."""
+    def embed(self, crops: NDArray[np.uint8]) -> Embeddings:
+        """Turn aligned BGR crops (N, 112, 112, 3) into unit vectors (N, D), each with its strength."""
         ...
 
 

@@ -14,6 +14,10 @@ from store.records import Exemplar, Floats
 
 # A look below this share of the best one's quality adds noise and not evidence.
 _WORTH = 0.3
+MIN_WEIGHT = 0.002  # of the poorest look when looks are pooled
+# Strength that the best look of a tracklet must have: below are flowers, fists, backs of heads, faces in the dark
+# that nobody could recognise.
+_FACE_STRENGTH = 0.14
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,23 +40,25 @@ def choose(candidates: list[Candidate], count: int) -> list[_Rated]:
 
 
 def embed(chosen: list[_Rated], engine: FaceEngine) -> tuple[Exemplar, ...]:
-    """Turn chosen looks into exemplars, in one batch."""
+    """Turn chosen looks into exemplars, in one batch; none when the recogniser sees no face in any of them."""
     if not chosen:
         return ()
-    vectors = engine.embed(np.stack([item.look.crop for item in chosen]))
+    seen = engine.embed(np.stack([item.look.crop for item in chosen]))
+    if float(seen.strengths.max()) < _FACE_STRENGTH:
+        return ()
     return tuple(
         Exemplar(
             frame=item.look.frame, box=item.look.box, landmarks=item.look.landmarks, score=item.look.score,
-            quality=item.quality, sharpness=item.sharp, frontality=item.frontal,
+            quality=item.quality * max(float(strength), 0.02), sharpness=item.sharp, frontality=item.frontal,
             crop=item.look.crop, embedding=vector,
         )  # fmt: skip
-        for item, vector in zip(chosen, vectors, strict=True)
+        for item, vector, strength in zip(chosen, seen.vectors, seen.strengths, strict=True)
     )
 
 
 def pool(exemplars: tuple[Exemplar, ...]) -> Floats:
     """The mean look, unit length, weighted by quality; exemplars must not be empty."""
-    weights = np.array([max(item.quality, 0.02) for item in exemplars], np.float32)
+    weights = np.array([max(item.quality, MIN_WEIGHT) for item in exemplars], np.float32)
     total = (weights[:, None] * np.stack([item.embedding for item in exemplars])).sum(axis=0)
     return np.asarray(total / max(float(np.linalg.norm(total)), 1e-9), np.float32)
 

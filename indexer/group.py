@@ -28,7 +28,7 @@ class Evidence:
     @property
     def weight(self) -> float:
         """How much it counts in a group."""
-        return float(np.sqrt(min(self.end - self.start, _LONG)) * max(self.quality, 0.02))
+        return float(np.sqrt(min(self.end - self.start, _LONG)) * max(self.quality, 0.002))
 
 
 def group(evidence: list[Evidence], join: float = JOIN) -> list[int]:

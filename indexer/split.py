@@ -26,7 +26,7 @@ def split_mixed(trail: Trail, exemplars: tuple[Exemplar, ...], engine: FaceEngin
     first, last = exemplars[place - 1].frame, exemplars[place].frame
     between = [look for look in trail.candidates if first < look.frame < last]
     if between:
-        vectors = engine.embed(np.stack([look.crop for look in between]))
+        vectors = engine.embed(np.stack([look.crop for look in between])).vectors
         for look, vector in zip(between, vectors, strict=True):
             if float(vector @ after) > float(vector @ before):
                 last = look.frame

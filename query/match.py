@@ -18,7 +18,7 @@ BAR = 0.42
 # What a group with next to no evidence must have more (one small, blurred look), and the evidence (sum of the
 # qualities of its looks) from which on it need not.
 _BAR_EXTRA = 0.02
-_ENOUGH = 1.0
+_ENOUGH = 0.4
 # A member of a matched group may look unlike its group (a profile, bad light), but not like a stranger.
 _MEMBER = 0.25
 # A group just below the bar still belongs to the person when it looks like the sure matches of the same video.
@@ -29,7 +29,9 @@ _UNLIKE = 0.30
 _SURE = 0.55
 # One photo among several counts on its own when it agrees this much better than all together.
 _SINGLE_PENALTY = 0.04
+_TRUSTED = 0.5  # strength that a photo must have for that
 _NEAR_MISS = 0.12
+_MIN_WEIGHT = 0.002  # of the poorest look, as in pass one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +80,7 @@ def pool(tracklets: tuple[Tracklet, ...], looks: Looks) -> Pooled:
     """Pool the looks of each tracklet and of each person, weighted by quality."""
     tracklets = tuple(item for item in tracklets if item.number in set(looks.tracklets.tolist()))
     rows = {item.number: np.flatnonzero(looks.tracklets == item.number) for item in tracklets}
-    weights = np.maximum(looks.qualities, 0.02)
+    weights = np.maximum(looks.qualities, _MIN_WEIGHT)
     dim = looks.embeddings.shape[1] if len(looks) else 1
     vectors = np.zeros((len(tracklets), dim), np.float32)
     best = []
@@ -94,7 +96,7 @@ def pool(tracklets: tuple[Tracklet, ...], looks: Looks) -> Pooled:
         # The same weights as in pass one: length up to three seconds, and the best look's quality.
         lengths = np.array([min(tracklets[p].end - tracklets[p].start, 75) for p in positions])
         importance = np.sqrt(lengths) * np.array(
-            [max(float(looks.qualities[best[p]]), 0.02) for p in positions]
+            [max(float(looks.qualities[best[p]]), _MIN_WEIGHT) for p in positions]
         )
         vector = _unit((importance[:, None] * vectors[positions]).sum(axis=0))
         evidence = sum(float(looks.qualities[rows[tracklets[p].number]].sum()) for p in positions)
@@ -115,9 +117,10 @@ def similarity_to(references: list[Reference], vectors: Floats) -> Floats:
         weights = np.clip(agreement.max(axis=1), 0.05, 1.0)
     together = _unit((weights[:, None] * photos).sum(axis=0).astype(np.float32))
     pooled = vectors @ together
-    if len(photos) == 1:
+    trusted = photos[[reference.quality >= _TRUSTED for reference in references]]
+    if len(photos) == 1 or len(trusted) == 0:
         return np.asarray(pooled)
-    return np.asarray(np.maximum(pooled, (vectors @ photos.T).max(axis=1) - _SINGLE_PENALTY))
+    return np.asarray(np.maximum(pooled, (vectors @ trusted.T).max(axis=1) - _SINGLE_PENALTY))
 
 
 def bar_for(evidence: float, base: float = BAR) -> float:
@@ -194,7 +197,7 @@ def _likeness(pooled: Pooled, index: int, accepted: list[int]) -> float:
     if not accepted:
         return 1.0
     together = _unit(
-        np.sum([pooled.groups[i].vector * max(pooled.groups[i].evidence, 0.05) for i in accepted], axis=0)
+        np.sum([pooled.groups[i].vector * max(pooled.groups[i].evidence, 0.01) for i in accepted], axis=0)
     )
     return float(pooled.groups[index].vector @ together)
 

@@ -21,6 +21,7 @@ _SIDES = (256, 640, 1600)
 _SURE = 0.7
 _SMALL_FACE = 40.0  # pixels; below it single photos lose a tenth of their true matches
 _PROFILE = 0.25
+_WEAK = 0.4  # strength below which a single photo is as likely to agree with a pattern as with a face
 _MAX_PIXELS = 300_000_000  # a larger picture is a bomb or a mistake
 
 
@@ -79,11 +80,12 @@ def read_reference(path: Path, engine: FaceEngine, face: int | None = None) -> R
     chosen = (face or 1) - 1
     box = faces.boxes[chosen].copy()
     box[2:] -= box[:2]
-    warnings = _warnings(box, faces, chosen, face)
-    crop = align(image, faces.landmarks[chosen])
+    seen = engine.embed(align(image, faces.landmarks[chosen])[None])
+    strength = float(seen.strengths[0])
+    warnings = _warnings(box, faces, chosen, face, strength)
     return Reference(
         path=str(path), sha256=hash_file(path), box=box.astype(np.float32),
-        embedding=engine.embed(crop[None])[0], quality=float(faces.scores[chosen]), warnings=tuple(warnings),
+        embedding=seen.vectors[0], quality=strength, warnings=tuple(warnings),
     )  # fmt: skip
 
 
@@ -124,7 +126,7 @@ def _keep(
     landmarks.append(points)
 
 
-def _warnings(box: Floats, faces: Faces, chosen: int, asked: int | None) -> list[str]:
+def _warnings(box: Floats, faces: Faces, chosen: int, asked: int | None, strength: float) -> list[str]:
     said = []
     if len(faces) > 1 and asked is None:
         said.append(
@@ -132,6 +134,8 @@ def _warnings(box: Floats, faces: Faces, chosen: int, asked: int | None) -> list
         )
     if float(box[2]) < _SMALL_FACE:
         said.append(f"the face is only {float(box[2]):.0f} px wide; a larger photo finds more")
-    if frontality(faces.landmarks[chosen]) < _PROFILE:
+    if strength < _WEAK:
+        said.append("the face is hard to recognise (tilted, covered or blurred); another photo finds more, and surer")
+    elif frontality(faces.landmarks[chosen]) < _PROFILE:
         said.append("the face is seen from the side; a frontal photo finds more")
     return said

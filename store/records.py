@@ -93,6 +93,17 @@ class Faces:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Embeddings:
+    """What a recogniser makes of aligned crops."""
+
+    vectors: Floats  # (N, D) unit length
+    strengths: Floats  # (N,) 0..1, how much of a recognisable face the recogniser saw; 0 for hands and flowers
+
+    def __len__(self) -> int:
+        return len(self.strengths)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Sightings:
     """One tracklet's face in every frame of it, in order, without a gap."""
 
