@@ -1,7 +1,7 @@
 """An engine for which coloured squares are faces, and the pictures and films it understands.
 
-It stands in for real weights where these would only slow a test down. A person is a hue; the squares carry eyes
-and a mouth, because tracking asks of a face that it has structure. A square that is partly covered scores lower.
+It stands in for real weights where these would only slow a test down. A person is a hue; the squares carry
+eyes and a mouth, because tracking asks of a face that it has structure. A partly covered one scores lower.
 """
 
 from __future__ import annotations
