@@ -1,7 +1,7 @@
 """python -m tests.benchmarks [accuracy] [shots] [strangers] [identity] [--only NAME] [--json FILE]
 
-Tables on stdout, progress on stderr, exit 1 when a promised figure is missed. $FACEREEL_MEDIA names the folder
-with the hand-checked footage and the photos of known people; without it samples/people play all parts.
+Tables on stdout, progress on stderr, exit 1 when a promised figure is missed. $FACEREEL_MEDIA names the
+folder with the hand-checked footage and photos of known people; without it samples/people play all parts.
 """
 
 from __future__ import annotations

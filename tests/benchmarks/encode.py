@@ -31,10 +31,8 @@ def write_video(
 ) -> None:
     """Encode BGR pictures as a viewer sees them.
 
-    ticks: length of each frame in 1/90000 s, over and over (variable frame rate); turned: degrees clockwise
-    that
-    a player must turn the coded picture; aspect: width to height of a coded pixel; delay: ticks before the
-    first frame.
+    ticks: length of each frame in 1/90000 s, over and over (variable frame rate); turned: degrees clockwise a
+    player must turn the coded picture; aspect: width to height of a coded pixel; delay: ticks before frame 0.
     """
     base = Fraction(1, 90000)
     lengths = ticks or [int(1 / rate / base)]
@@ -43,7 +41,7 @@ def write_video(
         stream = container.add_stream(codec, rate=rate)
         assert isinstance(stream, VideoStream)
         stream.pix_fmt = pix_fmt
-        stream.options = CODING | (options or {})
+        stream.options = (CODING if codec.startswith("libx26") else {}) | (options or {})
         stream.codec_context.time_base = base
         if turned:
             stream.set_display_rotation(-turned)

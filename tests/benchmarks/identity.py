@@ -33,17 +33,15 @@ def embed_people(folder: Path, engine: FaceEngine) -> dict[str, Floats]:
     for person in sorted(d for d in folder.iterdir() if d.is_dir()):
         crops = [crop for path in photos(person) if (crop := _crop(path, engine)) is not None]
         if len(crops) >= max(map(sum, CASES.values())):
-            people[person.name] = engine.embed(np.stack(crops))
+            people[person.name] = engine.embed(np.stack(crops)).vectors
     return people
 
 
 def measure(people: Mapping[str, Floats], seed: int = 0) -> list[dict[str, Any]]:
-    """For each amount of evidence and each rate: the bar from one half, the share of true matches on the
-    other.
+    """Bars from one half of the people, and the share of true matches on the other, by evidence and rate.
 
-    Both halves serve as either, and the figures are their means. Rows: evidence, rate, bar, found (share of
-    true
-    matches at or above it), passed (share of false ones), true_pairs, false_pairs.
+    Both halves serve as either, and the figures are their means. found: share of true matches at or above the
+    bar; passed: share of false ones.
     """
     names = sorted(people)
     halves = names[::2], names[1::2]

@@ -42,11 +42,9 @@ def turning(path: Path, turn: Callable[[float], float]) -> Path:
 
 
 def passing(target: Path, start: int, frames: int, step: float, size: float, side: int = 1) -> Path:
-    """Comes from one side, covers the target whole for `frames` frames from `start` on, and goes away on
-    the other.
+    """Comes from one side, covers the target whole for `frames` frames from `start` on, leaves on the other.
 
-    step: speed outside in face widths a frame; size: width in face widths; side: 1 from the left, -1 from
-    the right.
+    step: speed outside in face widths a frame; size: in face widths; side: 1 from the left, -1 right.
     """
 
     def pose(t: float) -> Pose:

@@ -154,7 +154,7 @@ def _measure(path: Path) -> _Measured | None:
         return None
     row = np.asarray(max(rows, key=lambda r: float(r[2] * r[3])), dtype=np.float32)
     row[:14] /= scale
-    vector = engine.embed(align(np.asarray(padded, dtype=np.uint8), row[4:14].reshape(5, 2))[None])[0]
+    vector = engine.embed(align(np.asarray(padded, dtype=np.uint8), row[4:14].reshape(5, 2))[None]).vectors[0]
     row[[0, 1]] -= pad
     row[4:14] -= pad
     return _Measured(path, row, vector, _fitness(image, row))

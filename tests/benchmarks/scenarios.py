@@ -57,7 +57,7 @@ def register(name: str, group: str, needs: int, plan: Callable[..., Scene], **se
     SCENARIOS[name] = Scenario(name, group, needs, partial(plan, **settings))
 
 
-def scenario(group: str, needs: int = 6) -> Callable[[Callable[[Cast], Scene]], Callable[[Cast], Scene]]:
+def scenario(group: str, needs: int = 1) -> Callable[[Callable[[Cast], Scene]], Callable[[Cast], Scene]]:
     """Decorator: the function's name is the scenario's."""
 
     def add(plan: Callable[[Cast], Scene]) -> Callable[[Cast], Scene]:

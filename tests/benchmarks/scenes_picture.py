@@ -42,27 +42,27 @@ register("roll_20", "turn", 3, roll, most=20.0)
 register("roll_45", "turn", 3, roll, most=45.0)
 
 
-@scenario("blur")
+@scenario("blur", needs=3)
 def motion_blur(cast: Cast) -> Scene:
     """Swings from side to side with a long exposure: blurred over a sixth of the face at the fastest."""
 
     def way(t: float) -> tuple[float, float, float, float]:
         return 320 + 170 * float(np.sin(t / 6.5)), 155, 95, 4 * float(np.sin(t / 6.5))
 
-    return Scene((Take(90, (Layer(cast[3], way),), 43, shutter=9),))
+    return Scene((Take(90, (Layer(cast[2], way),), 43, shutter=9),))
 
 
 def _lit(cast: Cast, gain: float, grain: float, coding: dict[str, Any]) -> Scene:
     """Two people, one walks; darkened, noisy or coarsely coded."""
     walker = along([(10, 150, 150, 80), (70, 300, 150, 95)])
-    layers = (Layer(cast[4], walker), Layer(cast[0], hold(480, 150, 85, 2)))
+    layers = (Layer(cast[1], walker), Layer(cast[0], hold(480, 150, 85, 2)))
     take = Take(80, layers, 44, grade=lambda picture, t: picture * np.float32(gain))
     return Scene((take,), grain=grain, coding=coding)
 
 
-register("dark", "light", 5, _lit, gain=0.22, grain=4.0, coding={})
-register("noisy", "light", 5, _lit, gain=1.0, grain=20.0, coding={})
-register("low_bit_rate", "light", 5, _lit, gain=1.0, grain=2.0, coding={"options": {"crf": "38"}})
+register("dark", "light", 2, _lit, gain=0.28, grain=4.0, coding={})
+register("noisy", "light", 2, _lit, gain=1.0, grain=20.0, coding={})
+register("low_bit_rate", "light", 2, _lit, gain=1.0, grain=2.0, coding={"options": {"crf": "38"}})
 
 
 def coded(cast: Cast, **coding: Any) -> Scene:
@@ -104,4 +104,4 @@ register(
 )
 register("late_start", "coding", 2, coded, delay=135000)
 register("b_frames", "coding", 2, coded, options={"bf": "8", "preset": "slow", "b-adapt": "2", "g": "250"})
-register("mpeg4", "coding", 2, coded, codec="mpeg4", options={"qscale": "4"})
+register("mpeg4", "coding", 2, coded, codec="mpeg4", options={"b": "1500k"})

@@ -1,7 +1,7 @@
 """Scores clips against truth: pure functions of truth files and of what a query wrote.
 
-Same meaning and same numbers as the hand-checked truth's own scorer where a truth has only what that one knows;
-a rendered truth adds gradual changes, edges with their windows, and partial occlusions.
+Same meaning and numbers as the hand-checked truth's own scorer where a truth has only what that one knows; a
+rendered truth adds gradual changes, edges with their windows, and partial occlusions.
 """
 
 from __future__ import annotations

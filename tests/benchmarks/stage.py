@@ -37,7 +37,10 @@ def actor(portrait: Portrait, width: int) -> Sprite:
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     photo = np.asarray(cv2.resize(photo, None, fx=scale, fy=scale, interpolation=method), dtype=np.uint8)
     x, y, w, h = (float(v) for v in portrait.box * scale)
-    canvas_w, canvas_h = int(2 * MARGIN * w) + 2, int(4.0 * h)
+    canvas_w, canvas_h = (
+        int(2 * MARGIN * w) + 2,
+        int(6.0 * h),
+    )  # a torso long enough to reach the floor of a tall picture
     anchor = (canvas_w / 2, 1.05 * h)
     colour, alpha = _shoulders(portrait, photo, (x, y, w, h), (canvas_w, canvas_h), anchor)
     shift = np.array([[1, 0, anchor[0] - x - w / 2], [0, 1, anchor[1] - y - h / 2]], dtype=np.float32)

@@ -3,10 +3,10 @@
 `shots`, `people.<name>.frames`, `may` and `hidden` mean what they mean there. Added:
 
 `width`, `height`  pixels of the picture as a viewer sees it
-`changes`          [kind, start, end]: a cut has start == end, a gradual change the frames that show both sides
+`changes`          [kind, start, end]: a cut has start == end, a gradual change the frames that show both
 `events`           [kind, start, end]: what must not be taken for something else
 `people.<name>.seen`       {frame: [x, y, w, h, share]}, the whole box and the visible share of the face
-`people.<name>.stretches`  where a clip should be: frames, and for both ends the kind and the window that is exact
+`people.<name>.stretches`  where a clip should be: frames; of both ends the kind and the exact window
 """
 
 from __future__ import annotations
@@ -110,9 +110,8 @@ def _window(kind: str, low: int, high: int, changes: list[list[Any]]) -> tuple[i
     """First and last frame at which an edge is exact.
 
     While something slides over a face it is partly seen: an edge may lie anywhere between plainly there and
-    gone.
-    Leaving and entering count at the frame where half the face is in the picture, gradual changes anywhere
-    inside.
+    gone. Leaving and entering count at the frame where half the face is in the picture; a gradual change
+    counts anywhere inside.
     """
     gradual = [(a, b) for k, a, b in changes if a != b and (low in (a, b) or high in (a, b))]
     if gradual and kind not in ("occlusion", "leave", "enter"):
