@@ -1,7 +1,7 @@
 """Reading video: what a file is, and its frames in display order, once.
 
-PyAV is used here and in query/cutter.py, nowhere else. Faults inside a stream cost the frames they hit, not the
-video; what was lost is said.
+PyAV is used here and in query/cutter.py, nowhere else. Faults inside a stream cost the frames they hit, not
+the video; what was lost is said.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from store.errors import VideoError
+from store.frame_clock import UNTIMED, FrameClock, usual_duration
 from store.records import FrameTimes, Image, Video
 
 _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
@@ -56,8 +57,7 @@ class Reading:
     def times(self, frame_rate: Fraction, time_base: Fraction) -> FrameTimes:
         """Time stamps with durations: a frame lasts until the next one is shown."""
         pts = np.array(self.pts, np.int64)
-        usual = max(1, round(1 / (frame_rate * time_base)))
-        last = self.durations[-1] or usual
+        last = self.durations[-1] or usual_duration(frame_rate, time_base)
         return FrameTimes(pts, np.append(np.diff(pts), last).astype(np.int64))
 
     def warnings(self) -> tuple[str, ...]:
@@ -94,7 +94,8 @@ class Probe:
         return Video(
             path=str(self.path.resolve()), sha256=sha256, size=status.st_size, mtime_ns=status.st_mtime_ns,
             width=self.width, height=self.height, rotation=self.rotation,
-            sample_aspect_ratio=self.sample_aspect_ratio, time_base=self.time_base, frame_rate=self.frame_rate,
+            sample_aspect_ratio=self.sample_aspect_ratio,
+            time_base=self.time_base, frame_rate=self.frame_rate,
             origin_pts=self.origin_pts, codec=self.codec, has_audio=self.has_audio,
             frame_count=len(reading.pts), warnings=reading.warnings(),
         )  # fmt: skip
@@ -126,18 +127,18 @@ def probe(path: Path) -> Probe:
 def read_frames(video: Probe, reading: Reading, threads: int = 0) -> Iterator[Frame]:
     """Decode every frame once, in display order, noting times and losses in `reading`.
 
-    `threads` 0 leaves their number to FFmpeg. A frame without a time stamp follows the one before it.
+    `threads` 0 leaves their number to FFmpeg. Frames get their ticks from store/frame_clock.py.
     """
     with _open(video.path) as container:
         stream = _picture_stream(container, video.path)
         stream.thread_type = "AUTO"
         if threads:
             stream.codec_context.thread_count = threads
-        usual = max(1, round(1 / (video.frame_rate * video.time_base)))
+        usual = usual_duration(video.frame_rate, video.time_base)
+        clock = FrameClock(container.format.name not in UNTIMED, stream.start_time or 0, usual)
         for picture in _pictures(container, stream, reading):
-            last = reading.pts[-1] if reading.pts else None
-            pts = picture.pts if picture.pts is not None else (0 if last is None else last + usual)
-            if last is not None and pts <= last:
+            pts = clock.tick(picture.pts, picture.dts)
+            if pts is None:
                 reading.misplaced += 1
                 continue
             reading.pts.append(pts)
@@ -166,7 +167,8 @@ def _open(path: Path) -> InputContainer:
         # An absolute path cannot be taken for a URL or an option.
         return av.open(str(path.resolve()), "r", metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(f"{path} cannot be read as a video ({_last_words(error)}); check the file") from error
+        words = _last_words(error)
+        raise VideoError(f"{path} cannot be read as a video ({words}); check the file") from error
 
 
 def _picture_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -179,7 +181,7 @@ def _picture_stream(container: InputContainer, path: Path) -> VideoStream:
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
     for picture in _pictures(container, stream, Reading()):
         return picture
-    raise VideoError(f"{path} has a picture stream, but not one frame can be decoded; the file may be damaged")
+    raise VideoError(f"{path} has a picture stream but no frame that can be decoded; the file may be damaged")
 
 
 def _origin(container: InputContainer, time_base: Fraction) -> int:

@@ -23,6 +23,7 @@ from av.video.stream import VideoStream
 from query.mp4 import ClipFile, Colours, colours_of, planes_of
 from store.digest import hash_file
 from store.errors import CutError, VideoError
+from store.frame_clock import UNTIMED, FrameClock, usual_duration
 from store.records import Clip, FrameTimes, Video
 
 # Decoding on over a gap is cheaper than a jump back to a keyframe, of which there is usually one in 2 to 10
@@ -31,9 +32,6 @@ LARGEST_GAP = Fraction(2)
 # Seconds to seek before the first frame: further back for files that land late (transport streams have no
 # index of keyframes).
 RUN_UPS = (Fraction(0), Fraction(5), Fraction(30))
-# AVI stores no display times; those that FFmpeg makes up after a seek are not those it makes up from the
-# start.
-UNTIMED = frozenset({"avi", "h264", "hevc", "m4v", "mpegvideo"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +183,12 @@ def _frames(
         following, pictures = 0, _pictures(container, stream)
     else:
         following, pictures = span[0], _pictures_from_keyframe(container, stream, times, span[0], run_up)
-    usual = max(1, round(1 / (video.frame_rate * video.time_base)))
-    tick: int | None = None
+    usual = usual_duration(video.frame_rate, video.time_base)
+    clock = FrameClock(container.format.name not in UNTIMED, stream.start_time or 0, usual)
     for picture in pictures:
-        # As the index counts: a frame without a time stamp follows the one before it.
-        tick = picture.pts if picture.pts is not None else (0 if tick is None else tick + usual)
+        tick = clock.tick(picture.pts, picture.dts)
+        if tick is None:
+            continue
         if tick > times.pts[following]:
             break
         if tick == times.pts[following]:

@@ -116,19 +116,11 @@ def test_holds_exactly_its_frames_at_their_times(tmp_path: Path, name: str) -> N
     path = write_video(tmp_path / name, recipe)
     _, times = index_pass(path)
     frames = len(times.pts)
-    # What the index calls frame N may carry another number in its picture where the container lies about
-    # times.
-    with av.open(str(path)) as container:
-        pictures: list[int] = []
-        highest = None
-        for place, frame in enumerate(container.decode(video=0)):
-            if highest is None or frame.pts > highest:
-                pictures.append(place)
-                highest = frame.pts
+    assert frames == recipe.frames
     spans = [(0, 3), (frames // 2, frames - 4), (frames - 1, frames), (5, 6)]
     for clip, target in cut(path, recipe, spans):
         decoded = decode(target)
-        assert numbers(clip, decoded, recipe) == pictures[clip.start : clip.end]
+        assert numbers(clip, decoded, recipe) == list(range(clip.start, clip.end))
         time_base = clip.match.video.time_base
         start = int(times.pts[clip.start])
         assert decoded.pts == [(int(pts) - start) * time_base for pts in times.pts[clip.start : clip.end]]
@@ -154,6 +146,7 @@ SOUNDS = {
     "aac22.mkv": Recipe(audio="aac", audio_rate=22050, audio_layout="mono", time_base=MS),
     "opus.webm": Recipe(codec="libvpx-vp9", audio="libopus", time_base=MS),
     "pcm.avi": Recipe(codec="mpeg4", b_frames=0, audio="pcm_s16le"),
+    "pcm-reordered.avi": Recipe(audio="pcm_s16le"),
     "mp3.mkv": Recipe(audio="libmp3lame", time_base=MS),
     "aac.ts": Recipe(audio="aac"),
     "surround.mkv": Recipe(audio="aac", audio_layout="5.1", time_base=MS),
@@ -235,16 +228,9 @@ def test_keeps_colours_of_other_pixel_formats(tmp_path: Path, pix_fmt: str) -> N
 def test_a_file_that_does_not_seek_is_read_once_from_its_start(tmp_path: Path) -> None:
     recipe = Recipe(frames=200, size=(160, 90), gop=60)
     path = write_video(tmp_path / "reordered.avi", recipe)
-    _, times = index_pass(path)
-    spans = [(0, 4), (90, 95), (len(times.pts) - 3, len(times.pts))]
-    with av.open(str(path)) as container:
-        highest, shown = -1, []
-        for place, frame in enumerate(container.decode(video=0)):
-            if frame.pts > highest:
-                highest = frame.pts
-                shown.append(place)
+    spans = [(0, 4), (90, 95), (197, 200)]
     for clip, target in cut(path, recipe, spans):
-        assert numbers(clip, decode(target), recipe) == shown[clip.start : clip.end]
+        assert numbers(clip, decode(target), recipe) == list(range(clip.start, clip.end))
 
 
 def test_a_transport_stream_whose_head_is_cut_off(tmp_path: Path) -> None:

@@ -7,19 +7,18 @@ at chosen frames.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
-import av.error
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.video import Reading, probe, read_frames
+from store.digest import hash_file
 from store.records import FrameTimes, Image, Video
 
 CELLS = (4, 3)  # columns, rows of the bar code: numbers up to 4095
@@ -149,42 +148,11 @@ def onsets(sound: NDArray[np.float32], rate: int, count: int) -> list[float]:
 
 
 def index_pass(path: Path) -> tuple[Video, FrameTimes]:
-    """What an index would say of a video: one decode from its start."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        pts: list[int] = []
-        last = 0
-        turn, coded = 0, (0, 0)
-        for frame in _frames(container, stream):
-            usual = round(1 / ((stream.average_rate or stream.guessed_rate) * stream.time_base))
-            tick = frame.pts if frame.pts is not None else (pts[-1] + usual if pts else 0)
-            if pts and tick <= pts[-1]:
-                continue
-            pts.append(tick)
-            last = frame.duration or usual
-            turn, coded = round(-frame.rotation / 90) * 90 % 360, (frame.width, frame.height)
-        aspect = Fraction(stream.sample_aspect_ratio or 1)
-        width, height = round(coded[0] * aspect), coded[1]
-        if turn in (90, 270):
-            width, height = height, width
-        status = path.stat()
-        video = Video(
-            path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest(), size=status.st_size,
-            mtime_ns=status.st_mtime_ns, width=width, height=height, rotation=turn,
-            sample_aspect_ratio=aspect,
-            time_base=stream.time_base, frame_rate=Fraction(stream.average_rate or stream.guessed_rate),
-            origin_pts=round(Fraction(container.start_time or 0, av.time_base) / stream.time_base),
-            codec=stream.codec_context.name, has_audio=bool(container.streams.audio), frame_count=len(pts),
-        )  # fmt: skip
-    times = np.array(pts, np.int64)
-    return video, FrameTimes(times, np.append(np.diff(times), last).astype(np.int64))
-
-
-def _frames(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-    """Every frame that can be decoded; damaged packets are left out."""
-    for packet in container.demux(stream):
-        with suppress(av.error.InvalidDataError):
-            yield from packet.decode()
+    """What an index says of a video's frames: one reading from its start."""
+    seen, reading = probe(path), Reading()
+    for _ in read_frames(seen, reading, threads=1):
+        pass
+    return seen.video(hash_file(path), reading), reading.times(seen.frame_rate, seen.time_base)
 
 
 def _coded_size(recipe: Recipe) -> tuple[int, int]:
