@@ -1,0 +1,58 @@
+# make help says what there is. PYTHON=python3.12 chooses the interpreter; the environment is in VENV.
+PYTHON ?= python3
+VENV ?= .venv
+
+# The interpreter is part of the stamps' names: another PYTHON makes the environment anew.
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+MADE := $(VENV)/.made-$(VERSION)
+RUN := $(VENV)/.run-$(VERSION)
+DEV := $(VENV)/.dev-$(VERSION)
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench clean
+
+help:  ## show this
+	@echo "make TARGET [PYTHON=python3.12]"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' Makefile
+
+demo: $(RUN)  ## index the sample video and cut the clips of one of its people
+	$(BIN)/python cli.py index samples/sample.mp4
+	$(BIN)/python cli.py query samples/people/obama/obama2.jpg --name demo --overwrite
+	@echo "The clips are in outputs/demo/. Try another photo of samples/people/ or a video of your own:"
+	@echo "  $(BIN)/python cli.py --help"
+
+test: lint  ## lint, check types, run the tests
+	$(BIN)/python -m pytest
+
+lint: $(DEV)  ## ruff and mypy, without the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	cd samples && ../$(BIN)/mypy --config-file ../pyproject.toml make_sample.py
+
+format: $(DEV)  ## let ruff lay out the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(DEV)  ## measure accuracy and speed; FACEREEL_MEDIA names a folder with footage of known people
+	$(BIN)/python -m tests.benchmarks
+
+clean:  ## remove the environment, the caches and what the demo wrote
+	rm -rf $(VENV) .mypy_cache samples/.mypy_cache .pytest_cache .ruff_cache .hypothesis outputs/demo
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(MADE):
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 10) <= sys.version_info[:2] <= (3, 13) else "FaceReel needs Python 3.10 to 3.13, this is %d.%d; name another: make PYTHON=python3.12" % sys.version_info[:2])'
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(RUN): requirements.txt $(MADE)
+	@echo "Installing packages into $(VENV), once; this takes a minute or two"
+	$(PIP) install -r requirements.txt
+	@touch $@
+
+$(DEV): requirements-dev.txt $(RUN)
+	$(PIP) install -r requirements-dev.txt
+	@touch $@
