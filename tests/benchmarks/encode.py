@@ -34,7 +34,7 @@ def write_video(
     ticks: length of each frame in 1/90000 s, over and over (variable frame rate); turned: degrees clockwise a
     player must turn the coded picture; aspect: width to height of a coded pixel; delay: ticks before frame 0.
     """
-    base = Fraction(1, 90000)
+    base = 1 / rate if codec == "mpeg4" else Fraction(1, 90000)  # MPEG-4 cannot count finer than 1/65535 s
     lengths = ticks or [int(1 / rate / base)]
     exact = ticks is None
     with av.open(str(path), "w") as container:

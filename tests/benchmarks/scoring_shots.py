@@ -42,8 +42,8 @@ def score_shots(truth: Truth, starts: Sequence[int]) -> ShotScore:
     """Score the first frames of the shots that a detector found (0 included or not).
 
     A hard cut must be met to the frame; a gradual one is found when a boundary lies inside it, two frames of
-    slack; an event (flash, pan ...) is taken for a change when a boundary lies in it. A second boundary in one
-    gradual change is surplus, as is whatever lies elsewhere.
+    slack; an event (flash, pan ...) is taken for a change when a boundary lies in it. A second boundary in
+    one gradual change is surplus, as is whatever lies elsewhere.
     """
     boundaries = sorted({int(s) for s in starts if s > 0})
     changes = truth.get("changes") or [["cut", s, s] for s in truth["shots"] if s > 0]
