@@ -1,0 +1,211 @@
+"""FaceReel's command line: commands, progress, printing, exit codes. What they do is done elsewhere.
+
+Whatever takes long to import waits inside the commands, so that help and mistakes are answered at once.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from query import console, report
+from store.errors import FaceReelError
+
+if TYPE_CHECKING:
+    from indexer.engine import FaceEngine
+    from store.config import Config
+
+
+class Commands(TyperGroup):
+    """The one place where an error becomes a line and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; 1 for an error of ours, 130 for Ctrl-C."""
+        try:
+            return super().invoke(ctx)
+        except FaceReelError as error:
+            if ctx.meta.get("debug"):
+                traceback.print_exc()
+            if ctx.meta.get("as_json"):
+                console.say_json({"error": {"kind": type(error).__name__, "message": str(error)}})
+            console.fail(str(error))
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as error:
+            console.note("stopped; what was not finished was not kept")
+            raise typer.Exit(130) from error
+
+
+def _remember(ctx: typer.Context, param: Any, value: bool) -> bool:
+    ctx.meta[str(param.name)] = value or ctx.meta.get(str(param.name), False)
+    return value
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="Index a video once; then any photo finds that person in it, as exact clips.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help costs a third of the time
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Store = Annotated[Path, typer.Option("--store", envvar="FACEREEL_STORE", help="Folder of the indexes.")]
+Json = Annotated[bool, typer.Option("--json", callback=_remember, help="Print one JSON object for scripts.")]
+Debug = Annotated[bool, typer.Option("--debug", callback=_remember, help="Show the traceback of an error.")]
+Engine = Annotated[str, typer.Option("--engine", help="Engine that finds and recognises faces.")]
+Video = Annotated[str, typer.Argument(metavar="VIDEO", help="Name or path of an indexed video.")]
+
+STORE = Path("faceindex")
+ENGINE = "opencv-zoo"
+
+
+@app.callback()
+def main(debug: Debug = False) -> None:
+    """Index a video once; then any photo finds that person in it, as exact clips."""
+
+
+@app.command()
+def index(
+    videos: Annotated[
+        list[str],
+        typer.Argument(metavar="VIDEO...", help="Files, patterns, or folders (with all folders in them)."),
+    ],
+    store: Store = STORE,
+    engine: Engine = ENGINE,
+    min_face: Annotated[
+        int, typer.Option(min=10, max=500, help="Width of the smallest face that must be found, pixels.")
+    ] = 20,
+    force: Annotated[bool, typer.Option("--force", help="Index again what is indexed already.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Look at every face of a video once and keep what was seen."""
+    from indexer.batch import find_videos
+    from indexer.engine import load_engine
+    from store.config import Config
+
+    paths = find_videos(videos)
+    results = _index(paths, store, load_engine(engine), Config(min_face=min_face), force, as_json, debug)
+    failed = [result for result in results if result["state"] == "failed"]
+    if as_json:
+        console.say_json({"store": str(store), "videos": results, "failed": len(failed)})
+    elif len(failed) < len(results):
+        report.what_next(store, STORE)
+    if failed and len(results) > 1:
+        console.fail(
+            f"{len(failed)} of {len(results)} videos failed: {', '.join(r['video'] for r in failed)}"
+        )
+    if failed:
+        raise typer.Exit(1)
+
+
+def _index(
+    paths: list[Path], store: Path, engine: FaceEngine, config: Config, force: bool, quiet: bool, debug: bool
+) -> list[dict[str, Any]]:
+    """Index videos one after the other, telling of each; one that fails does not stop the rest."""
+    from indexer.batch import check_store, index_one
+
+    check_store(store)
+    results = []
+    for path in paths:
+        try:
+            with console.progress_bar(path.name) as progress:
+                result = index_one(path, store, engine, config, progress, force)
+        except FaceReelError as error:
+            if debug:
+                traceback.print_exc()
+            console.fail(str(error))
+            results.append({"video": str(path), "state": "failed", "error": str(error)})
+            continue
+        results.append(report.indexed_json(path, result))
+        if not quiet:
+            report.indexed(path, result)
+    return results
+
+
+@app.command()
+def query(
+    refs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="REF...",
+            help="Photos of one person, a folder of them, or a folder with a folder of photos for each person.",
+        ),
+    ],
+    store: Store = STORE,
+    video: Annotated[
+        list[str] | None,
+        typer.Option("--video", help="Search this video only; may be repeated; a new file is indexed first."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Where the result's folder goes.")] = Path("outputs"),
+    name: Annotated[str | None, typer.Option("--name", help="The result folder's name.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Similarity that counts as the same person, 0 to 1.")
+    ] = None,
+    min_duration: Annotated[float, typer.Option(help="Drop clips shorter than this, seconds.")] = 0.0,
+    crop: Annotated[str, typer.Option(help="follow (the face), tube (one fixed box), none.")] = "follow",
+    size: Annotated[int | None, typer.Option(help="Side of the clip's picture, pixels, even.")] = None,
+    face: Annotated[int | None, typer.Option(help="Which face of the photo; 1 is the largest.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the clips, cut nothing.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Also list what just missed, and why.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result.")] = False,
+    engine: Engine = ENGINE,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Find a person by photo; every stretch in which they are seen becomes a clip."""
+    from indexer.engine import load_engine
+    from query import deliver, search
+    from query.match import BAR
+    from store.library import Library
+
+    wishes = deliver.Wishes(crop, size, min_duration, dry_run, overwrite)  # type: ignore[arg-type]
+    base = BAR if threshold is None else threshold
+    asked = search.who_is_asked(refs)
+    folders = deliver.result_folders(asked, out, name)
+    if not dry_run:
+        deliver.check_targets(folders, overwrite)
+    machine = load_engine(engine)
+    people = search.read_people(asked, machine, face)
+    report.people_read(people)
+    library = Library(store)
+    for path in search.not_indexed(library, video or []):
+        _index_first(path, store, machine)
+    where = search.scope(library, video or [], machine.info)
+    report.left_out(where)
+    results = []
+    for answer, folder in zip(search.search(people, where, base), folders, strict=True):
+        tell = (lambda clip, file: None) if as_json else report.clip_done(answer)
+        result = deliver.deliver(answer, folder, wishes, machine.info, base, tell)
+        results.append(report.answer_json(answer, result, explain))
+        if not as_json:
+            report.answer(answer, result, where, dry_run, explain)
+    if as_json:
+        console.say_json(report.query_json(results, where))
+
+
+def _index_first(path: Path, store: Path, engine: FaceEngine) -> None:
+    from indexer.batch import check_store, index_one
+    from store.config import Config
+
+    check_store(store)
+    console.note(f"{path.name} is not indexed yet; indexing it first")
+    with console.progress_bar(path.name) as progress:
+        report.warnings(path, index_one(path, store, engine, Config(), progress))
+
+
+def run() -> None:
+    """Start the program; what a terminal or pipe cannot spell is escaped rather than a crash."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    app(prog_name="python cli.py")
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,153 @@
+"""Many videos, one after the other: which are meant, which are known already, what became of each."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from indexer.engine import FaceEngine
+from indexer.pipeline import Progress, index_video
+from store.config import Config
+from store.errors import DamagedIndexError, EngineMismatchError, NotIndexedError, VideoError
+from store.folders import shown, unwritable
+from store.library import Library
+from store.records import IndexContents
+from store.video_index import VideoIndex
+
+# By these a video is known in a folder; a file that is named itself may be called anything.
+SUFFIXES = frozenset(
+    [
+        ".3gp",
+        ".asf",
+        ".avi",
+        ".divx",
+        ".f4v",
+        ".flv",
+        ".m2ts",
+        ".m2v",
+        ".m4v",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".mxf",
+        ".ogv",
+        ".ts",
+        ".vob",
+        ".webm",
+        ".wmv",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What came of one video."""
+
+    folder: Path
+    frames: int
+    duration: float  # seconds of video
+    seconds: float  # wall time that it took, also if that was in an earlier run
+    shots: int
+    faces: int
+    tracklets: int
+    people: int
+    warnings: tuple[str, ...]
+    skipped: str = ""  # why nothing was done, if nothing was
+
+
+def find_videos(names: Sequence[str | Path]) -> list[Path]:
+    """The files that names stand for: files, folders with all folders in them, patterns the shell left alone.
+
+    A name that leads to no video comes back as it is, so that indexing it says why.
+    """
+    found: dict[Path, Path] = {}
+    for name in names:
+        for path in _expanded(Path(name)) or [Path(name)]:
+            found.setdefault(path.absolute(), path)
+    return list(found.values())
+
+
+def check_store(store: Path) -> None:
+    """Raise UnwritableError where an index could not be written; worth asking before hours of work."""
+    place = store.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise unwritable(store, NotADirectoryError(0, f"{shown(place)} is not a folder"))
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise unwritable(store, PermissionError(0, f"no permission to write in {shown(place)}"))
+
+
+def index_one(
+    path: Path, store: Path, engine: FaceEngine, config: Config, progress: Progress, force: bool = False
+) -> Indexed:
+    """Index a video unless its content is known; raises the errors of index_video, EngineMismatchError."""
+    if path.is_dir():
+        raise VideoError(f"{shown(path)} holds no video; known suffixes: {' '.join(sorted(SUFFIXES))}")
+    known = None if force else _known(path, store, engine, config)
+    if known is not None:
+        return known
+    folder, contents = index_video(path, store, engine, config, progress)
+    return _figures(folder, contents)
+
+
+def _expanded(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(
+            Path(root) / file
+            for root, folders, files in os.walk(path)
+            for file in files
+            if Path(file).suffix.lower() in SUFFIXES and not file.startswith(".")
+        )
+    if path.exists() or not glob.has_magic(str(path)):
+        return [path]
+    files = [Path(hit) for hit in sorted(glob.glob(str(path), recursive=True)) if Path(hit).is_file()]
+    return [file for file in files if file.suffix.lower() in SUFFIXES] or files
+
+
+def _known(path: Path, store: Path, engine: FaceEngine, config: Config) -> Indexed | None:
+    """What an index tells that this run would find again; None when there is none or it cannot be read."""
+    if not path.is_file():
+        return None
+    try:
+        index = Library(store).find(path)
+    except (NotIndexedError, DamagedIndexError):
+        return None
+    with index:
+        command = f"python cli.py index --force {shlex.quote(shown(path))}"
+        if index.engine != engine.info:
+            made_by = "other weights" if index.engine.name == engine.info.name else index.engine.name
+            raise EngineMismatchError(
+                f"{shown(path)} is indexed already, by {made_by} and not {engine.info.name}; "
+                f"to index it again run: {command} --engine {engine.info.name}"
+            )
+        other = {key for key, value in asdict(config).items() if index.config.get(key) != value}
+        said = f"indexed already; --force does it again{' with the other settings' if other else ''}"
+        return Indexed(
+            folder=index.folder, frames=index.video.frame_count, duration=_length(index),
+            seconds=index.stats.seconds, shots=len(index.shots()), faces=index.stats.faces,
+            tracklets=len(index.tracklets()), people=len(index.people()), warnings=index.video.warnings,
+            skipped=said,
+        )  # fmt: skip
+
+
+def _length(index: VideoIndex) -> float:
+    times = index.times()
+    return float((times.end_pts(len(times.pts)) - int(times.pts[0])) * index.video.time_base)
+
+
+def _figures(folder: Path, contents: IndexContents) -> Indexed:
+    times, video = contents.times, contents.video
+    return Indexed(
+        folder=folder, frames=video.frame_count,
+        duration=float((times.end_pts(len(times.pts)) - int(times.pts[0])) * video.time_base),
+        seconds=contents.stats.seconds, shots=len(contents.shots), faces=contents.stats.faces,
+        tracklets=len(contents.tracklets), people=len(contents.people), warnings=video.warnings,
+    )  # fmt: skip

@@ -1,0 +1,125 @@
+"""How results are shown: lines, tables, one JSON object, a progress bar. Knows no command and no option.
+
+On a terminal tables have colours and fold; elsewhere they are plain columns, and no value is cut.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from store.folders import shown
+
+
+def say(text: str) -> None:
+    """A line of the result, on stdout, at once."""
+    print(text, flush=True)
+
+
+def note(text: str) -> None:
+    """A line beside the result, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def warn(text: str) -> None:
+    """A warning, on stderr."""
+    note(f"warning: {text}")
+
+
+def fail(text: str) -> None:
+    """An error, on stderr, one line; red on a terminal."""
+    line = f"error: {' '.join(text.split())}"
+    note(f"\033[31m{line}\033[0m" if sys.stderr.isatty() else line)
+
+
+def say_json(value: Any) -> None:
+    """The one object that a script reads; plain ASCII, so that no locale can spoil it."""
+    print(json.dumps(value, indent=1), flush=True)
+
+
+def clock(seconds: float) -> str:
+    """`1:02:03.250`, `0:03.337`: a time as a player shows it, to the millisecond."""
+    milliseconds = round(abs(seconds) * 1000)
+    minutes, rest = divmod(milliseconds, 60_000)
+    sign = "-" if seconds < 0 and milliseconds else ""
+    if minutes >= 60:
+        return f"{sign}{minutes // 60}:{minutes % 60:02}:{rest / 1000:06.3f}"
+    return f"{sign}{minutes}:{rest / 1000:06.3f}"
+
+
+def count(number: int, thing: str, things: str = "") -> str:
+    """`1 clip`, `2 clips`, `3 people`."""
+    return f"{number:,} {thing if number == 1 else things or thing + 's'}"
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows under their columns; numbers stand to the right."""
+    cells = [[_text(value) for value in row] for row in rows]
+    right = [all(isinstance(row[place], int | float) for row in rows) for place in range(len(columns))]
+    if sys.stdout.isatty():
+        _rich_table(columns, cells, right)
+        return
+    widths = [
+        max(map(_width, [columns[place], *(row[place] for row in cells)])) for place in range(len(columns))
+    ]
+    for row in [list(columns), *cells]:
+        padded = [
+            " " * (width - _width(text)) + text if to_right else text + " " * (width - _width(text))
+            for text, width, to_right in zip(row, widths, right, strict=True)
+        ]
+        say("  ".join(padded).rstrip())
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr with frames a second and the time left; silent where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Speed(TextColumn):
+        def render(self, task: Any) -> Text:
+            return Text(f"{task.speed or 0:.0f} frames/s")
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), Speed(""))
+    with Progress(
+        *columns,
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        speed_estimate_period=10,
+    ) as bar:
+        task = bar.add_task(shown(title), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return f"{value:,}" if isinstance(value, int) else shown(str(value))
+
+
+def _width(text: str) -> int:
+    """Columns that a text takes on a terminal: letters of East Asian scripts take two, marks none."""
+    wide = sum(unicodedata.east_asian_width(sign) in "WF" for sign in text)
+    return len(text) + wide - sum(unicodedata.combining(sign) > 0 for sign in text)
+
+
+def _rich_table(columns: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, header_style="bold", pad_edge=False)
+    for name, to_right in zip(columns, right, strict=True):
+        drawn.add_column(name, justify="right" if to_right else "left", overflow="fold")
+    for row in cells:
+        drawn.add_row(*(Text(text) for text in row))
+    Console().print(drawn)

@@ -1,0 +1,81 @@
+"""Answers become results: planned, described and, unless only listed, cut into a folder for each person."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from query.clips import plan_clips
+from query.metadata import JSON_FILE, describe
+from query.search import Answer, Photos, folder_name
+from store.errors import OptionError
+from store.folders import shown
+from store.records import Clip, CropMode, EngineInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How the clips are to be."""
+
+    crop: CropMode = "follow"
+    size: int | None = None  # side of the file's picture, pixels
+    min_duration: float = 0.0  # seconds
+    dry_run: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Delivery:
+    """One person's result."""
+
+    clips: tuple[Clip, ...]
+    dropped: int  # matches that were too short
+    folder: Path | None  # None when nothing was written
+    document: dict[str, Any]  # as metadata.json holds it; a clip's file is null when it was not cut
+
+
+def result_folders(people: Sequence[Photos], out: Path, name: str | None) -> list[Path]:
+    """Where each person's result goes; raises OptionError for a name that cannot be a folder's."""
+    if name is None:
+        return [out / photos.name for photos in people]
+    if len(people) > 1:
+        raise OptionError(f"--name {shown(name)} is for one person, but {len(people)} were given; use --out")
+    if name != folder_name(name):
+        raise OptionError(f"--name {shown(name)!r} cannot be a folder's name; try {folder_name(name)!r}")
+    return [out / name]
+
+
+def check_targets(folders: Sequence[Path], overwrite: bool) -> None:
+    """Raise ResultExistsError before any work is done."""
+    there = [folder for folder in folders if folder.exists()]
+    if there:
+        from query.result import check_vacant  # brings the decoder, which most questions do not need
+
+        for folder in there:
+            check_vacant(folder, overwrite)
+
+
+def deliver(
+    answer: Answer, folder: Path, wishes: Wishes, engine: EngineInfo, threshold: float,
+    on_clip_done: Callable[[Clip, str], None],
+) -> Delivery:  # fmt: skip
+    """Cut one person's clips into `folder`, or only say what they would be.
+
+    Nothing is written when nothing is found. Raises OptionError and the errors of write_result.
+    """
+    clips, dropped = plan_clips(answer.matches, answer.times, wishes.crop, wishes.size, wishes.min_duration)
+    references = answer.asked.references
+    if wishes.dry_run or not clips:
+        files = [""] * len(clips)
+        document = describe(clips, files, answer.times, references, engine, threshold)
+        for clip in document["clips"]:
+            clip["file"] = None
+        return Delivery(tuple(clips), dropped, None, document)
+    from query.result import write_result
+
+    write_result(folder, clips, answer.times, references, engine, threshold, wishes.overwrite, on_clip_done)
+    document = json.loads((folder / JSON_FILE).read_text(encoding="utf-8"))
+    return Delivery(tuple(clips), dropped, folder, document)

@@ -1,0 +1,172 @@
+"""What each command tells of its work, for people and for scripts."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from query.console import clock, count, say, table, warn
+from store.folders import shown
+
+if TYPE_CHECKING:
+    from indexer.batch import Indexed
+    from query.deliver import Delivery
+    from query.search import Answer, Asked, Scope
+    from store.records import Clip
+
+
+def indexed(path: Path, result: Indexed) -> None:
+    """What came of a video."""
+    name = shown(path.name)
+    if result.skipped:
+        say(f"{name}: {result.skipped}")
+    else:
+        speed = result.frames / max(result.seconds, 1e-9)
+        times = result.duration / max(result.seconds, 1e-9)
+        say(f"{name}: {clock(result.duration)} indexed in {result.seconds:.1f} s "
+            f"({speed:.0f} frames/s, {times:.1f} times real time)")  # fmt: skip
+    say(f"  {count(result.frames, 'frame')}, {count(result.shots, 'shot')}, {count(result.faces, 'face')}, "
+        f"{count(result.tracklets, 'tracklet')}, {count(result.people, 'person', 'people')}")  # fmt: skip
+    warnings(path, result)
+
+
+def warnings(path: Path, result: Indexed) -> None:
+    """What was lost of a video."""
+    for warning in result.warnings:
+        warn(f"{shown(path.name)}: {warning}")
+
+
+def indexed_json(path: Path, result: Indexed) -> dict[str, Any]:
+    """The same for scripts."""
+    figures = asdict(result)
+    skipped = figures.pop("skipped")
+    return {
+        "video": str(path), "state": "skipped" if skipped else "indexed", **figures,
+        "folder": str(result.folder), "warnings": list(result.warnings),
+        "frames_per_second": round(result.frames / max(result.seconds, 1e-9), 1),
+        "times_real_time": round(result.duration / max(result.seconds, 1e-9), 2),
+    }  # fmt: skip
+
+
+def what_next(store: Path, standard: Path) -> None:
+    """The command to go on with after indexing."""
+    option = "" if store == standard else f" --store {shlex.quote(shown(store))}"
+    say(f"next: python cli.py query PHOTO{option}    or see who is there: python cli.py faces VIDEO{option}")
+
+
+def people_read(people: Sequence[Asked]) -> None:
+    """Warnings about the photos."""
+    for asked in people:
+        for reference in asked.references:
+            for warning in reference.warnings:
+                warn(f"{shown(reference.path)}: {warning}")
+        for warning in asked.warnings:
+            warn(shown(warning))
+
+
+def left_out(where: Scope) -> None:
+    """What was not searched, and why."""
+    for item in where.left_out:
+        warn(f"not searched: {item.reason}")
+
+
+def clip_done(answer: Answer) -> Callable[[Clip, str], None]:
+    """Tells of each clip as soon as it is there: its file, when, how long, how sure."""
+
+    def tell(clip: Clip, file: str) -> None:
+        start, end = _span(clip, answer)
+        say(f"  {shown(file)}  {clock(start)} - {clock(end)}  {end - start:.2f} s  "
+            f"{clip.match.similarity:.2f} {clip.match.found}")  # fmt: skip
+
+    return tell
+
+
+def answer(answer: Answer, result: Delivery, where: Scope, dry_run: bool, explain: bool) -> None:
+    """All that is told of one person once the clips are there."""
+    if dry_run and result.clips:
+        _matches_table(answer, result.clips)
+    say(_sentence(answer, result, where, dry_run))
+    if explain:
+        _misses_table(answer)
+
+
+def _span(clip: Clip, answer: Answer) -> tuple[float, float]:
+    video, times = clip.match.video, answer.times[clip.match.video.sha256]
+    return video.seconds(int(times.pts[clip.start])), video.seconds(times.end_pts(clip.end))
+
+
+def _matches_table(answer: Answer, clips: Sequence[Clip]) -> None:
+    rows = []
+    for clip in clips:
+        start, end = _span(clip, answer)
+        rows.append((
+            clip.match.video.name, clock(start), clock(end), f"{end - start:.2f} s",
+            round(clip.match.similarity, 2), clip.match.found,
+            clip.start_reason.replace("_", " "), clip.end_reason.replace("_", " "),
+        ))  # fmt: skip
+    table(("video", "start", "end", "length", "similarity", "found", "begins with", "ends with"), rows)
+
+
+def _misses_table(answer: Answer) -> None:
+    if not answer.misses:
+        say(f"Nothing else came near to {shown(answer.asked.name)}.")
+        return
+    say(f"What just missed {shown(answer.asked.name)}:")
+    rows = [
+        (near.video.name, clock(near.start), f"{near.end - near.start:.2f} s",
+         round(near.miss.similarity, 2), round(near.miss.bar, 2), near.miss.why)
+        for near in answer.misses
+    ]  # fmt: skip
+    table(("video", "start", "length", "similarity", "bar", "why"), rows)
+
+
+def _sentence(answer: Answer, result: Delivery, where: Scope, dry_run: bool) -> str:
+    name, searched = shown(answer.asked.name), count(len(where.searched), "video")
+    short = ""
+    if result.dropped:
+        short = f"; {count(result.dropped, 'match', 'matches')} shorter than --min-duration dropped"
+    if result.clips:
+        videos = len({clip.match.video.sha256 for clip in result.clips})
+        found = f"{count(len(result.clips), 'clip')} of {name} in {videos:,} of {searched}{short}"
+        return f"{found}; nothing was cut" if dry_run else f"{found}: {shown(str(result.folder))}"
+    if result.dropped:
+        return f"No clip of {name} in {searched}{short}; nothing was written."
+    return f"{name} was not found in {searched}; nothing was written.{_nearest(answer)}"
+
+
+def answer_json(answer: Answer, result: Delivery, explain: bool) -> dict[str, Any]:
+    """One person's result: metadata.json as it is or would be, and what was left out."""
+    extra: dict[str, Any] = {
+        "name": answer.asked.name, "folder": None if result.folder is None else str(result.folder),
+        "dropped": result.dropped, "warnings": list(answer.asked.warnings),
+    }  # fmt: skip
+    if explain:
+        extra["missed"] = [
+            {"video": near.video.name, "start": round(near.start, 6), "end": round(near.end, 6),
+             "tracklet": near.miss.tracklet.number, "similarity": round(near.miss.similarity, 4),
+             "bar": round(near.miss.bar, 4), "why": near.miss.why}
+            for near in answer.misses
+        ]  # fmt: skip
+    return {**result.document, **extra}
+
+
+def query_json(results: Sequence[dict[str, Any]], where: Scope) -> dict[str, Any]:
+    """The whole answer: one person's result as it is, several people's as a list."""
+    searched = {
+        "searched": [{"file": video.name, "sha256": video.sha256} for _, video in where.searched],
+        "left_out": [{"video": item.name, "why": item.reason} for item in where.left_out],
+    }
+    if len(results) == 1:
+        return {**results[0], **searched}
+    return {"schema": "facereel.results/1", "results": list(results), **searched}
+
+
+def _nearest(answer: Answer) -> str:
+    if not answer.misses:
+        return ""
+    near = answer.misses[0]
+    return (f" The nearest was {shown(near.video.name)} at {clock(near.start)} with {near.miss.similarity:.2f} "
+            f"of {near.miss.bar:.2f}; --explain says more.")  # fmt: skip
