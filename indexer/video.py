@@ -22,6 +22,9 @@ from store.errors import VideoError
 from store.frame_clock import UNTIMED, FrameClock, usual_duration
 from store.records import FrameTimes, Image, Video
 
+# Containers whose header says how long they are; in others FFmpeg reckons it from what is there.
+_LENGTH_STATED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
+_TOLERATED = 0.5  # seconds that a whole file may fall short: tracks end apart, headers are rounded
 _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
@@ -52,7 +55,7 @@ class Reading:
     durations: list[int] = field(default_factory=list)  # as the frames themselves say, 0 where they do not
     damaged: int = 0  # packets that could not be decoded
     misplaced: int = 0  # frames left out for a time stamp that does not go on
-    broken_off: str = ""  # the reader's last words when the file ends too early
+    broken_off: str = ""  # why, when the file ends too early
 
     def times(self, frame_rate: Fraction, time_base: Fraction) -> FrameTimes:
         """Time stamps with durations: a frame lasts until the next one is shown."""
@@ -64,9 +67,9 @@ class Reading:
         """What was lost, a sentence each."""
         said = []
         if self.damaged:
-            said.append(f"{self.damaged} damaged packets could not be decoded and were left out")
+            said.append(f"damaged packets that could not be decoded and were left out: {self.damaged}")
         if self.misplaced:
-            said.append(f"{self.misplaced} frames with impossible time stamps were left out")
+            said.append(f"frames with impossible time stamps that were left out: {self.misplaced}")
         if self.broken_off:
             said.append(f"the file breaks off after {len(self.pts)} frames ({self.broken_off})")
         return tuple(said)
@@ -103,6 +106,8 @@ class Probe:
 
 def probe(path: Path) -> Probe:
     """Read a video's headers and first frame; raises VideoError when there is nothing to look at."""
+    if path.is_dir():
+        raise VideoError(f"{path} is a folder; give a video file")
     if not path.is_file():
         raise VideoError(f"{path} is not there; check the name")
     with _open(path) as container:
@@ -119,7 +124,7 @@ def probe(path: Path) -> Probe:
         return Probe(
             path=path, width=width, height=height, rotation=rotation, sample_aspect_ratio=aspect,
             time_base=time_base, frame_rate=Fraction(rate) if rate else Fraction(25),
-            origin_pts=_origin(container, time_base), codec=stream.codec_context.name,
+            origin_pts=_origin(container, time_base), codec=stream.codec_context.codec.canonical_name,
             has_audio=bool(container.streams.audio), frame_estimate=_estimate(container, stream, rate),
         )  # fmt: skip
 
@@ -147,19 +152,37 @@ def read_frames(video: Probe, reading: Reading, threads: int = 0) -> Iterator[Fr
 
 
 def _pictures(container: InputContainer, stream: VideoStream, reading: Reading) -> Iterator[av.VideoFrame]:
-    packets = container.demux(stream)
+    # Sound is not decoded, but it tells how far the file goes.
+    packets = container.demux(stream, *container.streams.audio)
+    reached = 0.0
     while True:
         try:
             packet = next(packets, None)
         except (av.error.FFmpegError, OSError) as error:
             reading.broken_off = _last_words(error)
-            packet = None
-        if packet is None:
             return
+        if packet is None:
+            reading.broken_off = _shortfall(container, stream, reached)
+            return
+        if packet.pts is not None and packet.time_base:
+            reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        if packet.stream.index != stream.index:
+            continue
         try:
-            yield from packet.decode()
+            yield from stream.decode(packet)
         except av.error.FFmpegError:
             reading.damaged += 1
+
+
+def _shortfall(container: InputContainer, stream: VideoStream, reached: float) -> str:
+    """How far a file goes that ends before its header says it does, in words; empty for a whole one."""
+    if container.format.name not in _LENGTH_STATED:
+        return ""
+    if container.format.name == "avi":
+        stated = float(stream.frames / (stream.average_rate or 25))
+    else:
+        stated = ((container.start_time or 0) + (container.duration or 0)) / av.time_base
+    return f"{reached:.1f} s of {stated:.1f} s" if reached < stated - _TOLERATED else ""
 
 
 def _open(path: Path) -> InputContainer:

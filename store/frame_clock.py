@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-# AVI and bare streams store no display times. Those that FFmpeg makes up jump back and forth around B-frames and
-# are others after a seek, while frames come out in the right order and their decoding times go on.
+# AVI and bare streams store no display times. Those that FFmpeg makes up jump back and forth around B-frames
+# and are others after a seek, while frames come out in the right order and their decoding times go on.
 UNTIMED = frozenset({"avi", "h264", "hevc", "m4v", "mpegvideo"})
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from av.audio.stream import AudioStream
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from indexer.video import Reading, probe, read_frames
@@ -48,6 +50,7 @@ class Recipe:
     audio_rate: int = RATE
     audio_layout: str = "stereo"
     audio_span: tuple[float, float] | None = None  # seconds of the file that have sound; all when None
+    audio_tail: float = 0.0  # seconds that the sound goes on after the picture
     chirps: tuple[int, ...] = ()  # frames at whose start a chirp sounds
     faces: tuple[Box, ...] | None = None  # where the bar code stands in each frame, displayed pixels
     options: tuple[tuple[str, str], ...] = ()
@@ -96,6 +99,7 @@ def write_video(path: Path, recipe: Recipe) -> Path:
     time_base = recipe.time_base or 1 / recipe.fps
     with av.open(str(path), "w", options=dict(recipe.options)) as container:
         stream = container.add_stream(recipe.codec, rate=recipe.fps)
+        assert isinstance(stream, VideoStream)
         stream.pix_fmt = recipe.pix_fmt
         stream.width, stream.height = _coded_size(recipe)
         context = stream.codec_context
@@ -107,8 +111,9 @@ def write_video(path: Path, recipe: Recipe) -> Path:
             context.max_b_frames = recipe.b_frames
         if recipe.rotation:
             stream.set_display_rotation(-recipe.rotation)
-        sound = container.add_stream(recipe.audio, rate=recipe.audio_rate) if recipe.audio else None
-        if sound is not None:
+        if recipe.audio is not None:
+            sound = container.add_stream(recipe.audio, rate=recipe.audio_rate)
+            assert isinstance(sound, AudioStream)
             sound.layout = recipe.audio_layout
             _write_sound(container, sound, recipe, time_base)
         for frame, pts in enumerate(frame_pts(recipe)):
@@ -185,7 +190,7 @@ def _write_sound(
 ) -> None:
     rate = recipe.audio_rate
     times = [float(pts * time_base) for pts in frame_pts(recipe)]
-    wave = np.zeros(round((times[-1] + 1 / float(recipe.fps)) * rate), np.float32)
+    wave = np.zeros(round((times[-1] + 1 / float(recipe.fps) + recipe.audio_tail) * rate), np.float32)
     for frame in recipe.chirps:
         start = round(times[frame] * rate)
         tone = chirp(rate)[: len(wave) - start]
