@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -135,7 +136,7 @@ def query(
         list[Path],
         typer.Argument(
             metavar="REF...",
-            help="Photos of one person, a folder of them, or a folder with a folder of photos for each person.",
+            help="Photos of one person, a folder of them, or a folder with such a folder for each person.",
         ),
     ],
     store: Store = STORE,
@@ -161,18 +162,18 @@ def query(
 ) -> None:
     """Find a person by photo; every stretch in which they are seen becomes a clip."""
     from indexer.engine import load_engine
-    from query import deliver, search
+    from query import asked, deliver, search
     from query.match import BAR
     from store.library import Library
 
     wishes = deliver.Wishes(crop, size, min_duration, dry_run, overwrite)  # type: ignore[arg-type]
     base = BAR if threshold is None else threshold
-    asked = search.who_is_asked(refs)
-    folders = deliver.result_folders(asked, out, name)
+    photos = asked.who_is_asked(refs)
+    folders = deliver.result_folders(photos, out, name)
     if not dry_run:
         deliver.check_targets(folders, overwrite)
     machine = load_engine(engine)
-    people = search.read_people(asked, machine, face)
+    people = asked.read_people(photos, machine, face)
     report.people_read(people)
     library = Library(store)
     for path in search.not_indexed(library, video or []):
@@ -198,6 +199,113 @@ def _index_first(path: Path, store: Path, engine: FaceEngine) -> None:
     console.note(f"{path.name} is not indexed yet; indexing it first")
     with console.progress_bar(path.name) as progress:
         report.warnings(path, index_one(path, store, engine, Config(), progress))
+
+
+@app.command("list")
+def list_videos(store: Store = STORE, as_json: Json = False, debug: Debug = False) -> None:
+    """List the indexed videos."""
+    from query import videos
+    from store.library import Library
+
+    listing = Library(store).listing()
+    rows = [videos.summary(entry.folder) for entry in listing.entries]
+    if as_json:
+        unreadable = [{"folder": str(folder), "error": str(error)} for folder, error in listing.failures]
+        console.say_json({"store": str(store), "videos": rows, "unreadable": unreadable})
+        return
+    for _, error in listing.failures:
+        console.warn(str(error))
+    if rows:
+        report.listing(rows)
+    elif not listing.failures:
+        console.say(f"{store} holds no index; run: python cli.py index VIDEO")
+
+
+@app.command()
+def info(video: Video, store: Store = STORE, as_json: Json = False, debug: Debug = False) -> None:
+    """Tell everything that is known of a video."""
+    from query import videos
+    from store.library import Library
+
+    with Library(store).find(video) as index:
+        known = videos.details(index)
+    if as_json:
+        console.say_json(known)
+    else:
+        report.details(known)
+
+
+@app.command()
+def faces(
+    video: Video,
+    store: Store = STORE,
+    out: Annotated[Path | None, typer.Option("--out", help="Picture to write, a PNG.")] = None,
+    most: Annotated[int, typer.Option(min=1, help="Show at most so many people.")] = 40,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Draw who is in a video: a row a person, their best looks with their times."""
+    from query import contact_sheet
+    from store.library import Library
+
+    with Library(store).find(video) as index:
+        target = out or Path("outputs") / f"{Path(index.video.name).stem}_faces.png"
+        rows, left_out = contact_sheet.write_sheet(index, target, most)
+    if as_json:
+        console.say_json(report.sheet_json(target, rows, left_out))
+    else:
+        report.sheet(target, rows, left_out)
+
+
+@app.command()
+def remove(video: Video, store: Store = STORE, as_json: Json = False, debug: Debug = False) -> None:
+    """Delete a video's index; the video itself stays."""
+    from store.library import Library
+
+    folder = Library(store).remove(video)
+    if as_json:
+        console.say_json({"removed": str(folder)})
+    else:
+        console.say(f"removed {folder}; the video stays")
+
+
+@app.command()
+def verify(
+    video: Annotated[str | None, typer.Argument(metavar="[VIDEO]", help="This one only.")] = None,
+    store: Store = STORE,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Check that indexes are sound and that their videos are still there."""
+    from query import videos
+    from store.folders import index_folders
+    from store.library import Library
+
+    library = Library(store)
+    folders = [library.locate(video)] if video is not None else index_folders(store)
+    found = []
+    for folder in folders:
+        found.append(videos.verify(folder))
+        if not as_json:
+            report.health(found[-1])
+    if as_json:
+        console.say_json({"store": str(store), "indexes": [asdict(health) for health in found]})
+    elif not found:
+        console.say(f"{store} holds no index; there is nothing to check")
+    if any(health.problems for health in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def engines(as_json: Json = False, debug: Debug = False) -> None:
+    """List the engines: licence, whether they are ready, and by which weights."""
+    from query.engines import known_engines
+
+    known = known_engines()
+    if as_json:
+        console.say_json({"engines": known})
+    else:
+        report.engines(known)
 
 
 def run() -> None:

@@ -19,31 +19,10 @@ from store.records import IndexContents
 from store.video_index import VideoIndex
 
 # By these a video is known in a folder; a file that is named itself may be called anything.
-SUFFIXES = frozenset(
-    [
-        ".3gp",
-        ".asf",
-        ".avi",
-        ".divx",
-        ".f4v",
-        ".flv",
-        ".m2ts",
-        ".m2v",
-        ".m4v",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".mxf",
-        ".ogv",
-        ".ts",
-        ".vob",
-        ".webm",
-        ".wmv",
-    ]
-)
+SUFFIXES = frozenset((
+    ".3gp", ".asf", ".avi", ".divx", ".f4v", ".flv", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
+    ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
+))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,13 +88,10 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
         def render(self, task: Any) -> Text:
             return Text(f"{task.speed or 0:.0f} frames/s")
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), Speed(""))
+    name, left = TextColumn("{task.description}", markup=False), TimeRemainingColumn()
+    screen = Console(stderr=True)
     with Progress(
-        *columns,
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        speed_estimate_period=10,
+        name, BarColumn(), TaskProgressColumn(), Speed(""), left, console=screen, transient=True
     ) as bar:
         task = bar.add_task(shown(title), total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total or None)

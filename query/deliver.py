@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from query.asked import Photos, folder_name
 from query.clips import plan_clips
 from query.metadata import JSON_FILE, describe
-from query.search import Answer, Photos, folder_name
+from query.search import Answer
 from store.errors import OptionError
 from store.folders import shown
 from store.records import Clip, CropMode, EngineInfo

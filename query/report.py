@@ -13,8 +13,11 @@ from store.folders import shown
 
 if TYPE_CHECKING:
     from indexer.batch import Indexed
+    from query.asked import Asked
+    from query.contact_sheet import Row
     from query.deliver import Delivery
-    from query.search import Answer, Asked, Scope
+    from query.search import Answer, Scope
+    from query.videos import Health
     from store.records import Clip
 
 
@@ -86,9 +89,9 @@ def clip_done(answer: Answer) -> Callable[[Clip, str], None]:
 
 def answer(answer: Answer, result: Delivery, where: Scope, dry_run: bool, explain: bool) -> None:
     """All that is told of one person once the clips are there."""
+    say(_sentence(answer, result, where, dry_run))
     if dry_run and result.clips:
         _matches_table(answer, result.clips)
-    say(_sentence(answer, result, where, dry_run))
     if explain:
         _misses_table(answer)
 
@@ -168,5 +171,64 @@ def _nearest(answer: Answer) -> str:
     if not answer.misses:
         return ""
     near = answer.misses[0]
-    return (f" The nearest was {shown(near.video.name)} at {clock(near.start)} with {near.miss.similarity:.2f} "
-            f"of {near.miss.bar:.2f}; --explain says more.")  # fmt: skip
+    where = f"{shown(near.video.name)} at {clock(near.start)}"
+    figures = f"{near.miss.similarity:.2f}, the bar is {near.miss.bar:.2f}"
+    return f" The nearest was {where} ({figures}); --explain says more."
+
+
+def listing(rows: Sequence[dict[str, Any]]) -> None:
+    """All indexed videos."""
+    table(
+        ("video", "length", "size", "shots", "tracklets", "people", "engine", "indexed"),
+        [
+            (row["video"], clock(row["length"]), f"{row['width']}x{row['height']}", row["shots"],
+             row["tracklets"], row["people"], row["engine"], row["indexed"])
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+def details(known: dict[str, Any]) -> None:
+    """Everything about one video."""
+    weights, config = known.pop("weights"), known.pop("config")
+    who, lost = known.pop("who"), known.pop("warnings")
+    for key, value in {**known, **weights, **config}.items():
+        say(f"{key.replace('_', ' ')}: {shown(str(value))}")
+    for warning in lost:
+        say(f"warning: {warning}")
+    if who:
+        say("")
+        columns = ("person", "name", "tracklets", "seen")
+        table(columns, [(p["person"], p["name"] or "", p["tracklets"], clock(p["seconds"])) for p in who])
+
+
+def health(found: Health) -> None:
+    """One line for a sound index, a line a problem for another."""
+    name = shown(found.name)
+    for problem in found.problems:
+        say(f"{name}: {problem}")
+    for put_right in found.notes:
+        say(f"{name}: {put_right}")
+    if not found.problems:
+        say(f"{name}: ok")
+
+
+def sheet(target: Path, rows: Sequence[Row], left_out: int) -> None:
+    """Where the contact sheet is, and how many are on it."""
+    rest = f"; {left_out:,} more were left out, --most N shows them" if left_out else ""
+    say(f"{count(len(rows), 'person', 'people')} in {shown(target)}{rest}")
+
+
+def sheet_json(target: Path, rows: Sequence[Row], left_out: int) -> dict[str, Any]:
+    """The same for scripts."""
+    people = [
+        {"person": row.person, "name": row.name, "seconds": round(row.seconds, 3), "tracklets": row.tracklets}
+        for row in rows
+    ]
+    return {"file": str(target), "people": people, "left_out": left_out}
+
+
+def engines(known: Sequence[dict[str, Any]]) -> None:
+    """All engines."""
+    columns = ("engine", "licence", "state", "vector length", "detector sha256", "recognizer sha256")
+    table(columns, [["" if value is None else value for value in row.values()] for row in known])

@@ -1,0 +1,118 @@
+"""Who is in a video, at a glance: a row a person, their best looks with times under them, as one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
+
+from query.console import clock, count
+from query.videos import screen_time
+from store.errors import UnwritableError
+from store.folders import shown
+from store.records import Exemplar, FrameTimes, Image, Video
+from store.video_index import VideoIndex
+
+LOOKS = 8  # in a row
+_FACE, _GAP, _LABEL, _HEADER, _CAPTION = 112, 10, 190, 44, 20  # pixels
+_PAPER, _INK, _FAINT = (250, 250, 248), (30, 30, 34), (120, 120, 126)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """A person and what is shown of them."""
+
+    person: int
+    name: str | None
+    seconds: float  # seen in all
+    tracklets: int
+    looks: tuple[Exemplar, ...]  # in order of time
+
+    @property
+    def weak(self) -> bool:
+        """Seen in a single look only: often chance, a face in the crowd or none."""
+        return len(self.looks) == 1
+
+
+def rows_of(index: VideoIndex) -> list[Row]:
+    """Everybody in a video, longest seen first, those of a single look last."""
+    times, tracklets, exemplars = index.times(), index.tracklets(), index.exemplars()
+    rows = []
+    for person in index.people():
+        looks = best_looks([exemplars.get(number, ()) for number in person.tracklets])
+        if looks:
+            seconds = screen_time(person, tracklets, index.video, times)
+            rows.append(Row(person.number, person.name, seconds, len(person.tracklets), looks))
+    return sorted(rows, key=lambda row: (row.weak, -row.seconds, row.person))
+
+
+def best_looks(by_tracklet: Sequence[Sequence[Exemplar]], limit: int = LOOKS) -> tuple[Exemplar, ...]:
+    """The best look of each tracklet before the second best of any, at most `limit`, in order of time."""
+    ranked = [sorted(looks, key=lambda look: -look.quality) for looks in by_tracklet]
+    ordered = [(place, -look.quality, look) for looks in ranked for place, look in enumerate(looks)]
+    ordered.sort(key=lambda item: item[:2])
+    return tuple(sorted((look for _, _, look in ordered[:limit]), key=lambda look: look.frame))
+
+
+def draw(rows: Sequence[Row], left_out: int, video: Video, times: FrameTimes) -> Image:
+    """The sheet as an RGB picture (H, W, 3)."""
+    line = _FACE + _CAPTION + _GAP
+    width = _GAP + _LABEL + LOOKS * (_FACE + _GAP)
+    height = _HEADER + max(1, len(rows)) * line + (_HEADER if left_out else _GAP)
+    sheet = Pillow.new("RGB", (width, height), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    people = count(len(rows) + left_out, "person", "people")
+    title = f"{_spelled(video.name)}   {people} in {clock(video.seconds(times.end_pts(len(times.pts))))}"
+    pen.text((_GAP, 12), title, _INK, ImageFont.load_default(17))
+    for number, row in enumerate(rows):
+        _draw_row(sheet, pen, row, _HEADER + number * line, video, times)
+    if left_out:
+        text = f"and {count(left_out, 'person', 'people')} more, seen less: --most N shows them"
+        pen.text((_GAP, height - 30), text, _FAINT, ImageFont.load_default(14))
+    return np.asarray(sheet, np.uint8)
+
+
+def write_sheet(index: VideoIndex, target: Path, most: int) -> tuple[list[Row], int]:
+    """Draw a video's sheet into a PNG; the rows on it, and how many people were left out.
+
+    Raises UnwritableError.
+    """
+    rows = rows_of(index)
+    picture = draw(rows[:most], max(0, len(rows) - most), index.video, index.times())
+    unfinished = target.with_name(f".{target.name[:100]}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Pillow.fromarray(picture).save(unfinished, "PNG")
+        unfinished.replace(target)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise UnwritableError(
+            f"{shown(target)} cannot be written ({error.strerror}); name another --out"
+        ) from error
+    return rows[:most], max(0, len(rows) - most)
+
+
+def _draw_row(
+    sheet: Pillow.Image, pen: ImageDraw.ImageDraw, row: Row, top: int, video: Video, times: FrameTimes
+) -> None:
+    name = _spelled(row.name) if row.name else ""
+    pen.text((_GAP, top + 18), name or f"person {row.person}", _INK, ImageFont.load_default(17))
+    lines = [f"{clock(row.seconds)[:-2]} on screen", count(row.tracklets, "tracklet")]
+    if name:
+        lines.insert(0, f"person {row.person}")
+    for number, text in enumerate(lines):
+        pen.text((_GAP, top + 44 + 20 * number), text, _FAINT, ImageFont.load_default(14))
+    for number, look in enumerate(row.looks):
+        left = _GAP + _LABEL + number * (_FACE + _GAP)
+        sheet.paste(Pillow.fromarray(np.ascontiguousarray(look.crop[..., ::-1])), (left, top))
+        moment = clock(video.seconds(int(times.pts[look.frame])))[:-2]
+        pen.text((left, top + _FACE + 3), moment, _FAINT, ImageFont.load_default(12))
+
+
+def _spelled(name: str) -> str:
+    """What the built-in font can draw of a name, nothing when letters would become boxes."""
+    return name if name.isascii() and name.isprintable() else ""

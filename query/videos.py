@@ -1,0 +1,147 @@
+"""What is known of indexed videos: a summary, everything about one, and whether an index is sound."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from query.clips import duration
+from store import vectors
+from store.database import DATABASE, open_readonly, reading
+from store.errors import FaceReelError
+from store.records import FrameTimes, Person, Tracklet, Video
+from store.video_index import VideoIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a check of one index brought to light."""
+
+    name: str
+    problems: tuple[str, ...]  # each with its remedy
+    notes: tuple[str, ...] = ()  # what was put right meanwhile
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    """One row of a listing."""
+    with VideoIndex(folder) as index:
+        video, times = index.video, index.times()
+        return {
+            "video": video.name, "length": round(length(video, times), 6),
+            "width": video.width, "height": video.height, "shots": len(index.shots()),
+            "tracklets": len(index.tracklets()), "people": len(index.people()), "engine": index.engine.name,
+            "indexed": _written(folder), "folder": str(folder), "sha256": video.sha256,
+        }  # fmt: skip
+
+
+def details(index: VideoIndex) -> dict[str, Any]:
+    """Everything about one video, its people with the seconds they are seen."""
+    video, times, tracklets = index.video, index.times(), index.tracklets()
+    return {
+        **summary(index.folder),
+        "path": video.path, "bytes": video.size, "codec": video.codec, "has_audio": video.has_audio,
+        "rotation": video.rotation, "sample_aspect_ratio": str(video.sample_aspect_ratio),
+        "time_base": str(video.time_base), "frame_rate": str(video.frame_rate), "frames": video.frame_count,
+        "faces": index.stats.faces, "frames_searched": index.stats.searched,
+        "seconds_to_index": round(index.stats.seconds, 3), "warnings": list(video.warnings),
+        "weights": {
+            "detector_sha256": index.engine.detector_sha256,
+            "recognizer_sha256": index.engine.recognizer_sha256, "vector_length": index.engine.dim,
+        },
+        "config": index.config,
+        "who": [
+            {"person": person.number, "name": person.name, "tracklets": len(person.tracklets),
+             "seconds": round(screen_time(person, tracklets, video, times), 3)}
+            for person in index.people()
+        ],
+    }  # fmt: skip
+
+
+def length(video: Video, times: FrameTimes) -> float:
+    """How long a video is, from its first frame to the end of its last, seconds."""
+    return duration(video, times, 0, len(times.pts))
+
+
+def screen_time(person: Person, tracklets: tuple[Tracklet, ...], video: Video, times: FrameTimes) -> float:
+    """How long somebody is seen, seconds; a frame counts once."""
+    seen = np.zeros(len(times.pts), bool)
+    for tracklet in tracklets:
+        if tracklet.person == person.number:
+            seen[tracklet.start : tracklet.end] = True
+    return float(int(times.durations[seen].sum()) * video.time_base)
+
+
+def verify(folder: Path) -> Health:
+    """Check an index from its pages up to its video; vectors.faiss is made anew if it has to be."""
+    try:
+        with VideoIndex(folder) as index:
+            name = index.video.name
+            _check_pages(folder, index.video.path)
+            _check_rows(index)
+            notes = _vectors_put_right(index)
+            problems = _source_problem(index.video)
+    except FaceReelError as error:
+        return Health(folder.name, (str(error),))
+    return Health(name, problems, notes)
+
+
+def _written(folder: Path) -> str:
+    moment = datetime.fromtimestamp((folder / DATABASE).stat().st_mtime, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _check_pages(folder: Path, video_path: str) -> None:
+    with closing(open_readonly(folder)) as connection, reading(folder, video_path):
+        said = [row[0] for row in connection.execute("PRAGMA integrity_check(1)")]
+        if said != ["ok"]:
+            raise ValueError(said[0])
+        if connection.execute("PRAGMA foreign_key_check").fetchone():
+            raise ValueError("a row points at one that is not there")
+
+
+def _check_rows(index: VideoIndex) -> None:
+    """Read every row, and hold the counts against each other; raises DamagedIndexError."""
+    shots, tracklets = index.shots(), index.tracklets()
+    index.times()
+    with reading(index.folder, index.video.path):
+        edges = [shot.start for shot in shots] + [index.video.frame_count]
+        if edges[0] != 0 or [shot.end for shot in shots] != edges[1:]:
+            raise ValueError("its shots do not follow on each other")
+        if any(
+            not shots[item.shot].start <= item.start < item.end <= shots[item.shot].end for item in tracklets
+        ):
+            raise ValueError("a tracklet lies outside its shot")
+        if sorted(n for person in index.people() for n in person.tracklets) != [t.number for t in tracklets]:
+            raise ValueError("a tracklet belongs to nobody, or to two")
+    for tracklet in tracklets:
+        index.sightings([tracklet.number])
+        index.exemplars([tracklet.number])
+    looks = index.looks()
+    with reading(index.folder, index.video.path):
+        if not set(looks.tracklets.tolist()) <= {tracklet.number for tracklet in tracklets}:
+            raise ValueError("a look belongs to no tracklet")
+
+
+def _vectors_put_right(index: VideoIndex) -> tuple[str, ...]:
+    digest = vectors.rows_digest(index.exemplar_numbers(), index.looks().embeddings)
+    try:
+        vectors.read(index.folder, digest)
+    except vectors.UnusableVectors as reason:
+        index.vectors()
+        return (f"{vectors.VECTORS} was {reason}; made anew from {DATABASE}",)
+    return ()
+
+
+def _source_problem(video: Video) -> tuple[str, ...]:
+    from query.cutter import check_source  # brings the decoder, which a listing does not need
+
+    try:
+        check_source(video)
+    except FaceReelError as error:
+        return (str(error),)
+    return ()
