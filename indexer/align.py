@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from store.records import Floats, Image
 
@@ -16,7 +17,7 @@ TEMPLATE = np.array(
 )
 
 
-def similarity_transform(source: Floats, target: Floats) -> Floats:
+def similarity_transform(source: NDArray[np.floating], target: NDArray[np.floating]) -> Floats:
     """Least-squares rotation, scale and shift (2, 3) that takes source (N, 2) to target (N, 2).
 
     Umeyama, "Least-squares estimation of transformation parameters between two point patterns", 1991.
@@ -42,7 +43,7 @@ def align(image: Image, landmarks: Floats) -> Image:
         height, width = image.shape[:2]
         size = (max(1, round(width / factor)), max(1, round(height / factor)))
         scale = np.array([size[0] / width, size[1] / height], dtype=np.float32)
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
         return _warp(small, similarity_transform((landmarks * scale).astype(np.float64), TEMPLATE))
     return _warp(image, matrix)
 

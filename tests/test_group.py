@@ -1,0 +1,142 @@
+"""Tracklets into people."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from indexer.group import Evidence, group
+from store.records import Floats
+
+
+def unit(vector: Floats) -> Floats:
+    return np.asarray(vector / np.linalg.norm(vector), np.float32)
+
+
+def look(hue: float, start: int, end: int, quality: float = 0.5) -> Evidence:
+    """A tracklet whose look is an angle in a plane: two agree as the cosine of what lies between them."""
+    angle = np.radians(hue)
+    return Evidence(np.array([np.cos(angle), np.sin(angle)], np.float32), quality, start, end)
+
+
+def crowd(seed: int, count: int, spread: float = 0.5, meeting: bool = True) -> list[Evidence]:
+    """Tracklets of three people, more or less alike, some of them in the same frames."""
+    rng = np.random.default_rng(seed)
+    people = rng.normal(size=(3, 8))
+    found = []
+    for number in range(count):
+        vector = unit(people[rng.integers(3)] / 3 + rng.normal(0, spread, 8))
+        start = int(rng.integers(0, 300)) if meeting else 1000 * number
+        found.append(Evidence(vector, float(rng.uniform(0.05, 1)), start, start + int(rng.integers(1, 120))))
+    return found
+
+
+def meet(one: Evidence, other: Evidence) -> bool:
+    return one.start < other.end and other.start < one.end
+
+
+def parts(numbers: list[int]) -> set[frozenset[int]]:
+    """A grouping without its numbers."""
+    return {frozenset(np.flatnonzero(np.array(numbers) == number).tolist()) for number in set(numbers)}
+
+
+def alike(evidence: list[Evidence], one: frozenset[int], other: frozenset[int]) -> float:
+    """Weighted mean similarity of all pairs between two groups; -inf when any two share a frame."""
+    total = weight = 0.0
+    for i in one:
+        for j in other:
+            if meet(evidence[i], evidence[j]):
+                return -np.inf
+            pair = evidence[i].weight * evidence[j].weight
+            total += pair * float(evidence[i].vector @ evidence[j].vector)
+            weight += pair
+    return total / weight
+
+
+def plainly(evidence: list[Evidence], join: float) -> set[frozenset[int]]:
+    """The same grouping, written for reading: join the most alike two until none is alike enough."""
+    groups = {frozenset([number]) for number in range(len(evidence))}
+    while len(groups) > 1:
+        one, other = max(combinations(groups, 2), key=lambda pair: alike(evidence, *pair))
+        if alike(evidence, one, other) < join:
+            break
+        groups = (groups - {one, other}) | {one | other}
+    return groups
+
+
+CROWDS = st.builds(
+    crowd, st.integers(0, 10_000), st.integers(1, 14), st.sampled_from([0.2, 0.5, 1.0]), st.booleans()
+)
+BARS = st.sampled_from([-0.5, 0.0, 0.3, 0.5, 0.8])
+
+
+@given(CROWDS, BARS)
+@settings(max_examples=80)
+def test_nobody_shares_a_frame_with_himself(evidence: list[Evidence], join: float) -> None:
+    numbers = group(evidence, join)
+    for one, other in combinations(range(len(evidence)), 2):
+        if numbers[one] == numbers[other]:
+            assert not meet(evidence[one], evidence[other])
+
+
+@given(CROWDS, BARS, st.integers(0, 99))
+@settings(max_examples=60)
+def test_order_does_not_matter(evidence: list[Evidence], join: float, seed: int) -> None:
+    order = np.random.default_rng(seed).permutation(len(evidence)).tolist()
+    shuffled = group([evidence[place] for place in order], join)
+    back = [0] * len(order)
+    for place, number in zip(order, shuffled, strict=True):
+        back[place] = number
+    assert parts(back) == parts(group(evidence, join))
+
+
+@given(CROWDS, BARS)
+@settings(max_examples=80, deadline=None)
+def test_is_average_linkage_that_stops_at_the_bar(evidence: list[Evidence], join: float) -> None:
+    found = parts(group(evidence, join))
+    assert found == plainly(evidence, join)
+    for one, other in combinations(found, 2):
+        assert alike(evidence, one, other) < join + 1e-6
+
+
+@given(CROWDS, BARS)
+@settings(max_examples=30)
+def test_numbers_follow_the_first_members(evidence: list[Evidence], join: float) -> None:
+    numbers = group(evidence, join)
+    firsts = list(dict.fromkeys(numbers))
+    assert firsts == list(range(len(firsts)))
+
+
+def test_nothing_gives_no_groups() -> None:
+    assert group([]) == []
+
+
+def test_the_same_person_later_and_somebody_else() -> None:
+    assert group([look(0, 0, 50), look(90, 60, 99), look(10, 100, 150), look(80, 200, 240)]) == [0, 1, 0, 1]
+
+
+def test_two_who_look_alike_in_one_frame_stay_two_and_their_later_looks_find_their_own() -> None:
+    twins = [look(0, 0, 50), look(20, 0, 50), look(2, 60, 99), look(19, 60, 99)]
+    assert group(twins) == [0, 1, 0, 1]
+
+
+def test_touching_in_time_is_not_meeting() -> None:
+    assert group([look(0, 0, 50), look(5, 50, 80)]) == [0, 0]
+    assert group([look(0, 0, 50), look(5, 49, 80)]) == [0, 1]
+
+
+@pytest.mark.parametrize(("between", "same"), [(30, True), (100, False)])
+def test_the_bar_lies_between_one_person_and_strangers(between: float, same: bool) -> None:
+    assert (len(set(group([look(0, 0, 9), look(between, 20, 29)]))) == 1) is same
+
+
+def test_a_good_long_look_outweighs_a_poor_short_one() -> None:
+    # The third agrees with the good look and hardly with the poor one: pooled by weight, it still comes in.
+    near = [look(0, 0, 75, quality=0.9), look(60, 100, 105, quality=0.01), look(-65, 200, 275, quality=0.9)]
+    assert len(set(group(near, join=0.4))) == 1
+    near[0], near[1] = look(0, 0, 5, quality=0.01), look(60, 100, 175, quality=0.9)
+    assert len(set(group(near, join=0.4))) == 2

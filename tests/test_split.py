@@ -1,0 +1,91 @@
+"""Trails that hold two people are cut where the look changes."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from indexer.align import TEMPLATE
+from indexer.exemplars import choose, embed
+from indexer.split import split_mixed
+from indexer.trail import Candidate, Trail
+from store.records import DETECTED, Image
+from tests.fake_engine import FakeEngine, backdrop, draw_face
+
+ENGINE = FakeEngine()
+
+
+def crop(person: str) -> Image:
+    picture = backdrop((112, 112))
+    draw_face(picture, person, (4, 4, 104, 104))
+    return picture
+
+
+def trail_of(*people: tuple[str, int], every: int = 5) -> Trail:
+    """A trail of people one after the other, some frames and another place each; looks every few frames."""
+    trail = Trail(2, "scene_cut", end_reason="left_frame")
+    frame = 10
+    for number, (person, frames) in enumerate(people):
+        for _ in range(frames):
+            box = np.array([100 + 45 * number + 0.3 * frame, 80, 60, 60], np.float32)
+            trail.frames.append(frame)
+            trail.boxes.append(box)
+            trail.scores.append(0.9)
+            trail.sources.append(DETECTED)
+            if frame % every == 0:
+                landmarks = (box[:2] + TEMPLATE * 60 / 112).astype(np.float32)
+                trail.candidates.append(Candidate(frame, box, landmarks, 0.9, crop(person), True))
+            frame += 1
+    return trail
+
+
+def split(trail: Trail, looks: int = 8) -> list[Trail]:
+    return split_mixed(trail, embed(choose(trail.candidates, looks), ENGINE), ENGINE)
+
+
+@pytest.mark.parametrize(("first", "second"), [(40, 40), (62, 33), (33, 71)])
+@pytest.mark.parametrize("every", [1, 5])
+def test_two_people_are_parted_at_the_frame_of_the_change(first: int, second: int, every: int) -> None:
+    whole = trail_of(("red", first), ("cyan", second), every=every)
+    parts = split(whole)
+    assert [part.frames for part in parts] == [whole.frames[:first], whole.frames[first:]]
+    assert [(part.start_reason, part.end_reason) for part in parts] == [
+        ("scene_cut", "identity_change"), ("identity_change", "left_frame"),
+    ]  # fmt: skip
+    for part in parts:
+        assert len(part.frames) == len(part.boxes) == len(part.scores) == len(part.sources)
+        assert all(part.frames[0] <= look.frame <= part.frames[-1] for look in part.candidates)
+        assert part.shot == 2
+    assert sum(len(part.candidates) for part in parts) == len(whole.candidates)
+
+
+def test_the_parts_keep_their_places() -> None:
+    whole = trail_of(("red", 40), ("cyan", 40))
+    boxes = [box.tolist() for part in split(whole) for box in part.boxes]
+    assert boxes == [box.tolist() for box in whole.boxes]
+
+
+def test_one_person_stays_whole() -> None:
+    whole = trail_of(("red", 40), ("red", 40))
+    assert split(whole) == [whole]
+
+
+@pytest.mark.parametrize("looks", [0, 1, 2])
+def test_too_few_looks_prove_nothing(looks: int) -> None:
+    whole = trail_of(("red", 20), ("cyan", 20))
+    exemplars = embed(choose(whole.candidates, 8), ENGINE)
+    assert split_mixed(whole, exemplars[:looks], ENGINE) == [whole]
+
+
+def test_one_odd_look_proves_nothing() -> None:
+    assert len(split(trail_of(("red", 38), ("cyan", 5), ("red", 40)))) == 1
+
+
+def test_three_people_are_three_parts() -> None:
+    whole = trail_of(("red", 40), ("cyan", 40), ("yellow", 40))
+    parts = split(whole, looks=9)
+    assert [part.frames for part in parts] == [whole.frames[start : start + 40] for start in (0, 40, 80)]
+    for one, other in pairwise(parts):
+        assert (one.end_reason, other.start_reason) == ("identity_change", "identity_change")
