@@ -1,0 +1,87 @@
+"""Fixtures that several test files share: a fake engine by name, small films, indexes made once a session."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import cli
+from indexer.engine import LOADERS
+from tests.fake_engine import FakeEngine, film_of_two, write_photo
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fake_engines() -> Iterator[None]:
+    """Engines `fake`, `fake-other` (another one) and `fake-new` (the first with other weights)."""
+    LOADERS["fake"] = FakeEngine
+    LOADERS["fake-other"] = lambda: FakeEngine("fake-other")
+    LOADERS["fake-new"] = lambda: FakeEngine("fake", "new weights")
+    yield
+    for name in ("fake", "fake-other", "fake-new"):
+        del LOADERS[name]
+
+
+@pytest.fixture(scope="session")
+def run() -> Run:
+    """Run a command line; what our code lets through as an exception is raised."""
+
+    def invoke(*args: str | Path) -> Result:
+        return CliRunner().invoke(cli.app, [str(arg) for arg in args], catch_exceptions=False)
+
+    return invoke
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three shots of 1.2 s at 25 fps, 320x180, with silent sound: red; red and green; nobody."""
+    return film_of_two(tmp_path_factory.mktemp("film") / "two.mp4")
+
+
+@pytest.fixture(scope="session")
+def film_store(film: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the index of `film`, made by the engine `fake`; not to be changed."""
+    store = tmp_path_factory.mktemp("film_store") / "store"
+    assert run("index", film, "--store", store, "--engine", "fake").exit_code == 0
+    return store
+
+
+@pytest.fixture
+def store(film_store: Path, tmp_path: Path) -> Path:
+    """A copy of `film_store` for tests that change it."""
+    return Path(shutil.copytree(film_store, tmp_path / "faceindex"))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with `red.png`, `green.png`, `blue.png` (who is in no film), `both.png`, `nobody.png`."""
+    folder = tmp_path / "photos"
+    for person in ("red", "green", "blue"):
+        write_photo(folder / f"{person}.png", person)
+    write_photo(folder / "both.png", "green", "red")
+    write_photo(folder / "nobody.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample_store(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the index of the sample film, made by the default engine; not to be changed."""
+    store = tmp_path_factory.mktemp("sample_store") / "store"
+    result = run("index", SAMPLES / "sample.mp4", "--store", store)
+    assert result.exit_code == 0, result.output
+    return store
+
+
+@pytest.fixture(scope="session")
+def sample_truth() -> dict[str, Any]:
+    """Who is where in each frame of the sample film."""
+    truth: dict[str, Any] = json.loads((SAMPLES / "sample.truth.json").read_text())
+    return truth

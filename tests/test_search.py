@@ -1,0 +1,142 @@
+"""Who is asked, which indexes are searched, and what comes of it: without the command line."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from query import asked, deliver, search
+from query.match import BAR
+from store.errors import EngineMismatchError, NotIndexedError, OptionError, PhotoError
+from store.library import Library
+from tests.fake_engine import FakeEngine, write_photo
+
+
+def read(*paths: Path) -> list[asked.Asked]:
+    return asked.read_people(asked.who_is_asked(paths), FakeEngine())
+
+
+def test_photos_are_one_person_named_by_the_first(photos: Path) -> None:
+    (person,) = asked.who_is_asked([photos / "red.png", photos / "green.png"])
+    assert (person.name, len(person.paths)) == ("red", 2)
+
+
+def test_photos_that_disagree_are_told(photos: Path) -> None:
+    (person,) = read(photos / "red.png", photos / "green.png")
+    assert len(person.warnings) == 2
+    assert all("is it the same person?" in text for text in person.warnings)
+
+
+def test_folders_nest_and_hidden_files_do_not_count(tmp_path: Path) -> None:
+    for place in ("a/anna", "b/bert"):
+        write_photo(tmp_path / place / "1.png", "red")
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "a" / "anna" / "readme.txt").write_text("no photo")
+    (tmp_path / "a" / "anna" / ".thumb.png").write_text("no photo")
+    people = asked.who_is_asked([tmp_path])
+    assert [(person.name, len(person.paths)) for person in people] == [("anna", 1), ("bert", 1)]
+
+
+def test_two_people_of_one_name_are_refused(tmp_path: Path) -> None:
+    for place in ("a/anna", "b/anna"):
+        write_photo(tmp_path / place / "1.png", "red")
+    with pytest.raises(OptionError, match="two folders of photos are called anna"):
+        asked.who_is_asked([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("anna", "anna"), ("Ольга 李", "Ольга 李"), ("-x", "_x"), ("a/b\nc", "a_b_c"), ("..", "person"),
+        ("", "person"), (" a. ", "a"), ("é" * 90, "é" * 50), ("\udcff", "_"),
+    ],
+)  # fmt: skip
+def test_a_name_becomes_a_folders(text: str, name: str) -> None:
+    assert asked.folder_name(text) == name
+    assert asked.folder_name(name) == name
+
+
+def test_a_photo_nobody_is_in_stops_the_question(photos: Path) -> None:
+    with pytest.raises(PhotoError, match=r"no face found in .*nobody\.png"):
+        read(photos / "nobody.png")
+
+
+def test_matches_come_with_their_sightings_and_evidence(film_store: Path, photos: Path) -> None:
+    where = search.scope(Library(film_store), [], FakeEngine().info)
+    red, green, blue = search.search(
+        [*read(photos / "red.png"), *read(photos / "green.png"), *read(photos / "blue.png")], where, BAR
+    )
+    assert [(match.tracklet.start, match.tracklet.end) for match, _ in red.matches] == [(0, 30), (30, 60)]
+    assert [(match.tracklet.start, match.tracklet.end) for match, _ in green.matches] == [(30, 60)]
+    for match, sightings in red.matches:
+        assert len(sightings) == match.tracklet.end - match.tracklet.start
+        assert match.similarity > 0.9
+        assert match.evidence
+    assert blue.matches == ()
+    assert blue.times == {}
+
+
+def test_several_indexes_are_searched_in_one_go(store: Path, film: Path, photos: Path) -> None:
+    (folder,) = store.iterdir()
+    second = store / "copy.mp4-0123456789ab"
+    shutil.copytree(folder, second)
+    where = search.scope(Library(store), [], FakeEngine().info)
+    assert [place.name for place, _ in where.searched] == [second.name, folder.name]
+    (red,) = search.search(read(photos / "red.png"), where, BAR)
+    assert len(red.matches) == 4
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, -1.0, float("nan")])
+def test_a_threshold_lies_between_0_and_1(film_store: Path, photos: Path, threshold: float) -> None:
+    where = search.scope(Library(film_store), [], FakeEngine().info)
+    with pytest.raises(OptionError, match="threshold"):
+        search.search(read(photos / "red.png"), where, threshold)
+
+
+def test_the_scope_refuses_what_it_cannot_search(film_store: Path, tmp_path: Path) -> None:
+    library, info = Library(film_store), FakeEngine().info
+    with pytest.raises(EngineMismatchError, match="add --engine fake"):
+        search.scope(library, [], FakeEngine("other").info)
+    with pytest.raises(EngineMismatchError, match="with other weights"):
+        search.scope(library, ["two.mp4"], FakeEngine("fake", "salt").info)
+    with pytest.raises(NotIndexedError, match=r"three\.mp4 is not indexed"):
+        search.scope(library, ["three.mp4"], info)
+    with pytest.raises(NotIndexedError, match="holds no index"):
+        search.scope(Library(tmp_path / "none"), [], info)
+
+
+def test_a_moved_video_is_cut_from_where_it_lies(store: Path, film: Path, tmp_path: Path) -> None:
+    moved = Path(shutil.copy(film, tmp_path / "moved.mp4"))
+    ((_, video),) = search.scope(Library(store), [moved], FakeEngine().info).searched
+    assert video.path == str(moved.resolve())
+
+
+def test_a_file_that_is_not_indexed_is_told_from_one_that_is_not_there(
+    film_store: Path, film: Path, photos: Path
+) -> None:
+    library = Library(film_store)
+    assert search.not_indexed(library, [film, "two.mp4"]) == []
+    other = photos / "red.png"
+    assert search.not_indexed(library, [other]) == [other]
+    with pytest.raises(NotIndexedError, match=r"gone\.mp4"):
+        search.not_indexed(library, ["gone.mp4"])
+
+
+def test_delivery_without_clips_writes_nothing(film_store: Path, photos: Path, tmp_path: Path) -> None:
+    info = FakeEngine().info
+    where = search.scope(Library(film_store), [], info)
+    (red,) = search.search(read(photos / "red.png"), where, BAR)
+    wishes = deliver.Wishes(min_duration=9)
+    result = deliver.deliver(red, tmp_path / "out" / "red", wishes, info, BAR, lambda clip, file: None)
+    assert (result.clips, result.dropped, result.folder) == ((), 2, None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_are_for_one_person(photos: Path) -> None:
+    people = [asked.Photos(name, (photos / "red.png",), True) for name in ("a", "b")]
+    assert deliver.result_folders(people, Path("out"), None) == [Path("out/a"), Path("out/b")]
+    assert deliver.result_folders(people[:1], Path("out"), "c") == [Path("out/c")]
+    with pytest.raises(OptionError, match="is for one person"):
+        deliver.result_folders(people, Path("out"), "c")
