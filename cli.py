@@ -124,9 +124,9 @@ def _index(
             console.fail(str(error))
             results.append({"video": str(path), "state": "failed", "error": str(error)})
             continue
-        results.append(report.indexed_json(path, result))
+        results.append(report.indexed_json(path, asdict(result)))
         if not quiet:
-            report.indexed(path, result)
+            report.indexed(path, asdict(result))
     return results
 
 
@@ -198,7 +198,8 @@ def _index_first(path: Path, store: Path, engine: FaceEngine) -> None:
     check_store(store)
     console.note(f"{path.name} is not indexed yet; indexing it first")
     with console.progress_bar(path.name) as progress:
-        report.warnings(path, index_one(path, store, engine, Config(), progress))
+        result = index_one(path, store, engine, Config(), progress)
+    report.lost(path, result.warnings)
 
 
 @app.command("list")

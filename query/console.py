@@ -6,6 +6,7 @@ On a terminal tables have colours and fold; elsewhere they are plain columns, an
 from __future__ import annotations
 
 import json
+import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +34,7 @@ def warn(text: str) -> None:
 def fail(text: str) -> None:
     """An error, on stderr, one line; red on a terminal."""
     line = f"error: {' '.join(text.split())}"
-    note(f"\033[31m{line}\033[0m" if sys.stderr.isatty() else line)
+    note(f"\033[31m{line}\033[0m" if sys.stderr.isatty() and not os.environ.get("NO_COLOR") else line)
 
 
 def say_json(value: Any) -> None:

@@ -11,13 +11,14 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from query.console import clock, count
-from query.videos import screen_time
+from query.videos import length, screen_time
 from store.errors import UnwritableError
 from store.folders import shown
 from store.records import Exemplar, FrameTimes, Image, Video
 from store.video_index import VideoIndex
 
 LOOKS = 8  # in a row
+ENOUGH = 0.4  # evidence from which on a query, too, asks no more of a person than of any other
 _FACE, _GAP, _LABEL, _HEADER, _CAPTION = 112, 10, 190, 44, 20  # pixels
 _PAPER, _INK, _FAINT = (250, 250, 248), (30, 30, 34), (120, 120, 126)
 
@@ -30,23 +31,26 @@ class Row:
     name: str | None
     seconds: float  # seen in all
     tracklets: int
-    looks: tuple[Exemplar, ...]  # in order of time
+    evidence: float  # sum of the qualities of all looks
+    looks: tuple[Exemplar, ...]  # those shown, in order of time
 
     @property
     def weak(self) -> bool:
-        """Seen in a single look only: often chance, a face in the crowd or none."""
-        return len(self.looks) == 1
+        """Too little to recognise somebody by: a look or two, darkness, the back of a head."""
+        return self.evidence < ENOUGH
 
 
 def rows_of(index: VideoIndex) -> list[Row]:
-    """Everybody in a video, longest seen first, those of a single look last."""
+    """Everybody in a video, longest seen first, those nobody could recognise last."""
     times, tracklets, exemplars = index.times(), index.tracklets(), index.exemplars()
     rows = []
     for person in index.people():
-        looks = best_looks([exemplars.get(number, ()) for number in person.tracklets])
+        by_tracklet = [exemplars.get(number, ()) for number in person.tracklets]
+        evidence = sum(look.quality for looks in by_tracklet for look in looks)
+        looks = best_looks(by_tracklet)
         if looks:
             seconds = screen_time(person, tracklets, index.video, times)
-            rows.append(Row(person.number, person.name, seconds, len(person.tracklets), looks))
+            rows.append(Row(person.number, person.name, seconds, len(person.tracklets), evidence, looks))
     return sorted(rows, key=lambda row: (row.weak, -row.seconds, row.person))
 
 
@@ -66,7 +70,7 @@ def draw(rows: Sequence[Row], left_out: int, video: Video, times: FrameTimes) ->
     sheet = Pillow.new("RGB", (width, height), _PAPER)
     pen = ImageDraw.Draw(sheet)
     people = count(len(rows) + left_out, "person", "people")
-    title = f"{_spelled(video.name)}   {people} in {clock(video.seconds(times.end_pts(len(times.pts))))}"
+    title = f"{_spelled(video.name)}   {people} in {clock(length(video, times))}"
     pen.text((_GAP, 12), title, _INK, ImageFont.load_default(17))
     for number, row in enumerate(rows):
         _draw_row(sheet, pen, row, _HEADER + number * line, video, times)
@@ -104,6 +108,8 @@ def _draw_row(
     lines = [f"{clock(row.seconds)[:-2]} on screen", count(row.tracklets, "tracklet")]
     if name:
         lines.insert(0, f"person {row.person}")
+    if row.weak:
+        lines.append("hard to recognise")
     for number, text in enumerate(lines):
         pen.text((_GAP, top + 44 + 20 * number), text, _FAINT, ImageFont.load_default(14))
     for number, look in enumerate(row.looks):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,6 @@ from query.console import clock, count, say, table, warn
 from store.folders import shown
 
 if TYPE_CHECKING:
-    from indexer.batch import Indexed
     from query.asked import Asked
     from query.contact_sheet import Row
     from query.deliver import Delivery
@@ -21,37 +19,34 @@ if TYPE_CHECKING:
     from store.records import Clip
 
 
-def indexed(path: Path, result: Indexed) -> None:
-    """What came of a video."""
-    name = shown(path.name)
-    if result.skipped:
-        say(f"{name}: {result.skipped}")
-    else:
-        speed = result.frames / max(result.seconds, 1e-9)
-        times = result.duration / max(result.seconds, 1e-9)
-        say(f"{name}: {clock(result.duration)} indexed in {result.seconds:.1f} s "
-            f"({speed:.0f} frames/s, {times:.1f} times real time)")  # fmt: skip
-    say(f"  {count(result.frames, 'frame')}, {count(result.shots, 'shot')}, {count(result.faces, 'face')}, "
-        f"{count(result.tracklets, 'tracklet')}, {count(result.people, 'person', 'people')}")  # fmt: skip
-    warnings(path, result)
-
-
-def warnings(path: Path, result: Indexed) -> None:
-    """What was lost of a video."""
-    for warning in result.warnings:
-        warn(f"{shown(path.name)}: {warning}")
-
-
-def indexed_json(path: Path, result: Indexed) -> dict[str, Any]:
-    """The same for scripts."""
-    figures = asdict(result)
-    skipped = figures.pop("skipped")
+def indexed_json(path: Path, figures: Mapping[str, Any]) -> dict[str, Any]:
+    """What came of a video, for scripts; `figures` as indexer.batch.Indexed has them."""
+    told = {**figures, "folder": str(figures["folder"]), "warnings": list(figures["warnings"])}
+    seconds = max(told["seconds"], 1e-9)
     return {
-        "video": str(path), "state": "skipped" if skipped else "indexed", **figures,
-        "folder": str(result.folder), "warnings": list(result.warnings),
-        "frames_per_second": round(result.frames / max(result.seconds, 1e-9), 1),
-        "times_real_time": round(result.duration / max(result.seconds, 1e-9), 2),
+        "video": str(path), "state": "skipped" if told.pop("skipped") else "indexed", **told,
+        "frames_per_second": round(told["frames"] / seconds, 1),
+        "times_real_time": round(told["duration"] / seconds, 2),
     }  # fmt: skip
+
+
+def indexed(path: Path, figures: Mapping[str, Any]) -> None:
+    """The same for people."""
+    name, told = shown(path.name), indexed_json(path, figures)
+    if told["state"] == "skipped":
+        say(f"{name}: {figures['skipped']}")
+    else:
+        speed = f"{told['frames_per_second']:.0f} frames/s, {told['times_real_time']:.1f} times real time"
+        say(f"{name}: {clock(told['duration'])} indexed in {told['seconds']:.1f} s ({speed})")
+    things = [("frame", ""), ("shot", ""), ("face", ""), ("tracklet", ""), ("person", "people")]
+    say("  " + ", ".join(count(told[many or f"{one}s"], one, many) for one, many in things))
+    lost(path, told["warnings"])
+
+
+def lost(path: Path, warnings: Iterable[str]) -> None:
+    """What could not be read of a video."""
+    for warning in warnings:
+        warn(f"{shown(path.name)}: {warning}")
 
 
 def what_next(store: Path, standard: Path) -> None:
@@ -179,10 +174,10 @@ def _nearest(answer: Answer) -> str:
 def listing(rows: Sequence[dict[str, Any]]) -> None:
     """All indexed videos."""
     table(
-        ("video", "length", "size", "shots", "tracklets", "people", "engine", "indexed"),
+        ("video", "length", "size", "shots", "tracklets", "people", "engine", "indexed (UTC)"),
         [
             (row["video"], clock(row["length"]), f"{row['width']}x{row['height']}", row["shots"],
-             row["tracklets"], row["people"], row["engine"], row["indexed"])
+             row["tracklets"], row["people"], row["engine"], row["indexed"][:16].replace("T", " "))
             for row in rows
         ],
     )  # fmt: skip
@@ -191,10 +186,10 @@ def listing(rows: Sequence[dict[str, Any]]) -> None:
 def details(known: dict[str, Any]) -> None:
     """Everything about one video."""
     weights, config = known.pop("weights"), known.pop("config")
-    who, lost = known.pop("who"), known.pop("warnings")
+    who, warnings = known.pop("who"), known.pop("warnings")
     for key, value in {**known, **weights, **config}.items():
         say(f"{key.replace('_', ' ')}: {shown(str(value))}")
-    for warning in lost:
+    for warning in warnings:
         say(f"warning: {warning}")
     if who:
         say("")

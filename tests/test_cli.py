@@ -62,6 +62,11 @@ def test_what_is_indexed_is_skipped_by_its_content(run: Run, store: Path, film: 
     assert [folder.name.startswith("renamed") for folder in store.iterdir()] == [True]
 
 
+def test_what_is_indexed_with_other_settings_is_told(run: Run, store: Path, film: Path) -> None:
+    result = run("index", film, "--store", store, *FAKE, "--min-face", "40")
+    assert "indexed already; --force does it again with the other settings" in result.stdout
+
+
 def test_index_takes_folders_patterns_and_doubles(run: Run, film: Path, tmp_path: Path) -> None:
     deep = tmp_path / "films" / "deep"
     deep.mkdir(parents=True)
@@ -187,7 +192,7 @@ def test_face_chooses_among_several(run: Run, store: Path, photos: Path) -> None
 def test_list_info_remove(run: Run, store: Path, film: Path) -> None:
     header, row = run("list", "--store", store).stdout.splitlines()
     assert header.split() == [
-        "video", "length", "size", "shots", "tracklets", "people", "engine", "indexed",
+        "video", "length", "size", "shots", "tracklets", "people", "engine", "indexed", "(UTC)",
     ]  # fmt: skip
     assert row.split()[:7] == ["two.mp4", "0:03.600", "320x180", "3", "3", "2", "fake"]
     known = json.loads(run("info", film, "--store", store, "--json").stdout)
