@@ -17,8 +17,12 @@ from store.folders import shown
 
 
 def say(text: str) -> None:
-    """A line of the result, on stdout, at once."""
-    print(text, flush=True)
+    """A line of the result, on stdout, at once; who stops reading does not stop the work."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # What is left in the buffer would fail again when the program ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def note(text: str) -> None:

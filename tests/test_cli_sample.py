@@ -73,6 +73,19 @@ def test_clips_are_written_and_told_of_by_a_real_process(sample_store: Path, tmp
             assert sum(1 for _ in container.decode(video=0)) == len(clip["frames"])
 
 
+def test_who_stops_reading_does_not_stop_the_cutting(sample_store: Path, tmp_path: Path) -> None:
+    photo = SAMPLES / "people" / "biden" / "biden.jpg"
+    command = [sys.executable, str(CLI), "query", str(photo), "--store", str(sample_store), "--size", "128"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait(120)) == ("", 0)
+    assert (tmp_path / "outputs" / "biden" / "metadata.json").is_file()
+
+
 def imported(*args: str | Path) -> set[str]:
     """Top-level names of what a run of the program imports."""
     command = [sys.executable, "-X", "importtime", str(CLI), *map(str, args)]
