@@ -9,6 +9,8 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 from query import console
@@ -56,6 +58,17 @@ def test_not_a_video(refuses: Refuses, tmp_path: Path) -> None:
     )
 
 
+def test_a_video_without_a_picture_stream(refuses: Refuses, tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "sound.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=48_000)
+        block = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        block.sample_rate = 48_000
+        container.mux(stream.encode(block))
+        container.mux(stream.encode(None))
+    line = refuses("index", tmp_path / "sound.mp4", "--store", tmp_path / "s", *FAKE)
+    assert "sound.mp4 has no picture stream; give a file with moving pictures" in line
+
+
 def test_a_folder_without_videos(refuses: Refuses, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     line = refuses("index", tmp_path / "empty", "--store", tmp_path / "s", *FAKE)
@@ -63,13 +76,17 @@ def test_a_folder_without_videos(refuses: Refuses, tmp_path: Path) -> None:
 
 
 def test_a_truncated_video_is_indexed_and_the_loss_said(run: Run, tmp_path: Path) -> None:
-    film = film_of_two(tmp_path / "whole.ts", seconds=1.0)
-    cut = tmp_path / "cut.ts"
+    film = film_of_two(tmp_path / "whole.mkv", seconds=1.0)
+    cut = tmp_path / "cut.mkv"
     cut.write_bytes(film.read_bytes()[: film.stat().st_size * 6 // 10])
     result = run("index", cut, "--store", tmp_path / "s", *FAKE, "--json")
     assert result.exit_code == 0
     (video,) = json.loads(result.stdout)["videos"]
     assert 20 < video["frames"] < 75
+    assert video["warnings"]
+    again = run("index", cut, "--store", tmp_path / "s", *FAKE)
+    assert f"warning: cut.mkv: {video['warnings'][0]}" in again.stderr
+    assert f"warning: {video['warnings'][0]}" in run("info", "cut.mkv", "--store", tmp_path / "s").stdout
 
 
 def test_a_photo_that_is_not_there(refuses: Refuses, store: Path, tmp_path: Path) -> None:
