@@ -1,0 +1,258 @@
+"""Following faces: without gaps, inside their shots, broken where they are hidden, and never mixed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from indexer.align import TEMPLATE
+from indexer.scan import View
+from indexer.shots import TINY
+from indexer.track import Stage, Tracker
+from indexer.trail import Trail
+from store.config import Config
+from store.records import DETECTED, Faces
+
+WIDTH, HEIGHT, RATE = 320, 180, 25.0
+CROP = np.zeros((112, 112, 3), np.uint8)
+
+Box = tuple[float, float, float, float]
+Frames = range | set[int]
+
+
+@cache
+def texture(seed: int, shape: tuple[int, int], grain: float, contrast: float) -> NDArray[np.float32]:
+    smooth = cv2.GaussianBlur(np.random.default_rng(seed).normal(0, 1, shape), (0, 0), grain)
+    return np.asarray(contrast * smooth / smooth.std(), np.float32)
+
+
+@cache
+def portrait(seed: int) -> NDArray[np.float32]:
+    """Somebody's face (100, 80): skin in a light of its own, eyes, nose, mouth, hair; from 100 on a mask."""
+    if seed >= 100:
+        return 120 + texture(seed, (100, 80), 5, 50)
+    rng = np.random.default_rng(seed)
+    picture = np.full((100, 80), 170, np.float32) + np.linspace(-25, 15, 80)[None].astype(np.float32)
+    for x in (25, 55):
+        cv2.ellipse(picture, (x, int(rng.integers(36, 46))), (8, int(rng.integers(3, 6))), 0, 0, 360, 60, -1)
+    cv2.ellipse(picture, (40, 60), (5, int(rng.integers(6, 12))), 0, 0, 360, 130, -1)
+    cv2.ellipse(picture, (40, int(rng.integers(74, 84))), (int(rng.integers(9, 17)), 4), 0, 0, 360, 80, -1)
+    picture[: int(rng.integers(8, 26))] = float(rng.integers(30, 90))
+    return np.asarray(picture + texture(seed, (100, 80), 5, 14), np.float32)
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A face on its way, and what keeps a detector from seeing it."""
+
+    seed: int
+    path: Callable[[int], Box]
+    there: Frames  # it is in the picture
+    hidden: Frames = range(0)  # something covers it
+    missed: Frames = range(0)  # the detector overlooks it
+    weak: Frames = range(0)  # the detector is not sure
+    score: float = 0.9
+
+
+def hold(x: float, y: float, side: float = 50, dx: float = 0.0) -> Callable[[int], Box]:
+    return lambda frame: (x + dx * frame, y, side, side * 1.25)
+
+
+def view_of(frame: int, actors: Sequence[Actor], wall: int = 0, order: int | None = None) -> View:
+    """What the scan says of a frame; `order` shuffles the detections."""
+    grey = 120 + texture(500 + wall, (HEIGHT, WIDTH), 12, 18) + texture(frame % 7, (HEIGHT, WIDTH), 0.6, 2)
+    found = []
+    for actor in actors:
+        if frame not in actor.there:
+            continue
+        x, y, w, h = actor.path(frame)
+        matrix = np.array([[w / 80, 0, x], [0, h / 100, y]], np.float32)
+        size = (WIDTH, HEIGHT)
+        mask = cv2.warpAffine(np.ones((100, 80), np.float32), matrix, size)
+        drawn = cv2.warpAffine(portrait(actor.seed), matrix, size, flags=cv2.INTER_AREA)
+        grey = np.where(mask > 0.5, 150.0 if frame in actor.hidden else drawn, grey)
+        if frame not in actor.hidden and frame not in actor.missed:
+            found.append((x, y, x + w, y + h, 0.35 if frame in actor.weak else actor.score))
+    rows = np.array(found, np.float32).reshape(-1, 5)
+    if order is not None:
+        rows = rows[np.random.default_rng(order).permutation(len(rows))]
+    sides = (rows[:, 2:4] - rows[:, :2])[:, None]
+    landmarks = rows[:, None, :2] + TEMPLATE[None].astype(np.float32) / 112 * sides
+    faces = Faces(rows[:, :4], rows[:, 4], landmarks)
+    tiny = np.zeros((TINY[1], TINY[0], 3), np.uint8)
+    pixels = np.asarray(np.clip(grey, 0, 255), np.uint8)
+    return View(frame, faces, (CROP,) * len(rows), frame % 5 == 0, pixels, 1.0, tiny)
+
+
+def follow(
+    actors: Sequence[Actor], frames: int, cuts: Sequence[int] = (), order: int | None = None
+) -> list[Trail]:
+    """Trails in order of time."""
+    tracker, trails = Tracker(Stage(WIDTH, HEIGHT, RATE), Config()), []
+    for frame in range(frames):
+        shot = sum(cut <= frame for cut in cuts)
+        trails += tracker.step(view_of(frame, actors, shot, None if order is None else order + frame), shot)
+    trails += tracker.finish()
+    return sorted(trails, key=lambda trail: (trail.frames[0], trail.boxes[0].tolist()))
+
+
+def spans(trails: list[Trail]) -> list[tuple[int, int]]:
+    return [(trail.frames[0], trail.frames[-1] + 1) for trail in trails]
+
+
+def reasons(trails: list[Trail]) -> list[tuple[str, str]]:
+    return [(trail.start_reason, trail.end_reason) for trail in trails]
+
+
+def test_a_face_is_one_trail_from_the_first_frame_to_the_last() -> None:
+    [trail] = follow([Actor(1, hold(60, 50, dx=2), range(60))], 60)
+    assert trail.frames == list(range(60))
+    assert set(trail.sources) == {DETECTED}
+    assert reasons([trail]) == [("video_start", "video_end")]
+    record = trail.sightings()
+    assert record.boxes[7] == pytest.approx([74, 50, 50, 62.5])
+    assert record.scores == pytest.approx(np.full(60, 0.9))
+
+
+def test_no_trail_goes_on_over_a_scene_change() -> None:
+    """The same person in the same place before and after: what follows is another tracklet."""
+    trails = follow([Actor(1, hold(100, 50), range(60))], 60, cuts=[30])
+    assert spans(trails) == [(0, 30), (30, 60)]
+    assert [trail.shot for trail in trails] == [0, 1]
+    assert reasons(trails) == [("video_start", "scene_cut"), ("scene_cut", "video_end")]
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5, 12])
+def test_a_miss_on_a_face_that_is_plainly_there_is_bridged(frames: int) -> None:
+    missed = range(30, 30 + frames)
+    [trail] = follow([Actor(1, hold(60, 50, dx=1), range(70), missed=missed)], 70)
+    assert trail.frames == list(range(70))
+    assert [frame for frame in trail.frames if trail.sources[frame] != DETECTED] == list(missed)
+    for frame in missed:
+        assert trail.boxes[frame] == pytest.approx([60 + frame, 50, 50, 62.5], abs=3)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 5, 10, 30])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_full_occlusion_however_short_splits(frames: int, seed: int) -> None:
+    hidden = range(30, 30 + frames)
+    trails = follow([Actor(seed, hold(120, 50), range(90), hidden=hidden)], 90)
+    assert spans(trails) == [(0, 30), (30 + frames, 90)]
+    assert reasons(trails) == [("video_start", "occlusion"), ("occlusion", "video_end")]
+
+
+def test_a_weak_detection_goes_on_with_a_trail_and_starts_none() -> None:
+    [trail] = follow([Actor(1, hold(60, 50), range(60), weak=range(20, 40))], 60)
+    assert trail.frames == list(range(60))
+    assert set(trail.sources) == {DETECTED}
+    assert follow([Actor(1, hold(60, 50), range(60), weak=range(60))], 60) == []
+
+
+def test_what_is_never_plainly_a_face_is_none() -> None:
+    assert follow([Actor(1, hold(60, 50), range(40), score=0.62)], 40) == []
+    assert follow([Actor(1, hold(60, 50), range(40), missed=set(range(40)) - {20})], 40) == []
+
+
+@pytest.mark.parametrize("dx", [4, -4])
+def test_entering_and_leaving_have_their_names(dx: int) -> None:
+    """Across the picture from edge to edge; detected while more than half of it is inside."""
+
+    def path(frame: int) -> Box:
+        x = -60 + 4 * frame
+        return (x if dx > 0 else WIDTH - 50 - x, 50, 50, 62.5)
+
+    inside = {frame for frame in range(110) if -25 < path(frame)[0] < WIDTH - 25}
+    [trail] = follow([Actor(1, path, range(110), missed=set(range(110)) - inside)], 110)
+    assert reasons([trail]) == [("entered_frame", "left_frame")]
+    assert abs(trail.frames[0] - min(inside)) <= 2
+    assert abs(trail.frames[-1] - max(inside)) <= 2
+
+
+@pytest.mark.parametrize("gap", [2, 8])
+def test_two_who_cross_are_not_mixed(gap: int) -> None:
+    """One passes before the other; whoever is behind is hidden meanwhile."""
+    front, behind = hold(40, 50, dx=3), hold(240, 50 + gap, dx=-3)
+    hidden = {f for f in range(80) if abs(front(f)[0] - behind(f)[0]) < 40}
+    actors = [
+        Actor(2, behind, set(range(80)) - hidden), Actor(1, front, range(80)),
+    ]  # fmt: skip
+    trails = follow(actors, 80)
+    for trail in trails:
+        owners = set()
+        for frame, box in zip(trail.frames, trail.boxes, strict=True):
+            away = [abs(path(frame)[0] - float(box[0])) for path in (front, behind)]
+            if abs(away[0] - away[1]) > 30:
+                owners.add(int(np.argmin(away)))
+        assert len(owners) == 1
+    assert spans(trails)[0] == (0, 80) or spans(trails)[1] == (0, 80)
+
+
+def test_two_side_by_side_keep_to_themselves() -> None:
+    trails = follow([Actor(1, hold(60, 50), range(50)), Actor(2, hold(115, 52), range(50))], 50)
+    assert spans(trails) == [(0, 50), (0, 50)]
+    assert [float(trail.boxes[-1][0]) for trail in trails] == [60, 115]
+
+
+def test_another_face_in_the_same_place_is_another_trail() -> None:
+    """Within one shot, as by a cut that nobody noticed."""
+    trails = follow([Actor(1, hold(100, 50), range(30)), Actor(100, hold(100, 50), range(30, 60))], 60)
+    assert spans(trails) == [(0, 30), (30, 60)]
+
+
+@st.composite
+def scenes(draw: st.DrawFn) -> tuple[list[Actor], list[int]]:
+    """A few people who walk about for 40 frames, come and go, are hidden, are overlooked; and some cuts."""
+    some = st.sets(st.integers(0, 39), max_size=8)
+    actors = []
+    for seed in range(draw(st.integers(0, 3))):
+        x, y = draw(st.integers(-20, WIDTH - 30)), draw(st.integers(-15, HEIGHT - 40))
+        dx, side = draw(st.sampled_from([-4.0, -1.0, 0.0, 2.5])), draw(st.sampled_from([24.0, 40.0, 70.0]))
+        start, end = sorted((draw(st.integers(0, 39)), draw(st.integers(1, 40))))
+        # A hair's breadth apart, so that no two detections fit equally well.
+        path = hold(x + 0.13 * seed, y + 0.07 * seed, side, dx)
+        actors.append(Actor(seed + 1, path, range(start, end), draw(some), draw(some), draw(some)))
+    return actors, sorted(draw(st.sets(st.integers(1, 39), max_size=2)))
+
+
+@given(scenes())
+@settings(max_examples=25, deadline=None)
+def test_every_sighting_lies_in_one_trail_inside_its_shot_without_gaps(
+    scene: tuple[list[Actor], list[int]],
+) -> None:
+    actors, cuts = scene
+    edges = [0, *cuts, 40]
+    trails = follow(actors, 40, cuts)
+    for trail in trails:
+        assert trail.frames == list(range(trail.frames[0], trail.frames[-1] + 1))
+        assert len(trail.frames) == len(trail.boxes) == len(trail.scores) == len(trail.sources)
+        assert edges[trail.shot] <= trail.frames[0] <= trail.frames[-1] < edges[trail.shot + 1]
+        assert all(trail.frames[0] <= look.frame <= trail.frames[-1] for look in trail.candidates)
+        assert trail.candidates
+        for frame, box, source in zip(trail.frames, trail.boxes, trail.sources, strict=True):
+            detections = view_of(frame, actors).faces.boxes
+            same = [np.allclose([*d[:2], *(d[2:] - d[:2])], box) for d in detections]
+            assert source != DETECTED or any(same)
+    for one, other in combinations(trails, 2):
+        for frame in set(one.frames) & set(other.frames):
+            first = one.boxes[frame - one.frames[0]]
+            assert not np.allclose(first, other.boxes[frame - other.frames[0]]), "one face in two trails"
+
+
+@given(scenes(), st.integers(0, 1000))
+@settings(max_examples=15, deadline=None)
+def test_the_order_of_detections_does_not_matter(scene: tuple[list[Actor], list[int]], order: int) -> None:
+    actors, cuts = scene
+    one, other = follow(actors, 40, cuts), follow(actors, 40, cuts, order)
+    assert [trail.frames for trail in one] == [trail.frames for trail in other]
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(np.array(a.boxes), np.array(b.boxes))
+        assert (a.sources, a.start_reason, a.end_reason) == (b.sources, b.start_reason, b.end_reason)
