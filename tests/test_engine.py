@@ -1,0 +1,165 @@
+"""What every engine owes: the same contract, held against each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from indexer.align import align
+from indexer.engine import DEFAULT_ENGINE, FaceEngine, load_engine
+from store.errors import EngineError
+from store.records import Faces, Image
+from tests.fake_engine import backdrop, draw_face
+
+PEOPLE = Path(__file__).parent.parent / "samples" / "people"
+
+
+def photo(name: str) -> Image:
+    """A sample photo with a longer side of 480 pixels."""
+    picture = cv2.imread(str(PEOPLE / name))
+    assert picture is not None
+    scale = 480 / max(picture.shape[:2])
+    return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def squares(person: str) -> Image:
+    picture = backdrop((400, 300))
+    draw_face(picture, person, (120, 80, 120, 120))
+    return picture
+
+
+PICTURES: dict[str, dict[str, Callable[[], Image]]] = {
+    "fake": {
+        "one": lambda: squares("red"),
+        "again": lambda: squares("red")[:, 20:].copy(),
+        "other": lambda: squares("cyan"),
+    },
+    DEFAULT_ENGINE: {
+        "one": lambda: photo("obama/obama2.jpg"),
+        "again": lambda: photo("obama/obama3.jpg"),
+        "other": lambda: photo("biden/biden.jpg"),
+    },
+}
+
+
+@pytest.fixture(scope="module", params=PICTURES)
+def name(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture(scope="module")
+def engine(name: str, fake_engines: None) -> FaceEngine:
+    return load_engine(name)
+
+
+@pytest.fixture(scope="module")
+def pictures(name: str) -> dict[str, Image]:
+    return {what: make() for what, make in PICTURES[name].items()}
+
+
+def first_crop(engine: FaceEngine, picture: Image) -> Image:
+    return align(picture, engine.detect(picture).landmarks[0])
+
+
+def assert_sound(faces: Faces) -> None:
+    count = len(faces)
+    assert faces.boxes.shape == (count, 4)
+    assert faces.scores.shape == (count,)
+    assert faces.landmarks.shape == (count, 5, 2)
+    assert ((faces.scores >= 0.2) & (faces.scores <= 1)).all()
+    assert (np.diff(faces.scores) <= 0).all(), "best first"
+    assert (faces.boxes[:, 2:] > faces.boxes[:, :2]).all()
+
+
+def test_says_who_it_is(engine: FaceEngine, name: str) -> None:
+    info = engine.info
+    assert info.name == name
+    assert info.dim > 0
+    for digest in (info.detector_sha256, info.recognizer_sha256):
+        assert len(digest) == 64
+        assert set(digest) <= set("0123456789abcdef")
+    assert load_engine(name).info == info
+
+
+def test_finds_a_face_with_its_landmarks_inside(engine: FaceEngine, pictures: dict[str, Image]) -> None:
+    for picture in pictures.values():
+        faces = engine.detect(picture)
+        assert_sound(faces)
+        assert faces.scores[0] > 0.8
+        x0, y0, x1, y1 = faces.boxes[0]
+        points = faces.landmarks[0]
+        assert ((points >= (x0, y0)) & (points <= (x1, y1))).all()
+        left_eye, right_eye, nose, left_mouth, right_mouth = points
+        assert left_eye[0] < nose[0] < right_eye[0]
+        assert left_mouth[0] < right_mouth[0]
+        assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 300), (32, 32), (97, 131), (360, 640), (1300, 40)])
+def test_finds_nobody_where_nobody_is_whatever_the_size(engine: FaceEngine, size: tuple[int, int]) -> None:
+    faces = engine.detect(np.full((*size, 3), 127, np.uint8))
+    assert_sound(faces)
+    assert len(faces) == 0
+
+
+def test_boxes_are_pixels_of_the_picture(engine: FaceEngine, pictures: dict[str, Image]) -> None:
+    picture = pictures["one"]
+    wide = cv2.copyMakeBorder(picture, 40, 0, 70, 10, cv2.BORDER_CONSTANT, value=(127, 127, 127))
+    here, there = engine.detect(picture), engine.detect(np.asarray(wide, np.uint8))
+    side = float(here.boxes[0, 2] - here.boxes[0, 0])
+    assert there.boxes[0] == pytest.approx(here.boxes[0] + [70, 40, 70, 40], abs=0.1 * side)
+
+
+def test_embeds_to_unit_vectors_one_by_one_as_in_a_batch(
+    engine: FaceEngine, pictures: dict[str, Image]
+) -> None:
+    crops = np.stack([first_crop(engine, picture) for picture in pictures.values()])
+    together = engine.embed(crops)
+    assert together.vectors.shape == (3, engine.info.dim)
+    assert together.vectors.dtype == np.float32
+    assert np.linalg.norm(together.vectors, axis=1) == pytest.approx(np.ones(3), abs=1e-4)
+    assert ((together.strengths >= 0) & (together.strengths <= 1)).all()
+    for crop, vector in zip(crops, together.vectors, strict=True):
+        np.testing.assert_allclose(engine.embed(crop[None]).vectors[0], vector, atol=1e-4)
+
+
+def test_nothing_embeds_to_nothing(engine: FaceEngine) -> None:
+    none = engine.embed(np.zeros((0, 112, 112, 3), np.uint8))
+    assert none.vectors.shape == (0, engine.info.dim)
+    assert none.strengths.shape == (0,)
+
+
+def test_knows_people_apart(engine: FaceEngine, pictures: dict[str, Image]) -> None:
+    crops = np.stack([first_crop(engine, pictures[what]) for what in ("one", "again", "other")])
+    one, again, other = engine.embed(crops).vectors
+    assert one @ again > 0.45
+    assert one @ other < 0.3
+    assert again @ other < 0.3
+
+
+def test_a_face_is_stronger_than_none(engine: FaceEngine, pictures: dict[str, Image]) -> None:
+    noise = np.random.default_rng(1).integers(100, 150, (112, 112, 1)).astype(np.uint8).repeat(3, axis=2)
+    face, nothing = engine.embed(np.stack([first_crop(engine, pictures["one"]), noise])).strengths
+    assert face > 0.5
+    assert nothing < 0.2
+
+
+def test_may_be_asked_from_several_threads(engine: FaceEngine, pictures: dict[str, Image]) -> None:
+    alone = [engine.detect(picture).boxes for picture in pictures.values()]
+    with ThreadPoolExecutor(3) as pool:
+        side_by_side = list(pool.map(lambda picture: engine.detect(picture).boxes, pictures.values()))
+    for one, other in zip(alone, side_by_side, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_unknown_engine_is_named_with_those_that_are_known() -> None:
+    with pytest.raises(EngineError, match="opencv-zoo") as caught:
+        load_engine("no-such-engine")
+    assert "no-such-engine" in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,248 @@
+"""References against people: who comes in, who stays out, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import combinations, count
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from query.match import BAR, Hit, Miss, bar_for, match, pool, similarity_to
+from store.records import Floats, Looks, Reference, Tracklet
+
+DIM = 24
+
+
+def unit(vector: Floats) -> Floats:
+    return np.asarray(vector / np.linalg.norm(vector), np.float32)
+
+
+ELSEWHERE = count()
+
+
+def face(*agrees: float) -> Floats:
+    """A unit vector that agrees so much with each of the first axes; its rest is its own."""
+    vector = np.zeros(DIM, np.float32)
+    vector[: len(agrees)] = agrees
+    vector[8 + next(ELSEWHERE) % (DIM - 8)] = np.sqrt(max(0.0, 1 - float((vector**2).sum())))
+    return vector
+
+
+def photo(vector: Floats, quality: float = 0.9) -> Reference:
+    return Reference("photo.jpg", "0" * 64, np.array([0, 0, 99, 99], np.float32), vector, quality)
+
+
+ASKED = [photo(np.eye(DIM, dtype=np.float32)[0])]
+
+
+@dataclass
+class Film:
+    """Tracklets with their looks, put together one by one."""
+
+    tracklets: list[Tracklet] = field(default_factory=list)
+    rows: list[tuple[int, Floats, float, float, float, float]] = field(default_factory=list)
+
+    def add(
+        self, person: int, start: int, end: int, *looks: Floats, quality: float = 0.8, width: float = 90.0,
+        sharp: float = 0.9, frontal: float = 0.9,
+    ) -> int:  # fmt: skip
+        number = len(self.tracklets) + 1
+        self.tracklets.append(
+            Tracklet(number, 0, start, end, "scene_cut", "scene_cut", person, width, 0.9)
+        )
+        self.rows += [(number, look, quality, width, sharp, frontal) for look in looks]
+        return number
+
+    def looks(self) -> Looks:
+        columns = list(zip(*self.rows, strict=True)) or [()] * 6
+        return Looks(
+            np.array(columns[1], np.float32).reshape(-1, DIM), np.array(columns[0], np.int64),
+            np.zeros(len(self.rows), np.int64),
+            *(np.array(column, np.float32) for column in columns[2:]),
+        )  # fmt: skip
+
+    def ask(self, references: list[Reference] | None = None) -> tuple[list[Hit], list[Miss]]:
+        return match(pool(tuple(self.tracklets), self.looks()), references or ASKED)
+
+
+def numbers(found: list[Hit] | list[Miss]) -> list[int]:
+    return [item.tracklet.number for item in found]
+
+
+def test_finds_the_person_and_nobody_else() -> None:
+    film = Film()
+    film.add(1, 50, 90, face(0.8), face(0.7))
+    film.add(2, 100, 140, face(0.05), face(0.1))
+    film.add(1, 0, 40, face(0.75))
+    hits, misses = film.ask()
+    assert numbers(hits) == [3, 1], "in order of time"
+    assert misses == []
+    for hit in hits:
+        assert hit.found == "direct"
+        assert hit.similarity >= hit.bar >= BAR
+
+
+def test_an_index_without_faces_answers_nothing() -> None:
+    assert Film().ask() == ([], [])
+
+
+def test_a_tracklet_that_alone_falls_short_comes_in_through_its_group() -> None:
+    film = Film()
+    film.add(1, 0, 70, face(0.8), face(0.8))
+    film.add(1, 100, 120, face(0.33), quality=0.2)
+    hits, _ = film.ask()
+    assert [(hit.tracklet.number, hit.found) for hit in hits] == [(1, "direct"), (2, "expanded")]
+    assert hits[1].similarity < hits[1].bar
+    assert "2 tracklets" in hits[1].evidence
+
+
+def test_but_not_one_that_looks_like_a_stranger() -> None:
+    film = Film()
+    film.add(1, 0, 70, face(0.8), face(0.8))
+    film.add(1, 100, 120, face(0.0), quality=0.2)
+    hits, misses = film.ask()
+    assert numbers(hits) == [1]
+    assert numbers(misses) == [2]
+    assert "its group is the person" in misses[0].why
+
+
+def test_one_that_alone_would_pass_stays_out_when_its_group_is_somebody_else() -> None:
+    film = Film()
+    for start in (0, 100, 200, 300):
+        film.add(1, start, start + 75, face(0.05, 0.9), face(0.0, 0.9))
+    film.add(1, 400, 410, face(0.5, 0.5), quality=0.2)
+    hits, misses = film.ask()
+    assert hits == []
+    assert numbers(misses) == [5]
+
+
+def test_who_shares_a_frame_with_a_surer_match_is_somebody_else() -> None:
+    film = Film()
+    film.add(1, 0, 70, face(0.6, 0.5))
+    film.add(2, 20, 90, face(0.8, 0.5))
+    hits, misses = film.ask()
+    assert numbers(hits) == [2]
+    assert numbers(misses) == [1]
+    assert "one frame with person 2" in misses[0].why
+
+
+def test_touching_in_time_is_not_sharing_a_frame() -> None:
+    film = Film()
+    film.add(1, 0, 70, face(0.8, 0.5))
+    film.add(2, 70, 90, face(0.8, 0.5))
+    assert numbers(film.ask()[0]) == [1, 2]
+
+
+def test_a_group_that_just_misses_comes_in_when_it_looks_like_the_sure_ones() -> None:
+    def film_with(likeness: float) -> Film:
+        film = Film()
+        film.add(1, 0, 70, face(0.7, 0.7))
+        film.add(2, 100, 170, face(BAR - 0.03, likeness))
+        return film
+
+    assert numbers(film_with(0.8).ask()[0]) == [1, 2]
+    assert numbers(film_with(0.0).ask()[0]) == [1]
+    alone = Film()
+    alone.add(2, 100, 170, face(BAR - 0.03, 0.8))
+    hits, misses = alone.ask()
+    assert hits == []
+    assert numbers(misses) == [1]
+    assert "below the bar" in misses[0].why
+
+
+def test_a_near_miss_says_what_is_poor_about_it() -> None:
+    film = Film()
+    film.add(1, 0, 40, face(BAR - 0.05), width=18, sharp=0.1, frontal=0.1)
+    film.add(2, 100, 140, face(BAR - 0.06))
+    film.add(3, 200, 240, face(0.0))
+    hits, misses = film.ask()
+    assert hits == []
+    assert numbers(misses) == [1, 2], "nearest first, and no strangers"
+    assert all(word in misses[0].why for word in ("small (18 px)", "blurred", "from the side"))
+    assert "best look" not in misses[1].why
+
+
+def test_little_evidence_must_agree_better() -> None:
+    bars = [bar_for(evidence) for evidence in (0.0, 0.1, 0.3, 0.5, 5.0)]
+    assert bars == sorted(bars, reverse=True)
+    assert bars[0] > BAR
+    assert bars[-1] == BAR
+    assert bar_for(1.0, base=0.6) - bar_for(1.0, base=0.5) == pytest.approx(0.1)
+
+
+def test_a_good_look_counts_for_more_than_a_poor_one() -> None:
+    film = Film()
+    number = film.add(1, 0, 40, face(0.9), quality=0.9)
+    film.rows.append((number, face(0.0), 0.02, 90, 0.9, 0.9))
+    assert film.ask()[0][0].similarity > 0.85
+
+
+def test_a_tracklet_without_looks_answers_nothing() -> None:
+    film = Film()
+    film.add(1, 0, 40, face(0.9))
+    film.add(1, 60, 90)
+    assert numbers(film.ask()[0]) == [1]
+
+
+def test_one_photo_agrees_as_its_vector_does() -> None:
+    vectors = np.stack([face(0.7), face(0.1), face(-0.3)])
+    assert similarity_to(ASKED, vectors) == pytest.approx([0.7, 0.1, -0.3], abs=1e-6)
+
+
+def test_several_photos_know_more_than_one() -> None:
+    person = np.eye(DIM, dtype=np.float32)[0]
+    photos = [photo(face(0.7)) for _ in range(4)]
+    look = np.stack([unit(0.7 * person + 0.7 * np.eye(DIM, dtype=np.float32)[7])])
+    alone = [float(similarity_to([one], look)[0]) for one in photos]
+    assert float(similarity_to(photos, look)[0]) > max(alone) + 0.05
+
+
+def test_a_photo_of_somebody_else_among_several_hardly_counts() -> None:
+    right = [photo(face(0.9)) for _ in range(3)]
+    stray = photo(np.eye(DIM, dtype=np.float32)[1], quality=0.2)
+    look = np.stack([np.eye(DIM, dtype=np.float32)[0]])
+    assert similarity_to([*right, stray], look)[0] > similarity_to(right, look)[0] - 0.05
+
+
+def test_a_photo_that_agrees_best_of_all_counts_on_its_own() -> None:
+    """A profile among frontal photos: it alone knows the profile in the film."""
+    profile = face(0.3, 0.9)
+    photos = [*(photo(face(0.95)) for _ in range(4)), photo(profile)]
+    found = float(similarity_to(photos, np.stack([profile]))[0])
+    assert 0.85 < found < 1.0
+
+
+@st.composite
+def films(draw: st.DrawFn) -> Film:
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    film = Film()
+    for _ in range(draw(st.integers(0, 8))):
+        start = int(rng.integers(0, 200))
+        looks = [unit(rng.normal(0, 0.25, DIM).astype(np.float32) + rng.uniform(0, 0.8) * np.eye(DIM)[0])
+                 for _ in range(int(rng.integers(1, 4)))]  # fmt: skip
+        quality, person = float(rng.uniform(0.01, 1)), int(rng.integers(1, 6))
+        film.add(person, start, start + int(rng.integers(1, 90)), *looks, quality=quality)
+    return film
+
+
+@given(films())
+@settings(max_examples=60, deadline=None)
+def test_nobody_answers_twice_nor_is_in_one_frame_twice(film: Film) -> None:
+    hits, misses = film.ask()
+    found = numbers(hits)
+    assert len(set(found) | set(numbers(misses))) == len(hits) + len(misses)
+    assert hits == sorted(hits, key=lambda hit: (hit.tracklet.start, hit.tracklet.number))
+    assert [miss.similarity for miss in misses] == sorted((miss.similarity for miss in misses), reverse=True)
+    for one in hits:
+        assert (one.found == "direct") == (one.similarity >= one.bar)
+    for a, b in combinations((hit.tracklet for hit in hits), 2):
+        assert a.person == b.person or a.end <= b.start or b.end <= a.start
+
+
+@given(films())
+@settings(max_examples=30, deadline=None)
+def test_a_bar_that_nobody_reaches_lets_nobody_in(film: Film) -> None:
+    assert match(pool(tuple(film.tracklets), film.looks()), ASKED, base=1.5)[0] == []

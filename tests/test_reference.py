@@ -1,0 +1,164 @@
+"""A photo becomes a reference: found, chosen, upright; and what is said when it cannot be one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from query.reference import disagreements, find_faces, read_photo, read_reference
+from store.digest import hash_file
+from store.errors import PhotoError
+from store.records import Image, Reference
+from tests.fake_engine import FakeEngine, backdrop, draw_face, write_photo
+
+ENGINE = FakeEngine()
+
+
+def portrait(size: tuple[int, int] = (400, 300), side: int = 120) -> Image:
+    picture = backdrop(size)
+    draw_face(picture, "red", (size[0] // 4, size[1] // 4, side, side))
+    return picture
+
+
+def save(path: Path, picture: Image, **options: Any) -> Path:
+    Pillow.fromarray(np.ascontiguousarray(picture[..., ::-1])).save(path, **options)
+    return path
+
+
+def likeness(one: Reference, other: Reference) -> float:
+    return float(one.embedding @ other.embedding)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "bmp"])
+def test_reads_what_photos_come_in(tmp_path: Path, suffix: str) -> None:
+    path = save(tmp_path / f"zwei Wörter.{suffix}", portrait())
+    reference = read_reference(path, ENGINE)
+    assert reference.path == str(path)
+    assert reference.sha256 == hash_file(path)
+    assert reference.box == pytest.approx([100, 75, 120, 120], abs=6)
+    assert np.linalg.norm(reference.embedding) == pytest.approx(1)
+    assert 0 < reference.quality <= 1
+    assert reference.warnings == ()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_is_turned_as_the_camera_says(tmp_path: Path, orientation: int) -> None:
+    back = {
+        1: lambda p: p, 2: lambda p: p[:, ::-1], 3: lambda p: p[::-1, ::-1], 4: lambda p: p[::-1],
+        5: lambda p: p.transpose(1, 0, 2), 6: lambda p: np.rot90(p),
+        7: lambda p: np.rot90(p, 2).transpose(1, 0, 2), 8: lambda p: np.rot90(p, -1),
+    }  # fmt: skip
+    exif = Pillow.Exif()
+    exif[0x0112] = orientation
+    upright = portrait()
+    path = save(tmp_path / "phone.jpg", back[orientation](upright), exif=exif, quality=95)
+    picture = read_photo(path)
+    assert picture.shape == upright.shape
+    assert np.abs(picture.astype(int) - upright).mean() < 4
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "1", "LA", "I;16"])
+def test_whatever_its_colours_it_comes_as_bgr(tmp_path: Path, mode: str) -> None:
+    grey = Pillow.fromarray(portrait()[..., 0])
+    picture = grey.convert("I").convert("I;16") if mode == "I;16" else grey.convert("RGB").convert(mode)
+    path = tmp_path / ("a.tiff" if mode in ("CMYK", "I;16") else "a.png")
+    picture.save(path)
+    seen = read_photo(path)
+    assert seen.shape == (300, 400, 3)
+    assert seen.dtype == np.uint8
+
+
+def test_a_red_photo_is_red(tmp_path: Path) -> None:
+    path = save(tmp_path / "red.png", np.full((40, 50, 3), (10, 20, 200), np.uint8))
+    assert read_photo(path)[5, 5].tolist() == [10, 20, 200]
+
+
+def test_a_large_photo_gives_its_face_in_its_own_pixels(tmp_path: Path) -> None:
+    path = save(tmp_path / "large.png", portrait((3600, 2400), 900))
+    assert read_reference(path, ENGINE).box == pytest.approx([900, 600, 900, 900], rel=0.05)
+
+
+def test_faces_come_largest_first_and_each_once() -> None:
+    picture = backdrop((1000, 500))
+    for person, x, side in (("red", 50, 100), ("green", 300, 250), ("blue", 700, 180)):
+        draw_face(picture, person, (x, 100, side, side))
+    faces = find_faces(picture, ENGINE)
+    assert faces.boxes[:, 0] == pytest.approx([300, 700, 50], abs=8)
+
+
+def test_of_several_the_largest_is_taken_and_said_and_a_number_chooses(tmp_path: Path) -> None:
+    group = write_photo(tmp_path / "group.png", "red", "green", size=(480, 240))
+    red = read_reference(write_photo(tmp_path / "red.png", "red"), ENGINE)
+    green = read_reference(write_photo(tmp_path / "green.png", "green"), ENGINE)
+    taken, first, second = (read_reference(group, ENGINE, face) for face in (None, 1, 2))
+    assert likeness(taken, red) > 0.9
+    assert any("2 faces" in warning and "--face" in warning for warning in taken.warnings)
+    assert likeness(first, red) > 0.9
+    assert likeness(second, green) > 0.9
+    assert not any("--face" in warning for warning in (*first.warnings, *second.warnings))
+    for number in (0, 3, -1):
+        with pytest.raises(PhotoError, match=f"no number {number}; give 1 to 2"):
+            read_reference(group, ENGINE, number)
+
+
+def test_a_small_face_is_used_with_a_warning(tmp_path: Path) -> None:
+    path = save(tmp_path / "small.png", portrait(side=30))
+    assert any("px wide" in warning for warning in read_reference(path, ENGINE).warnings)
+
+
+def unusable(folder: Path, kind: str) -> Path:
+    path = folder / f"{kind}.jpg"
+    if kind == "nobody":
+        return save(path, backdrop())
+    if kind == "text":
+        path.write_text("no photo\n" * 20)
+    elif kind == "empty":
+        path.touch()
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "truncated":
+        content = save(path, portrait(), quality=95).read_bytes()
+        path.write_bytes(content[: len(content) // 3])
+    elif kind == "bomb":
+        picture: NDArray[np.uint8] = np.zeros((18_000, 18_000), np.uint8)
+        done, data = cv2.imencode(".png", picture)
+        assert done
+        path.write_bytes(data.tobytes())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("missing", "is not there"), ("folder", "is not there|is a folder"),
+        ("text", "cannot be read as a photo"),
+        ("empty", "cannot be read as a photo"), ("truncated", "cannot be read as a photo"),
+        ("nobody", "no face found"), ("bomb", "cannot be read|scale it below"),
+    ],
+)  # fmt: skip
+def test_what_is_no_photo_of_a_face_is_said_in_a_line(tmp_path: Path, kind: str, said: str) -> None:
+    path = unusable(tmp_path, kind)
+    with pytest.raises(PhotoError, match=said) as caught:
+        read_reference(path, ENGINE)
+    message = str(caught.value)
+    assert str(path) in message
+    assert ";" in message, "a remedy"
+    assert "\n" not in message
+
+
+def test_a_photo_of_somebody_else_is_named(tmp_path: Path) -> None:
+    photos = [
+        read_reference(write_photo(tmp_path / f"{number}.png", person), ENGINE)
+        for number, person in enumerate(("red", "red", "green"))
+    ]
+    [warning] = disagreements(photos)
+    assert warning.startswith(photos[2].path)
+    assert disagreements(photos[:2]) == []
+    assert disagreements(photos[:1]) == []
+    assert len(disagreements([photos[0], photos[2]])) == 2
