@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from store.records import Floats
 
-# Similarity down to which groups are joined. On a sitcom of six alike people every value from 0.36 to 0.43 gives
-# pure groups that are large enough; from 0.50 on the groups stay small and recall falls.
+# Similarity down to which groups are joined. On a sitcom of six alike people every value from 0.36 to 0.43
+# gives pure groups that are large enough; from 0.50 on the groups stay small and recall falls.
 JOIN = 0.40
 # Length beyond which a tracklet does not count for more, frames (three seconds of film).
 _LONG = 75
@@ -56,8 +56,9 @@ def _together(evidence: list[Evidence]) -> NDArray[np.bool_]:
 def _link(similarity: NDArray[np.float64], weights: NDArray[np.float64], join: float) -> NDArray[np.int64]:
     """Merge the most alike pair until none reaches `join`; -inf forbids. Gives each item its group's root.
 
-    Weighted average linkage by the Lance-Williams update; the best partner of each row is kept, so that a merge
-    costs one row and not the whole table.
+    Weighted average linkage by the Lance-Williams update; the best partner of each row is kept, so that a
+    merge costs one row and not the whole table. A mean is never above both its parts, so that no other row
+    finds a better partner in it.
     """
     count = len(weights)
     roots = np.arange(count)
@@ -78,6 +79,4 @@ def _link(similarity: NDArray[np.float64], weights: NDArray[np.float64], join: f
         for stale in {keep, *np.flatnonzero((best == keep) | (best == drop)).tolist()}:
             best[stale] = similarity[stale].argmax()
             value[stale] = similarity[stale, best[stale]]
-        gained = row > value
-        best[gained], value[gained] = keep, row[gained]
         value[drop] = -np.inf

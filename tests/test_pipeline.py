@@ -62,6 +62,17 @@ def test_tells_the_story(contents: IndexContents) -> None:
     ]  # fmt: skip
 
 
+def test_people_are_numbered_by_how_long_they_are_seen(tmp_path: Path) -> None:
+    def pictures() -> Iterator[Image]:
+        for frame, person in enumerate(["green"] * 12 + ["red"] * 30):
+            picture = backdrop(seed=1 if person == "green" else 2)
+            draw_face(picture, person, (60 + frame, 50, 60, 60))
+            yield picture
+
+    contents = look_at(write_film(tmp_path / "a.mp4", pictures()), FakeEngine(), Config(), quiet)
+    assert [t.person for t in contents.tracklets] == [2, 1]
+
+
 def test_says_where_each_face_is(contents: IndexContents) -> None:
     for number, place in ((1, (40, 50)), (2, (40, 50)), (3, (0, 60)), (4, (200, 0))):
         sightings = contents.sightings[number]

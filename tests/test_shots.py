@@ -123,10 +123,10 @@ def test_a_gradual_change_is_found_and_lies_inside_it(kind: str, frames: int, se
     assert len(found) <= (1 if kind == "dissolve" else 2), found
 
 
-def flash(frames: int) -> list[Picture]:
+def flash(frames: int, strength: float = 0.8) -> list[Picture]:
     pictures = filmed(place(5), 90)
     for number in (*range(30, 30 + frames), *range(60, 60 + frames)):
-        pictures[number] = 0.2 * pictures[number] + 0.8 * 250
+        pictures[number] = (1 - strength) * pictures[number] + np.float32(strength * 250)
     return pictures
 
 
@@ -182,6 +182,8 @@ NO_CHANGES: dict[str, Callable[[], list[Picture]]] = {
     "a hand-held camera": lambda: filmed(place(2), 120),
     "a flash of 1 frame": lambda: flash(1),
     "a flash of 3 frames": lambda: flash(3),
+    "a flash that blinds for 2 frames": lambda: flash(2, strength=1.0),
+    "another picture for 2 frames": lambda: filmed(place(5), 40) + filmed(place(6), 2) + filmed(place(5), 40),
     "a strobe": strobe,
     "a pan": lambda: pan(40),
     "a fast pan": lambda: pan(12),
