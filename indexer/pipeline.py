@@ -78,7 +78,7 @@ def look_at(
         faces=sum(source == DETECTED for item in followed for source in item.trail.sources),
         searched=len(reading.pts),
     )
-    edges = [0, *shots.cuts(final=True), len(reading.pts)]
+    edges = [0, *shots.cuts(), len(reading.pts)]
     return IndexContents(
         video=video.video(sha256 or hash_file(path), reading),
         times=reading.times(video.frame_rate, video.time_base),
@@ -111,7 +111,7 @@ def _watched(views: Iterator[View], shots: ShotDetector, expected: int, progress
         while waiting and waiting[0].index < shots.settled:
             yield waiting.popleft()
         progress(view.index + 1, max(expected, view.index + 1))
-    shots.cuts(final=True)
+    shots.finish()
     yield from waiting
 
 
@@ -122,7 +122,7 @@ def _follow(
     tracker = Tracker(Stage(video.width, video.height, float(video.frame_rate)), config)
     for view in views:
         shot = int(np.searchsorted(shots.cuts(), view.index, side="right"))
-        for trail in tracker.step(view, shot):
+        for trail in tracker.step(view, shot, shots.mixed(view.index)):
             yield from _finished(trail, engine, config)
     for trail in tracker.finish():
         yield from _finished(trail, engine, config)

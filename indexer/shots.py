@@ -30,12 +30,13 @@ SAME_SCENE = 1.25
 # Candidates of the adaptive detector: a third of its usual content bar, as cuts between alike pictures fall to 8.
 MIN_CONTENT = 7.0
 ADAPTIVE_RATIO = 2.5
-FLASH_SECONDS = 0.25  # within this time a flash is over and the picture is back
+FLASH_SECONDS = 0.4  # within this time a flash is over and the picture is back
 MIXTURE_SECONDS = (0.28, 0.6, 1.2)  # spans in which a gradual change is looked for
 # Share of the change that mixtures of both ends explain: a pan reaches 0.25 (what two unrelated pictures give), a
 # dissolve of moving pictures 0.7 and more.
 MIXTURE_EXPLAINED = 0.62
 MIXTURE_UNLIKE = 0.85  # layout + texture likeness of the two ends of a gradual change
+_PURE = 0.08  # a smaller share of the other side is not to be seen
 BLANK_CONTRAST = 5.0  # standard deviation of grey levels in a picture that shows nothing
 
 
@@ -53,6 +54,17 @@ class _Thumb:
         return self.contrast < BLANK_CONTRAST
 
 
+@dataclass(frozen=True, slots=True)
+class _Mixture:
+    """A stretch that looks like a gradual change."""
+
+    explained: float  # share of the change that mixtures of both ends explain
+    first: int  # frames that were compared
+    last: int
+    middle: int  # first frame nearer to the end than to the start
+    mixed: tuple[int, int]  # first and last frame that show both
+
+
 class ShotDetector:
     """Finds scene changes in frames that are pushed one by one; an answer comes about a second late."""
 
@@ -64,15 +76,17 @@ class ShotDetector:
         self._spans = tuple(max(6, round(seconds * self._rate)) for seconds in MIXTURE_SECONDS)
         self._flash = max(4, round(FLASH_SECONDS * self._rate))
         self.delay = self._spans[-1] + self._flash + 2  # frames until an answer is final
+        self._over = False
         self._thumbs: deque[_Thumb] = deque(maxlen=2 * self.delay + 2)
         self._candidates: list[int] = []
         self._cuts: list[int] = []
-        self._mixtures: list[tuple[float, int, int, int]] = []  # explained, middle, first, last
+        self._mixtures: list[_Mixture] = []
+        self._gradual: list[tuple[int, int]] = []  # first and last mixed frame of each gradual change
 
     @property
     def settled(self) -> int:
         """Frames before this one belong to shots whose start is known."""
-        return max(0, self._next - self.delay)
+        return self._next if self._over else max(0, self._next - self.delay)
 
     @property
     def _next(self) -> int:
@@ -87,13 +101,19 @@ class ShotDetector:
         if index % 2 == 0:
             self._look_for_mixtures()
 
-    def cuts(self, final: bool = False) -> list[int]:
-        """First frames of the shots found so far that nothing can change any more; all of them when final."""
-        if final:
-            self._judge_candidates(self._next)
-        until = self._next if final else self.settled
-        self._settle_mixtures(until, final)
-        return sorted(cut for cut in self._cuts if cut < until)
+    def finish(self) -> None:
+        """No more frames will come: everything is settled."""
+        self._over = True
+        self._judge_candidates(self._next)
+
+    def cuts(self) -> list[int]:
+        """First frames of the settled shots, without frame 0."""
+        self._settle_mixtures()
+        return sorted(cut for cut in self._cuts if cut < self.settled)
+
+    def mixed(self, index: int) -> bool:
+        """Does a settled frame lie inside a gradual change?"""
+        return any(first <= index <= last for first, last in self._gradual)
 
     def _at(self, index: int) -> _Thumb | None:
         position = index - self._thumbs[0].index if self._thumbs else -1
@@ -124,15 +144,16 @@ class ShotDetector:
             inner = [thumb for index in range(first.index + 1, last.index) if (thumb := self._at(index))]
             found = mixture(first, inner, last)
             if found is not None:
-                self._mixtures.append((found[0], found[1], first.index, last.index))
+                self._mixtures.append(found)
 
-    def _settle_mixtures(self, until: int, final: bool) -> None:
+    def _settle_mixtures(self) -> None:
         """Of windows that overlap, the longest and then the best explained says where the change is."""
-        ripe = [found for found in self._mixtures if final or found[3] < until + self._spans[-1]]
-        for _, middle, first, last in sorted(ripe, key=lambda found: (found[2] - found[3], -found[0])):
-            near = max(self._spans[0], (last - first) * 2 // 3)
-            if all(abs(middle - cut) > near for cut in self._cuts):
-                self._cuts.append(middle)
+        ripe = [found for found in self._mixtures if self._over or found.last < self.settled + self._spans[-1]]
+        for found in sorted(ripe, key=lambda found: (found.first - found.last, -found.explained)):
+            near = max(self._spans[0], (found.last - found.first) * 2 // 3)
+            if all(abs(found.middle - cut) > near for cut in self._cuts):
+                self._cuts.append(found.middle)
+                self._gradual.append(found.mixed)
         self._mixtures = [found for found in self._mixtures if found not in ripe]
 
 
@@ -160,8 +181,8 @@ def _correlation(a: Floats, b: Floats) -> float:
     return float(cv2.matchTemplate(b, np.ascontiguousarray(a[dy:-dy, dx:-dx]), cv2.TM_CCOEFF_NORMED).max())
 
 
-def mixture(first: _Thumb, inner: list[_Thumb], last: _Thumb) -> tuple[float, int] | None:
-    """Is this stretch a dissolve, fade or wipe? Its explained share and the first frame nearer to the end, or None.
+def mixture(first: _Thumb, inner: list[_Thumb], last: _Thumb) -> _Mixture | None:
+    """This stretch as a gradual change, if it is a dissolve, a fade or a wipe.
 
     Every block of a picture between is fitted as (1 - a) first + a last with 0 <= a <= 1.
     """
@@ -179,8 +200,10 @@ def mixture(first: _Thumb, inner: list[_Thumb], last: _Thumb) -> tuple[float, in
         return None
     if likeness(first, last) > MIXTURE_UNLIKE:
         return None
-    middle = next((thumb.index for thumb in inner if _fit(first, thumb, change, energy)[0] >= 0.5), last.index)
-    return explained, middle
+    shares = [_fit(first, thumb, change, energy)[0] for thumb in inner]
+    middle = next((thumb.index for thumb, share in zip(inner, shares, strict=True) if share >= 0.5), last.index)
+    both = [thumb.index for thumb, share in zip(inner, shares, strict=True) if _PURE < share < 1 - _PURE]
+    return _Mixture(explained, first.index, last.index, middle, (both[0], both[-1]) if both else (middle, middle))
 
 
 def _fit(first: _Thumb, thumb: _Thumb, change: Floats, energy: Floats) -> tuple[float, float]:

@@ -18,10 +18,22 @@ _WITHIN = 0.4
 
 
 def split_mixed(trail: Trail, exemplars: tuple[Exemplar, ...], engine: FaceEngine) -> list[Trail]:
-    """The trail itself, or its two parts when its looks belong to two people."""
+    """The trail itself, or its parts when its looks belong to several people."""
     place = _change(exemplars)
     if place is None:
         return [trail]
+    parts = _cut(trail, _frame_of_change(trail, exemplars, place, engine))
+    if len(parts) == 1:
+        return parts
+    return [
+        piece
+        for part, looks in zip(parts, (exemplars[:place], exemplars[place:]), strict=True)
+        for piece in split_mixed(part, looks, engine)
+    ]
+
+
+def _frame_of_change(trail: Trail, exemplars: tuple[Exemplar, ...], place: int, engine: FaceEngine) -> int:
+    """First frame of the other person, found by the looks between the two exemplars around the change."""
     before, after = pool(exemplars[:place]), pool(exemplars[place:])
     first, last = exemplars[place - 1].frame, exemplars[place].frame
     between = [look for look in trail.candidates if first < look.frame < last]
@@ -32,18 +44,21 @@ def split_mixed(trail: Trail, exemplars: tuple[Exemplar, ...], engine: FaceEngin
                 last = look.frame
                 break
             first = look.frame
-    return _cut(trail, _jump(trail, first, last))
+    return _jump(trail, first, last)
 
 
 def _change(exemplars: tuple[Exemplar, ...]) -> int | None:
-    """Number of looks before the change, or None when there is none."""
-    best, place = _APART, None
-    for count in range(2, len(exemplars) - 1):
-        before, after = exemplars[:count], exemplars[count:]
-        across = float(pool(before) @ pool(after))
-        if across < best and _agreement(before) > _WITHIN and _agreement(after) > _WITHIN:
-            best, place = across, count
-    return place
+    """Number of looks before the first change, or None when there is none.
+
+    Looks are taken in order as long as they agree with those before; the look that does not must agree with the one
+    after it.
+    """
+    for count in range(1, len(exemplars)):
+        before, next_two = exemplars[:count], exemplars[count : count + 2]
+        across = float(pool(before) @ pool(next_two))
+        if across < _APART and len(before) >= 2 and len(next_two) == 2 and _agreement(next_two) > _WITHIN:
+            return count
+    return None
 
 
 def _agreement(exemplars: tuple[Exemplar, ...]) -> float:

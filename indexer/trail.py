@@ -38,6 +38,7 @@ class Glance:
     """A frame of the running shot as the tracker remembers it for a while."""
 
     view: View
+    mixed: bool = False  # of two shots, by a gradual change
     taken: list[Floats] = field(default_factory=list)  # boxes of faces that trails hold in it
 
     def testify(self, patch: Grey, box: Floats) -> Testimony:
@@ -66,6 +67,7 @@ class Trail:
     velocity: Floats = field(default_factory=lambda: np.zeros(2, np.float32))  # pixels a frame
     patch: Grey | None = None  # the face as it was last plainly seen
     patch_frame: int = -1
+    patch_mixed: bool = False
     end_reason: Reason = "occlusion"
 
     def expect(self, frame: int) -> Floats:
@@ -86,7 +88,7 @@ class Trail:
             self.velocity += _VELOCITY_GAIN * (moved.astype(np.float32) - self.velocity)
         self._append(frame, box, score, DETECTED, glance)
         if self.patch is None or sure or frame - self.patch_frame > _PATCH_AGE:
-            self.patch, self.patch_frame = glance.patch(box), frame
+            self.patch, self.patch_frame, self.patch_mixed = glance.patch(box), frame, glance.mixed
 
     def remember(self, candidate: Candidate) -> None:
         """Keep a look; one from a small picture only until there is a better one.
@@ -123,6 +125,8 @@ class Trail:
     def extend(self, later: Iterable[Glance], width: int, height: int) -> None:
         """Follow the face past its last detection as long as the witness sees it."""
         assert self.patch is not None
+        if self.patch_mixed:
+            return
         for glance in later:
             place = self.expect(glance.view.index)
             box = _confirmed(self.patch, glance, place, width, height)
@@ -133,6 +137,8 @@ class Trail:
     def extend_back(self, earlier: Iterable[Glance], width: int, height: int) -> None:
         """Follow the face back from its first detection, `earlier` newest first."""
         assert self.patch is not None
+        if self.patch_mixed:
+            return
         for glance in earlier:
             box = _confirmed(self.patch, glance, self.boxes[0], width, height)
             if box is None:
@@ -163,7 +169,7 @@ class Trail:
 def _confirmed(patch: Grey, glance: Glance, place: Floats, width: int, height: int) -> Floats | None:
     """The box at which the witness sees the face near a place, or None."""
     testimony = glance.testify(patch, place)
-    if not testimony.visible:
+    if glance.mixed or not testimony.visible:
         return None
     shift = np.array([*testimony.shift, 0, 0], np.float32) * np.array([place[2], place[3], 0, 0], np.float32)
     box = (place + shift).astype(np.float32)
