@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store.errors import EngineError
-from store.records import EngineInfo, Embeddings, Faces, Image
+from store.records import Embeddings, EngineInfo, Faces, Image
 
 DEFAULT_ENGINE = "opencv-zoo"
 

@@ -48,9 +48,15 @@ def embed(chosen: list[_Rated], engine: FaceEngine) -> tuple[Exemplar, ...]:
         return ()
     return tuple(
         Exemplar(
-            frame=item.look.frame, box=item.look.box, landmarks=item.look.landmarks, score=item.look.score,
-            quality=item.quality * max(float(strength), 0.02), sharpness=item.sharp, frontality=item.frontal,
-            crop=item.look.crop, embedding=vector,
+            frame=item.look.frame,
+            box=item.look.box,
+            landmarks=item.look.landmarks,
+            score=item.look.score,
+            quality=item.quality * max(float(strength), 0.02),
+            sharpness=item.sharp,
+            frontality=item.frontal,
+            crop=item.look.crop,
+            embedding=vector,
         )  # fmt: skip
         for item, vector, strength in zip(chosen, seen.vectors, seen.strengths, strict=True)
     )

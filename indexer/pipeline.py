@@ -154,7 +154,9 @@ def _people(followed: list[Followed]) -> list[int]:
     seen: dict[int, int] = {}
     for number, item in zip(groups, followed, strict=True):
         seen[number] = seen.get(number, 0) + len(item.trail.frames)
-    order = {number: rank for rank, number in enumerate(sorted(seen, key=lambda key: (-seen[key], key)), start=1)}
+    order = {
+        number: rank for rank, number in enumerate(sorted(seen, key=lambda key: (-seen[key], key)), start=1)
+    }
     return [order[number] for number in groups]
 
 

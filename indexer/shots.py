@@ -148,7 +148,9 @@ class ShotDetector:
 
     def _settle_mixtures(self) -> None:
         """Of windows that overlap, the longest and then the best explained says where the change is."""
-        ripe = [found for found in self._mixtures if self._over or found.last < self.settled + self._spans[-1]]
+        ripe = [
+            found for found in self._mixtures if self._over or found.last < self.settled + self._spans[-1]
+        ]
         for found in sorted(ripe, key=lambda found: (found.first - found.last, -found.explained)):
             near = max(self._spans[0], (found.last - found.first) * 2 // 3)
             if all(abs(found.middle - cut) > near for cut in self._cuts):
@@ -193,7 +195,9 @@ def mixture(first: _Thumb, inner: list[_Thumb], last: _Thumb) -> _Mixture | None
     quarter = len(inner) // 4
     probes = [inner[quarter], inner[len(inner) // 2], inner[-1 - quarter]]
     fits = [_fit(first, thumb, change, energy) for thumb in probes]
-    if not all(low < fit[0] < high for fit, (low, high) in zip(fits, ((0, 0.6), (0.2, 0.8), (0.4, 1)), strict=True)):
+    if not all(
+        low < fit[0] < high for fit, (low, high) in zip(fits, ((0, 0.6), (0.2, 0.8), (0.4, 1)), strict=True)
+    ):
         return None
     explained = min(fit[1] for fit in fits)
     if explained < MIXTURE_EXPLAINED or not fits[0][0] < fits[1][0] < fits[2][0]:
@@ -201,9 +205,13 @@ def mixture(first: _Thumb, inner: list[_Thumb], last: _Thumb) -> _Mixture | None
     if likeness(first, last) > MIXTURE_UNLIKE:
         return None
     shares = [_fit(first, thumb, change, energy)[0] for thumb in inner]
-    middle = next((thumb.index for thumb, share in zip(inner, shares, strict=True) if share >= 0.5), last.index)
+    middle = next(
+        (thumb.index for thumb, share in zip(inner, shares, strict=True) if share >= 0.5), last.index
+    )
     both = [thumb.index for thumb, share in zip(inner, shares, strict=True) if _PURE < share < 1 - _PURE]
-    return _Mixture(explained, first.index, last.index, middle, (both[0], both[-1]) if both else (middle, middle))
+    return _Mixture(
+        explained, first.index, last.index, middle, (both[0], both[-1]) if both else (middle, middle)
+    )
 
 
 def _fit(first: _Thumb, thumb: _Thumb, change: Floats, energy: Floats) -> tuple[float, float]:

@@ -64,7 +64,9 @@ class Tracker:
             self._shot = shot
         glance = Glance(view, mixed)
         self._memory.append(glance)
-        boxes = np.concatenate([view.faces.boxes[:, :2], view.faces.boxes[:, 2:] - view.faces.boxes[:, :2]], axis=1)
+        boxes = np.concatenate(
+            [view.faces.boxes[:, :2], view.faces.boxes[:, 2:] - view.faces.boxes[:, :2]], axis=1
+        )
         strong = np.flatnonzero(view.faces.scores >= self._config.strong_score)
         weak = np.flatnonzero(
             (view.faces.scores >= self._config.weak_score) & (view.faces.scores < self._config.strong_score)
@@ -95,14 +97,22 @@ class Tracker:
         frame = glance.view.index
         expected = np.array([trail.expect(frame) for trail in trails])
         affinity = self._affinity(trails, expected, boxes[chosen], glance)
-        rows, columns = linear_sum_assignment(-affinity)
-        pairs = [(row, column) for row, column in zip(rows, columns, strict=True) if affinity[row, column] > 0]
-        used_rows, used_columns = set(), set()
-        for row, column in pairs:
-            detection = int(chosen[column])
-            if self._link(trails[row], boxes[detection], detection, glance):
-                used_rows.add(row)
-                used_columns.add(column)
+        used_rows: set[int] = set()
+        used_columns: set[int] = set()
+        while True:
+            rows, columns = linear_sum_assignment(-affinity)
+            pairs = [(r, c) for r, c in zip(rows, columns, strict=True) if affinity[r, c] > 0]
+            if not pairs:
+                break
+            for row, column in pairs:
+                detection = int(chosen[column])
+                if self._link(trails[row], boxes[detection], detection, glance):
+                    used_rows.add(row)
+                    used_columns.add(column)
+                    affinity[row], affinity[:, column] = 0, 0
+                else:
+                    # A trail that was hidden meanwhile must not keep the face from the one that follows it.
+                    affinity[row, column] = 0
         left_trails = [trail for row, trail in enumerate(trails) if row not in used_rows]
         return left_trails, [int(chosen[c]) for c in range(len(chosen)) if c not in used_columns]
 

@@ -36,7 +36,9 @@ class Testimony:
 
     share: float  # of the face's structured blocks that are still there, 0..1
     whole: float  # correlation of the whole patch, -1..1; 0 where the picture is plain
-    shift: tuple[float, float]  # where the face lies beside the place asked for, in widths and heights of the box
+    shift: tuple[
+        float, float
+    ]  # where the face lies beside the place asked for, in widths and heights of the box
 
     @property
     def visible(self) -> bool:
@@ -51,7 +53,10 @@ def take_patch(grey: Grey, box: Floats, margin: int = 0) -> Grey:
     x, y, w, h = (float(value) for value in box)
     side = PATCH + 2 * margin
     matrix = np.array(
-        [[w / PATCH, 0, x - w / PATCH * (margin - 0.5) - 0.5], [0, h / PATCH, y - h / PATCH * (margin - 0.5) - 0.5]],
+        [
+            [w / PATCH, 0, x - w / PATCH * (margin - 0.5) - 0.5],
+            [0, h / PATCH, y - h / PATCH * (margin - 0.5) - 0.5],
+        ],
         dtype=np.float32,
     )
     # Averaging first keeps a large face from being sampled at single pixels.
@@ -63,7 +68,9 @@ def take_patch(grey: Grey, box: Floats, margin: int = 0) -> Grey:
             grey = np.asarray(cv2.blur(part, (factor, factor)), np.uint8)
             matrix[:, 2] -= (x0, y0)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(grey, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE))
+    return np.asarray(
+        cv2.warpAffine(grey, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    )
 
 
 def testify(patch: Grey, grey: Grey, box: Floats) -> Testimony:
@@ -72,7 +79,7 @@ def testify(patch: Grey, grey: Grey, box: Floats) -> Testimony:
     scores = cv2.matchTemplate(region, patch, cv2.TM_CCOEFF_NORMED)
     _, whole, _, (dx, dy) = cv2.minMaxLoc(scores)
     found = region[dy : dy + PATCH, dx : dx + PATCH]
-    if float(found.std()) < _PLAIN * float(patch.std()):
+    if float(found.std()) < max(_PLAIN * float(patch.std()), 1.0):
         whole = 0.0
     still = region[_MARGIN : _MARGIN + PATCH, _MARGIN : _MARGIN + PATCH]
     # With most of the face covered, the best shift follows the cover: the unshifted place counts too.

@@ -45,7 +45,9 @@ def read_photo(path: Path) -> Image:
 
 def find_faces(image: Image, engine: FaceEngine) -> Faces:
     """Faces in a photo, largest first, pixels of the photo."""
-    boxes, scores, landmarks = [], [], []
+    boxes: list[Floats] = []
+    scores: list[float] = []
+    landmarks: list[Floats] = []
     longest = max(image.shape[:2])
     for side in sorted({min(side, max(longest, 256)) for side in _SIDES}):
         scale = side / longest
@@ -135,7 +137,9 @@ def _warnings(box: Floats, faces: Faces, chosen: int, asked: int | None, strengt
     if float(box[2]) < _SMALL_FACE:
         said.append(f"the face is only {float(box[2]):.0f} px wide; a larger photo finds more")
     if strength < _WEAK:
-        said.append("the face is hard to recognise (tilted, covered or blurred); another photo finds more, and surer")
+        said.append(
+            "the face is hard to recognise (tilted, covered or blurred); another photo finds more, and surer"
+        )
     elif frontality(faces.landmarks[chosen]) < _PROFILE:
         said.append("the face is seen from the side; a frontal photo finds more")
     return said

@@ -1,19 +1,19 @@
 """Every error a user can meet, with what went wrong, which value, and the remedy in one line.
 
-    FaceReelError
-    ├── InputError            something handed in cannot be used
-    │   ├── VideoError        not there, not a video, no picture stream, nothing decodable
-    │   ├── PhotoError        not there, unreadable, no face, no such face
-    │   └── OptionError       a value out of its range, a name nobody knows
-    ├── StoreError            the memory of what was indexed
-    │   ├── NotIndexedError   nothing is known of that video
-    │   ├── EngineMismatchError  indexed by another engine or other weights
-    │   ├── NewerIndexError   written by a newer version
-    │   ├── DamagedIndexError index.db cannot be read
-    │   └── UnwritableError   a folder that cannot be written
-    ├── EngineError           weights missing or not what they should be, an engine nobody knows
-    ├── ResultExistsError     a result folder is already there
-    └── CutError              a clip could not be cut exactly
+FaceReelError
+├── InputError            something handed in cannot be used
+│   ├── VideoError        not there, not a video, no picture stream, nothing decodable
+│   ├── PhotoError        not there, unreadable, no face, no such face
+│   └── OptionError       a value out of its range, a name nobody knows
+├── StoreError            the memory of what was indexed
+│   ├── NotIndexedError   nothing is known of that video
+│   ├── EngineMismatchError  indexed by another engine or other weights
+│   ├── NewerIndexError   written by a newer version
+│   ├── DamagedIndexError index.db cannot be read
+│   └── UnwritableError   a folder that cannot be written
+├── EngineError           weights missing or not what they should be, an engine nobody knows
+├── ResultExistsError     a result folder is already there
+└── CutError              a clip could not be cut exactly
 """
 
 

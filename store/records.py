@@ -97,7 +97,9 @@ class Embeddings:
     """What a recogniser makes of aligned crops."""
 
     vectors: Floats  # (N, D) unit length
-    strengths: Floats  # (N,) 0..1, how much of a recognisable face the recogniser saw; 0 for hands and flowers
+    strengths: (
+        Floats  # (N,) 0..1, how much of a recognisable face the recogniser saw; 0 for hands and flowers
+    )
 
     def __len__(self) -> int:
         return len(self.strengths)

@@ -50,9 +50,7 @@ class Film:
         sharp: float = 0.9, frontal: float = 0.9,
     ) -> int:  # fmt: skip
         number = len(self.tracklets) + 1
-        self.tracklets.append(
-            Tracklet(number, 0, start, end, "scene_cut", "scene_cut", person, width, 0.9)
-        )
+        self.tracklets.append(Tracklet(number, 0, start, end, "scene_cut", "scene_cut", person, width, 0.9))
         self.rows += [(number, look, quality, width, sharp, frontal) for look in looks]
         return number
 

@@ -164,7 +164,9 @@ def test_a_large_face_is_averaged_and_not_sampled() -> None:
     assert patch.mean() == pytest.approx(127.5, abs=10)
 
 
-@pytest.mark.parametrize("place", [(-9, -9, 40, 40), (300, 220, 40, 40), (-99, 9, 40, 40), (400, 50, 99, 300)])
+@pytest.mark.parametrize(
+    "place", [(-9, -9, 40, 40), (300, 220, 40, 40), (-99, 9, 40, 40), (400, 50, 99, 300)]
+)
 def test_outside_the_picture_the_edge_is_repeated(place: tuple[float, float, float, float]) -> None:
     picture = np.full(SIZE, 77, np.uint8)
     np.testing.assert_array_equal(take_patch(picture, floats(place), 8), np.full((PATCH + 16,) * 2, 77))

@@ -128,11 +128,17 @@ def _fold(node: onnx.NodeProto, constants: dict[str, onnx.numpy_helper.np.ndarra
     """Replace a DequantizeLinear or Reshape of constants by its result; says whether it did."""
     import onnx.reference
 
-    if node.op_type not in ("DequantizeLinear", "Reshape") or any(name not in constants for name in node.input):
+    if node.op_type not in ("DequantizeLinear", "Reshape") or any(
+        name not in constants for name in node.input
+    ):
         return False
     feeds = {name: constants[name] for name in node.input}
-    values = [onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
-              for name, value in feeds.items()]
+    values = [
+        onnx.helper.make_tensor_value_info(
+            name, onnx.helper.np_dtype_to_tensor_dtype(value.dtype), value.shape
+        )
+        for name, value in feeds.items()
+    ]
     result = onnx.helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, None)
     graph = onnx.helper.make_graph([node], "fold", values, [result])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)])
