@@ -57,7 +57,7 @@ def embed(chosen: list[_Rated], engine: FaceEngine) -> tuple[Exemplar, ...]:
             frontality=item.frontal,
             crop=item.look.crop,
             embedding=vector,
-        )  # fmt: skip
+        )
         for item, vector, strength in zip(chosen, seen.vectors, seen.strengths, strict=True)
     )
 

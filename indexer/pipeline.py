@@ -1,7 +1,8 @@
 """Pass one: a video becomes an index. The story from top to bottom.
 
 Each frame is decoded once, searched for faces and held against its neighbours for scene changes; faces are followed
-inside their shots; each trail keeps its best looks; trails of one person are grouped; all is stored, whole or not at all.
+inside their shots; each trail keeps its best looks; trails of one person are grouped; all is stored, whole or not
+at all.
 """
 
 from __future__ import annotations

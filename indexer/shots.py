@@ -36,6 +36,7 @@ MIXTURE_SECONDS = (0.28, 0.6, 1.2)  # spans in which a gradual change is looked 
 # dissolve of moving pictures 0.7 and more.
 MIXTURE_EXPLAINED = 0.62
 MIXTURE_UNLIKE = 0.85  # layout + texture likeness of the two ends of a gradual change
+_MARGIN = 4  # frames beside a gradual change in which its faint rest may still be seen
 _PURE = 0.08  # a smaller share of the other side is not to be seen
 BLANK_CONTRAST = 5.0  # standard deviation of grey levels in a picture that shows nothing
 
@@ -111,9 +112,19 @@ class ShotDetector:
         self._settle_mixtures()
         return sorted(cut for cut in self._cuts if cut < self.settled)
 
+    def _passes(self, found: _Mixture) -> bool:
+        """Something large that slides through the picture is no wipe: the scene comes back behind it."""
+        first, last = self._at(found.first), self._at(found.last)
+        reach = self._spans[-1]
+        later = [self._at(found.last + step) for step in range(2, reach, 3)]
+        earlier = [self._at(found.first - step) for step in range(2, reach, 3)]
+        comes_back = first and any(thumb and likeness(first, thumb) > SAME_SCENE for thumb in later)
+        was_there = last and any(thumb and likeness(last, thumb) > SAME_SCENE for thumb in earlier)
+        return bool(comes_back or was_there)
+
     def mixed(self, index: int) -> bool:
         """Does a settled frame lie inside a gradual change?"""
-        return any(first <= index <= last for first, last in self._gradual)
+        return any(first - _MARGIN <= index <= last + _MARGIN for first, last in self._gradual)
 
     def _at(self, index: int) -> _Thumb | None:
         position = index - self._thumbs[0].index if self._thumbs else -1
@@ -153,7 +164,7 @@ class ShotDetector:
         ]
         for found in sorted(ripe, key=lambda found: (found.first - found.last, -found.explained)):
             near = max(self._spans[0], (found.last - found.first) * 2 // 3)
-            if all(abs(found.middle - cut) > near for cut in self._cuts):
+            if all(abs(found.middle - cut) > near for cut in self._cuts) and not self._passes(found):
                 self._cuts.append(found.middle)
                 self._gradual.append(found.mixed)
         self._mixtures = [found for found in self._mixtures if found not in ripe]

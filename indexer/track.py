@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from indexer.scan import View
-from indexer.trail import Candidate, Glance, Memory, Trail, overlap, visible_part
+from indexer.trail import Candidate, Glance, Memory, Trail, overlap, overlaps, visible_part
 from store.config import Config
 from store.records import DETECTED, Floats, Ints, Reason
 
@@ -77,7 +77,8 @@ class Tracker:
             if chosen is strong:
                 unclaimed = left
         for detection in unclaimed:
-            self._start(boxes[detection], int(detection), glance)
+            if not overlaps(boxes[detection], glance.taken):  # else a part of a face that a trail holds
+                self._start(boxes[detection], int(detection), glance)
         self._give_up()
         ended, self._ended = self._ended, []
         return ended

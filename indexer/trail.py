@@ -114,7 +114,7 @@ class Trail:
             part = step / (len(gap) + 1)
             place = (1 - part) * self.boxes[-1] + part * box
             seen = [between.testify(patch, place) for patch in (self.patch, here)]
-            if not any(testimony.visible for testimony in seen) or _overlaps(place, between.taken):
+            if not any(testimony.visible for testimony in seen) or overlaps(place, between.taken):
                 return False
             filled.append((between, place.astype(np.float32)))
         score = self.scores[-1]
@@ -173,7 +173,7 @@ def _confirmed(patch: Grey, glance: Glance, place: Floats, width: int, height: i
         return None
     shift = np.array([*testimony.shift, 0, 0], np.float32) * np.array([place[2], place[3], 0, 0], np.float32)
     box = (place + shift).astype(np.float32)
-    if visible_part(box, width, height) < 0.5 or _overlaps(box, glance.taken):
+    if visible_part(box, width, height) < 0.5 or overlaps(box, glance.taken):
         return None
     return box
 
@@ -195,7 +195,7 @@ def overlap(boxes: Floats, others: Floats) -> Floats:
     return np.asarray(shared / np.maximum(areas - shared, 1e-9), np.float32)
 
 
-def _overlaps(box: Floats, taken: list[Floats]) -> bool:
+def overlaps(box: Floats, taken: list[Floats]) -> bool:
     """Does another face hold this place? Measured against the smaller of the two."""
     if not taken:
         return False

