@@ -145,13 +145,11 @@ def _fold(node: onnx.NodeProto, constants: dict[str, Constant]) -> bool:
     result = onnx.helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, None)
     graph = onnx.helper.make_graph([node], "fold", values, [result])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)])
-    constants[node.output[0]] = onnx.reference.ReferenceEvaluator(model).run(None, feeds)[0]
+    constants[node.output[0]] = list(onnx.reference.ReferenceEvaluator(model).run(None, feeds))[0]
     return True
 
 
-def _free_batch(
-    nodes: list[onnx.NodeProto], graph: onnx.GraphProto, constants: dict[str, Constant]
-) -> None:
+def _free_batch(nodes: list[onnx.NodeProto], graph: onnx.GraphProto, constants: dict[str, Constant]) -> None:
     """Let the first dimension of inputs, outputs and reshapes be any."""
     for item in [*graph.input, *graph.output]:
         dims = item.type.tensor_type.shape.dim
