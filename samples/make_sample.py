@@ -86,7 +86,7 @@ def look(outline: Array, in_front: list[Array]) -> Seen:
     """The face with that outline behind those alphas."""
     area = float(cv2.contourArea(outline.astype(np.float32)))
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
-    cv2.fillPoly(mask, [np.int32(np.round(outline))], 1)
+    cv2.fillPoly(mask, [np.asarray(np.round(outline), np.int32)], 1)
     inside = min(1.0, float(mask.sum()) / area)
     free = mask.astype(np.float32)
     for alpha in in_front:

@@ -123,7 +123,7 @@ def cut_out(picture: Array, source: Source) -> CutOut:
     picture = cv2.resize(picture, None, fx=scale, fy=scale,
                          interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)  # fmt: skip
     shape = np.zeros(picture.shape[:2], np.uint8)
-    cv2.fillPoly(shape, [np.int32(np.array(source.outline) * scale)], 1)
+    cv2.fillPoly(shape, [np.asarray(np.array(source.outline) * scale, np.int32)], 1)
     band = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (23, 23))
     padded = cv2.copyMakeBorder(shape, 32, 32, 32, 32, cv2.BORDER_REPLICATE)
     sure = cv2.erode(padded, band)[32:-32, 32:-32]

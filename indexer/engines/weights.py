@@ -145,7 +145,9 @@ def _fold(node: onnx.NodeProto, constants: dict[str, Constant]) -> bool:
     result = onnx.helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, None)
     graph = onnx.helper.make_graph([node], "fold", values, [result])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)])
-    constants[node.output[0]] = list(onnx.reference.ReferenceEvaluator(model).run(None, feeds))[0]
+    outputs = onnx.reference.ReferenceEvaluator(model).run(None, feeds)
+    assert isinstance(outputs, list)
+    constants[node.output[0]] = outputs[0]
     return True
 
 
