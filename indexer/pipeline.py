@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -121,22 +122,28 @@ def _follow(
 ) -> Iterator[Followed]:
     """Faces followed inside their shots, each with its best looks."""
     tracker = Tracker(Stage(video.width, video.height, float(video.frame_rate)), config)
-    for view in views:
-        shot = int(np.searchsorted(shots.cuts(), view.index, side="right"))
-        for trail in tracker.step(view, shot, shots.mixed(view.index)):
-            yield from _finished(trail, engine, config)
-    for trail in tracker.finish():
-        yield from _finished(trail, engine, config)
+    ended: list[Future[list[Followed]]] = []
+    # Looks are embedded beside the search of later frames.
+    with ThreadPoolExecutor(1) as recogniser:
+        for view in views:
+            shot = int(np.searchsorted(shots.cuts(), view.index, side="right"))
+            ended += [
+                recogniser.submit(_finished, trail, engine, config)
+                for trail in tracker.step(view, shot, shots.mixed(view.index))
+            ]
+        ended += [recogniser.submit(_finished, trail, engine, config) for trail in tracker.finish()]
+        for work in ended:
+            yield from work.result()
 
 
-def _finished(trail: Trail, engine: FaceEngine, config: Config) -> Iterator[Followed]:
-    """Give a trail its exemplars; two trails when it turns out to hold two people."""
+def _finished(trail: Trail, engine: FaceEngine, config: Config) -> list[Followed]:
+    """A trail with its exemplars; several trails when it turns out to hold several people, none without a face."""
     exemplars = embed(choose(trail.candidates, config.looks), engine)
-    for part in split_mixed(trail, exemplars, engine):
-        if part is not trail:
-            exemplars = embed(choose(part.candidates, config.looks), engine)
-        if exemplars:
-            yield Followed(part, exemplars)
+    parts = split_mixed(trail, exemplars, engine)
+    if parts == [trail]:
+        return [Followed(trail, exemplars)] if exemplars else []
+    looks = [embed(choose(part.candidates, config.looks), engine) for part in parts]
+    return [Followed(part, own) for part, own in zip(parts, looks, strict=True) if own]
 
 
 def _people(followed: list[Followed]) -> list[int]:

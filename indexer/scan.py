@@ -28,7 +28,7 @@ class View:
 
     index: int
     faces: Faces  # pixels of the displayed picture
-    crops: tuple[Image, ...]  # aligned, one a face
+    crops: tuple[Image | None, ...]  # aligned, one a face; None for weak ones, which give no looks
     full: bool  # crops come from the full picture, not from the one that was searched
     grey: Grey  # the picture that was searched
     scale: float  # displayed pixels a pixel of grey
@@ -69,9 +69,13 @@ class Scan:
         full = len(faces) > 0 and frame.index % self.look_every == 0
         if full and scale > 1:
             picture = frame.image(self.width, self.height)
-            crops = tuple(align(picture, points) for points in faces.landmarks)
+            crops = tuple(self._crops(picture, faces))
         else:
-            crops = tuple(align(image, points) for points in found.landmarks)
+            crops = tuple(self._crops(image, found))
         grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
         tiny = np.asarray(cv2.resize(image, TINY, interpolation=cv2.INTER_AREA), np.uint8)
         return View(frame.index, faces, crops, full, grey, scale, tiny)
+
+    def _crops(self, picture: Image, faces: Faces) -> Iterator[Image | None]:
+        for points, score in zip(faces.landmarks, faces.scores, strict=True):
+            yield align(picture, points) if score >= self.config.strong_score else None

@@ -144,8 +144,9 @@ class Tracker:
         score = float(view.faces.scores[detection])
         sure = score >= self._config.strong_score
         trail.add(view.index, box, score, glance, sure)
-        if sure:
-            landmarks, crop = view.faces.landmarks[detection], view.crops[detection]
+        crop = view.crops[detection]
+        if crop is not None:
+            landmarks = view.faces.landmarks[detection]
             trail.remember(Candidate(view.index, box, landmarks, score, crop, view.full))
 
     def _start(self, box: Floats, detection: int, glance: Glance) -> None:

@@ -94,7 +94,7 @@ def _share(patch: Grey, found: Grey) -> float:
     a, b = _blocks(patch), _blocks(found)
     a -= a.mean(axis=1, keepdims=True)
     b -= b.mean(axis=1, keepdims=True)
-    deviation_a, deviation_b = a.std(axis=1), b.std(axis=1)
+    deviation_a, deviation_b = np.sqrt((a * a).mean(axis=1)), np.sqrt((b * b).mean(axis=1))
     structured = deviation_a > max(_STRUCTURE, _PLAIN * float(patch.std()))
     if structured.sum() < 3:
         return 0.0

@@ -27,8 +27,8 @@ class Config:
     max_extension: float = 0.16
     # A tracklet shorter than this many detections is chance.
     min_detections: int = 3
-    # Looks kept of a tracklet: five reach what fifteen do on hand-held photos, eight leave room for poses.
-    looks: int = 8
+    # Looks kept of a tracklet: five reach what fifteen do on hand-held photos, six leave room for poses.
+    looks: int = 6
     # Time between candidates for a look, seconds.
     look_interval: float = 0.2
 

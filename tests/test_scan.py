@@ -62,6 +62,7 @@ def test_pictures_come_in_the_sizes_that_others_want(tmp_path: Path) -> None:
         assert view.grey.shape == (360, 640)
         assert view.scale == scanner.scale == 2.0
         [crop] = view.crops
+        assert crop is not None
         assert crop.shape == (112, 112, 3)
 
 
@@ -70,7 +71,9 @@ def test_looks_are_cut_from_the_full_picture_now_and_then(tmp_path: Path) -> Non
     assert [view.index for view in views if view.full] == [0, 5, 10]
     for view in views:
         # The same face, whether it comes from the full picture or from the small one.
-        assert view.crops[0][30:40, 50:62].reshape(-1, 3).mean(axis=0) == pytest.approx([40, 40, 230], abs=25)
+        [crop] = view.crops
+        assert crop is not None
+        assert crop[30:40, 50:62].reshape(-1, 3).mean(axis=0) == pytest.approx([40, 40, 230], abs=25)
 
 
 def test_the_smallest_face_says_how_large_a_picture_is_searched() -> None:
