@@ -105,6 +105,38 @@ def test_what_is_required_is_used() -> None:
     assert {*requirements(RUN), *requirements(DEV)} - used - NOT_IMPORTED.keys() == set()
 
 
+def test_nothing_newer_than_python_3_10_is_imported() -> None:
+    """Ruff minds the syntax; that a name came later only shows when the oldest Python runs it."""
+    newer = {
+        ("datetime", "UTC"),
+        ("enum", "StrEnum"),
+        ("contextlib", "chdir"),
+        ("hashlib", "file_digest"),
+        ("itertools", "batched"),
+        ("typing", "LiteralString"),
+        ("typing", "Never"),
+        ("typing", "NotRequired"),
+        ("typing", "Self"),
+        ("typing", "Unpack"),
+        ("typing", "assert_never"),
+        ("typing", "override"),
+        ("tomllib", "load"),
+        ("tomllib", "loads"),
+    }
+    found = []
+    for name, text in texts():
+        if name.endswith(".py"):
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.ImportFrom) and not node.level:
+                    pairs = [(node.module, alias.name) for alias in node.names]
+                elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                    pairs = [(node.value.id, node.attr)]
+                else:
+                    continue
+                found += [f"{name}:{node.lineno} {a}.{b}" for a, b in pairs if (a, b) in newer]
+    assert found == []
+
+
 @pytest.mark.parametrize("file", [RUN, DEV])
 def test_every_requirement_has_both_bounds_and_is_met(file: str) -> None:
     for name, requirement in requirements(file).items():
@@ -117,7 +149,9 @@ def test_both_wheels_of_opencv_are_one_version() -> None:
     found = requirements(RUN)
     pins = {str(found[name].specifier) for name in ("opencv-python", "opencv-python-headless")}
     assert len(pins) == 1
-    assert pins.pop().startswith("==")
+    pin = pins.pop()
+    assert pin.startswith("==")
+    assert f"--no-deps opencv-python-headless{pin}" in (ROOT / RUN).read_text(encoding="utf-8")
 
 
 def commands() -> dict[str, set[str]]:
