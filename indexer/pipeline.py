@@ -39,6 +39,9 @@ from store.records import (
 )
 from store.video_index import write_index
 
+# Frames beside a gradual change in which its faint rest may still be seen: the witness is not asked there.
+BESIDE_CHANGE = 4
+
 Progress = Callable[[int, int], None]  # frames done, frames in all as far as known
 
 
@@ -127,17 +130,20 @@ def _follow(
     with ThreadPoolExecutor(1) as recogniser:
         for view in views:
             shot = int(np.searchsorted(shots.cuts(), view.index, side="right"))
-            ended += [
-                recogniser.submit(_finished, trail, engine, config)
-                for trail in tracker.step(view, shot, shots.mixed(view.index))
-            ]
-        ended += [recogniser.submit(_finished, trail, engine, config) for trail in tracker.finish()]
+            for trail in tracker.step(view, shot, shots.mixed(view.index, BESIDE_CHANGE)):
+                trail.trim(shots.mixed)
+                ended.append(recogniser.submit(_finished, trail, engine, config))
+        for trail in tracker.finish():
+            trail.trim(shots.mixed)
+            ended.append(recogniser.submit(_finished, trail, engine, config))
         for work in ended:
             yield from work.result()
 
 
 def _finished(trail: Trail, engine: FaceEngine, config: Config) -> list[Followed]:
     """A trail with its exemplars; several trails when it turns out to hold several people, none without a face."""
+    if len(trail.frames) < config.min_detections:
+        return []
     exemplars = embed(choose(trail.candidates, config.looks), engine)
     parts = split_mixed(trail, exemplars, engine)
     if parts == [trail]:

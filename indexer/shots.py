@@ -36,8 +36,10 @@ MIXTURE_SECONDS = (0.28, 0.6, 1.2)  # spans in which a gradual change is looked 
 # dissolve of moving pictures 0.7 and more.
 MIXTURE_EXPLAINED = 0.62
 MIXTURE_UNLIKE = 0.85  # layout + texture likeness of the two ends of a gradual change
-_MARGIN = 4  # frames beside a gradual change in which its faint rest may still be seen
+# A gradual change replaces the whole picture; somebody who leaves it or a panel that slides in, a part.
+_CHANGED, _CHANGED_PART = 6.0, 0.6  # grey levels a block; share of the blocks
 _PURE = 0.08  # a smaller share of the other side is not to be seen
+COMES_BACK = 0.95  # likeness a second apart that the two sides of a true gradual change do not reach
 BLANK_CONTRAST = 5.0  # standard deviation of grey levels in a picture that shows nothing
 
 
@@ -118,13 +120,13 @@ class ShotDetector:
         reach = self._spans[-1]
         later = [self._at(found.last + step) for step in range(2, reach, 3)]
         earlier = [self._at(found.first - step) for step in range(2, reach, 3)]
-        comes_back = first and any(thumb and likeness(first, thumb) > SAME_SCENE for thumb in later)
-        was_there = last and any(thumb and likeness(last, thumb) > SAME_SCENE for thumb in earlier)
+        comes_back = first and any(thumb and likeness(first, thumb) > COMES_BACK for thumb in later)
+        was_there = last and any(thumb and likeness(last, thumb) > COMES_BACK for thumb in earlier)
         return bool(comes_back or was_there)
 
-    def mixed(self, index: int) -> bool:
-        """Does a settled frame lie inside a gradual change?"""
-        return any(first - _MARGIN <= index <= last + _MARGIN for first, last in self._gradual)
+    def mixed(self, index: int, margin: int = 0) -> bool:
+        """Does a settled frame lie inside a gradual change, or that many frames beside one?"""
+        return any(first - margin <= index <= last + margin for first, last in self._gradual)
 
     def _at(self, index: int) -> _Thumb | None:
         position = index - self._thumbs[0].index if self._thumbs else -1
@@ -201,6 +203,8 @@ def mixture(first: _Thumb, inner: list[_Thumb], last: _Thumb) -> _Mixture | None
     """
     change = _blocks(last.layout - first.layout)  # (B, P)
     energy = (change**2).sum(axis=1)
+    if float((np.abs(change).mean(axis=1) > _CHANGED).mean()) < _CHANGED_PART:
+        return None
     if energy.sum() < 36 * 64 * 8.0**2 or (first.blank and last.blank):
         return None
     quarter = len(inner) // 4

@@ -6,7 +6,7 @@ The tracker links detections; a Trail holds one face's and mends its gaps by the
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -148,6 +148,18 @@ class Trail:
             self.scores.insert(0, self.scores[0])
             self.sources.insert(0, TRACKED)
             glance.taken.append(box)
+
+    def trim(self, mixed: Callable[[int], bool]) -> None:
+        """Give up frames at both ends that show two shots at once; they belong to the change between them."""
+        pure = [place for place, frame in enumerate(self.frames) if not mixed(frame)]
+        kept = slice(pure[0], pure[-1] + 1) if pure else slice(0, 0)
+        if kept.start > 0:
+            self.start_reason = "scene_cut"
+        if kept.stop < len(self.frames):
+            self.end_reason = "scene_cut"
+        self.frames, self.boxes = self.frames[kept], self.boxes[kept]
+        self.scores, self.sources = self.scores[kept], self.sources[kept]
+        self.candidates = [look for look in self.candidates if not mixed(look.frame)]
 
     def sightings(self) -> Sightings:
         """The record of this trail."""
