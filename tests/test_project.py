@@ -9,7 +9,8 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions, version
+from functools import cache
+from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,22 @@ def third_parties(*folders: str) -> dict[str, str]:
     return found
 
 
+@cache
+def carriers() -> dict[str, set[str]]:
+    """Which installed distributions bring each top-level package, by their files.
+
+    `importlib.metadata.packages_distributions` of Python 3.10 knows only those with a top_level.txt.
+    """
+    found: dict[str, set[str]] = {}
+    for distribution in distributions():
+        for file in distribution.files or ():
+            if file.suffix in (".py", ".so", ".pyd"):
+                found.setdefault(file.parts[0].split(".")[0], set()).add(
+                    canonicalize_name(distribution.metadata["Name"])
+                )
+    return found
+
+
 @pytest.mark.parametrize(
     ("folders", "files"),
     [
@@ -86,22 +103,17 @@ def third_parties(*folders: str) -> dict[str, str]:
 )
 def test_what_is_imported_is_required(folders: tuple[str, ...], files: tuple[str, ...]) -> None:
     required = {name for file in files for name in requirements(file)}
-    carriers = packages_distributions()
     missing = {
         top: file
         for top, file in third_parties(*folders).items()
-        if not {canonicalize_name(carrier) for carrier in carriers.get(top, [top])} & required
+        if not carriers().get(top, set()) & required
     }
     assert missing == {}
 
 
 def test_what_is_required_is_used() -> None:
-    carriers = packages_distributions()
-    used = {
-        canonicalize_name(carrier)
-        for top in third_parties("cli.py", "indexer", "query", "store", "tests", "samples")
-        for carrier in carriers.get(top, ())
-    }
+    everywhere = third_parties("cli.py", "indexer", "query", "store", "tests", "samples")
+    used = {carrier for top in everywhere for carrier in carriers().get(top, ())}
     assert {*requirements(RUN), *requirements(DEV)} - used - NOT_IMPORTED.keys() == set()
 
 
