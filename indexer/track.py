@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from indexer.scan import View
-from indexer.trail import Candidate, Glance, Memory, Trail, overlap, overlaps, visible_part
+from indexer.trail import ROOT, Candidate, Glance, Memory, Trail, overlap, overlaps, visible_part
 from store.config import Config
 from store.records import DETECTED, Floats, Ints, Reason
 
@@ -49,9 +48,9 @@ class Tracker:
         self._config = config
         self._max_gap = max(4, round(config.max_gap * stage.frame_rate))
         self._reach = max(2, round(config.max_extension * stage.frame_rate))
-        self._memory: Memory = deque(maxlen=self._max_gap + 2)
+        self._memory: Memory = deque(maxlen=self._max_gap + self._reach + ROOT + 2)
         self._trails: list[Trail] = []
-        self._shot = 0
+        self._shot, self._shot_start = 0, 0
         self._ended: list[Trail] = []
 
     def step(self, view: View, shot: int, mixed: bool = False) -> list[Trail]:
@@ -61,7 +60,7 @@ class Tracker:
         """
         if shot != self._shot:
             self._close_shot("scene_cut")
-            self._shot = shot
+            self._shot, self._shot_start = shot, view.index
         glance = Glance(view, mixed)
         self._memory.append(glance)
         boxes = np.concatenate(
@@ -142,6 +141,8 @@ class Tracker:
     def _take(self, trail: Trail, box: Floats, detection: int, glance: Glance) -> None:
         view = glance.view
         score = float(view.faces.scores[detection])
+        if not trail.rooted and len(trail.first_patches) == ROOT:
+            self._root(trail)
         sure = score >= self._config.strong_score
         trail.add(view.index, box, score, glance, sure)
         crop = view.crops[detection]
@@ -152,10 +153,14 @@ class Tracker:
     def _start(self, box: Floats, detection: int, glance: Glance) -> None:
         trail = Trail(self._shot, "occlusion")
         self._take(trail, box, detection, glance)
-        earlier = islice(reversed(self._memory), 1, 1 + self._reach)
-        trail.extend_back(earlier, self._stage.width, self._stage.height)
-        trail.start_reason = self._reason_at_start(trail)
         self._trails.append(trail)
+
+    def _root(self, trail: Trail) -> None:
+        """Follow a trail back from its first detection."""
+        first = trail.frames[0]
+        earlier = [glance for glance in self._memory if 0 < first - glance.view.index <= self._reach]
+        trail.extend_back(reversed(earlier), self._stage.width, self._stage.height)
+        trail.start_reason = self._reason_at_start(trail)
 
     def _give_up(self) -> None:
         """End trails that have been lost for too long."""
@@ -165,6 +170,8 @@ class Tracker:
 
     def _end(self, trail: Trail) -> None:
         self._trails.remove(trail)
+        if not trail.rooted:
+            self._root(trail)
         later = [glance for glance in self._memory if 0 < glance.view.index - trail.frames[-1] <= self._reach]
         trail.extend(later, self._stage.width, self._stage.height)
         trail.end_reason = "left_frame" if self._at_edge(trail.boxes[-1]) else "occlusion"
@@ -188,7 +195,7 @@ class Tracker:
     def _reason_at_start(self, trail: Trail) -> Reason:
         if trail.frames[0] == 0:
             return "video_start"
-        if trail.frames[0] == self._memory[0].view.index and len(self._memory) < (self._memory.maxlen or 0):
+        if trail.frames[0] == self._shot_start:
             return "scene_cut"
         return "entered_frame" if self._at_edge(trail.boxes[0]) else "occlusion"
 

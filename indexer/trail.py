@@ -18,6 +18,7 @@ from store.records import DETECTED, INTERPOLATED, TRACKED, Floats, Image, Reason
 _DAMPING = 0.85  # a velocity is believed less with every frame that nobody confirms it
 _VELOCITY_GAIN = 0.4
 _MAX_CANDIDATES = 64
+ROOT = 5  # detections after which a trail is followed back from its first one
 _PATCH_AGE = 8  # frames for which a face that is only weakly seen is compared with an older, better patch
 
 
@@ -68,6 +69,11 @@ class Trail:
     patch: Grey | None = None  # the face as it was last plainly seen
     patch_frame: int = -1
     patch_mixed: bool = False
+    # What the witness knows at either end besides the outermost patch, which may show half a cover already.
+    first_patches: list[Grey] = field(default_factory=list)
+    last_patches: deque[Grey] = field(default_factory=lambda: deque(maxlen=ROOT))
+    first_mixed: bool = False
+    rooted: bool = False  # followed back from its first detection
     end_reason: Reason = "occlusion"
 
     def expect(self, frame: int) -> Floats:
@@ -87,8 +93,14 @@ class Trail:
             moved = box[:2] + box[2:] / 2 - self.boxes[-1][:2] - self.boxes[-1][2:] / 2
             self.velocity += _VELOCITY_GAIN * (moved.astype(np.float32) - self.velocity)
         self._append(frame, box, score, DETECTED, glance)
+        patch = glance.patch(box)
+        if not self.first_patches:
+            self.first_mixed = glance.mixed
+        if len(self.first_patches) < ROOT:
+            self.first_patches.append(patch)
+        self.last_patches.append(patch)
         if self.patch is None or sure or frame - self.patch_frame > _PATCH_AGE:
-            self.patch, self.patch_frame, self.patch_mixed = glance.patch(box), frame, glance.mixed
+            self.patch, self.patch_frame, self.patch_mixed = patch, frame, glance.mixed
 
     def remember(self, candidate: Candidate) -> None:
         """Keep a look; one from a small picture only until there is a better one.
@@ -129,18 +141,19 @@ class Trail:
             return
         for glance in later:
             place = self.expect(glance.view.index)
-            box = _confirmed(self.patch, glance, place, width, height)
+            box = _confirmed([self.patch, self.last_patches[0]], glance, place, width, height)
             if box is None:
                 return
             self._append(glance.view.index, box, self.scores[-1], TRACKED, glance)
 
     def extend_back(self, earlier: Iterable[Glance], width: int, height: int) -> None:
         """Follow the face back from its first detection, `earlier` newest first."""
-        assert self.patch is not None
-        if self.patch_mixed:
+        self.rooted = True
+        if self.first_mixed:
             return
         for glance in earlier:
-            box = _confirmed(self.patch, glance, self.boxes[0], width, height)
+            patches = [self.first_patches[0], self.first_patches[-1]]
+            box = _confirmed(patches, glance, self.boxes[0], width, height)
             if box is None:
                 return
             self.frames.insert(0, glance.view.index)
@@ -178,10 +191,12 @@ class Trail:
         glance.taken.append(box)
 
 
-def _confirmed(patch: Grey, glance: Glance, place: Floats, width: int, height: int) -> Floats | None:
-    """The box at which the witness sees the face near a place, or None."""
-    testimony = glance.testify(patch, place)
-    if glance.mixed or not testimony.visible:
+def _confirmed(patches: list[Grey], glance: Glance, place: Floats, width: int, height: int) -> Floats | None:
+    """The box at which the witness sees the face near a place by every patch, or None."""
+    if glance.mixed:
+        return None
+    testimony, *others = [glance.testify(patch, place) for patch in patches]
+    if not testimony.visible or not all(other.visible for other in others):
         return None
     shift = np.array([*testimony.shift, 0, 0], np.float32) * np.array([place[2], place[3], 0, 0], np.float32)
     box = (place + shift).astype(np.float32)
