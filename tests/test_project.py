@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import distributions, version
+from importlib.metadata import distribution, version
 from pathlib import Path
 from typing import Any
 
@@ -80,17 +80,16 @@ def third_parties(*folders: str) -> dict[str, str]:
 
 @cache
 def carriers() -> dict[str, set[str]]:
-    """Which installed distributions bring each top-level package, by their files.
+    """Which requirements bring each top-level package, by the list of files that pip keeps of each.
 
     `importlib.metadata.packages_distributions` of Python 3.10 knows only those with a top_level.txt.
     """
     found: dict[str, set[str]] = {}
-    for distribution in distributions():
-        for file in distribution.files or ():
-            if file.suffix in (".py", ".so", ".pyd"):
-                found.setdefault(file.parts[0].split(".")[0], set()).add(
-                    canonicalize_name(distribution.metadata["Name"])
-                )
+    for name in (*requirements(RUN), *requirements(DEV)):
+        for line in (distribution(name).read_text("RECORD") or "").splitlines():
+            first = line.split(",")[0].split("/")[0]
+            if "/" in line or first.endswith(".py"):
+                found.setdefault(first.removesuffix(".py"), set()).add(name)
     return found
 
 
