@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -38,6 +39,9 @@ MIXTURE_EXPLAINED = 0.62
 MIXTURE_UNLIKE = 0.85  # layout + texture likeness of the two ends of a gradual change
 # A gradual change replaces the whole picture; somebody who leaves it or a panel that slides in, a part.
 _CHANGED, _CHANGED_PART = 6.0, 0.6  # grey levels a block; share of the blocks
+# A jump on one background: blocks that must become another picture, by how many grey levels and how unlike, and the
+# frames on either side that must be quiet.
+_JUMPED, _JUMP_LEVEL, _JUMP_ALIKE, _QUIET = 3, 7.0, 0.8, 2
 _PURE = 0.08  # a smaller share of the other side is not to be seen
 COMES_BACK = 0.95  # likeness a second apart that the two sides of a true gradual change do not reach
 BLANK_CONTRAST = 5.0  # standard deviation of grey levels in a picture that shows nothing
@@ -100,6 +104,8 @@ class ShotDetector:
         self._thumbs.append(_thumb(index, tiny))
         timecode = FrameTimecode(index, fps=float(self._rate))
         self._candidates += [cut.frame_num for cut in self._adaptive.process_frame(timecode, tiny)]
+        if index - _QUIET not in self._candidates and self._jumped(index - _QUIET):
+            self._candidates.append(index - _QUIET)
         self._judge_candidates(index - self._flash)
         if index % 2 == 0:
             self._look_for_mixtures()
@@ -142,11 +148,32 @@ class ShotDetector:
         before = [self._at(index) for index in range(cut - 1, cut - 1 - self._flash, -1)]
         after = [self._at(index) for index in range(cut, cut + self._flash)]
         last, first = before[0], after[0]
-        if last is None or first is None or likeness(last, first) > SAME_SCENE:
+        if last is None or first is None:
             return False
+        if likeness(last, first) > SAME_SCENE:
+            return self._jumped(cut) and not any(
+                thumb and _changed(last, thumb) < _JUMPED for thumb in after[1:]
+            )
         returned = any(thumb and likeness(last, thumb) > SAME_SCENE for thumb in after[1:])
         left = any(thumb and likeness(thumb, first) > SAME_SCENE for thumb in before[1:])
         return not (returned or left)
+
+    def _jumped(self, cut: int) -> bool:
+        """Did a part of a still picture become another from one frame to the next, as in a cut on one background?
+
+        Something that moves into the picture changes it in several frames; a lamp changes no texture.
+        """
+        near = [self._at(index) for index in range(cut - 1 - _QUIET, cut + 1 + _QUIET)]
+        if any(thumb is None for thumb in near):
+            return False
+        thumbs = [thumb for thumb in near if thumb is not None]
+        steps = [_change(a, b) for a, b in pairwise(thumbs)]
+        step = steps.pop(_QUIET)
+        if (step > _JUMP_LEVEL).sum() < _JUMPED or max(float(other.max()) for other in steps) > 0.35 * float(
+            step.max()
+        ):
+            return False
+        return _changed(thumbs[_QUIET], thumbs[_QUIET + 1]) >= _JUMPED
 
     def _look_for_mixtures(self) -> None:
         for span in self._spans:
@@ -194,6 +221,20 @@ def likeness(a: _Thumb, b: _Thumb) -> float:
 def _correlation(a: Floats, b: Floats) -> float:
     dx, dy = _SHIFT
     return float(cv2.matchTemplate(b, np.ascontiguousarray(a[dy:-dy, dx:-dx]), cv2.TM_CCOEFF_NORMED).max())
+
+
+def _change(a: _Thumb, b: _Thumb) -> Floats:
+    """Mean change of grey level of each block (48,)."""
+    return np.asarray(np.abs(_blocks(b.layout - a.layout)).mean(axis=1))
+
+
+def _changed(a: _Thumb, b: _Thumb) -> int:
+    """Number of blocks that show something else: changed in light and in texture, captions at the bottom left out."""
+    one, two = _blocks(a.texture), _blocks(b.texture)
+    one, two = one - one.mean(axis=1, keepdims=True), two - two.mean(axis=1, keepdims=True)
+    alike = (one * two).sum(axis=1) / np.maximum(np.sqrt((one**2).sum(axis=1) * (two**2).sum(axis=1)), 1e-3)
+    other = (_change(a, b) > _JUMP_LEVEL) & (alike < _JUMP_ALIKE)
+    return int(other[: len(other) * 2 // 3].sum())
 
 
 def mixture(first: _Thumb, inner: list[_Thumb], last: _Thumb) -> _Mixture | None:
