@@ -238,9 +238,8 @@ def test_ci_runs_the_tests() -> None:
 
 # `me` is the user of examples. The pieces are joined so that this file does not hold what it looks for.
 A_MACHINE = re.compile(r"(?<![\w.])/(?:root|work|home/(?!me/)\w+|Users/(?!me/)\w+)/|[A-Z]:\\" + r"Users\\")
-A_REGISTRY = re.compile(
-    "|".join(("pypi" + r"\.org", "python" + "hosted", "(?:extra-)?index" + "-url", "find" + "-links"))
-)
+HOSTS = ("pypi" + r"\.org", "python" + "hosted", "(?:extra-)?index" + "-url", "find" + "-links")
+A_REGISTRY = re.compile("|".join(HOSTS))
 A_TRACKER = re.compile(r"\b(?:issue|ticket|pull request) ?#?" + r"\d+|\bPR ?#" + r"\d+", re.I)
 
 
