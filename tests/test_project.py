@@ -1,4 +1,4 @@
-"""What the papers beside the code say is so: requirements, README, Makefile; and nobody's machine is in them."""
+"""What the papers beside the code say is so: requirements, README, Makefile; nobody's machine is in them."""
 
 from __future__ import annotations
 
