@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ def verify(folder: Path) -> Health:
 
 
 def _written(folder: Path) -> str:
-    moment = datetime.fromtimestamp((folder / DATABASE).stat().st_mtime, UTC)
+    moment = datetime.fromtimestamp((folder / DATABASE).stat().st_mtime, timezone.utc)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
