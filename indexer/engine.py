@@ -29,8 +29,11 @@ class FaceEngine(Protocol):
         """Find faces in a BGR picture (H, W, 3); weak ones included, down to a score of 0.2."""
         ...
 
-    def embed(self, crops: NDArray[np.uint8]) -> Embeddings:
-        """Turn aligned BGR crops (N, 112, 112, 3) into unit vectors (N, D), each with its strength."""
+    def embed(self, crops: NDArray[np.uint8], mirrored: bool = True) -> Embeddings:
+        """Turn aligned BGR crops (N, 112, 112, 3) into unit vectors (N, D), each with its strength.
+
+        `mirrored` averages each with its mirror image: better for a single photo, twice the time for many looks.
+        """
         ...
 
 

@@ -43,7 +43,7 @@ def embed(chosen: list[_Rated], engine: FaceEngine) -> tuple[Exemplar, ...]:
     """Turn chosen looks into exemplars, in one batch; none when the recogniser sees no face in any of them."""
     if not chosen:
         return ()
-    seen = engine.embed(np.stack([item.look.crop for item in chosen]))
+    seen = engine.embed(np.stack([item.look.crop for item in chosen]), mirrored=False)
     if float(seen.strengths.max()) < _FACE_STRENGTH:
         return ()
     return tuple(

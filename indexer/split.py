@@ -38,7 +38,7 @@ def _frame_of_change(trail: Trail, exemplars: tuple[Exemplar, ...], place: int, 
     first, last = exemplars[place - 1].frame, exemplars[place].frame
     between = [look for look in trail.candidates if first < look.frame < last]
     if between:
-        vectors = engine.embed(np.stack([look.crop for look in between])).vectors
+        vectors = engine.embed(np.stack([look.crop for look in between]), mirrored=False).vectors
         for look, vector in zip(between, vectors, strict=True):
             if float(vector @ after) > float(vector @ before):
                 last = look.frame

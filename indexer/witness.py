@@ -19,6 +19,7 @@ Grey = NDArray[np.uint8]  # (H, W)
 PATCH = 32  # side of a face patch, pixels
 _MARGIN = 8  # how far the face may have moved from the place asked for, pixels of the patch
 _BLOCK = 8
+_PLAINLY = 0.9  # correlation at which the parts need not be asked one by one
 # A block without structure (cheek, shadow) proves nothing: skin-coloured things look like it.
 _STRUCTURE = 3.0  # standard deviation of grey levels
 _BLOCK_ALIKE = 0.55  # correlation of a block with its counterpart
@@ -78,6 +79,8 @@ def testify(patch: Grey, grey: Grey, box: Floats) -> Testimony:
     region = take_patch(grey, box, _MARGIN)
     scores = cv2.matchTemplate(region, patch, cv2.TM_CCOEFF_NORMED)
     _, whole, _, (dx, dy) = cv2.minMaxLoc(scores)
+    if whole >= _PLAINLY:
+        return Testimony(1.0, float(whole), ((dx - _MARGIN) / PATCH, (dy - _MARGIN) / PATCH))
     found = region[dy : dy + PATCH, dx : dx + PATCH]
     if float(found.std()) < max(_PLAIN * float(patch.std()), 1.0):
         whole = 0.0

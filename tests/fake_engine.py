@@ -68,7 +68,7 @@ class FakeEngine:
         landmarks = found[:, None, :2] + TEMPLATE[None].astype(np.float32) / 112 * sides
         return Faces(found, np.array(scores, np.float32)[order], landmarks)
 
-    def embed(self, crops: NDArray[np.uint8]) -> Embeddings:
+    def embed(self, crops: NDArray[np.uint8], mirrored: bool = True) -> Embeddings:
         """A bump at the crop's hue on a ring of 24; strength is the share of vivid pixels."""
         vectors, strengths = np.zeros((len(crops), DIM), np.float32), np.zeros(len(crops), np.float32)
         for place, crop in enumerate(crops):

@@ -26,7 +26,7 @@ RECOGNIZER = Weights(
 )
 STRIDES = (8, 16, 32)
 # YuNet misses faces taller than about 300 px of the picture it is given: it is shown a picture this long too.
-SMALL_SIDE = 224
+SMALL_SIDE = 160
 SCORE_FLOOR = 0.2
 # Lengths of SFace's raw vectors, seen on films: flowers, fists, backs of heads 4 to 6, clear frontal faces 10 to 13.
 NO_FACE, CLEAR_FACE = 5.0, 11.0
@@ -55,8 +55,8 @@ class OpenCVZoo:
         boxes, scores, landmarks = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return _suppress(boxes, scores, landmarks)
 
-    def embed(self, crops: NDArray[np.uint8]) -> Embeddings:
-        """Turn aligned BGR crops (N, 112, 112, 3) into unit vectors (N, 128), averaged with their mirror images.
+    def embed(self, crops: NDArray[np.uint8], mirrored: bool = True) -> Embeddings:
+        """Turn aligned BGR crops (N, 112, 112, 3) into unit vectors (N, 128).
 
         The length of the raw vector tells how much of a face is in the crop (Meng et al., "MagFace", 2021, made a
         loss of it; SFace shows it without).
@@ -66,9 +66,9 @@ class OpenCVZoo:
         if self._recognizer is None:
             self._recognizer = _session(RECOGNIZER)
         rgb = crops[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32)
-        both = np.concatenate([rgb, rgb[..., ::-1]])
+        both = np.concatenate([rgb, rgb[..., ::-1]]) if mirrored else rgb
         vectors = np.asarray(self._recognizer.run(None, {"data": both})[0])
-        mean = (vectors[: len(crops)] + vectors[len(crops) :]) / 2
+        mean = vectors.reshape(-1, len(crops), vectors.shape[1]).mean(axis=0)
         lengths = np.linalg.norm(mean, axis=1)
         strengths = np.clip((lengths - NO_FACE) / (CLEAR_FACE - NO_FACE), 0, 1)
         return Embeddings(
