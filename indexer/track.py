@@ -151,6 +151,11 @@ class Tracker:
             trail.remember(Candidate(view.index, box, landmarks, score, crop, view.full))
 
     def _start(self, box: Floats, detection: int, glance: Glance) -> None:
+        for other in [
+            other for other in self._trails if other.is_rest_of(box) and other.frames[0] < glance.view.index
+        ]:
+            other.give_up(glance.view.index)
+            self._end(other)
         trail = Trail(self._shot, "occlusion")
         self._take(trail, box, detection, glance)
         self._trails.append(trail)

@@ -162,6 +162,24 @@ class Trail:
             self.sources.insert(0, TRACKED)
             glance.taken.append(box)
 
+    def is_rest_of(self, box: Floats) -> bool:
+        """Is this trail down to a sliver of a face whose other part was just found in `box`?
+
+        Something narrow that passes a face leaves a part on either side of it, and a detector finds both.
+        """
+        recent = np.array(self.boxes[-10:])
+        widest = recent[int(recent[:, 2].argmax())]
+        apart = np.abs(box[:2] + box[2:] / 2 - widest[:2] - widest[2:] / 2)
+        return bool(self.boxes[-1][2] < 0.75 * widest[2] and apart.max() < 0.6 * widest[2])
+
+    def give_up(self, frame: int) -> None:
+        """Leave a frame and what follows to another trail."""
+        kept = sum(1 for own in self.frames if own < frame)
+        self.frames, self.boxes = self.frames[:kept], self.boxes[:kept]
+        self.scores, self.sources = self.scores[:kept], self.sources[:kept]
+        self.candidates = [look for look in self.candidates if look.frame < frame]
+        self.patch_mixed = True
+
     def trim(self, mixed: Callable[[int], bool]) -> None:
         """Give up frames at both ends that show two shots at once; they belong to the change between them."""
         pure = [place for place, frame in enumerate(self.frames) if not mixed(frame)]
