@@ -147,8 +147,11 @@ def _finished(trail: Trail, engine: FaceEngine, config: Config) -> list[Followed
     exemplars = embed(choose(trail.candidates, config.looks), engine)
     parts = split_mixed(trail, exemplars, engine)
     if parts == [trail]:
-        return [Followed(trail, exemplars)] if exemplars else []
-    looks = [embed(choose(part.candidates, config.looks), engine) for part in parts]
+        looks = [exemplars]
+    else:
+        looks = [embed(choose(part.candidates, config.looks), engine) for part in parts]
+    for part in parts:
+        part.candidates = []  # two megabytes a trail: a long video has thousands
     return [Followed(part, own) for part, own in zip(parts, looks, strict=True) if own]
 
 
