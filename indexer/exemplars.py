@@ -10,7 +10,7 @@ from indexer.align import frontality
 from indexer.engine import FaceEngine
 from indexer.quality import look_quality, sharpness
 from indexer.trail import Candidate
-from store.records import Exemplar, Floats
+from store.records import Embeddings, Exemplar, Floats
 
 # A look below this share of the best one's quality adds noise and not evidence.
 _WORTH = 0.3
@@ -43,10 +43,15 @@ def embed(chosen: list[_Rated], engine: FaceEngine) -> tuple[Exemplar, ...]:
     """Turn chosen looks into exemplars, in one batch; none when the recogniser sees no face in any of them."""
     if not chosen:
         return ()
-    seen = engine.embed(np.stack([item.look.crop for item in chosen]), mirrored=False)
-    if float(seen.strengths.max()) < _FACE_STRENGTH:
+    # The two best looks tell whether there is a face at all: most patterns and hands cost no more.
+    chosen = sorted(chosen, key=lambda item: -item.quality)
+    first = _embed(chosen[:2], engine)
+    if float(first.strengths.max()) < _FACE_STRENGTH:
         return ()
-    return tuple(
+    seen = [first, _embed(chosen[2:], engine)] if len(chosen) > 2 else [first]
+    vectors = np.concatenate([part.vectors for part in seen])
+    strengths = np.concatenate([part.strengths for part in seen])
+    found = [
         Exemplar(
             frame=item.look.frame,
             box=item.look.box,
@@ -58,8 +63,13 @@ def embed(chosen: list[_Rated], engine: FaceEngine) -> tuple[Exemplar, ...]:
             crop=item.look.crop,
             embedding=vector,
         )
-        for item, vector, strength in zip(chosen, seen.vectors, seen.strengths, strict=True)
-    )
+        for item, vector, strength in zip(chosen, vectors, strengths, strict=True)
+    ]
+    return tuple(sorted(found, key=lambda look: look.frame))
+
+
+def _embed(chosen: list[_Rated], engine: FaceEngine) -> Embeddings:
+    return engine.embed(np.stack([item.look.crop for item in chosen]), mirrored=False)
 
 
 def pool(exemplars: tuple[Exemplar, ...]) -> Floats:

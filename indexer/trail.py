@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from indexer.scan import View
-from indexer.witness import Grey, Testimony, take_patch, testify
+from indexer.witness import PLAINLY, Grey, Testimony, correlation, take_patch, testify
 from store.records import DETECTED, INTERPOLATED, TRACKED, Floats, Image, Reason, Sightings
 
 _DAMPING = 0.85  # a velocity is believed less with every frame that nobody confirms it
@@ -42,13 +42,21 @@ class Glance:
     mixed: bool = False  # of two shots, by a gradual change
     taken: list[Floats] = field(default_factory=list)  # boxes of faces that trails hold in it
 
+    patches: dict[bytes, Grey] = field(default_factory=dict)  # by box: each is asked for several times
+
     def testify(self, patch: Grey, box: Floats) -> Testimony:
-        """Ask the witness about a box in displayed pixels."""
+        """Ask the witness about a box in displayed pixels, at length only when a glance does not settle it."""
+        whole = correlation(patch, self.patch(box))
+        if whole >= PLAINLY:
+            return Testimony(1.0, whole, (0.0, 0.0))
         return testify(patch, self.view.grey, box / self.view.scale)
 
     def patch(self, box: Floats) -> Grey:
         """The face in a box in displayed pixels, as a patch."""
-        return take_patch(self.view.grey, box / self.view.scale)
+        key = box.tobytes()
+        if key not in self.patches:
+            self.patches[key] = take_patch(self.view.grey, box / self.view.scale)
+        return self.patches[key]
 
 
 Memory = deque[Glance]  # consecutive frames of the running shot, oldest first

@@ -19,7 +19,7 @@ Grey = NDArray[np.uint8]  # (H, W)
 PATCH = 32  # side of a face patch, pixels
 _MARGIN = 8  # how far the face may have moved from the place asked for, pixels of the patch
 _BLOCK = 8
-_PLAINLY = 0.9  # correlation at which the parts need not be asked one by one
+PLAINLY = 0.9  # correlation at which the parts need not be asked one by one
 # A block without structure (cheek, shadow) proves nothing: skin-coloured things look like it.
 _STRUCTURE = 3.0  # standard deviation of grey levels
 _BLOCK_ALIKE = 0.55  # correlation of a block with its counterpart
@@ -74,12 +74,20 @@ def take_patch(grey: Grey, box: Floats, margin: int = 0) -> Grey:
     )
 
 
+def correlation(a: Grey, b: Grey) -> float:
+    """Correlation of two patches as they are, -1..1."""
+    one, other = a.astype(np.float32).ravel(), b.astype(np.float32).ravel()
+    one -= one.mean()
+    other -= other.mean()
+    return float(one @ other / max(float(np.sqrt((one @ one) * (other @ other))), 1.0))
+
+
 def testify(patch: Grey, grey: Grey, box: Floats) -> Testimony:
     """Hold a face's patch against a picture at a box, a little beside it if need be."""
     region = take_patch(grey, box, _MARGIN)
     scores = cv2.matchTemplate(region, patch, cv2.TM_CCOEFF_NORMED)
     _, whole, _, (dx, dy) = cv2.minMaxLoc(scores)
-    if whole >= _PLAINLY:
+    if whole >= PLAINLY:
         return Testimony(1.0, float(whole), ((dx - _MARGIN) / PATCH, (dy - _MARGIN) / PATCH))
     found = region[dy : dy + PATCH, dx : dx + PATCH]
     if float(found.std()) < max(_PLAIN * float(patch.std()), 1.0):
