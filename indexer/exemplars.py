@@ -1,4 +1,4 @@
-"""A trail's few best looks, spread over its time, as exemplars; and the trails that turn out to hold two people."""
+"""A trail's few best looks, spread over its time, as exemplars."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from indexer.align import frontality
 from indexer.engine import FaceEngine
 from indexer.quality import look_quality, sharpness
 from indexer.trail import Candidate
+from store import evidence
 from store.records import Embeddings, Exemplar, Floats
 
 # A look below this share of the best one's quality adds noise and not evidence.
 _WORTH = 0.3
-MIN_WEIGHT = 0.002  # of the poorest look when looks are pooled
 # Strength that the best look of a tracklet must have: below are flowers, fists, backs of heads, faces in the dark
 # that nobody could recognise.
 _FACE_STRENGTH = 0.14
@@ -40,7 +40,7 @@ def choose(candidates: list[Candidate], count: int) -> list[_Rated]:
 
 
 def embed(chosen: list[_Rated], engine: FaceEngine) -> tuple[Exemplar, ...]:
-    """Turn chosen looks into exemplars, in one batch; none when the recogniser sees no face in any of them."""
+    """Turn chosen looks into exemplars; none when the recogniser sees no face in any of them."""
     if not chosen:
         return ()
     # The two best looks tell whether there is a face at all: most patterns and hands cost no more.
@@ -74,9 +74,8 @@ def _embed(chosen: list[_Rated], engine: FaceEngine) -> Embeddings:
 
 def pool(exemplars: tuple[Exemplar, ...]) -> Floats:
     """The mean look, unit length, weighted by quality; exemplars must not be empty."""
-    weights = np.array([max(item.quality, MIN_WEIGHT) for item in exemplars], np.float32)
-    total = (weights[:, None] * np.stack([item.embedding for item in exemplars])).sum(axis=0)
-    return np.asarray(total / max(float(np.linalg.norm(total)), 1e-9), np.float32)
+    qualities = np.array([item.quality for item in exemplars], np.float32)
+    return evidence.pool(np.stack([item.embedding for item in exemplars]), qualities)
 
 
 def _rate(look: Candidate) -> _Rated:

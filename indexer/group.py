@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from store.evidence import weight
 from store.records import Floats
 
 # Similarity down to which groups are joined. On a sitcom of six alike people every value from 0.36 to 0.43
 # gives pure groups that are large enough; from 0.50 on the groups stay small and recall falls.
 JOIN = 0.40
-# Length beyond which a tracklet does not count for more, frames (three seconds of film).
-_LONG = 75
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +27,7 @@ class Evidence:
     @property
     def weight(self) -> float:
         """How much it counts in a group."""
-        return float(np.sqrt(min(self.end - self.start, _LONG)) * max(self.quality, 0.002))
+        return weight(self.end - self.start, self.quality)
 
 
 def group(evidence: list[Evidence], join: float = JOIN) -> list[int]:

@@ -13,12 +13,12 @@ from PIL import ImageDraw, ImageFont
 from query.console import clock, count
 from query.videos import length, screen_time
 from store.errors import UnwritableError
+from store.evidence import ENOUGH
 from store.folders import shown
 from store.records import Exemplar, FrameTimes, Image, Video
 from store.video_index import VideoIndex
 
 LOOKS = 8  # in a row
-ENOUGH = 0.4  # evidence from which on a query, too, asks no more of a person than of any other
 _FACE, _GAP, _LABEL, _HEADER, _CAPTION = 112, 10, 190, 44, 20  # pixels
 _PAPER, _INK, _FAINT = (250, 250, 248), (30, 30, 34), (120, 120, 126)
 

@@ -11,17 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from store.records import Floats, Found, Looks, Reference, Tracklet
+from store import evidence
+from store.records import Floats, Found, Ints, Looks, Reference, Tracklet
 
 # Where strangers stop: 24 people asked of nine films they are not in reached 0.40 as pooled groups. On 24 people's
 # photos (make bench, identity) three photos against five looks find all at 0.45, where one stranger in a thousand
 # passes, and one photo against one look passes one in a thousand at 0.41. Films allow less than photos: small faces
 # in profile fall to 0.45 and below, so the bar is lower and the competition between people does the rest.
 BAR = 0.42
-# What a group with next to no evidence must have more (one small, blurred look), and the evidence (sum of the
-# qualities of its looks) from which on it need not.
+# What a group with next to no evidence must have more (one small, blurred look).
 _BAR_EXTRA = 0.02
-_ENOUGH = 0.4
 # A member of a matched group may look unlike its group (a profile, bad light), but not like a stranger.
 _MEMBER = 0.25
 # A group just below the bar still belongs to the person when it looks like the sure matches of the same video.
@@ -34,7 +33,6 @@ _SURE = 0.55
 _SINGLE_PENALTY = 0.04
 _TRUSTED = 0.5  # strength that a photo must have for that
 _NEAR_MISS = 0.12
-_MIN_WEIGHT = 0.002  # of the poorest look, as in pass one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,30 +79,33 @@ class Miss:
 
 def pool(tracklets: tuple[Tracklet, ...], looks: Looks) -> Pooled:
     """Pool the looks of each tracklet and of each person, weighted by quality."""
-    tracklets = tuple(item for item in tracklets if item.number in set(looks.tracklets.tolist()))
-    rows = {item.number: np.flatnonzero(looks.tracklets == item.number) for item in tracklets}
-    weights = np.maximum(looks.qualities, _MIN_WEIGHT)
-    dim = looks.embeddings.shape[1] if len(looks) else 1
-    vectors = np.zeros((len(tracklets), dim), np.float32)
+    rows = _rows_by_tracklet(looks)
+    tracklets = tuple(item for item in tracklets if item.number in rows)
+    vectors = np.zeros((len(tracklets), looks.embeddings.shape[1] if len(looks) else 1), np.float32)
     best = []
-    for position, item in enumerate(tracklets):
-        own = rows[item.number]
-        vectors[position] = _unit((weights[own, None] * looks.embeddings[own]).sum(axis=0))
-        best.append(int(own[looks.qualities[own].argmax()]))
     members: dict[int, list[int]] = {}
     for position, item in enumerate(tracklets):
+        own = rows[item.number]
+        vectors[position] = evidence.pool(looks.embeddings[own], looks.qualities[own])
+        best.append(int(own[looks.qualities[own].argmax()]))
         members.setdefault(item.person, []).append(position)
     groups = []
     for person, positions in members.items():
-        # The same weights as in pass one: length up to three seconds, and the best look's quality.
-        lengths = np.array([min(tracklets[p].end - tracklets[p].start, 75) for p in positions])
-        importance = np.sqrt(lengths) * np.array(
-            [max(float(looks.qualities[best[p]]), _MIN_WEIGHT) for p in positions]
-        )
-        vector = _unit((importance[:, None] * vectors[positions]).sum(axis=0))
-        evidence = sum(float(looks.qualities[rows[tracklets[p].number]].sum()) for p in positions)
-        groups.append(Group(person, tuple(positions), vector, evidence))
+        weights = [
+            evidence.weight(tracklets[p].end - tracklets[p].start, float(looks.qualities[best[p]]))
+            for p in positions
+        ]
+        vector = evidence.unit((np.array(weights)[:, None] * vectors[positions]).sum(axis=0))
+        total = sum(float(looks.qualities[rows[tracklets[p].number]].sum()) for p in positions)
+        groups.append(Group(person, tuple(positions), vector, total))
     return Pooled(tracklets, vectors, tuple(best), tuple(groups), looks)
+
+
+def _rows_by_tracklet(looks: Looks) -> dict[int, Ints]:
+    """Rows of the looks of each tracklet, in order."""
+    order = np.argsort(looks.tracklets, kind="stable")
+    numbers, starts = np.unique(looks.tracklets[order], return_index=True)
+    return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=False))
 
 
 def similarity_to(references: list[Reference], vectors: Floats) -> Floats:
@@ -118,7 +119,7 @@ def similarity_to(references: list[Reference], vectors: Floats) -> Floats:
     if len(photos) > 2:
         np.fill_diagonal(agreement, -1)
         weights = np.clip(agreement.max(axis=1), 0.05, 1.0)
-    together = _unit((weights[:, None] * photos).sum(axis=0).astype(np.float32))
+    together = evidence.unit((weights[:, None] * photos).sum(axis=0).astype(np.float32))
     pooled = vectors @ together
     trusted = photos[[reference.quality >= _TRUSTED for reference in references]]
     if len(photos) == 1 or len(trusted) == 0:
@@ -126,9 +127,9 @@ def similarity_to(references: list[Reference], vectors: Floats) -> Floats:
     return np.asarray(np.maximum(pooled, (vectors @ trusted.T).max(axis=1) - _SINGLE_PENALTY))
 
 
-def bar_for(evidence: float, base: float = BAR) -> float:
-    """Similarity that a group must reach, by the sum of the qualities of its looks."""
-    return base + _BAR_EXTRA * max(0.0, 1.0 - evidence / _ENOUGH)
+def bar_for(total: float, base: float = BAR) -> float:
+    """Similarity that a group must reach, by the `total` of the qualities of its looks."""
+    return base + _BAR_EXTRA * max(0.0, 1.0 - total / evidence.ENOUGH)
 
 
 def match(pooled: Pooled, references: list[Reference], base: float = BAR) -> tuple[list[Hit], list[Miss]]:
@@ -199,7 +200,7 @@ def _meet(pooled: Pooled, one: int, other: int) -> bool:
 def _likeness(pooled: Pooled, index: int, accepted: list[int]) -> float:
     if not accepted:
         return 1.0
-    together = _unit(
+    together = evidence.unit(
         np.sum([pooled.groups[i].vector * max(pooled.groups[i].evidence, 0.01) for i in accepted], axis=0)
     )
     return float(pooled.groups[index].vector @ together)
@@ -225,7 +226,3 @@ def _weakness(pooled: Pooled, position: int) -> str:
     if looks.frontality[row] < 0.25:
         said.append("seen from the side")
     return f"; its best look is {', '.join(said)}" if said else ""
-
-
-def _unit(vector: Floats) -> Floats:
-    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-9), np.float32)
