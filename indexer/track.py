@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from indexer.scan import View
-from indexer.trail import ROOT, Candidate, Glance, Memory, Trail, overlap, overlaps, visible_part
+from indexer.trail import ROOT, Candidate, Glance, Memory, Trail, overlaps, visible_part
+from store.boxes import share_of_union, to_corners, to_sides
 from store.config import Config
 from store.records import DETECTED, Floats, Ints, Reason
 
@@ -63,9 +64,7 @@ class Tracker:
             self._shot, self._shot_start = shot, view.index
         glance = Glance(view, mixed)
         self._memory.append(glance)
-        boxes = np.concatenate(
-            [view.faces.boxes[:, :2], view.faces.boxes[:, 2:] - view.faces.boxes[:, :2]], axis=1
-        )
+        boxes = to_sides(view.faces.boxes)
         strong = np.flatnonzero(view.faces.scores >= self._config.strong_score)
         weak = np.flatnonzero(
             (view.faces.scores >= self._config.weak_score) & (view.faces.scores < self._config.strong_score)
@@ -212,7 +211,7 @@ class Tracker:
 def _places(expected: Floats, boxes: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     """How near detections (M, 4) are to expected places (N, 4): (N, M) 0..1.5, 0 where too far; and which are far
     but not out of reach."""
-    shared = overlap(expected, boxes)
+    shared = share_of_union(to_corners(expected), to_corners(boxes))
     centres = expected[:, None, :2] + expected[:, None, 2:] / 2 - boxes[None, :, :2] - boxes[None, :, 2:] / 2
     sizes = np.sqrt(np.prod(expected[:, 2:], axis=1))[:, None], np.sqrt(np.prod(boxes[:, 2:], axis=1))[None]
     smaller, larger = np.minimum(*sizes), np.maximum(*sizes)

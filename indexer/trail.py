@@ -13,11 +13,13 @@ import numpy as np
 
 from indexer.scan import View
 from indexer.witness import PLAINLY, Grey, Testimony, correlation, take_patch, testify
+from store.boxes import share_of_smaller, to_corners
 from store.records import DETECTED, INTERPOLATED, TRACKED, Floats, Image, Reason, Sightings
 
 _DAMPING = 0.85  # a velocity is believed less with every frame that nobody confirms it
 _VELOCITY_GAIN = 0.4
 _MAX_CANDIDATES = 64
+_HELD = 0.4  # share of the smaller box from which two boxes are at one place
 ROOT = 5  # detections after which a trail is followed back from its first one
 _PATCH_AGE = 8  # frames for which a face that is only weakly seen is compared with an older, better patch
 
@@ -41,7 +43,6 @@ class Glance:
     view: View
     mixed: bool = False  # of two shots, by a gradual change
     taken: list[Floats] = field(default_factory=list)  # boxes of faces that trails hold in it
-
     patches: dict[bytes, Grey] = field(default_factory=dict)  # by box: each is asked for several times
 
     def testify(self, patch: Grey, box: Floats) -> Testimony:
@@ -239,22 +240,8 @@ def visible_part(box: Floats, width: int, height: int) -> float:
     return inside_x * inside_y / max(w * h, 1e-6)
 
 
-def overlap(boxes: Floats, others: Floats) -> Floats:
-    """Intersection over union of boxes (N, 4) and others (M, 4), x y w h: (N, M)."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, :2] + boxes[:, None, 2:], others[None, :, :2] + others[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    areas = np.prod(boxes[:, 2:], axis=1)[:, None] + np.prod(others[:, 2:], axis=1)[None]
-    return np.asarray(shared / np.maximum(areas - shared, 1e-9), np.float32)
-
-
 def overlaps(box: Floats, taken: list[Floats]) -> bool:
     """Does another face hold this place? Measured against the smaller of the two."""
     if not taken:
         return False
-    others = np.array(taken)
-    low = np.maximum(box[:2], others[:, :2])
-    high = np.minimum(box[:2] + box[2:], others[:, :2] + others[:, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=1)
-    smaller = np.minimum(np.prod(box[2:]), np.prod(others[:, 2:], axis=1))
-    return bool((shared > 0.4 * smaller).any())
+    return bool((share_of_smaller(to_corners(box[None]), to_corners(np.array(taken))) > _HELD).any())

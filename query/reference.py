@@ -11,6 +11,7 @@ from PIL import ImageOps, UnidentifiedImageError
 
 from indexer.align import align, frontality
 from indexer.engine import FaceEngine
+from store.boxes import share_of_smaller, to_sides
 from store.digest import hash_file
 from store.errors import PhotoError
 from store.records import Faces, Floats, Image, Reference
@@ -21,6 +22,7 @@ _SIDES = (256, 640, 1600)
 _SURE = 0.7
 _SMALL_FACE = 40.0  # pixels; below it single photos lose a tenth of their true matches
 _PROFILE = 0.25
+_SAME_FACE = 0.5  # of the smaller box, when one face is found at two sizes
 _WEAK = 0.4  # strength below which a single photo is as likely to agree with a pattern as with a face
 _MAX_PIXELS = 300_000_000  # a larger picture is a bomb or a mistake
 
@@ -80,8 +82,7 @@ def read_reference(path: Path, engine: FaceEngine, face: int | None = None) -> R
             f"{path} shows {len(faces)} faces, there is no number {face}; give 1 to {len(faces)}"
         )
     chosen = (face or 1) - 1
-    box = faces.boxes[chosen].copy()
-    box[2:] -= box[:2]
+    box = to_sides(faces.boxes)[chosen]
     seen = engine.embed(align(image, faces.landmarks[chosen])[None])
     strength = float(seen.strengths[0])
     warnings = _warnings(box, faces, chosen, face, strength)
@@ -116,10 +117,7 @@ def _keep(
 ) -> None:
     """Add a face, or let it replace the same face found at another size with a lower score."""
     for index, other in enumerate(boxes):
-        low, high = np.maximum(box[:2], other[:2]), np.minimum(box[2:], other[2:])
-        shared = float(np.prod(np.clip(high - low, 0, None)))
-        smaller = min(float(np.prod(box[2:] - box[:2])), float(np.prod(other[2:] - other[:2])))
-        if shared > 0.5 * smaller:
+        if share_of_smaller(box[None], other[None])[0, 0] > _SAME_FACE:
             if score > scores[index]:
                 boxes[index], scores[index], landmarks[index] = box, score, points
             return

@@ -14,6 +14,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from indexer.engines.weights import Weights, unpacked
+from store.boxes import share_of_smaller, to_sides
 from store.records import Embeddings, EngineInfo, Faces, Floats, Image
 
 DETECTOR = Weights(
@@ -114,8 +115,8 @@ def _decode(heads: list[Floats], width: int) -> tuple[Floats, Floats, Floats]:
 
 def _suppress(boxes: Floats, scores: Floats, landmarks: Floats) -> Faces:
     """Keep the best of boxes that overlap, best first."""
-    sides = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-    kept = cv2.dnn.NMSBoxes(sides.tolist(), scores.tolist(), SCORE_FLOOR, NMS_IOU) if len(boxes) else []
+    sides = to_sides(boxes).tolist()
+    kept = cv2.dnn.NMSBoxes(sides, scores.tolist(), SCORE_FLOOR, NMS_IOU) if len(boxes) else []
     order = np.asarray(kept, dtype=np.int64).reshape(-1)
     order = order[_not_inside(boxes[order])]
     return Faces(boxes[order], scores[order], landmarks[order])
@@ -123,11 +124,7 @@ def _suppress(boxes: Floats, scores: Floats, landmarks: Floats) -> Faces:
 
 def _not_inside(boxes: Floats) -> NDArray[np.int64]:
     """Positions of boxes (N, 4), best first, that do not lie mostly inside a better one (half a head found twice)."""
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    inside = shared / np.maximum(np.minimum(areas[:, None], areas[None]), 1e-6) > NESTED
+    inside = share_of_smaller(boxes, boxes) > NESTED
     kept: list[int] = []
     for index in range(len(boxes)):
         if not inside[index, kept].any():

