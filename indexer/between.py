@@ -14,12 +14,14 @@ import cv2
 import numpy as np
 
 from indexer.witness import Grey, correlation, take_patch, testify
-from store.boxes import share_of_union, to_sides
+from store.boxes import to_sides
 from store.records import Faces, Floats, Image
 
 # Correlation at which a face is still itself: other faces at its place reach 0.73, full covers 0.58.
 SURELY = 0.8
-_SAME_PLACE = 0.4  # of the union of the boxes at both ends
+# How far a face may be from its place at the other end, in widths, and how much larger: its way between them is
+# checked in every frame.
+_NEAR, _MAX_GROWTH = 0.8, 1.5
 # Mean change of grey level of the tiny picture from one frame to the next that may be a cut.
 JUMP = 12.0
 
@@ -95,15 +97,25 @@ def _pairs(first: Faces, last: Faces, strong: float) -> list[tuple[int, int]] | 
     """Faces that are each other's nearest at both ends; None when one that counts has no such fellow."""
     pairs: list[tuple[int, int]] = []
     if len(first) and len(last):
-        shared = share_of_union(first.boxes, last.boxes)
+        apart = _apart(first.boxes, last.boxes)
         pairs = [
             (a, int(b))
-            for a, b in enumerate(shared.argmax(axis=1))
-            if shared[a, b] >= _SAME_PLACE and shared[:, b].argmax() == a
+            for a, b in enumerate(apart.argmin(axis=1))
+            if apart[a, b] <= _NEAR and apart[:, b].argmin() == a
         ]
     alone = [score for n, score in enumerate(first.scores) if n not in {a for a, _ in pairs}]
     alone += [score for n, score in enumerate(last.scores) if n not in {b for _, b in pairs}]
     return pairs if max(alone, default=0.0) < strong else None
+
+
+def _apart(boxes: Floats, others: Floats) -> Floats:
+    """Distance between centres of boxes (N, 4) and (M, 4) in widths of the smaller: (N, M); inf for unlike sizes."""
+    centres, others_centres = (boxes[:, :2] + boxes[:, 2:]) / 2, (others[:, :2] + others[:, 2:]) / 2
+    widths, others_widths = boxes[:, 2] - boxes[:, 0], others[:, 2] - others[:, 0]
+    smaller = np.minimum(widths[:, None], others_widths[None])
+    larger = np.maximum(widths[:, None], others_widths[None])
+    distances = np.linalg.norm(centres[:, None] - others_centres[None], axis=2) / np.maximum(smaller, 1e-6)
+    return np.where(larger < _MAX_GROWTH * smaller, distances, np.inf)
 
 
 def _above(faces: Faces, score: float) -> Faces:

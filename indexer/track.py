@@ -147,7 +147,7 @@ class Tracker:
         crop = view.crops[detection]
         if crop is not None:
             landmarks = view.faces.landmarks[detection]
-            trail.remember(Candidate(view.index, box, landmarks, score, crop, view.full))
+            trail.remember(Candidate(view.index, box, landmarks, score, crop))
 
     def _start(self, box: Floats, detection: int, glance: Glance) -> None:
         for other in [
