@@ -29,6 +29,7 @@ class View:
     index: int
     faces: Faces  # pixels of the displayed picture
     searched: bool  # by the detector; else the faces follow from those of the frames around it
+    continues: bool  # the same faces in the same order as in the frame before
     crops: tuple[
         Image | None, ...
     ]  # aligned, cut from the full picture, one a face; None where it gives no look
@@ -45,6 +46,7 @@ class _Sight:
     picture: Picture
     faces: Faces | None = None  # pixels of the searched picture; None as long as nobody knows
     searched: bool = False
+    run: tuple[int, int] | None = None  # outer frames of the stretch that its faces follow from
 
 
 Stretch = list[_Sight]
@@ -108,7 +110,11 @@ class Scan:
         stretch = own.result()
         if before is not None:
             self._settle([before.result()[-1], *stretch], engine)
-        return [self._view(sight) for sight in stretch]
+        runs = [None, *(sight.run for sight in stretch)]  # keyframes, and so the frame before, are of none
+        return [
+            self._view(sight, sight.run is not None and sight.run == run)
+            for sight, run in zip(stretch, runs, strict=False)
+        ]
 
     def _settle(self, stretch: Stretch, engine: FaceEngine) -> None:
         """Say what is in the frames between the first and the last, which were searched."""
@@ -123,6 +129,7 @@ class Scan:
         )  # fmt: skip
         for sight, faces in zip(inner, found, strict=True):
             sight.faces = faces
+            sight.run = first.frame.index, last.frame.index
         doubtful = [place for place, faces in enumerate(found, start=1) if faces is None]
         if doubtful:
             middle = doubtful[len(doubtful) // 2]
@@ -133,7 +140,7 @@ class Scan:
     def _search(self, sight: _Sight, engine: FaceEngine) -> None:
         height, width = sight.picture.grey.shape
         sight.faces = engine.detect(sight.frame.image(width, height))
-        sight.searched = True
+        sight.searched, sight.run = True, None
 
     def _crops(self, sight: _Sight, faces: Faces) -> tuple[Image | None, ...]:
         strong = faces.scores >= self.config.strong_score
@@ -142,7 +149,7 @@ class Scan:
         picture = sight.frame.image(self.width, self.height)
         return tuple(align(picture, faces.landmarks[n]) if strong[n] else None for n in range(len(faces)))
 
-    def _view(self, sight: _Sight) -> View:
+    def _view(self, sight: _Sight, continues: bool) -> View:
         assert sight.faces is not None
         found, scale = sight.faces, self.scale
         faces = Faces(found.boxes * scale, found.scores, found.landmarks * scale)
@@ -150,6 +157,7 @@ class Scan:
             index=sight.frame.index,
             faces=faces,
             searched=sight.searched,
+            continues=continues,
             crops=self._crops(sight, faces),
             grey=sight.picture.grey,
             scale=scale,
