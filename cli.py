@@ -82,6 +82,9 @@ def index(
     min_face: Annotated[
         int, typer.Option(min=10, max=500, help="Width of the smallest face that must be found, pixels.")
     ] = 20,
+    scan: Annotated[
+        str, typer.Option(help="default searches where something changes; every searches every frame.")
+    ] = "default",
     force: Annotated[bool, typer.Option("--force", help="Index again what is indexed already.")] = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -89,10 +92,11 @@ def index(
     """Look at every face of a video once and keep what was seen."""
     from indexer.batch import find_videos
     from indexer.engine import load_engine
-    from store.config import Config
+    from store.config import Config, search_interval
 
     paths = find_videos(videos)
-    results = _index(paths, store, load_engine(engine), Config(min_face=min_face), force, as_json, debug)
+    config = Config(min_face=min_face, search_interval=search_interval(scan))
+    results = _index(paths, store, load_engine(engine), config, force, as_json, debug)
     failed = [result for result in results if result["state"] == "failed"]
     if as_json:
         console.say_json({"store": str(store), "videos": results, "failed": len(failed)})

@@ -72,7 +72,7 @@ def look_at(
     video = probe(path)
     reading = Reading()
     shots = ShotDetector(video.frame_rate)
-    views = _watched(_views(video, reading, engine, config), shots, video.frame_estimate, progress)
+    views = _watched(_views(video, reading, engine, config), shots, video, reading, progress)
     followed = list(_follow(views, shots, video, engine, config))
     if not reading.pts:
         raise VideoError(f"{path} has no frame that can be decoded; the file may be damaged")
@@ -80,8 +80,8 @@ def look_at(
     people = _people(followed)
     stats = IndexStats(
         seconds=time.monotonic() - started,
-        faces=sum(source == DETECTED for item in followed for source in item.trail.sources),
-        searched=len(reading.pts),
+        faces=sum(len(item.trail.frames) for item in followed),
+        searched=reading.searched,
     )
     edges = [0, *shots.cuts(), len(reading.pts)]
     return IndexContents(
@@ -110,7 +110,9 @@ def _views(video: Probe, reading: Reading, engine: FaceEngine, config: Config) -
     return scan.views(read_frames(video, reading), engine)
 
 
-def _watched(views: Iterator[View], shots: ShotDetector, expected: int, progress: Progress) -> Iterator[View]:
+def _watched(
+    views: Iterator[View], shots: ShotDetector, video: Probe, reading: Reading, progress: Progress
+) -> Iterator[View]:
     """Pass views on as soon as it is settled which shot they belong to."""
     waiting: deque[View] = deque()
     for view in views:
@@ -118,7 +120,8 @@ def _watched(views: Iterator[View], shots: ShotDetector, expected: int, progress
         waiting.append(view)
         while waiting and waiting[0].index < shots.settled:
             yield waiting.popleft()
-        progress(view.index + 1, max(expected, view.index + 1))
+        reading.searched += view.searched
+        progress(view.index + 1, max(video.frame_estimate, view.index + 1))
     shots.finish()
     yield from waiting
 

@@ -33,6 +33,7 @@ class Reading:
 
     pts: list[int] = field(default_factory=list)
     durations: list[int] = field(default_factory=list)  # as the frames themselves say, 0 where they do not
+    searched: int = 0  # frames in which a detector looked
     damaged: int = 0  # packets that could not be decoded
     misplaced: int = 0  # frames left out for a time stamp that does not go on
     broken_off: str = ""  # why, when the file ends too early

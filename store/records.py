@@ -188,7 +188,7 @@ class IndexStats:
     """Figures of one indexing run, as told to the user."""
 
     seconds: float  # wall time
-    faces: int  # detections that became sightings
+    faces: int  # sightings: faces in frames
     searched: int  # frames in which a detector looked
 
 
