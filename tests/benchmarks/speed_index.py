@@ -15,11 +15,12 @@ import cv2
 import numpy as np
 
 from indexer.engine import FaceEngine
+from indexer.engines.opencv_zoo import DETECTOR, RECOGNIZER
+from indexer.engines.weights import unpacked
 from indexer.pipeline import look_at
 from store.config import Config
 from store.records import IndexContents
 from store.video_index import write_index
-from tests.benchmarks import portraits
 from tests.benchmarks.run_facereel import ROOT
 from tests.benchmarks.speed_videos import Input
 from tests.benchmarks.stopwatch import Costs, Stages, in_turn, median, ratio, run
@@ -136,13 +137,15 @@ def decode(path: Path) -> int:
 def plain_loop(path: Path, frames: int) -> int:
     """What one would write without us: read, find faces, embed each, frame by frame; how many faces.
 
-    The models are the same, run by OpenCV on as many threads as it likes, in pictures of the size we search.
+    The models are the same (unpacked too: OpenCV cannot run the recogniser as it comes), on as many threads as OpenCV
+    likes, in pictures of the size we search.
     """
     capture = cv2.VideoCapture(str(path))
     longest = max(capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
     scale = Config().analysis_side(int(longest)) / longest
-    detector = cv2.FaceDetectorYN.create(portraits.weights("yunet"), "", (320, 320), 0.6)
-    recognizer = cv2.FaceRecognizerSF.create(portraits.weights("sface"), "")
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    detector = cv2.FaceDetectorYN.create(str(unpacked(DETECTOR)), "", (320, 320), Config().strong_score)
+    recognizer = cv2.FaceRecognizerSF.create(str(unpacked(RECOGNIZER)), "")
     seen = 0
     for _ in range(frames):
         there, picture = capture.read()

@@ -30,7 +30,7 @@ HEIGHTS = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080)}
 # Spread of the noise, grey levels. It asks for more bits than these, which are what film sites take for uploads, so
 # that a frame costs to decode what one of a camera's does.
 GRAIN = 5.0
-CODING = {"crf": "23", "preset": "veryfast", "threads": "2"}
+CODING: dict[str, object] = {"crf": "23", "preset": "veryfast", "threads": "2"}
 BITS = {"360p": "1000k", "720p": "5000k", "1080p": "8000k"}
 
 
@@ -97,7 +97,7 @@ def video(name: str, seconds: int) -> Input:
     if not path.exists():
         part = path.with_suffix(".part.mp4")
         takes = SCENES[scene](cast, HEIGHTS[height])
-        coding: dict[str, object] = CODING | {"maxrate": BITS[height], "bufsize": BITS[height]}
+        coding = CODING | {"maxrate": BITS[height], "bufsize": BITS[height]}
         write_video(part, _pictures(takes, HEIGHTS[height], seconds * RATE), Fraction(RATE), options=coding)
         part.replace(path)
     asked = () if scene == "nobody" else cast[0].references
