@@ -8,6 +8,8 @@ YuNet: Wu et al., "YuNet: a tiny millisecond-level face detector", 2023. SFace: 
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import onnxruntime
@@ -40,7 +42,8 @@ class OpenCVZoo:
 
     def __init__(self) -> None:
         self._detector = _session(DETECTOR)
-        self._recognizer: onnxruntime.InferenceSession | None = None
+        # Loading it takes as long as finding the face in a photo: it is done beside that.
+        self._recognizer = ThreadPoolExecutor(1).submit(_session, RECOGNIZER)
 
     @property
     def info(self) -> EngineInfo:
@@ -64,11 +67,9 @@ class OpenCVZoo:
         """
         if len(crops) == 0:
             return Embeddings(np.zeros((0, 128), np.float32), np.zeros(0, np.float32))
-        if self._recognizer is None:
-            self._recognizer = _session(RECOGNIZER)
         rgb = crops[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32)
         both = np.concatenate([rgb, rgb[..., ::-1]]) if mirrored else rgb
-        vectors = np.asarray(self._recognizer.run(None, {"data": both})[0])
+        vectors = np.asarray(self._recognizer.result().run(None, {"data": both})[0])
         mean = vectors.reshape(-1, len(crops), vectors.shape[1]).mean(axis=0)
         lengths = np.linalg.norm(mean, axis=1)
         strengths = np.clip((lengths - NO_FACE) / (CLEAR_FACE - NO_FACE), 0, 1)
