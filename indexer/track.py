@@ -18,7 +18,7 @@ from indexer.scan import View
 from indexer.trail import ROOT, Candidate, Glance, Memory, Trail, overlaps, visible_part
 from store.boxes import share_of_union, to_corners, to_sides
 from store.config import Config
-from store.records import DETECTED, Floats, Ints, Reason
+from store.records import Floats, Ints, Reason
 
 # A detection further from where it is expected than this is another face, unless it looks just like this one.
 _MIN_IOU = 0.2
@@ -184,9 +184,8 @@ class Tracker:
 
     def _is_face(self, trail: Trail) -> bool:
         """A hand or a pattern that looked like a face for a moment is none."""
-        detected = sum(source == DETECTED for source in trail.sources)
         sure = max((look.score for look in trail.candidates), default=0.0)
-        return detected >= self._config.min_detections and sure >= self._config.sure_score
+        return trail.found >= self._config.min_detections and sure >= self._config.sure_score
 
     def _close_shot(self, reason: Reason) -> None:
         last = self._memory[-1].view.index if self._memory else -1

@@ -83,6 +83,7 @@ class Trail:
     last_patches: deque[Grey] = field(default_factory=lambda: deque(maxlen=ROOT))
     first_mixed: bool = False
     rooted: bool = False  # followed back from its first detection
+    found: int = 0  # frames in which the scan saw the face
     end_reason: Reason = "occlusion"
 
     def expect(self, frame: int) -> Floats:
@@ -101,7 +102,8 @@ class Trail:
         if self.frames:
             moved = box[:2] + box[2:] / 2 - self.boxes[-1][:2] - self.boxes[-1][2:] / 2
             self.velocity += _VELOCITY_GAIN * (moved.astype(np.float32) - self.velocity)
-        self._append(frame, box, score, DETECTED, glance)
+        self._append(frame, box, score, DETECTED if glance.view.searched else INTERPOLATED, glance)
+        self.found += 1
         patch = glance.patch(box)
         if not self.first_patches:
             self.first_mixed = glance.mixed
