@@ -12,13 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from store import evidence
+from store.evidence import MEASURED_BAR
 from store.records import Floats, Found, Ints, Looks, Reference, Tracklet
 
-# Where strangers stop: 24 people asked of nine films they are not in reached 0.40 as pooled groups. On 24 people's
-# photos (make bench, identity) three photos against five looks find all at 0.45, where one stranger in a thousand
-# passes, and one photo against one look passes one in a thousand at 0.41. Films allow less than photos: small faces
-# in profile fall to 0.45 and below, so the bar is lower and the competition between people does the rest.
-BAR = 0.42
+# All similarities here are those of the engine they were measured on; `scale` takes another engine's to them.
 # What a group with next to no evidence must have more (one small, blurred look).
 _BAR_EXTRA = 0.02
 # A member of a matched group may look unlike its group (a profile, bad light), but not like a stranger.
@@ -108,7 +105,7 @@ def _rows_by_tracklet(looks: Looks) -> dict[int, Ints]:
     return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=False))
 
 
-def similarity_to(references: list[Reference], vectors: Floats) -> Floats:
+def similarity_to(references: list[Reference], vectors: Floats, scale: float = 1.0) -> Floats:
     """How well references agree with vectors (N, D): (N,).
 
     All photos pooled, those that disagree with the others weighed down; or one photo alone, at a small penalty.
@@ -124,34 +121,40 @@ def similarity_to(references: list[Reference], vectors: Floats) -> Floats:
     trusted = photos[[reference.quality >= _TRUSTED for reference in references]]
     if len(photos) == 1 or len(trusted) == 0:
         return np.asarray(pooled)
-    return np.asarray(np.maximum(pooled, (vectors @ trusted.T).max(axis=1) - _SINGLE_PENALTY))
+    return np.asarray(np.maximum(pooled, (vectors @ trusted.T).max(axis=1) - scale * _SINGLE_PENALTY))
 
 
-def bar_for(total: float, base: float = BAR) -> float:
+def bar_for(total: float, base: float = MEASURED_BAR, scale: float = 1.0) -> float:
     """Similarity that a group must reach, by the `total` of the qualities of its looks."""
-    return base + _BAR_EXTRA * max(0.0, 1.0 - total / evidence.ENOUGH)
+    return base + scale * _BAR_EXTRA * max(0.0, 1.0 - total / evidence.ENOUGH)
 
 
-def match(pooled: Pooled, references: list[Reference], base: float = BAR) -> tuple[list[Hit], list[Miss]]:
-    """Tracklets of one video that show the person of the references, in order of time, and what just missed."""
+def match(
+    pooled: Pooled, references: list[Reference], base: float = MEASURED_BAR, scale: float = 1.0
+) -> tuple[list[Hit], list[Miss]]:
+    """Tracklets of one video that show the person of the references, in order of time, and what just missed.
+
+    `base` is the similarity that a group with plenty of looks must reach, `scale` the engine's (see Bar.scale).
+    """
     if not pooled.groups:
         return [], []
-    scores = similarity_to(references, np.stack([group.vector for group in pooled.groups]))
-    own = similarity_to(references, pooled.vectors)
-    bars = np.array([bar_for(group.evidence, base) for group in pooled.groups])
-    accepted, refused = _compete(pooled, scores, bars)
+    scores = similarity_to(references, np.stack([group.vector for group in pooled.groups]), scale)
+    own = similarity_to(references, pooled.vectors, scale)
+    bars = np.array([bar_for(group.evidence, base, scale) for group in pooled.groups])
+    accepted, refused = _compete(pooled, scores, bars, scale)
+    member, near_miss = scale * _MEMBER, scale * _NEAR_MISS
     hits, misses = [], []
     for index, group in enumerate(pooled.groups):
         for position in group.members:
             tracklet, value = pooled.tracklets[position], float(own[position])
-            if index in accepted and value >= _MEMBER:
+            if index in accepted and value >= member:
                 hits.append(
                     _hit(tracklet, value, float(scores[index]), float(bars[index]), len(group.members))
                 )
             elif index in accepted:
-                why = f"its group is the person, but it alone reaches only {value:.2f} of {_MEMBER:.2f}"
-                misses.append(Miss(tracklet, value, _MEMBER, why + _weakness(pooled, position)))
-            elif max(scores[index], value) >= bars[index] - _NEAR_MISS:
+                why = f"its group is the person, but it alone reaches only {value:.2f} of {member:.2f}"
+                misses.append(Miss(tracklet, value, member, why + _weakness(pooled, position)))
+            elif max(scores[index], value) >= bars[index] - near_miss:
                 why = refused.get(index, f"{scores[index]:.2f} is below the bar of {bars[index]:.2f}")
                 misses.append(Miss(tracklet, value, float(bars[index]), why + _weakness(pooled, position)))
     hits.sort(key=lambda hit: (hit.tracklet.start, hit.tracklet.number))
@@ -159,7 +162,7 @@ def match(pooled: Pooled, references: list[Reference], base: float = BAR) -> tup
     return hits, misses
 
 
-def _compete(pooled: Pooled, scores: Floats, bars: Floats) -> tuple[set[int], dict[int, str]]:
+def _compete(pooled: Pooled, scores: Floats, bars: Floats, scale: float) -> tuple[set[int], dict[int, str]]:
     """Which groups are the person, surest first; and why others that reach their bar are not."""
     accepted: list[int] = []
     refused: dict[int, str] = {}
@@ -168,7 +171,7 @@ def _compete(pooled: Pooled, scores: Floats, bars: Floats) -> tuple[set[int], di
             short = scores[index] < bars[index]
             if index in accepted or index in refused or (short and sure_only):
                 continue
-            if not sure_only and (not accepted or scores[index] < bars[index] - _EXPAND_SLACK):
+            if not sure_only and (not accepted or scores[index] < bars[index] - scale * _EXPAND_SLACK):
                 continue
             rival = next((other for other in accepted if _meet(pooled, index, other)), None)
             if rival is not None:
@@ -178,9 +181,9 @@ def _compete(pooled: Pooled, scores: Floats, bars: Floats) -> tuple[set[int], di
                 )
                 continue
             alike = _likeness(pooled, index, accepted)
-            if short and alike < _EXPAND:
+            if short and alike < scale * _EXPAND:
                 continue
-            if accepted and scores[index] < _SURE and alike < _UNLIKE:
+            if accepted and scores[index] < scale * _SURE and alike < scale * _UNLIKE:
                 refused[index] = f"looks unlike the sure matches of this video ({alike:.2f})"
                 continue
             accepted.append(index)

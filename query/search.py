@@ -96,8 +96,8 @@ def scope(library: Library, names: Sequence[str | Path], engine: EngineInfo) -> 
     return Scope(searched, tuple(LeftOut(shown(name), str(error)) for name, error in refused))
 
 
-def search(people: Sequence[Asked], where: Scope, threshold: float) -> list[Answer]:
-    """Hold everybody against every index, each of which is opened once."""
+def search(people: Sequence[Asked], where: Scope, threshold: float, scale: float = 1.0) -> list[Answer]:
+    """Hold everybody against every index, each of which is opened once; `scale` is the engine's Bar.scale."""
     if not 0 < threshold < 1:
         raise OptionError(f"threshold {threshold:g} cannot be used; give a similarity between 0 and 1")
     found: list[_Found] = [_Found([], [], {}) for _ in people]
@@ -106,7 +106,7 @@ def search(people: Sequence[Asked], where: Scope, threshold: float) -> list[Answ
             pooled = pool(index.tracklets(), index.looks())
             times: FrameTimes | None = None
             for asked, so_far in zip(people, found, strict=True):
-                hits, misses = match(pooled, list(asked.references), threshold)
+                hits, misses = match(pooled, list(asked.references), threshold, scale)
                 if hits or misses:
                     times = times or index.times()
                     so_far.add(video, times, hits, index, misses)
