@@ -6,7 +6,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,14 @@ from tests.benchmarks.stopwatch import Costs, Stages, in_turn, median, ratio, ru
 
 # Where each stage's work is done. What is called in another's stage counts for its own.
 STAGES = {
-    "indexer.video:Frame.image": "convert",
+    "indexer.picture:Frame.image": "convert",
+    "indexer.picture:Frame.grey": "convert",
+    "indexer.picture:Frame.tiny": "convert",
     "indexer.shots:ShotDetector.push": "shots",
     "indexer.shots:ShotDetector.finish": "shots",
     "indexer.shots:ShotDetector.cuts": "shots",
     "indexer.engines.opencv_zoo:OpenCVZoo.detect": "detect",
+    "indexer.scan:between": "between",
     "indexer.engines.opencv_zoo:OpenCVZoo.embed": "embed",
     "indexer.track:Tracker.step": "track",
     "indexer.track:Tracker.finish": "track",
@@ -39,8 +42,9 @@ STAGES = {
     "indexer.pipeline:choose": "looks",
     "tests.benchmarks.speed_index:write_index": "write",
 }
-ORDER = ("convert", "shots", "detect", "track", "looks", "embed", "write")
+ORDER = ("convert", "shots", "detect", "between", "track", "looks", "embed", "write")
 PLAIN_FRAMES = 60
+EVERY = Config(search_interval=0.0)  # every frame is searched
 
 
 @dataclass(slots=True, eq=False)
@@ -49,7 +53,7 @@ class Measured:
 
     source: Input
     frames: int
-    costs: Costs  # decode, index, every (where the scan can be told to), plain
+    costs: Costs  # decode, index, every (frame searched), plain
     stages: dict[str, float]  # processor seconds a run, by stage
     index_bytes: int
     people: int
@@ -63,13 +67,12 @@ class Measured:
     def row(self) -> dict[str, Any]:
         """The line of the table."""
         index, decode = self.costs["index"], self.costs["decode"]
-        every = self.costs.get("every")
         return {
             "video": self.source.name,
             "decode s": median(decode),
             "index s": median(index),
             "index / decode": self.index_ratio,
-            "scan every / decode": ratio(every, decode) if every else None,
+            "scan every / decode": ratio(self.costs["every"], decode),
             "plain loop / decode": ratio(self.costs["plain"], decode) * self.frames / PLAIN_FRAMES,
             "x real time": self.source.seconds / median(index),
             "CPU s": statistics.median(cost.cpu for cost in index),
@@ -100,14 +103,12 @@ def measure(source: Input, engine: FaceEngine, rounds: int) -> Measured:
             with stages.watching(STAGES):
                 runs.append(_index(source, store / "default", engine, Config()))
 
-        every = every_frame()
         works: dict[str, Callable[[], object]] = {
             "decode": lambda: decode(source.path),
             "index": index,
+            "every": lambda: _index(source, store / "every", engine, EVERY),
             "plain": lambda: plain_loop(source.path, PLAIN_FRAMES),
         }
-        if every is not None:
-            works["every"] = lambda: _index(source, store / "every", engine, every)
         costs = in_turn(rounds, works)
         size = sum(file.stat().st_size for file in (store / "default").rglob("*") if file.is_file())
         peak = peak_memory(source, store / "command")
@@ -116,14 +117,6 @@ def measure(source: Input, engine: FaceEngine, rounds: int) -> Measured:
         {stage: seconds / rounds for stage, seconds in stages.seconds.items()},
         size, len(runs[-1].people), peak,
     )  # fmt: skip
-
-
-def every_frame() -> Config | None:
-    """The settings that search every frame; None where nothing else is done anyway."""
-    if not any(field.name == "scan" for field in fields(Config)):
-        return None
-    wish: dict[str, Any] = {"scan": "every"}
-    return replace(Config(), **wish)
 
 
 def decode(path: Path) -> int:
