@@ -13,7 +13,8 @@ import numpy as np
 
 from store import evidence
 from store.evidence import MEASURED_BAR
-from store.records import Floats, Found, Ints, Looks, Reference, Tracklet
+from store.pooled import Pooled
+from store.records import Floats, Found, Reference, Tracklet
 
 # All similarities here are those of the engine they were measured on; `scale` takes another engine's to them.
 # What a group with next to no evidence must have more (one small, blurred look).
@@ -30,27 +31,6 @@ _SURE = 0.55
 _SINGLE_PENALTY = 0.04
 _TRUSTED = 0.5  # strength that a photo must have for that
 _NEAR_MISS = 0.12
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Group:
-    """The pooled evidence of a person in one video."""
-
-    person: int
-    members: tuple[int, ...]  # positions in the tracklets
-    vector: Floats  # (D,) unit length
-    evidence: float  # sum of the qualities of its looks
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Pooled:
-    """One video's evidence, ready to be asked."""
-
-    tracklets: tuple[Tracklet, ...]
-    vectors: Floats  # (T, D) pooled looks of each tracklet, unit length
-    best: tuple[int, ...]  # row of each tracklet's best look in `looks`
-    groups: tuple[Group, ...]
-    looks: Looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,37 +52,6 @@ class Miss:
     similarity: float
     bar: float
     why: str
-
-
-def pool(tracklets: tuple[Tracklet, ...], looks: Looks) -> Pooled:
-    """Pool the looks of each tracklet and of each person, weighted by quality."""
-    rows = _rows_by_tracklet(looks)
-    tracklets = tuple(item for item in tracklets if item.number in rows)
-    vectors = np.zeros((len(tracklets), looks.embeddings.shape[1] if len(looks) else 1), np.float32)
-    best = []
-    members: dict[int, list[int]] = {}
-    for position, item in enumerate(tracklets):
-        own = rows[item.number]
-        vectors[position] = evidence.pool(looks.embeddings[own], looks.qualities[own])
-        best.append(int(own[looks.qualities[own].argmax()]))
-        members.setdefault(item.person, []).append(position)
-    groups = []
-    for person, positions in members.items():
-        weights = [
-            evidence.weight(tracklets[p].end - tracklets[p].start, float(looks.qualities[best[p]]))
-            for p in positions
-        ]
-        vector = evidence.unit((np.array(weights)[:, None] * vectors[positions]).sum(axis=0))
-        total = sum(float(looks.qualities[rows[tracklets[p].number]].sum()) for p in positions)
-        groups.append(Group(person, tuple(positions), vector, total))
-    return Pooled(tracklets, vectors, tuple(best), tuple(groups), looks)
-
-
-def _rows_by_tracklet(looks: Looks) -> dict[int, Ints]:
-    """Rows of the looks of each tracklet, in order."""
-    order = np.argsort(looks.tracklets, kind="stable")
-    numbers, starts = np.unique(looks.tracklets[order], return_index=True)
-    return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=False))
 
 
 def similarity_to(references: list[Reference], vectors: Floats, scale: float = 1.0) -> Floats:
@@ -146,17 +95,19 @@ def match(
     hits, misses = [], []
     for index, group in enumerate(pooled.groups):
         for position in group.members:
-            tracklet, value = pooled.tracklets[position], float(own[position])
+            value = float(own[position])
             if index in accepted and value >= member:
-                hits.append(
-                    _hit(tracklet, value, float(scores[index]), float(bars[index]), len(group.members))
-                )
+                figures = value, float(scores[index]), float(bars[index]), len(group.members)
+                hits.append(_hit(pooled.tracklet(position), *figures))
             elif index in accepted:
                 why = f"its group is the person, but it alone reaches only {value:.2f} of {member:.2f}"
-                misses.append(Miss(tracklet, value, member, why + _weakness(pooled, position)))
+                misses.append(
+                    Miss(pooled.tracklet(position), value, member, why + _weakness(pooled, position))
+                )
             elif max(scores[index], value) >= bars[index] - near_miss:
                 why = refused.get(index, f"{scores[index]:.2f} is below the bar of {bars[index]:.2f}")
-                misses.append(Miss(tracklet, value, float(bars[index]), why + _weakness(pooled, position)))
+                why += _weakness(pooled, position)
+                misses.append(Miss(pooled.tracklet(position), value, float(bars[index]), why))
     hits.sort(key=lambda hit: (hit.tracklet.start, hit.tracklet.number))
     misses.sort(key=lambda miss: -miss.similarity)
     return hits, misses
@@ -192,12 +143,9 @@ def _compete(pooled: Pooled, scores: Floats, bars: Floats, scale: float) -> tupl
 
 def _meet(pooled: Pooled, one: int, other: int) -> bool:
     """Do two groups share a frame?"""
-    spans = [(pooled.tracklets[p].start, pooled.tracklets[p].end) for p in pooled.groups[one].members]
-    return any(
-        start < pooled.tracklets[p].end and pooled.tracklets[p].start < end
-        for start, end in spans
-        for p in pooled.groups[other].members
-    )
+    own, others = (pooled.rows[list(pooled.groups[group].members)] for group in (one, other))
+    starts, ends = own["start"][:, None], own["end"][:, None]
+    return bool(((starts < others["end"]) & (others["start"] < ends)).any())
 
 
 def _likeness(pooled: Pooled, index: int, accepted: list[int]) -> float:
@@ -220,12 +168,12 @@ def _hit(tracklet: Tracklet, own: float, group: float, bar: float, size: int) ->
 
 def _weakness(pooled: Pooled, position: int) -> str:
     """What is poor about a tracklet's best look, for --explain."""
-    row, looks = pooled.best[position], pooled.looks
+    look = pooled.rows[position]
     said = []
-    if looks.widths[row] < 30:
-        said.append(f"small ({looks.widths[row]:.0f} px)")
-    if looks.sharpness[row] < 0.25:
+    if look["width"] < 30:
+        said.append(f"small ({look['width']:.0f} px)")
+    if look["sharpness"] < 0.25:
         said.append("blurred")
-    if looks.frontality[row] < 0.25:
+    if look["frontality"] < 0.25:
         said.append("seen from the side")
     return f"; its best look is {', '.join(said)}" if said else ""

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from query.match import Hit, Miss, bar_for, match, pool, similarity_to
+from query.match import Hit, Miss, bar_for, match, similarity_to
 from store.evidence import MEASURED_BAR
+from store.pooled import pool
 from store.records import Floats, Looks, Reference, Tracklet
 
 DIM = 24
