@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from store import evidence
 from store.evidence import MEASURED_BAR
@@ -59,6 +60,11 @@ def similarity_to(references: list[Reference], vectors: Floats, scale: float = 1
 
     All photos pooled, those that disagree with the others weighed down; or one photo alone, at a small penalty.
     """
+    return _similarity(*_directions(references), vectors, scale)
+
+
+def _directions(references: list[Reference]) -> tuple[Floats, Floats]:
+    """The photos pooled, (D,), and those that may count on their own, (K, D)."""
     photos = np.stack([reference.embedding for reference in references])
     agreement = photos @ photos.T
     weights = np.ones(len(photos))
@@ -66,16 +72,20 @@ def similarity_to(references: list[Reference], vectors: Floats, scale: float = 1
         np.fill_diagonal(agreement, -1)
         weights = np.clip(agreement.max(axis=1), 0.05, 1.0)
     together = evidence.unit((weights[:, None] * photos).sum(axis=0).astype(np.float32))
-    pooled = vectors @ together
     trusted = photos[[reference.quality >= _TRUSTED for reference in references]]
-    if len(photos) == 1 or len(trusted) == 0:
+    return together, trusted if len(photos) > 1 else trusted[:0]
+
+
+def _similarity(together: Floats, trusted: Floats, vectors: Floats, scale: float) -> Floats:
+    pooled = vectors @ together
+    if len(trusted) == 0:
         return np.asarray(pooled)
     return np.asarray(np.maximum(pooled, (vectors @ trusted.T).max(axis=1) - scale * _SINGLE_PENALTY))
 
 
-def bar_for(total: float, base: float = MEASURED_BAR, scale: float = 1.0) -> float:
+def bar_for(total: ArrayLike, base: float = MEASURED_BAR, scale: float = 1.0) -> Floats:
     """Similarity that a group must reach, by the `total` of the qualities of its looks."""
-    return base + scale * _BAR_EXTRA * max(0.0, 1.0 - total / evidence.ENOUGH)
+    return np.asarray(base + scale * _BAR_EXTRA * np.maximum(0.0, 1.0 - np.asarray(total) / evidence.ENOUGH))
 
 
 def match(
@@ -85,19 +95,22 @@ def match(
 
     `base` is the similarity that a group with plenty of looks must reach, `scale` the engine's (see Bar.scale).
     """
-    if not pooled.groups:
+    if not len(pooled.people):
         return [], []
-    scores = similarity_to(references, np.stack([group.vector for group in pooled.groups]), scale)
-    own = similarity_to(references, pooled.vectors, scale)
-    bars = np.array([bar_for(group.evidence, base, scale) for group in pooled.groups])
-    accepted, refused = _compete(pooled, scores, bars, scale)
+    asked = _directions(references)
+    scores, own = (_similarity(*asked, each, scale) for each in (pooled.people_vectors, pooled.vectors))
     member, near_miss = scale * _MEMBER, scale * _NEAR_MISS
+    if max(scores.max(), own.max()) < base - near_miss:
+        return [], []  # no bar is lower than the base: most videos of a large store end here
+    bars = bar_for(pooled.evidence, base, scale)
+    accepted, refused = _compete(pooled, scores, bars, scale)
     hits, misses = [], []
-    for index, group in enumerate(pooled.groups):
-        for position in group.members:
+    for index in range(len(pooled.people)):
+        members = pooled.members(index)
+        for position in members:
             value = float(own[position])
             if index in accepted and value >= member:
-                figures = value, float(scores[index]), float(bars[index]), len(group.members)
+                figures = value, float(scores[index]), float(bars[index]), len(members)
                 hits.append(_hit(pooled.tracklet(position), *figures))
             elif index in accepted:
                 why = f"its group is the person, but it alone reaches only {value:.2f} of {member:.2f}"
@@ -126,7 +139,7 @@ def _compete(pooled: Pooled, scores: Floats, bars: Floats, scale: float) -> tupl
                 continue
             rival = next((other for other in accepted if _meet(pooled, index, other)), None)
             if rival is not None:
-                person = pooled.groups[rival].person
+                person = pooled.people[rival]
                 refused[index] = (
                     f"seen in one frame with person {person}, who agrees better ({scores[rival]:.2f})"
                 )
@@ -143,7 +156,7 @@ def _compete(pooled: Pooled, scores: Floats, bars: Floats, scale: float) -> tupl
 
 def _meet(pooled: Pooled, one: int, other: int) -> bool:
     """Do two groups share a frame?"""
-    own, others = (pooled.rows[list(pooled.groups[group].members)] for group in (one, other))
+    own, others = (pooled.rows[pooled.members(group)] for group in (one, other))
     starts, ends = own["start"][:, None], own["end"][:, None]
     return bool(((starts < others["end"]) & (others["start"] < ends)).any())
 
@@ -152,9 +165,9 @@ def _likeness(pooled: Pooled, index: int, accepted: list[int]) -> float:
     if not accepted:
         return 1.0
     together = evidence.unit(
-        np.sum([pooled.groups[i].vector * max(pooled.groups[i].evidence, 0.01) for i in accepted], axis=0)
+        np.sum([pooled.people_vectors[i] * max(float(pooled.evidence[i]), 0.01) for i in accepted], axis=0)
     )
-    return float(pooled.groups[index].vector @ together)
+    return float(pooled.people_vectors[index] @ together)
 
 
 def _hit(tracklet: Tracklet, own: float, group: float, bar: float, size: int) -> Hit:

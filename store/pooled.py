@@ -22,22 +22,19 @@ ROW = np.dtype([
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Group:
-    """The pooled evidence of a person in one video."""
-
-    person: int
-    members: tuple[int, ...]  # positions in the tracklets
-    vector: Floats  # (D,) unit length
-    evidence: float  # sum of the qualities of its looks
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Pooled:
     """One video's evidence, ready to be asked."""
 
     rows: NDArray[Any]  # (T,) of ROW, tracklets that have looks
     vectors: Floats  # (T, D) pooled looks of each, unit length
-    groups: tuple[Group, ...]
+    people: Ints  # (P,) their numbers, in the order in which they come first
+    people_vectors: Floats  # (P, D) all looks of each person pooled, unit length
+    evidence: NDArray[np.float64]  # (P,) sum of the qualities of their looks
+
+    def members(self, index: int) -> list[int]:
+        """Positions of the tracklets of the person in that place of `people`."""
+        found: list[int] = np.flatnonzero(self.rows["person"] == self.people[index]).tolist()
+        return found
 
     def tracklet(self, position: int) -> Tracklet:
         """The tracklet in a row."""
@@ -63,20 +60,13 @@ def pool(tracklets: tuple[Tracklet, ...], looks: Looks) -> Pooled:
             REASONS.index(item.end_reason), item.person, item.face_width, item.score,
             looks.widths[best], looks.sharpness[best], looks.frontality[best],
         )  # fmt: skip
-    groups = []
-    for person, members in members_of(rows).items():
-        place = list(members)
-        vector = evidence.unit((weights[place, None] * vectors[place]).sum(axis=0))
-        groups.append(Group(person, members, vector, float(sum(totals[place].tolist()))))
-    return Pooled(rows, vectors, tuple(groups))
-
-
-def members_of(rows: NDArray[Any]) -> dict[int, tuple[int, ...]]:
-    """Positions of each person's tracklets; people in the order in which they come first."""
-    members: dict[int, list[int]] = {}
-    for position, person in enumerate(rows["person"].tolist()):
-        members.setdefault(person, []).append(position)
-    return {person: tuple(positions) for person, positions in members.items()}
+    people = np.array(list(dict.fromkeys(rows["person"].tolist())), np.int64)
+    people_vectors, amounts = np.zeros((len(people), vectors.shape[1]), np.float32), np.zeros(len(people))
+    for index, person in enumerate(people):
+        members = np.flatnonzero(rows["person"] == person)
+        people_vectors[index] = evidence.unit((weights[members, None] * vectors[members]).sum(axis=0))
+        amounts[index] = sum(totals[members].tolist())
+    return Pooled(rows, vectors, people, people_vectors, amounts)
 
 
 def _rows_by_tracklet(looks: Looks) -> dict[int, Ints]:

@@ -19,9 +19,9 @@ import numpy as np
 
 from store import folders, rows
 from store.database import DATABASE
-from store.pooled import ROW, Group, Pooled, members_of, pool
+from store.pooled import ROW, Pooled, pool
 from store.records import EngineInfo, Ints, Video
-from store.video_index import VideoIndex
+from store.video_index import VideoIndex, read_video
 
 POOLED = "pooled.bin"
 _START = struct.Struct("<4sII")  # magic, checksum and length of the header, which is JSON
@@ -34,8 +34,6 @@ _UNUSABLE = (OSError, ValueError, LookupError, TypeError, struct.error)
 class Known:
     """What a query needs of an index before anything is found in it."""
 
-    video: Video
-    engine: EngineInfo
     pooled: Pooled
     ticks: Ints  # (T, 2) when each of its tracklets begins and is over
 
@@ -43,18 +41,18 @@ class Known:
 def read_identity(folder: Path) -> tuple[Video, EngineInfo]:
     """What a listing shows of an index; raises the errors of VideoIndex."""
     try:
-        with open(folder / POOLED, "rb", buffering=0) as file:
+        with open(os.path.join(folder, POOLED), "rb", buffering=0) as file:
             header, _ = _header(file.read(_HEADER_READ), _stamp(folder))
         return rows.video_of(header["video"]), EngineInfo(*header["engine"])
     except _UNUSABLE:
-        known = keep(folder)
-        return known.video, known.engine
+        return read_video(folder)
 
 
 def read(folder: Path) -> Known:
     """Everything a query needs of an index; raises the errors of VideoIndex."""
     try:
-        data = (folder / POOLED).read_bytes()
+        with open(os.path.join(folder, POOLED), "rb", buffering=0) as file:
+            data = file.read()
         header, start = _header(data, _stamp(folder))
         return _known(header, memoryview(data)[start:])
     except _UNUSABLE:
@@ -67,10 +65,9 @@ def keep(folder: Path) -> Known:
         stamp = _stamp(folder)
         pooled, times = pool(index.tracklets(), index.looks()), index.times()
         start, end = pooled.rows["start"], pooled.rows["end"] - 1
-        ticks = np.stack([times.pts[start], times.pts[end] + times.durations[end]], axis=1)
-        known = Known(index.video, index.engine, pooled, ticks)
-    with suppress(OSError), folders.locked(folder):
-        _write(folder, known, stamp)
+        known = Known(pooled, np.stack([times.pts[start], times.pts[end] + times.durations[end]], axis=1))
+        with suppress(OSError), folders.locked(folder):
+            _write(folder, index.video, index.engine, known, stamp)
     return known
 
 
@@ -82,7 +79,7 @@ def drop(folder: Path) -> None:
 
 def _stamp(folder: Path) -> list[int]:
     """By what an index.db is known to be the same; raises OSError where it may not be read or is half-written."""
-    path = folder / DATABASE
+    path = os.path.join(folder, DATABASE)
     if not os.access(path, os.R_OK) or os.path.exists(f"{path}-journal"):
         raise OSError("not to be read as it is")
     status = os.stat(path)
@@ -105,37 +102,38 @@ def _known(header: dict[str, Any], body: memoryview) -> Known:
     if zlib.crc32(body) != header["checksum"]:
         raise ValueError("torn")
     count, dim, people = header["tracklets"], header["dim"], header["people"]
-    sizes = [count * ROW.itemsize, count * 16, count * dim * 4, people * dim * 4, people * 8]
-    ends = np.cumsum(sizes).tolist()
-    parts = [body[end - size : end] for size, end in zip(sizes, ends, strict=True)]
-    table, vectors = np.frombuffer(parts[0], ROW), np.frombuffer(parts[2], "<f4").reshape(count, dim)
-    own = np.frombuffer(parts[3], "<f4").reshape(people, dim)
-    groups = tuple(
-        Group(person, members, vector, total)
-        for (person, members), vector, total in zip(
-            members_of(table).items(), own, np.frombuffer(parts[4], "<f8").tolist(), strict=True
-        )
-    )
-    ticks = np.frombuffer(parts[1], "<i8").reshape(count, 2)
+    sizes = (count * ROW.itemsize, count * 16, count * dim * 4, people * 8, people * dim * 4, people * 8)
+    parts, end = [], 0
+    for size in sizes:
+        parts.append(body[end : end + size])
+        end += size
+    if end != len(body):
+        raise ValueError("of another layout")
     return Known(
-        rows.video_of(header["video"]), EngineInfo(*header["engine"]), Pooled(table, vectors, groups), ticks
+        Pooled(
+            rows=np.frombuffer(parts[0], ROW),
+            vectors=np.frombuffer(parts[2], "<f4").reshape(count, dim),
+            people=np.frombuffer(parts[3], "<i8"),
+            people_vectors=np.frombuffer(parts[4], "<f4").reshape(people, dim),
+            evidence=np.frombuffer(parts[5], "<f8"),
+        ),
+        ticks=np.frombuffer(parts[1], "<i8").reshape(count, 2),
     )
 
 
-def _write(folder: Path, known: Known, stamp: list[int]) -> None:
+def _write(folder: Path, video: Video, engine: EngineInfo, known: Known, stamp: list[int]) -> None:
     """Write whole or not at all, for the owner only; the caller holds the folder's lock."""
     pooled = known.pooled
     body = b"".join((
         pooled.rows.tobytes(), known.ticks.astype("<i8").tobytes(), pooled.vectors.astype("<f4").tobytes(),
-        *(group.vector.astype("<f4").tobytes() for group in pooled.groups),
-        np.array([group.evidence for group in pooled.groups], "<f8").tobytes(),
+        pooled.people.astype("<i8").tobytes(), pooled.people_vectors.astype("<f4").tobytes(),
+        pooled.evidence.astype("<f8").tobytes(),
     ))  # fmt: skip
-    video = rows.video_row(known.video)
+    row = rows.video_row(video)
     header = {
         "stamp": stamp, "checksum": zlib.crc32(body), "tracklets": len(pooled.rows),
-        "dim": pooled.vectors.shape[1], "people": len(pooled.groups),
-        "video": video | {"path": os.fsdecode(video["path"]), "name": os.fsdecode(video["name"])},
-        "engine": astuple(known.engine),
+        "dim": pooled.vectors.shape[1], "people": len(pooled.people), "engine": astuple(engine),
+        "video": row | {"path": os.fsdecode(row["path"]), "name": os.fsdecode(row["name"])},
     }  # fmt: skip
     text = json.dumps(header).encode()
     unfinished = folder / f"{POOLED}.tmp"
