@@ -16,6 +16,7 @@ from indexer.video import probe
 from tests.benchmarks.figures import Figure, at_least, at_most
 from tests.benchmarks.portraits import media
 from tests.benchmarks.speed_index import Measured, measure, memory_rows
+from tests.benchmarks.speed_query import cutting, matching, start_up
 from tests.benchmarks.speed_videos import NAMES, Input, repeated, video
 
 Report: TypeAlias = tuple[str, list[dict[str, Any]], list[Figure]]
@@ -43,10 +44,22 @@ class Extent:
 
 
 def speed(only: str, extent: Extent) -> Iterator[Report]:
-    """All tables, those whose videos hold `only` in their names."""
+    """All tables; with `only` the rows of the videos whose names hold it, or start-up, matching, 1080p-cutting."""
     yield from _indexing(only, extent)
     if extent.full or extent.long:
         yield from _memory(only, extent)
+    engine = load_engine()
+    if only in "start-up":
+        _say("start-up of a query")
+        yield "start-up", *start_up(video("720p-talk", 10), engine, extent.rounds)
+    if only in "matching":
+        _say("matching in a thousand videos (the first run writes them: two minutes)")
+        yield "matching", *matching(engine, extent.rounds)
+    for name in ("1080p-cutting", "720p-cutting"):
+        if only in name:
+            _say(name)
+            source = video(name.replace("cutting", "talk"), extent.seconds)
+            yield name, *cutting(source, engine, extent.rounds)
 
 
 def _inputs(only: str, extent: Extent) -> Iterator[Input]:
