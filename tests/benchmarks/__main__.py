@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks [accuracy] [shots] [strangers] [identity] [speed] [--only NAME] [--json FILE]
+"""python -m tests.benchmarks [accuracy] [shots] [scan] [strangers] [identity] [speed] [--only NAME] [--full]
 
 Tables on stdout, progress on stderr, exit 1 when a promised figure is missed. $FACEREEL_MEDIA names the
 folder with the hand-checked footage and photos of known people; without it samples/people play all parts.
