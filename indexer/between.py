@@ -12,14 +12,17 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from indexer.witness import Grey, correlation, take_patch, testify
-from store.boxes import share_of_union, to_sides
+from indexer.witness import Grey, take_patch, testify
+from store.boxes import to_sides
 from store.records import Faces, Floats, Image
 
 # Correlation at which a face is still itself: other faces at its place reach 0.73, full covers 0.58.
 SURELY = 0.8
-_SAME_PLACE = 0.4  # of the union of the boxes at both ends
+# How far a face may be from its place at the other end, in widths, and how much larger: its way between them is
+# checked in every frame.
+_NEAR, _MAX_GROWTH = 0.8, 1.5
 # Mean change of grey level of the tiny picture from one frame to the next that may be a cut.
 JUMP = 12.0
 
@@ -37,73 +40,89 @@ def between(
 ) -> list[Faces | None]:
     """Faces of the pictures between the outer two, whose faces are known; None where only a search can tell.
 
-    Faces scored below `weak` are passed over; those from `strong` on must be there at both ends.
+    Faces scored below `weak` are passed over; those from `strong` on must be there at both ends. Those that are
+    known come in the same order in every picture.
     """
-    inner = range(1, len(pictures) - 1)
+    inner = len(pictures) - 2
     first, last = _above(first, weak), _above(last, weak)
     pairs = _pairs(first, last, strong)
     if pairs is None:
-        return [None for _ in inner]
-    tracks = [_Track(first, a, last, b, pictures) for a, b in pairs]
-    jumps = [_jump(one.tiny, next_one.tiny) for one, next_one in pairwise(pictures)]
-    found: list[Faces | None] = []
-    for place in inner:
-        jumped = jumps[place - 1] or jumps[place]
-        found.append(None if jumped else _at(tracks, place, pictures[place].grey))
-    return found
+        return [None] * inner
+    one, other = (np.array([pair[end] for pair in pairs], np.int64) for end in (0, 1))
+    parts = np.linspace(0, 1, inner + 2, dtype=np.float32)[1:-1]
+    boxes = _on_the_way(first.boxes[one], last.boxes[other], parts)  # (inner, faces, 4)
+    scores = _on_the_way(first.scores[one], last.scores[other], parts)
+    landmarks = _on_the_way(first.landmarks[one], last.landmarks[other], parts)
+    open_to_doubt = _jumps(pictures)
+    for face in range(len(pairs)):
+        ends = first.boxes[one[face]], last.boxes[other[face]]
+        shifts, seen = _witnessed(boxes[:, face], ends, pictures)
+        boxes[:, face] += np.tile(shifts, 2)
+        landmarks[:, face] += shifts[:, None]
+        open_to_doubt |= ~seen
+    return [
+        None if open_to_doubt[place] else Faces(boxes[place], scores[place], landmarks[place])
+        for place in range(inner)
+    ]
 
 
-class _Track:
-    """One face that is there at both ends."""
-
-    def __init__(self, first: Faces, a: int, last: Faces, b: int, pictures: list[Picture]) -> None:
-        self._ends = [
-            (faces.boxes[n], faces.scores[n], faces.landmarks[n]) for faces, n in ((first, a), (last, b))
-        ]
-        sides = [to_sides(box[None])[0] for box, _, _ in self._ends]
-        self._patches = [take_patch(pictures[0].grey, sides[0]), take_patch(pictures[-1].grey, sides[1])]
-        self._steps = len(pictures) - 1
-
-    def at(self, place: int, grey: Grey) -> tuple[Floats, Floats, Floats] | None:
-        """Box, score and landmarks at a place between the ends; None unless the witness surely sees the face."""
-        part = place / self._steps
-        box, score, landmarks = ((1 - part) * a + part * b for a, b in zip(*self._ends, strict=True))
-        side = to_sides(box[None])[0]
-        patch = take_patch(grey, side)
-        if max(correlation(own, patch) for own in self._patches) >= SURELY:
-            return box, score, landmarks
-        best = max((testify(own, grey, side) for own in self._patches), key=lambda said: said.whole)
-        if best.whole < SURELY:
-            return None
-        shift = np.array(best.shift, np.float32) * side[2:]
-        return box + np.tile(shift, 2), score, landmarks + shift
+def _on_the_way(first: Floats, last: Floats, parts: Floats) -> Floats:
+    """Values at shares (P,) of the way from the first to the last (F, ...): (P, F, ...)."""
+    shares = parts.reshape(-1, *(1,) * first.ndim)
+    return np.asarray((1 - shares) * first[None] + shares * last[None], np.float32)
 
 
-def _at(tracks: list[_Track], place: int, grey: Grey) -> Faces | None:
-    seen = []
-    for track in tracks:
-        face = track.at(place, grey)
-        if face is None:
-            return None
-        seen.append(face)
-    boxes = np.array([box for box, _, _ in seen], np.float32).reshape(-1, 4)
-    scores = np.array([score for _, score, _ in seen], np.float32)
-    return Faces(boxes, scores, np.array([points for _, _, points in seen], np.float32).reshape(-1, 5, 2))
+def _witnessed(
+    boxes: Floats, ends: tuple[Floats, Floats], pictures: list[Picture]
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """How far beside its expected boxes (P, 4) a face is, pixels (P, 2), and whether it surely is there (P,)."""
+    sides = to_sides(boxes)
+    known = [
+        take_patch(picture.grey, side)
+        for picture, side in zip((pictures[0], pictures[-1]), to_sides(np.stack(ends)), strict=True)
+    ]
+    patches = [take_patch(picture.grey, side) for picture, side in zip(pictures[1:-1], sides, strict=True)]
+    seen = (_standard(patches) @ _standard(known).T).max(axis=1) >= SURELY
+    shifts = np.zeros((len(boxes), 2), np.float32)
+    for place in np.flatnonzero(~seen):
+        said = max(
+            (testify(own, pictures[place + 1].grey, sides[place]) for own in known), key=lambda t: t.whole
+        )
+        seen[place] = said.whole >= SURELY
+        shifts[place] = np.array(said.shift) * sides[place, 2:]
+    return shifts, seen
+
+
+def _standard(patches: list[Grey]) -> Floats:
+    """Patches as rows of mean 0 and length 1, whose products are correlations."""
+    rows = np.stack(patches).reshape(len(patches), -1).astype(np.float32)
+    rows -= rows.mean(axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1.0))
 
 
 def _pairs(first: Faces, last: Faces, strong: float) -> list[tuple[int, int]] | None:
     """Faces that are each other's nearest at both ends; None when one that counts has no such fellow."""
     pairs: list[tuple[int, int]] = []
     if len(first) and len(last):
-        shared = share_of_union(first.boxes, last.boxes)
+        apart = _apart(first.boxes, last.boxes)
         pairs = [
             (a, int(b))
-            for a, b in enumerate(shared.argmax(axis=1))
-            if shared[a, b] >= _SAME_PLACE and shared[:, b].argmax() == a
+            for a, b in enumerate(apart.argmin(axis=1))
+            if apart[a, b] <= _NEAR and apart[:, b].argmin() == a
         ]
     alone = [score for n, score in enumerate(first.scores) if n not in {a for a, _ in pairs}]
     alone += [score for n, score in enumerate(last.scores) if n not in {b for _, b in pairs}]
     return pairs if max(alone, default=0.0) < strong else None
+
+
+def _apart(boxes: Floats, others: Floats) -> Floats:
+    """Distance between centres of boxes (N, 4) and (M, 4) in widths of the smaller: (N, M); inf for unlike sizes."""
+    centres, others_centres = (boxes[:, :2] + boxes[:, 2:]) / 2, (others[:, :2] + others[:, 2:]) / 2
+    widths, others_widths = boxes[:, 2] - boxes[:, 0], others[:, 2] - others[:, 0]
+    smaller = np.minimum(widths[:, None], others_widths[None])
+    larger = np.maximum(widths[:, None], others_widths[None])
+    distances = np.linalg.norm(centres[:, None] - others_centres[None], axis=2) / np.maximum(smaller, 1e-6)
+    return np.where(larger < _MAX_GROWTH * smaller, distances, np.inf)
 
 
 def _above(faces: Faces, score: float) -> Faces:
@@ -111,5 +130,9 @@ def _above(faces: Faces, score: float) -> Faces:
     return Faces(faces.boxes[kept], faces.scores[kept], faces.landmarks[kept])
 
 
-def _jump(tiny: Image, following: Image) -> bool:
-    return float(cv2.absdiff(tiny, following).mean()) > JUMP
+def _jumps(pictures: list[Picture]) -> NDArray[np.bool_]:
+    """Which of the pictures between the outer two stand beside what may be a cut."""
+    steps = [
+        float(cv2.absdiff(one.tiny, next_one.tiny).mean()) > JUMP for one, next_one in pairwise(pictures)
+    ]
+    return np.array([a or b for a, b in pairwise(steps)])

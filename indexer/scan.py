@@ -29,8 +29,10 @@ class View:
     index: int
     faces: Faces  # pixels of the displayed picture
     searched: bool  # by the detector; else the faces follow from those of the frames around it
-    crops: tuple[Image | None, ...]  # aligned, one a face; None for weak ones, which give no looks
-    full: bool  # crops come from the full picture, not from the one that was searched
+    continues: bool  # the same faces in the same order as in the frame before
+    crops: tuple[
+        Image | None, ...
+    ]  # aligned, cut from the full picture, one a face; None where it gives no look
     grey: Grey  # the picture that was searched
     scale: float  # displayed pixels a pixel of grey
     tiny: Image  # for the scene changes
@@ -42,10 +44,9 @@ class _Sight:
 
     frame: Frame
     picture: Picture
-    keyframe: bool
     faces: Faces | None = None  # pixels of the searched picture; None as long as nobody knows
-    crops: tuple[Image | None, ...] | None = None  # None unless it was searched
-    full: bool = False
+    searched: bool = False
+    run: tuple[int, int] | None = None  # outer frames of the stretch that its faces follow from
 
 
 Stretch = list[_Sight]
@@ -58,7 +59,7 @@ class Scan:
     width: int  # displayed pixels
     height: int
     search_every: int  # frames from one keyframe to the next
-    look_every: int  # frames between those of which aligned looks are taken from the full picture
+    look_every: int  # frames between those of which aligned looks are taken, besides all that were searched
     config: Config
     workers: int = 2
 
@@ -99,7 +100,7 @@ class Scan:
         stretch = []
         for frame in frames:
             grey = frame.grey(width, height)
-            stretch.append(_Sight(frame, Picture(grey, frame.tiny(*TINY, grey)), frame is frames[-1]))
+            stretch.append(_Sight(frame, Picture(grey, frame.tiny(*TINY, grey))))
         self._search(stretch[-1], engine)
         return stretch
 
@@ -109,7 +110,11 @@ class Scan:
         stretch = own.result()
         if before is not None:
             self._settle([before.result()[-1], *stretch], engine)
-        return [self._view(sight) for sight in stretch]
+        runs = [None, *(sight.run for sight in stretch)]  # keyframes, and so the frame before, are of none
+        return [
+            self._view(sight, sight.run is not None and sight.run == run)
+            for sight, run in zip(stretch, runs, strict=False)
+        ]
 
     def _settle(self, stretch: Stretch, engine: FaceEngine) -> None:
         """Say what is in the frames between the first and the last, which were searched."""
@@ -124,6 +129,7 @@ class Scan:
         )  # fmt: skip
         for sight, faces in zip(inner, found, strict=True):
             sight.faces = faces
+            sight.run = first.frame.index, last.frame.index
         doubtful = [place for place, faces in enumerate(found, start=1) if faces is None]
         if doubtful:
             middle = doubtful[len(doubtful) // 2]
@@ -133,34 +139,27 @@ class Scan:
 
     def _search(self, sight: _Sight, engine: FaceEngine) -> None:
         height, width = sight.picture.grey.shape
-        image = sight.frame.image(width, height)
-        faces = engine.detect(image)
-        sight.full = len(faces) > 0 and (sight.keyframe or sight.frame.index % self.look_every == 0)
-        if sight.full and self.scale > 1:
-            picture = sight.frame.image(self.width, self.height)
-            sight.crops = tuple(self._crops(picture, _scaled(faces, self.scale)))
-        else:
-            sight.crops = tuple(self._crops(image, faces))
-        sight.faces = faces
+        sight.faces = engine.detect(sight.frame.image(width, height))
+        sight.searched, sight.run = True, None
 
-    def _crops(self, picture: Image, faces: Faces) -> Iterator[Image | None]:
-        for points, score in zip(faces.landmarks, faces.scores, strict=True):
-            yield align(picture, points) if score >= self.config.strong_score else None
+    def _crops(self, sight: _Sight, faces: Faces) -> tuple[Image | None, ...]:
+        strong = faces.scores >= self.config.strong_score
+        if not strong.any() or not (sight.searched or sight.frame.index % self.look_every == 0):
+            return (None,) * len(faces)
+        picture = sight.frame.image(self.width, self.height)
+        return tuple(align(picture, faces.landmarks[n]) if strong[n] else None for n in range(len(faces)))
 
-    def _view(self, sight: _Sight) -> View:
+    def _view(self, sight: _Sight, continues: bool) -> View:
         assert sight.faces is not None
-        searched = sight.crops is not None
+        found, scale = sight.faces, self.scale
+        faces = Faces(found.boxes * scale, found.scores, found.landmarks * scale)
         return View(
             index=sight.frame.index,
-            faces=_scaled(sight.faces, self.scale),
-            searched=searched,
-            crops=sight.crops if sight.crops is not None else (None,) * len(sight.faces),
-            full=sight.full,
+            faces=faces,
+            searched=sight.searched,
+            continues=continues,
+            crops=self._crops(sight, faces),
             grey=sight.picture.grey,
-            scale=self.scale,
+            scale=scale,
             tiny=sight.picture.tiny,
         )
-
-
-def _scaled(faces: Faces, scale: float) -> Faces:
-    return Faces(faces.boxes * scale, faces.scores, faces.landmarks * scale)

@@ -33,7 +33,6 @@ class Candidate:
     landmarks: Floats  # (5, 2)
     score: float
     crop: Image  # (112, 112, 3) aligned
-    full: bool  # cut from the full picture
 
 
 @dataclass(slots=True, eq=False)
@@ -114,13 +113,7 @@ class Trail:
             self.patch, self.patch_frame, self.patch_mixed = patch, frame, glance.mixed
 
     def remember(self, candidate: Candidate) -> None:
-        """Keep a look; one from a small picture only until there is a better one.
-
-        When there are too many, the worse of every two neighbours goes.
-        """
-        if self.candidates and not candidate.full:
-            return
-        self.candidates = [look for look in self.candidates if look.full]
+        """Keep a look; when there are too many, the worse of every two neighbours goes."""
         self.candidates.append(candidate)
         if len(self.candidates) > _MAX_CANDIDATES:
             pairs = zip(self.candidates[::2], self.candidates[1::2], strict=False)

@@ -31,7 +31,7 @@ class Config:
     looks: int = 6
     # Time from one searched frame to the next where nothing changes, seconds; 0 searches every frame.
     search_interval: float = 0.32
-    # Time between candidates for a look, seconds.
+    # Time between looks at a face where nothing changes, seconds.
     look_interval: float = 0.2
 
     def analysis_side(self, longest: int) -> int:
