@@ -162,6 +162,9 @@ def query(
 ) -> None:
     """Find a person by photo; every stretch in which they are seen becomes a clip."""
     from indexer.engine import load_engine
+
+    # Weights are read in the background from here on, while the rest is imported and the photos are read.
+    machine = load_engine(engine)
     from query import asked, deliver, search
     from store.library import Library
 
@@ -170,7 +173,6 @@ def query(
     folders = deliver.result_folders(photos, out, name)
     if not dry_run:
         deliver.check_targets(folders, overwrite)
-    machine = load_engine(engine)
     base = machine.bar.value if threshold is None else threshold
     people = asked.read_people(photos, machine, face)
     report.people_read(people)
