@@ -166,17 +166,18 @@ def query(
 ) -> None:
     """Find a person by photo; every stretch in which they are seen becomes a clip."""
     from indexer.engine import load_engine
+
+    # Weights are read in the background from here on, while the rest is imported and the photos are read.
+    machine = load_engine(engine)
     from query import asked, deliver, search
-    from query.match import BAR
     from store.library import Library
 
     wishes = deliver.Wishes(crop, size, min_duration, dry_run, overwrite)  # type: ignore[arg-type]
-    base = BAR if threshold is None else threshold
     photos = asked.who_is_asked(refs)
     folders = deliver.result_folders(photos, out, name)
     if not dry_run:
         deliver.check_targets(folders, overwrite)
-    machine = load_engine(engine)
+    base = machine.bar.value if threshold is None else threshold
     people = asked.read_people(photos, machine, face)
     report.people_read(people)
     library = Library(store)
@@ -185,7 +186,7 @@ def query(
     where = search.scope(library, video or [], machine.info)
     report.left_out(where)
     results = []
-    for answer, folder in zip(search.search(people, where, base), folders, strict=True):
+    for answer, folder in zip(search.search(people, where, base, machine.bar.scale), folders, strict=True):
         tell = (lambda clip, file: None) if as_json else report.clip_done(answer)
         result = deliver.deliver(answer, folder, wishes, machine.info, base, tell)
         results.append(report.answer_json(answer, result, explain))

@@ -6,15 +6,33 @@ An engine finds faces and turns aligned ones into vectors. It does not know of v
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.devices import Compute
 from store.errors import EngineError
+from store.evidence import MEASURED_BAR
 from store.records import Embeddings, EngineInfo, Faces, Image
 
 DEFAULT_ENGINE = "opencv-zoo"
+# InsightFace's packs by name; any other is named by its folder.
+PACKS = ("antelopev2", "buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc", "raccoon_l", "raccoon_s")
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Similarity from which two faces count as one person to an engine, and who measured it."""
+
+    value: float
+    source: str
+
+    @property
+    def scale(self) -> float:
+        """How far this engine's similarities reach, against those that the rules of grouping and matching mean."""
+        return self.value / MEASURED_BAR
 
 
 class FaceEngine(Protocol):
@@ -23,6 +41,16 @@ class FaceEngine(Protocol):
     @property
     def info(self) -> EngineInfo:
         """Name, length of its vectors, digests of its weights."""
+        ...
+
+    @property
+    def bar(self) -> Bar:
+        """Where strangers stop."""
+        ...
+
+    @property
+    def threads(self) -> int:
+        """How many threads may ask it side by side."""
         ...
 
     def detect(self, image: Image) -> Faces:
@@ -37,17 +65,61 @@ class FaceEngine(Protocol):
         ...
 
 
-def _opencv_zoo() -> FaceEngine:
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """An engine with a bar that was measured on somebody's own photos."""
+
+    engine: FaceEngine
+    bar: Bar
+
+    @property
+    def info(self) -> EngineInfo:
+        """Those of the engine: its weights are the same."""
+        return self.engine.info
+
+    @property
+    def threads(self) -> int:
+        """Those of the engine."""
+        return self.engine.threads
+
+    def detect(self, image: Image) -> Faces:
+        """As the engine does."""
+        return self.engine.detect(image)
+
+    def embed(self, crops: NDArray[np.uint8], mirrored: bool = True) -> Embeddings:
+        """As the engine does."""
+        return self.engine.embed(crops, mirrored)
+
+
+def _opencv_zoo(compute: Compute) -> FaceEngine:
     from indexer.engines.opencv_zoo import OpenCVZoo
 
-    return OpenCVZoo()
+    return OpenCVZoo(compute)
 
 
-LOADERS: dict[str, Callable[[], FaceEngine]] = {DEFAULT_ENGINE: _opencv_zoo}
+def _pack(name: str, compute: Compute) -> FaceEngine:
+    from indexer.engines.insightface import InsightFacePack
+    from indexer.engines.packs import find_pack
+
+    return InsightFacePack(find_pack(name), compute)
 
 
-def load_engine(name: str = DEFAULT_ENGINE) -> FaceEngine:
-    """Load the engine of that name; raises EngineError when nobody knows it or its weights are not right."""
-    if name not in LOADERS:
-        raise EngineError(f"no engine is called {name!r}; known: {', '.join(sorted(LOADERS))}")
-    return LOADERS[name]()
+LOADERS: dict[str, Callable[[Compute], FaceEngine]] = {DEFAULT_ENGINE: _opencv_zoo}
+
+
+def load_engine(name: str = DEFAULT_ENGINE, compute: Compute | None = None) -> FaceEngine:
+    """Load the engine of that name, or the InsightFace pack of that name or folder.
+
+    Raises EngineError when nobody knows it, its weights are not right or the device is missing.
+    """
+    from indexer.engines.packs import is_pack
+
+    compute = compute or Compute()
+    if name in LOADERS:
+        return LOADERS[name](compute)
+    if is_pack(name):
+        return _pack(name, compute)
+    raise EngineError(
+        f"no engine is called {name!r}; known: {', '.join([*sorted(LOADERS), *PACKS])}, "
+        "or the folder of an InsightFace pack"
+    )

@@ -25,6 +25,7 @@ from indexer.split import split_mixed
 from indexer.track import Stage, Tracker
 from indexer.trail import Trail
 from indexer.video import Probe, Reading, probe, read_frames
+from store import pooled_file
 from store.config import Config
 from store.digest import hash_file
 from store.errors import VideoError
@@ -61,7 +62,9 @@ def index_video(
     Raises VideoError for what cannot be decoded, UnwritableError when the store cannot be written.
     """
     contents = look_at(path, engine, config, progress, sha256)
-    return write_index(store, contents), contents
+    folder = write_index(store, contents)
+    pooled_file.keep(folder)
+    return folder, contents
 
 
 def look_at(

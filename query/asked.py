@@ -103,4 +103,4 @@ def _read_person(photos: Photos, engine: FaceEngine, face: int | None) -> Asked:
     if not references:
         count = len(photos.paths)
         raise PhotoError(f"none of the {count} photos of {photos.name} can be used; {warnings[0]}")
-    return Asked(photos.name, tuple(references), (*warnings, *disagreements(references)))
+    return Asked(photos.name, tuple(references), (*warnings, *disagreements(references, engine.bar.scale)))

@@ -10,15 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from store import evidence
-from store.records import Floats, Found, Ints, Looks, Reference, Tracklet
+from store.evidence import MEASURED_BAR
+from store.pooled import Pooled
+from store.records import Floats, Found, Reference, Tracklet
 
-# Where strangers stop: 24 people asked of nine films they are not in reached 0.40 as pooled groups. On 24 people's
-# photos (make bench, identity) three photos against five looks find all at 0.45, where one stranger in a thousand
-# passes, and one photo against one look passes one in a thousand at 0.41. Films allow less than photos: small faces
-# in profile fall to 0.45 and below, so the bar is lower and the competition between people does the rest.
-BAR = 0.42
+# All similarities here are those of the engine they were measured on; `scale` takes another engine's to them.
 # What a group with next to no evidence must have more (one small, blurred look).
 _BAR_EXTRA = 0.02
 # A member of a matched group may look unlike its group (a profile, bad light), but not like a stranger.
@@ -33,27 +32,6 @@ _SURE = 0.55
 _SINGLE_PENALTY = 0.04
 _TRUSTED = 0.5  # strength that a photo must have for that
 _NEAR_MISS = 0.12
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Group:
-    """The pooled evidence of a person in one video."""
-
-    person: int
-    members: tuple[int, ...]  # positions in the tracklets
-    vector: Floats  # (D,) unit length
-    evidence: float  # sum of the qualities of its looks
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Pooled:
-    """One video's evidence, ready to be asked."""
-
-    tracklets: tuple[Tracklet, ...]
-    vectors: Floats  # (T, D) pooled looks of each tracklet, unit length
-    best: tuple[int, ...]  # row of each tracklet's best look in `looks`
-    groups: tuple[Group, ...]
-    looks: Looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,42 +55,16 @@ class Miss:
     why: str
 
 
-def pool(tracklets: tuple[Tracklet, ...], looks: Looks) -> Pooled:
-    """Pool the looks of each tracklet and of each person, weighted by quality."""
-    rows = _rows_by_tracklet(looks)
-    tracklets = tuple(item for item in tracklets if item.number in rows)
-    vectors = np.zeros((len(tracklets), looks.embeddings.shape[1] if len(looks) else 1), np.float32)
-    best = []
-    members: dict[int, list[int]] = {}
-    for position, item in enumerate(tracklets):
-        own = rows[item.number]
-        vectors[position] = evidence.pool(looks.embeddings[own], looks.qualities[own])
-        best.append(int(own[looks.qualities[own].argmax()]))
-        members.setdefault(item.person, []).append(position)
-    groups = []
-    for person, positions in members.items():
-        weights = [
-            evidence.weight(tracklets[p].end - tracklets[p].start, float(looks.qualities[best[p]]))
-            for p in positions
-        ]
-        vector = evidence.unit((np.array(weights)[:, None] * vectors[positions]).sum(axis=0))
-        total = sum(float(looks.qualities[rows[tracklets[p].number]].sum()) for p in positions)
-        groups.append(Group(person, tuple(positions), vector, total))
-    return Pooled(tracklets, vectors, tuple(best), tuple(groups), looks)
-
-
-def _rows_by_tracklet(looks: Looks) -> dict[int, Ints]:
-    """Rows of the looks of each tracklet, in order."""
-    order = np.argsort(looks.tracklets, kind="stable")
-    numbers, starts = np.unique(looks.tracklets[order], return_index=True)
-    return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=False))
-
-
-def similarity_to(references: list[Reference], vectors: Floats) -> Floats:
+def similarity_to(references: list[Reference], vectors: Floats, scale: float = 1.0) -> Floats:
     """How well references agree with vectors (N, D): (N,).
 
     All photos pooled, those that disagree with the others weighed down; or one photo alone, at a small penalty.
     """
+    return _similarity(*_directions(references), vectors, scale)
+
+
+def _directions(references: list[Reference]) -> tuple[Floats, Floats]:
+    """The photos pooled, (D,), and those that may count on their own, (K, D)."""
     photos = np.stack([reference.embedding for reference in references])
     agreement = photos @ photos.T
     weights = np.ones(len(photos))
@@ -120,46 +72,61 @@ def similarity_to(references: list[Reference], vectors: Floats) -> Floats:
         np.fill_diagonal(agreement, -1)
         weights = np.clip(agreement.max(axis=1), 0.05, 1.0)
     together = evidence.unit((weights[:, None] * photos).sum(axis=0).astype(np.float32))
-    pooled = vectors @ together
     trusted = photos[[reference.quality >= _TRUSTED for reference in references]]
-    if len(photos) == 1 or len(trusted) == 0:
+    return together, trusted if len(photos) > 1 else trusted[:0]
+
+
+def _similarity(together: Floats, trusted: Floats, vectors: Floats, scale: float) -> Floats:
+    pooled = vectors @ together
+    if len(trusted) == 0:
         return np.asarray(pooled)
-    return np.asarray(np.maximum(pooled, (vectors @ trusted.T).max(axis=1) - _SINGLE_PENALTY))
+    return np.asarray(np.maximum(pooled, (vectors @ trusted.T).max(axis=1) - scale * _SINGLE_PENALTY))
 
 
-def bar_for(total: float, base: float = BAR) -> float:
+def bar_for(total: ArrayLike, base: float = MEASURED_BAR, scale: float = 1.0) -> Floats:
     """Similarity that a group must reach, by the `total` of the qualities of its looks."""
-    return base + _BAR_EXTRA * max(0.0, 1.0 - total / evidence.ENOUGH)
+    return np.asarray(base + scale * _BAR_EXTRA * np.maximum(0.0, 1.0 - np.asarray(total) / evidence.ENOUGH))
 
 
-def match(pooled: Pooled, references: list[Reference], base: float = BAR) -> tuple[list[Hit], list[Miss]]:
-    """Tracklets of one video that show the person of the references, in order of time, and what just missed."""
-    if not pooled.groups:
+def match(
+    pooled: Pooled, references: list[Reference], base: float = MEASURED_BAR, scale: float = 1.0
+) -> tuple[list[Hit], list[Miss]]:
+    """Tracklets of one video that show the person of the references, in order of time, and what just missed.
+
+    `base` is the similarity that a group with plenty of looks must reach, `scale` the engine's (see Bar.scale).
+    """
+    if not len(pooled.people):
         return [], []
-    scores = similarity_to(references, np.stack([group.vector for group in pooled.groups]))
-    own = similarity_to(references, pooled.vectors)
-    bars = np.array([bar_for(group.evidence, base) for group in pooled.groups])
-    accepted, refused = _compete(pooled, scores, bars)
+    asked = _directions(references)
+    scores, own = (_similarity(*asked, each, scale) for each in (pooled.people_vectors, pooled.vectors))
+    member, near_miss = scale * _MEMBER, scale * _NEAR_MISS
+    if max(scores.max(), own.max()) < base - near_miss:
+        return [], []  # no bar is lower than the base: most videos of a large store end here
+    bars = bar_for(pooled.evidence, base, scale)
+    accepted, refused = _compete(pooled, scores, bars, scale)
     hits, misses = [], []
-    for index, group in enumerate(pooled.groups):
-        for position in group.members:
-            tracklet, value = pooled.tracklets[position], float(own[position])
-            if index in accepted and value >= _MEMBER:
-                hits.append(
-                    _hit(tracklet, value, float(scores[index]), float(bars[index]), len(group.members))
-                )
+    for index in range(len(pooled.people)):
+        members = pooled.members(index)
+        for position in members:
+            value = float(own[position])
+            if index in accepted and value >= member:
+                figures = value, float(scores[index]), float(bars[index]), len(members)
+                hits.append(_hit(pooled.tracklet(position), *figures))
             elif index in accepted:
-                why = f"its group is the person, but it alone reaches only {value:.2f} of {_MEMBER:.2f}"
-                misses.append(Miss(tracklet, value, _MEMBER, why + _weakness(pooled, position)))
-            elif max(scores[index], value) >= bars[index] - _NEAR_MISS:
+                why = f"its group is the person, but it alone reaches only {value:.2f} of {member:.2f}"
+                misses.append(
+                    Miss(pooled.tracklet(position), value, member, why + _weakness(pooled, position))
+                )
+            elif max(scores[index], value) >= bars[index] - near_miss:
                 why = refused.get(index, f"{scores[index]:.2f} is below the bar of {bars[index]:.2f}")
-                misses.append(Miss(tracklet, value, float(bars[index]), why + _weakness(pooled, position)))
+                why += _weakness(pooled, position)
+                misses.append(Miss(pooled.tracklet(position), value, float(bars[index]), why))
     hits.sort(key=lambda hit: (hit.tracklet.start, hit.tracklet.number))
     misses.sort(key=lambda miss: -miss.similarity)
     return hits, misses
 
 
-def _compete(pooled: Pooled, scores: Floats, bars: Floats) -> tuple[set[int], dict[int, str]]:
+def _compete(pooled: Pooled, scores: Floats, bars: Floats, scale: float) -> tuple[set[int], dict[int, str]]:
     """Which groups are the person, surest first; and why others that reach their bar are not."""
     accepted: list[int] = []
     refused: dict[int, str] = {}
@@ -168,19 +135,19 @@ def _compete(pooled: Pooled, scores: Floats, bars: Floats) -> tuple[set[int], di
             short = scores[index] < bars[index]
             if index in accepted or index in refused or (short and sure_only):
                 continue
-            if not sure_only and (not accepted or scores[index] < bars[index] - _EXPAND_SLACK):
+            if not sure_only and (not accepted or scores[index] < bars[index] - scale * _EXPAND_SLACK):
                 continue
             rival = next((other for other in accepted if _meet(pooled, index, other)), None)
             if rival is not None:
-                person = pooled.groups[rival].person
+                person = pooled.people[rival]
                 refused[index] = (
                     f"seen in one frame with person {person}, who agrees better ({scores[rival]:.2f})"
                 )
                 continue
             alike = _likeness(pooled, index, accepted)
-            if short and alike < _EXPAND:
+            if short and alike < scale * _EXPAND:
                 continue
-            if accepted and scores[index] < _SURE and alike < _UNLIKE:
+            if accepted and scores[index] < scale * _SURE and alike < scale * _UNLIKE:
                 refused[index] = f"looks unlike the sure matches of this video ({alike:.2f})"
                 continue
             accepted.append(index)
@@ -189,21 +156,18 @@ def _compete(pooled: Pooled, scores: Floats, bars: Floats) -> tuple[set[int], di
 
 def _meet(pooled: Pooled, one: int, other: int) -> bool:
     """Do two groups share a frame?"""
-    spans = [(pooled.tracklets[p].start, pooled.tracklets[p].end) for p in pooled.groups[one].members]
-    return any(
-        start < pooled.tracklets[p].end and pooled.tracklets[p].start < end
-        for start, end in spans
-        for p in pooled.groups[other].members
-    )
+    own, others = (pooled.rows[pooled.members(group)] for group in (one, other))
+    starts, ends = own["start"][:, None], own["end"][:, None]
+    return bool(((starts < others["end"]) & (others["start"] < ends)).any())
 
 
 def _likeness(pooled: Pooled, index: int, accepted: list[int]) -> float:
     if not accepted:
         return 1.0
     together = evidence.unit(
-        np.sum([pooled.groups[i].vector * max(pooled.groups[i].evidence, 0.01) for i in accepted], axis=0)
+        np.sum([pooled.people_vectors[i] * max(float(pooled.evidence[i]), 0.01) for i in accepted], axis=0)
     )
-    return float(pooled.groups[index].vector @ together)
+    return float(pooled.people_vectors[index] @ together)
 
 
 def _hit(tracklet: Tracklet, own: float, group: float, bar: float, size: int) -> Hit:
@@ -217,12 +181,12 @@ def _hit(tracklet: Tracklet, own: float, group: float, bar: float, size: int) ->
 
 def _weakness(pooled: Pooled, position: int) -> str:
     """What is poor about a tracklet's best look, for --explain."""
-    row, looks = pooled.best[position], pooled.looks
+    look = pooled.rows[position]
     said = []
-    if looks.widths[row] < 30:
-        said.append(f"small ({looks.widths[row]:.0f} px)")
-    if looks.sharpness[row] < 0.25:
+    if look["width"] < 30:
+        said.append(f"small ({look['width']:.0f} px)")
+    if look["sharpness"] < 0.25:
         said.append("blurred")
-    if looks.frontality[row] < 0.25:
+    if look["frontality"] < 0.25:
         said.append("seen from the side")
     return f"; its best look is {', '.join(said)}" if said else ""

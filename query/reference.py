@@ -92,8 +92,8 @@ def read_reference(path: Path, engine: FaceEngine, face: int | None = None) -> R
     )  # fmt: skip
 
 
-def disagreements(references: list[Reference]) -> list[str]:
-    """A warning for each photo that seems to show somebody else than its fellows."""
+def disagreements(references: list[Reference], scale: float = 1.0) -> list[str]:
+    """A warning for each photo that seems to show somebody else than its fellows; `scale` is Bar.scale."""
     if len(references) < 2:
         return []
     vectors = np.stack([reference.embedding for reference in references])
@@ -103,7 +103,7 @@ def disagreements(references: list[Reference]) -> list[str]:
     return [
         f"{reference.path} agrees with none of the other photos (at most {value:.2f}): is it the same person?"
         for reference, value in zip(references, agreement, strict=True)
-        if value < 0.25
+        if value < scale * 0.25
     ]
 
 

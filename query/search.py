@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from query.asked import Asked
-from query.match import Hit, Miss, match, pool
+from query.match import Hit, Miss, match
+from store import pooled_file
 from store.errors import EngineMismatchError, NotIndexedError, OptionError, StoreError
 from store.folders import shown
 from store.library import Library
+from store.pooled_file import Known
 from store.records import EngineInfo, FrameTimes, Match, Sightings, Video
 from store.video_index import VideoIndex
 
@@ -96,20 +98,20 @@ def scope(library: Library, names: Sequence[str | Path], engine: EngineInfo) -> 
     return Scope(searched, tuple(LeftOut(shown(name), str(error)) for name, error in refused))
 
 
-def search(people: Sequence[Asked], where: Scope, threshold: float) -> list[Answer]:
-    """Hold everybody against every index, each of which is opened once."""
+def search(people: Sequence[Asked], where: Scope, threshold: float, scale: float = 1.0) -> list[Answer]:
+    """Hold everybody against every index, of which those with matches are opened; `scale` is the engine's Bar.scale."""
     if not 0 < threshold < 1:
         raise OptionError(f"threshold {threshold:g} cannot be used; give a similarity between 0 and 1")
     found: list[_Found] = [_Found([], [], {}) for _ in people]
     for folder, video in where.searched:
-        with VideoIndex(folder) as index:
-            pooled = pool(index.tracklets(), index.looks())
-            times: FrameTimes | None = None
-            for asked, so_far in zip(people, found, strict=True):
-                hits, misses = match(pooled, list(asked.references), threshold)
-                if hits or misses:
-                    times = times or index.times()
-                    so_far.add(video, times, hits, index, misses)
+        known = pooled_file.read(folder)
+        answers = [match(known.pooled, list(asked.references), threshold, scale) for asked in people]
+        for so_far, (_, misses) in zip(found, answers, strict=True):
+            so_far.misses.extend(_near_misses(video, known, misses))
+        if any(hits for hits, _ in answers):
+            with VideoIndex(folder) as index:
+                for so_far, (hits, _) in zip(found, answers, strict=True):
+                    so_far.add(video, hits, index)
     return [
         Answer(
             asked, tuple(so_far.matches),
@@ -125,19 +127,25 @@ class _Found:
     misses: list[NearMiss]
     times: dict[str, FrameTimes]
 
-    def add(
-        self, video: Video, times: FrameTimes, hits: list[Hit], index: VideoIndex, misses: list[Miss]
-    ) -> None:
+    def add(self, video: Video, hits: list[Hit], index: VideoIndex) -> None:
         """Take what one index answered."""
         sightings = index.sightings(hit.tracklet.number for hit in hits)
         for hit in hits:
             answer = Match(video, hit.tracklet, hit.similarity, hit.bar, hit.found, hit.evidence)
             self.matches.append((answer, sightings[hit.tracklet.number]))
-        for miss in misses:
-            start = video.seconds(int(times.pts[miss.tracklet.start]))
-            self.misses.append(NearMiss(video, start, video.seconds(times.end_pts(miss.tracklet.end)), miss))
         if hits:
-            self.times[video.sha256] = times
+            self.times[video.sha256] = index.times()
+
+
+def _near_misses(video: Video, known: Known, misses: list[Miss]) -> list[NearMiss]:
+    places = (
+        {number: place for place, number in enumerate(known.pooled.rows["number"].tolist())} if misses else {}
+    )
+    found = []
+    for miss in misses:
+        start, end = known.ticks[places[miss.tracklet.number]].tolist()
+        found.append(NearMiss(video, video.seconds(start), video.seconds(end), miss))
+    return found
 
 
 def _named(library: Library, name: str | Path, engine: EngineInfo) -> tuple[Path, Video]:

@@ -12,8 +12,9 @@ from store import folders
 from store.digest import hash_file
 from store.errors import NotIndexedError, OptionError, StoreError
 from store.folders import shown
+from store.pooled_file import read_identity
 from store.records import EngineInfo, Video
-from store.video_index import VideoIndex, read_video
+from store.video_index import VideoIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Library:
         with self._undisturbed():
             for folder in folders.index_folders(self.store):
                 try:
-                    entries.append(Entry(folder, *read_video(folder)))
+                    entries.append(Entry(folder, *read_identity(folder)))
                 except StoreError as error:
                     failures.append((folder, error))
         return Listing(tuple(entries), tuple(failures))

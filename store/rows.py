@@ -59,7 +59,7 @@ def video_row(video: Video) -> Row:
     }
 
 
-def video_of(row: sqlite3.Row) -> Video:
+def video_of(row: sqlite3.Row | Row) -> Video:
     """The video of its row."""
     return Video(
         path=os.fsdecode(row["path"]),

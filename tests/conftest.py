@@ -22,9 +22,9 @@ Run = Callable[..., Result]
 @pytest.fixture(scope="session", autouse=True)
 def fake_engines() -> Iterator[None]:
     """Engines `fake`, `fake-other` (another one) and `fake-new` (the first with other weights)."""
-    LOADERS["fake"] = FakeEngine
-    LOADERS["fake-other"] = lambda: FakeEngine("fake-other")
-    LOADERS["fake-new"] = lambda: FakeEngine("fake", "new weights")
+    LOADERS["fake"] = lambda compute: FakeEngine()
+    LOADERS["fake-other"] = lambda compute: FakeEngine("fake-other")
+    LOADERS["fake-new"] = lambda compute: FakeEngine("fake", "new weights")
     yield
     for name in ("fake", "fake-other", "fake-new"):
         del LOADERS[name]

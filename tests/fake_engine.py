@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.align import TEMPLATE
+from indexer.engine import Bar
+from store.evidence import MEASURED_BAR
 from store.records import Embeddings, EngineInfo, Faces, Image
 
 # BGR; hues 60 degrees apart, so that two people agree at 0.02 and one with itself at 1.
@@ -48,6 +50,16 @@ class FakeEngine:
             for part in ("detector", "recognizer")
         ]
         return EngineInfo(self._name, DIM, *digests)
+
+    @property
+    def bar(self) -> Bar:
+        """That of the default engine."""
+        return Bar(MEASURED_BAR, "made up")
+
+    @property
+    def threads(self) -> int:
+        """Two, so that work side by side is tried."""
+        return 2
 
     def detect(self, image: Image) -> Faces:
         """Squares of one hue (H, W, 3), best first; the score is how much of a full square is there."""

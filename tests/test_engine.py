@@ -15,6 +15,7 @@ from indexer.engine import DEFAULT_ENGINE, FaceEngine, load_engine
 from store.errors import EngineError
 from store.records import Faces, Image
 from tests.fake_engine import backdrop, draw_face
+from tests.insightface_pack import build_pack
 
 PEOPLE = Path(__file__).parent.parent / "samples" / "people"
 
@@ -33,24 +34,31 @@ def squares(person: str) -> Image:
     return picture
 
 
+PHOTOS: dict[str, Callable[[], Image]] = {
+    "one": lambda: photo("obama/obama2.jpg"),
+    "again": lambda: photo("obama/obama3.jpg"),
+    "other": lambda: photo("biden/biden.jpg"),
+}
 PICTURES: dict[str, dict[str, Callable[[], Image]]] = {
     "fake": {
         "one": lambda: squares("red"),
         "again": lambda: squares("red")[:, 20:].copy(),
         "other": lambda: squares("cyan"),
     },
-    DEFAULT_ENGINE: {
-        "one": lambda: photo("obama/obama2.jpg"),
-        "again": lambda: photo("obama/obama3.jpg"),
-        "other": lambda: photo("biden/biden.jpg"),
-    },
+    DEFAULT_ENGINE: PHOTOS,
+    "pack": PHOTOS,
+    "pack-of-one-size": PHOTOS,
 }
 
 
 @pytest.fixture(scope="module", params=PICTURES)
-def name(request: pytest.FixtureRequest) -> str:
+def name(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What the engine is loaded by; packs are built and named by their folder."""
     chosen: str = request.param
-    return chosen
+    if not chosen.startswith("pack"):
+        return chosen
+    side = 640 if chosen == "pack-of-one-size" else None
+    return str(build_pack(tmp_path_factory.mktemp("packs") / chosen, side))
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +68,7 @@ def engine(name: str, fake_engines: None) -> FaceEngine:
 
 @pytest.fixture(scope="module")
 def pictures(name: str) -> dict[str, Image]:
-    return {what: make() for what, make in PICTURES[name].items()}
+    return {what: make() for what, make in PICTURES[Path(name).name].items()}
 
 
 def first_crop(engine: FaceEngine, picture: Image) -> Image:
@@ -79,12 +87,18 @@ def assert_sound(faces: Faces) -> None:
 
 def test_says_who_it_is(engine: FaceEngine, name: str) -> None:
     info = engine.info
-    assert info.name == name
+    assert info.name == Path(name).name
     assert info.dim > 0
     for digest in (info.detector_sha256, info.recognizer_sha256):
         assert len(digest) == 64
         assert set(digest) <= set("0123456789abcdef")
     assert load_engine(name).info == info
+
+
+def test_says_where_strangers_stop_and_how_it_may_be_asked(engine: FaceEngine) -> None:
+    assert 0 < engine.bar.value < 1
+    assert engine.bar.source
+    assert engine.threads >= 1
 
 
 def test_finds_a_face_with_its_landmarks_inside(engine: FaceEngine, pictures: dict[str, Image]) -> None:

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from query.match import BAR, Hit, Miss, bar_for, match, pool, similarity_to
+from query.match import Hit, Miss, bar_for, match, similarity_to
+from store.evidence import MEASURED_BAR
+from store.pooled import pool
 from store.records import Floats, Looks, Reference, Tracklet
 
 DIM = 24
@@ -80,7 +82,7 @@ def test_finds_the_person_and_nobody_else() -> None:
     assert misses == []
     for hit in hits:
         assert hit.found == "direct"
-        assert hit.similarity >= hit.bar >= BAR
+        assert hit.similarity >= hit.bar >= MEASURED_BAR
 
 
 def test_an_index_without_faces_answers_nothing() -> None:
@@ -138,13 +140,13 @@ def test_a_group_that_just_misses_comes_in_when_it_looks_like_the_sure_ones() ->
     def film_with(likeness: float) -> Film:
         film = Film()
         film.add(1, 0, 70, face(0.7, 0.7))
-        film.add(2, 100, 170, face(BAR - 0.03, likeness))
+        film.add(2, 100, 170, face(MEASURED_BAR - 0.03, likeness))
         return film
 
     assert numbers(film_with(0.8).ask()[0]) == [1, 2]
     assert numbers(film_with(0.0).ask()[0]) == [1]
     alone = Film()
-    alone.add(2, 100, 170, face(BAR - 0.03, 0.8))
+    alone.add(2, 100, 170, face(MEASURED_BAR - 0.03, 0.8))
     hits, misses = alone.ask()
     assert hits == []
     assert numbers(misses) == [1]
@@ -153,8 +155,8 @@ def test_a_group_that_just_misses_comes_in_when_it_looks_like_the_sure_ones() ->
 
 def test_a_near_miss_says_what_is_poor_about_it() -> None:
     film = Film()
-    film.add(1, 0, 40, face(BAR - 0.05), width=18, sharp=0.1, frontal=0.1)
-    film.add(2, 100, 140, face(BAR - 0.06))
+    film.add(1, 0, 40, face(MEASURED_BAR - 0.05), width=18, sharp=0.1, frontal=0.1)
+    film.add(2, 100, 140, face(MEASURED_BAR - 0.06))
     film.add(3, 200, 240, face(0.0))
     hits, misses = film.ask()
     assert hits == []
@@ -166,8 +168,8 @@ def test_a_near_miss_says_what_is_poor_about_it() -> None:
 def test_little_evidence_must_agree_better() -> None:
     bars = [bar_for(evidence) for evidence in (0.0, 0.1, 0.3, 0.5, 5.0)]
     assert bars == sorted(bars, reverse=True)
-    assert bars[0] > BAR
-    assert bars[-1] == BAR
+    assert bars[0] > MEASURED_BAR
+    assert bars[-1] == MEASURED_BAR
     assert bar_for(1.0, base=0.6) - bar_for(1.0, base=0.5) == pytest.approx(0.1)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from query import asked, deliver, search
-from query.match import BAR
 from store.errors import EngineMismatchError, NotIndexedError, OptionError, PhotoError
+from store.evidence import MEASURED_BAR
 from store.library import Library
 from tests.fake_engine import FakeEngine, write_photo
 
@@ -66,7 +66,9 @@ def test_a_photo_nobody_is_in_stops_the_question(photos: Path) -> None:
 def test_matches_come_with_their_sightings_and_evidence(film_store: Path, photos: Path) -> None:
     where = search.scope(Library(film_store), [], FakeEngine().info)
     red, green, blue = search.search(
-        [*read(photos / "red.png"), *read(photos / "green.png"), *read(photos / "blue.png")], where, BAR
+        [*read(photos / "red.png"), *read(photos / "green.png"), *read(photos / "blue.png")],
+        where,
+        MEASURED_BAR,
     )
     assert [(match.tracklet.start, match.tracklet.end) for match, _ in red.matches] == [(0, 30), (30, 60)]
     assert [(match.tracklet.start, match.tracklet.end) for match, _ in green.matches] == [(30, 60)]
@@ -84,7 +86,7 @@ def test_several_indexes_are_searched_in_one_go(store: Path, film: Path, photos:
     shutil.copytree(folder, second)
     where = search.scope(Library(store), [], FakeEngine().info)
     assert [place.name for place, _ in where.searched] == [second.name, folder.name]
-    (red,) = search.search(read(photos / "red.png"), where, BAR)
+    (red,) = search.search(read(photos / "red.png"), where, MEASURED_BAR)
     assert len(red.matches) == 4
 
 
@@ -127,9 +129,11 @@ def test_a_file_that_is_not_indexed_is_told_from_one_that_is_not_there(
 def test_delivery_without_clips_writes_nothing(film_store: Path, photos: Path, tmp_path: Path) -> None:
     info = FakeEngine().info
     where = search.scope(Library(film_store), [], info)
-    (red,) = search.search(read(photos / "red.png"), where, BAR)
+    (red,) = search.search(read(photos / "red.png"), where, MEASURED_BAR)
     wishes = deliver.Wishes(min_duration=9)
-    result = deliver.deliver(red, tmp_path / "out" / "red", wishes, info, BAR, lambda clip, file: None)
+    result = deliver.deliver(
+        red, tmp_path / "out" / "red", wishes, info, MEASURED_BAR, lambda clip, file: None
+    )
     assert (result.clips, result.dropped, result.folder) == ((), 2, None)
     assert not (tmp_path / "out").exists()
 

@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks [accuracy] [shots] [strangers] [identity] [--only NAME] [--json FILE]
+"""python -m tests.benchmarks [accuracy] [shots] [scan] [strangers] [identity] [speed] [--only NAME] [--full]
 
 Tables on stdout, progress on stderr, exit 1 when a promised figure is missed. $FACEREEL_MEDIA names the
 folder with the hand-checked footage and photos of known people; without it samples/people play all parts.
@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import sys
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from rich.table import Table
 
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.parts import PARTS
+from tests.benchmarks.speed import Extent, speed
 
 PACKAGES = ("av", "numpy", "onnxruntime", "opencv-python", "scenedetect", "faiss-cpu", "trackers")
 
@@ -29,19 +31,27 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks", description="Measure what is promised."
     )
+    known = ", ".join((*PARTS, "speed"))
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"any of {', '.join(PARTS)}; all when none is named"
+        "parts", nargs="*", metavar="PART", help=f"any of {known}; all but scan when none is named"
     )
+    parser.add_argument(
+        "--full", action="store_true", help="speed: every size and scene, 30 s each; scan, too"
+    )
+    parser.add_argument("--long", action="store_true", help="speed: memory for half an hour of video, too")
     parser.add_argument("--only", default="", help="only scenarios and videos whose name holds this")
     parser.add_argument("--json", type=Path, help="also write the figures and every row here")
     chosen = parser.parse_args()
-    if unknown := [part for part in chosen.parts if part not in PARTS]:
-        parser.error(f"no part is called {unknown[0]!r}; known: {', '.join(PARTS)}")
+    parts = PARTS | {"speed": partial(speed, extent=Extent(chosen.full, chosen.long))}
+    if unknown := [part for part in chosen.parts if part not in parts]:
+        parser.error(f"no part is called {unknown[0]!r}; known: {known}")
     console = Console(width=None if sys.stdout.isatty() else 140)
     results: dict[str, Any] = {"machine": machine()}
     figures: list[Figure] = []
-    for part in chosen.parts or PARTS:
-        for title, rows, judged in PARTS[part](chosen.only):
+    # Asking all scenarios twice over takes as long as everything else together.
+    usual = [part for part in parts if part != "scan" or chosen.full]
+    for part in chosen.parts or usual:
+        for title, rows, judged in parts[part](chosen.only):
             _print(console, title, rows, judged)
             figures += judged
             results[title] = {"rows": rows, "figures": [_figure_row(f) for f in judged]}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from indexer.engine import load_engine
-from tests.benchmarks import identity
+from tests.benchmarks import identity, scan_modes
 from tests.benchmarks.figures import Figure, at_most, media_figures, scenario_figures, shot_figures
 from tests.benchmarks.portraits import media, people_folder, photos
 from tests.benchmarks.run_facereel import Answer, ask
@@ -66,6 +66,16 @@ def strangers(only: str) -> Iterator[Report]:
     yield "strangers", rows, [at_most("false clips", false, 0)]
 
 
+def scans(only: str) -> Iterator[Report]:
+    """The sparse scan beside a search of every frame, over scenarios and footage."""
+    compared, rows = [], []
+    for name, video, truth, references in _all_questions(only):
+        found = scan_modes.compare(video, truth, references)
+        compared.append(found)
+        rows.append(scan_modes.row(name, found))
+    yield "scan", rows, scan_modes.figures(compared)
+
+
 def identities(only: str) -> Iterator[Report]:
     """How well the default engine tells the people of the faces folder apart."""
     people = identity.embed_people(people_folder(), load_engine())
@@ -78,6 +88,7 @@ def identities(only: str) -> Iterator[Report]:
 PARTS: dict[str, Callable[[str], Iterator[Report]]] = {
     "accuracy": accuracy,
     "shots": shots,
+    "scan": scans,
     "strangers": strangers,
     "identity": identities,
 }
@@ -142,6 +153,17 @@ def _all_truths(only: str) -> Iterator[tuple[str, Path, dict[str, Any]]]:
             rendered = render(scenario)
             yield scenario.name, rendered.video, rendered.truth
     yield from _media_truths(only)
+
+
+def _all_questions(only: str) -> Iterator[tuple[str, Path, dict[str, Any], dict[str, list[Path]]]]:
+    for scenario in all_scenarios().values():
+        if only in scenario.name:
+            _say(scenario.name)
+            rendered = render(scenario)
+            yield scenario.name, rendered.video, rendered.truth, rendered.references
+    for name, video, truth in _media_truths(only):
+        _say(name)
+        yield name, video, truth, _references(video.parent, truth)
 
 
 def _references(folder: Path, truth: dict[str, Any]) -> dict[str, list[Path]]:

@@ -1,0 +1,36 @@
+"""How many processor cores this process may use: the machine's, less what affinity and a container's quota take."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def cores(cgroup: Path = _CGROUP) -> int:
+    """Cores that are really there for this process, at least 1."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
+    count = len(affinity(0)) if affinity else os.cpu_count() or 1
+    quota = _quota(cgroup)
+    return max(1, count if quota is None else min(count, round(quota)))
+
+
+def threads(wanted: int = 0, cgroup: Path = _CGROUP) -> int:
+    """How many threads to use: as many as were `wanted` (0: any number), never more than there are cores."""
+    there = cores(cgroup)
+    return min(wanted, there) if wanted > 0 else there
+
+
+def _quota(cgroup: Path) -> float | None:
+    """Cores' worth of time that a container allows; None when it sets no bound."""
+    files = ("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")  # cgroup 2, cgroup 1
+    for names in files:
+        try:
+            words = " ".join((cgroup / name).read_text() for name in names).split()
+            quota, period = float(words[0]), float(words[1])
+        except (OSError, ValueError, IndexError):
+            continue  # not there, or "max"
+        if quota > 0 and period > 0:
+            return quota / period
+    return None

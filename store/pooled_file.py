@@ -1,0 +1,143 @@
+"""Pooled evidence kept beside an index: a thousand videos are searched without opening a thousand databases.
+
+pooled.bin is derived from index.db and never trusted: it names the size and time of the index.db that it was made
+from and carries checksums. Missing, stale or torn, it is made anew; deleted, nothing is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zlib
+from contextlib import suppress
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from store import folders, rows
+from store.database import DATABASE
+from store.pooled import ROW, Pooled, pool
+from store.records import EngineInfo, Ints, Video
+from store.video_index import VideoIndex, read_video
+
+POOLED = "pooled.bin"
+_START = struct.Struct("<4sII")  # magic, checksum and length of the header, which is JSON
+_MAGIC = b"FRp1"
+_HEADER_READ = 8192  # bytes: a header has about a thousand
+_UNUSABLE = (OSError, ValueError, LookupError, TypeError, struct.error)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """What a query needs of an index before anything is found in it."""
+
+    pooled: Pooled
+    ticks: Ints  # (T, 2) when each of its tracklets begins and is over
+
+
+def read_identity(folder: Path) -> tuple[Video, EngineInfo]:
+    """What a listing shows of an index; raises the errors of VideoIndex."""
+    try:
+        with open(os.path.join(folder, POOLED), "rb", buffering=0) as file:
+            header, _ = _header(file.read(_HEADER_READ), _stamp(folder))
+        return rows.video_of(header["video"]), EngineInfo(*header["engine"])
+    except _UNUSABLE:
+        return read_video(folder)
+
+
+def read(folder: Path) -> Known:
+    """Everything a query needs of an index; raises the errors of VideoIndex."""
+    try:
+        with open(os.path.join(folder, POOLED), "rb", buffering=0) as file:
+            data = file.read()
+        header, start = _header(data, _stamp(folder))
+        return _known(header, memoryview(data)[start:])
+    except _UNUSABLE:
+        return keep(folder)
+
+
+def keep(folder: Path) -> Known:
+    """Read an index and keep what was pooled beside it, where that may be written."""
+    with VideoIndex(folder) as index:
+        stamp = _stamp(folder)
+        pooled, times = pool(index.tracklets(), index.looks()), index.times()
+        start, end = pooled.rows["start"], pooled.rows["end"] - 1
+        known = Known(pooled, np.stack([times.pts[start], times.pts[end] + times.durations[end]], axis=1))
+        with suppress(OSError), folders.locked(folder):
+            _write(folder, index.video, index.engine, known, stamp)
+    return known
+
+
+def drop(folder: Path) -> None:
+    """Delete what was pooled, as whoever removes somebody from an index must, once its rows are changed."""
+    for name in (POOLED, f"{POOLED}.tmp"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _stamp(folder: Path) -> list[int]:
+    """By what an index.db is known to be the same; raises OSError where it may not be read or is half-written."""
+    path = os.path.join(folder, DATABASE)
+    if not os.access(path, os.R_OK) or os.path.exists(f"{path}-journal"):
+        raise OSError("not to be read as it is")
+    status = os.stat(path)
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _header(data: bytes, stamp: list[int]) -> tuple[dict[str, Any], int]:
+    """The header and where the arrays begin; raises ValueError unless it is whole and of that index.db."""
+    magic, checksum, length = _START.unpack_from(data)
+    text = data[_START.size : _START.size + length]
+    if magic != _MAGIC or zlib.crc32(text) != checksum:
+        raise ValueError("torn or from elsewhere")
+    header: dict[str, Any] = json.loads(text)
+    if header["stamp"] != stamp:
+        raise ValueError("of another index.db")
+    return header, _START.size + length
+
+
+def _known(header: dict[str, Any], body: memoryview) -> Known:
+    if zlib.crc32(body) != header["checksum"]:
+        raise ValueError("torn")
+    count, dim, people = header["tracklets"], header["dim"], header["people"]
+    sizes = (count * ROW.itemsize, count * 16, count * dim * 4, people * 8, people * dim * 4, people * 8)
+    parts, end = [], 0
+    for size in sizes:
+        parts.append(body[end : end + size])
+        end += size
+    if end != len(body):
+        raise ValueError("of another layout")
+    return Known(
+        Pooled(
+            rows=np.frombuffer(parts[0], ROW),
+            vectors=np.frombuffer(parts[2], "<f4").reshape(count, dim),
+            people=np.frombuffer(parts[3], "<i8"),
+            people_vectors=np.frombuffer(parts[4], "<f4").reshape(people, dim),
+            evidence=np.frombuffer(parts[5], "<f8"),
+        ),
+        ticks=np.frombuffer(parts[1], "<i8").reshape(count, 2),
+    )
+
+
+def _write(folder: Path, video: Video, engine: EngineInfo, known: Known, stamp: list[int]) -> None:
+    """Write whole or not at all, for the owner only; the caller holds the folder's lock."""
+    pooled = known.pooled
+    body = b"".join((
+        pooled.rows.tobytes(), known.ticks.astype("<i8").tobytes(), pooled.vectors.astype("<f4").tobytes(),
+        pooled.people.astype("<i8").tobytes(), pooled.people_vectors.astype("<f4").tobytes(),
+        pooled.evidence.astype("<f8").tobytes(),
+    ))  # fmt: skip
+    row = rows.video_row(video)
+    header = {
+        "stamp": stamp, "checksum": zlib.crc32(body), "tracklets": len(pooled.rows),
+        "dim": pooled.vectors.shape[1], "people": len(pooled.people), "engine": astuple(engine),
+        "video": row | {"path": os.fsdecode(row["path"]), "name": os.fsdecode(row["name"])},
+    }  # fmt: skip
+    text = json.dumps(header).encode()
+    unfinished = folder / f"{POOLED}.tmp"
+    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(_START.pack(_MAGIC, zlib.crc32(text), len(text)) + text + body)
+    unfinished.replace(folder / POOLED)

@@ -1,0 +1,119 @@
+"""The sparse scan beside a search of every frame: it must give the same clips."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from store.boxes import share_of_union, to_corners
+from tests.benchmarks.figures import Figure, at_least, at_most
+from tests.benchmarks.run_facereel import Answer, ask
+from tests.benchmarks.scoring import ClipScore, score_clips
+
+EVERY = ("--scan", "every")
+LARGEST_SLIP = 1  # frames
+
+
+@dataclass(slots=True)
+class Difference:
+    """How far two answers lie apart."""
+
+    clips: int = 0  # of the search of every frame
+    unpaired: int = 0  # clips of either that the other has not
+    slips: list[int] = field(default_factory=list)  # frames between their edges, two a pair
+    ious: list[float] = field(default_factory=list)  # of boxes in frames of both
+
+    def add(self, other: Difference) -> None:
+        """Sum up."""
+        self.clips += other.clips
+        self.unpaired += other.unpaired
+        self.slips += other.slips
+        self.ious += other.ious
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """One video, both ways."""
+
+    difference: Difference
+    sparse: ClipScore
+    every: ClipScore
+
+
+def compare(video: Path, truth: Mapping[str, Any], references: Mapping[str, Sequence[Path]]) -> Compared:
+    """Index and ask both ways; scores are against the truth."""
+    sparse, every = ask(video, references), ask(video, references, EVERY)
+    found = Compared(Difference(), ClipScore(), ClipScore())
+    for person in references:
+        found.difference.add(_difference(sparse, every, person))
+        found.sparse.add(score_clips(truth, person, sparse.people[person]["clips"]))
+        found.every.add(score_clips(truth, person, every.people[person]["clips"]))
+    return found
+
+
+def row(name: str, found: Compared) -> dict[str, Any]:
+    """A line of the table."""
+    off = found.difference
+    return {
+        "video": name, "clips": off.clips, "unpaired": off.unpaired, "worst edge": max(off.slips, default=None),
+        "IoU": statistics.median(off.ious) if off.ious else None,
+        "recall": found.sparse.recall if found.sparse.must else None,
+        "recall every": found.every.recall if found.every.must else None,
+        "wrong": len(found.sparse.wrong), "wrong every": len(found.every.wrong),
+    }  # fmt: skip
+
+
+def figures(compared: Sequence[Compared]) -> list[Figure]:
+    """What must be seen over all videos."""
+    total = Compared(Difference(), ClipScore(), ClipScore())
+    for found in compared:
+        total.difference.add(found.difference)
+        total.sparse.add(found.sparse)
+        total.every.add(found.every)
+    off = total.difference
+    far = sum(slip > LARGEST_SLIP for slip in off.slips)
+    both = total.sparse.must and total.every.must
+    return [
+        at_most("clips that one of the two scans has alone", off.unpaired, 0),
+        at_most(f"edges more than {LARGEST_SLIP} frame apart", far, 0),
+        at_least("boxes: median IoU between the two", statistics.median(off.ious) if off.ious else None, 0.9),
+        at_least(
+            "recall, less that of every frame", total.sparse.recall - total.every.recall if both else None, 0
+        ),
+        at_most(
+            "wrong frames, less those of every frame", len(total.sparse.wrong) - len(total.every.wrong), 0
+        ),
+    ]
+
+
+def _difference(sparse: Answer, every: Answer, person: str) -> Difference:
+    """Clips are paired by the most frames that they share."""
+    found, left = Difference(), list(sparse.people[person]["clips"])
+    for clip in every.people[person]["clips"]:
+        found.clips += 1
+        mate = max(left, key=lambda other: _shared(clip, other), default=None)
+        if mate is None or _shared(clip, mate) <= 0:
+            found.unpaired += 1
+            continue
+        left.remove(mate)
+        found.slips += [abs(clip[edge] - mate[edge]) for edge in ("start_frame", "end_frame")]
+        found.ious += _overlaps(clip, mate)
+    found.unpaired += len(left)
+    return found
+
+
+def _shared(clip: Mapping[str, Any], other: Mapping[str, Any]) -> int:
+    start = max(clip["start_frame"], other["start_frame"])
+    return int(min(clip["end_frame"], other["end_frame"]) - start)
+
+
+def _overlaps(clip: Mapping[str, Any], other: Mapping[str, Any]) -> list[float]:
+    boxes, others = ({frame["frame"]: frame["box"] for frame in item["frames"]} for item in (clip, other))
+    both = sorted(boxes.keys() & others.keys())
+    corners = (to_corners(np.array([some[frame] for frame in both], np.float32)) for some in (boxes, others))
+    return [float(share_of_union(a[None], b[None])[0, 0]) for a, b in zip(*corners, strict=True)]

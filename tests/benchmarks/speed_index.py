@@ -1,0 +1,177 @@
+"""What indexing costs, held against decoding alone and against the same models in a plain loop."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from indexer.engine import FaceEngine
+from indexer.engines.opencv_zoo import DETECTOR, RECOGNIZER
+from indexer.engines.weights import unpacked
+from indexer.pipeline import look_at
+from store.config import Config
+from store.records import IndexContents
+from store.video_index import write_index
+from tests.benchmarks.run_facereel import ROOT
+from tests.benchmarks.speed_videos import Input
+from tests.benchmarks.stopwatch import Costs, Stages, in_turn, median, ratio, run
+
+# Where each stage's work is done. What is called in another's stage counts for its own.
+STAGES = {
+    "indexer.picture:Frame.image": "convert",
+    "indexer.picture:Frame.grey": "convert",
+    "indexer.picture:Frame.tiny": "convert",
+    "indexer.shots:ShotDetector.push": "shots",
+    "indexer.shots:ShotDetector.finish": "shots",
+    "indexer.shots:ShotDetector.cuts": "shots",
+    "indexer.engines.opencv_zoo:OpenCVZoo.detect": "detect",
+    "indexer.scan:between": "between",
+    "indexer.engines.opencv_zoo:OpenCVZoo.embed": "embed",
+    "indexer.track:Tracker.step": "track",
+    "indexer.track:Tracker.finish": "track",
+    "indexer.scan:align": "looks",
+    "indexer.pipeline:choose": "looks",
+    "tests.benchmarks.speed_index:write_index": "write",
+}
+ORDER = ("convert", "shots", "detect", "between", "track", "looks", "embed", "write")
+PLAIN_FRAMES = 60
+EVERY = Config(search_interval=0.0)  # every frame is searched
+
+
+@dataclass(slots=True, eq=False)
+class Measured:
+    """One video's figures."""
+
+    source: Input
+    frames: int
+    costs: Costs  # decode, index, every (frame searched), plain
+    stages: dict[str, float]  # processor seconds a run, by stage
+    index_bytes: int
+    people: int
+    peak: int  # bytes, of the whole command
+
+    @property
+    def index_ratio(self) -> float:
+        """Indexing over decoding alone."""
+        return ratio(self.costs["index"], self.costs["decode"])
+
+    def row(self) -> dict[str, Any]:
+        """The line of the table."""
+        index, decode = self.costs["index"], self.costs["decode"]
+        return {
+            "video": self.source.name,
+            "decode s": median(decode),
+            "index s": median(index),
+            "index / decode": self.index_ratio,
+            "scan every / decode": ratio(self.costs["every"], decode),
+            "plain loop / decode": ratio(self.costs["plain"], decode) * self.frames / PLAIN_FRAMES,
+            "x real time": self.source.seconds / median(index),
+            "CPU s": statistics.median(cost.cpu for cost in index),
+            "CPU decode s": statistics.median(cost.cpu for cost in decode),
+            "peak MiB": self.peak / 2**20,
+            "MiB a minute": self.index_bytes / 2**20 / self.source.seconds * 60,
+            "people": self.people,
+        }
+
+    def stage_row(self) -> dict[str, Any]:
+        """Where the processor's time goes, in hundredths of what indexing takes of it."""
+        whole = statistics.median(cost.cpu for cost in self.costs["index"])
+        decode = statistics.median(cost.cpu for cost in self.costs["decode"])
+        known = {stage: self.stages.get(stage, 0.0) for stage in ORDER}
+        shares = {"decode": decode, **known, "rest": whole - decode - sum(known.values())}
+        return {"video": self.source.name, "CPU s": whole} | {
+            f"{stage} %": 100 * seconds / whole for stage, seconds in shares.items()
+        }
+
+
+def measure(source: Input, engine: FaceEngine, rounds: int) -> Measured:
+    """Decode, index and run the plain loop in turn; the engine is loaded before."""
+    with tempfile.TemporaryDirectory(prefix="facereel-bench-") as temporary:
+        store, stages = Path(temporary), Stages()
+        runs: list[IndexContents] = []
+
+        def index() -> None:
+            with stages.watching(STAGES):
+                runs.append(_index(source, store / "default", engine, Config()))
+
+        works: dict[str, Callable[[], object]] = {
+            "decode": lambda: decode(source.path),
+            "index": index,
+            "every": lambda: _index(source, store / "every", engine, EVERY),
+            "plain": lambda: plain_loop(source.path, PLAIN_FRAMES),
+        }
+        costs = in_turn(rounds, works)
+        size = sum(file.stat().st_size for file in (store / "default").rglob("*") if file.is_file())
+        peak = peak_memory(source, store / "command")
+    return Measured(
+        source, len(runs[-1].times.pts), costs,
+        {stage: seconds / rounds for stage, seconds in stages.seconds.items()},
+        size, len(runs[-1].people), peak,
+    )  # fmt: skip
+
+
+def decode(path: Path) -> int:
+    """Decode a video with PyAV, threads on, and do nothing with it; how many frames it has."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        return sum(1 for _ in container.decode(stream))
+
+
+def plain_loop(path: Path, frames: int) -> int:
+    """What one would write without us: read, find faces, embed each, frame by frame; how many faces.
+
+    The models are the same (unpacked too: OpenCV cannot run the recogniser as it comes), on as many threads as OpenCV
+    likes, in pictures of the size we search.
+    """
+    capture = cv2.VideoCapture(str(path))
+    longest = max(capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    scale = Config().analysis_side(int(longest)) / longest
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    detector = cv2.FaceDetectorYN.create(str(unpacked(DETECTOR)), "", (320, 320), Config().strong_score)
+    recognizer = cv2.FaceRecognizerSF.create(str(unpacked(RECOGNIZER)), "")
+    seen = 0
+    for _ in range(frames):
+        there, picture = capture.read()
+        if not there:
+            break
+        small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        detector.setInputSize((small.shape[1], small.shape[0]))
+        faces = detector.detect(small)[1]
+        for face in faces if faces is not None else ():
+            row = np.asarray(face, np.float32).copy()
+            row[:14] /= scale
+            recognizer.feature(recognizer.alignCrop(picture, row))
+            seen += 1
+    capture.release()
+    return seen
+
+
+def peak_memory(source: Input, store: Path) -> int:
+    """Most memory that the whole command takes for a video, bytes."""
+    return run(
+        sys.executable, str(ROOT / "cli.py"), "index", str(source.path), "--store", str(store), "--force"
+    ).peak
+
+
+def memory_rows(sources: Sequence[Input]) -> Iterator[dict[str, Any]]:
+    """The same video, short and long: memory must not grow."""
+    for source in sources:
+        with tempfile.TemporaryDirectory(prefix="facereel-bench-") as temporary:
+            peak = peak_memory(source, Path(temporary))
+        yield {"video": source.name, "minutes": source.seconds / 60, "peak MiB": peak / 2**20}
+
+
+def _index(source: Input, store: Path, engine: FaceEngine, config: Config) -> IndexContents:
+    contents = look_at(source.path, engine, config, lambda done, expected: None)
+    write_index(store, contents)
+    return contents

@@ -1,0 +1,155 @@
+"""What a query costs: its start, matching in a store of a thousand videos, cutting."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from indexer.engine import FaceEngine
+from indexer.pipeline import index_video
+from query import search
+from query.clips import plan_clips
+from query.cutter import cut_clips
+from store.config import Config
+from store.folders import index_folders
+from store.library import Library
+from store.pooled_file import POOLED
+from store.records import Clip, FrameTimes, Match, Video
+from store.video_index import VideoIndex
+from tests.benchmarks.figures import Figure, at_most
+from tests.benchmarks.run_facereel import ROOT
+from tests.benchmarks.speed_index import decode
+from tests.benchmarks.speed_store import asked, thousand
+from tests.benchmarks.speed_videos import Input
+from tests.benchmarks.stopwatch import Costs, cost_of, in_turn, median, ratio, run
+
+MOST_HELP, MOST_QUERY, MOST_WARM, MOST_COLD = 0.3, 0.8, 0.5, 2.0  # seconds
+MOST_CUTTING = 0.5  # of the clip's duration
+
+
+def start_up(source: Input, engine: FaceEngine, rounds: int) -> tuple[list[dict[str, Any]], list[Figure]]:
+    """Help, and a query of one indexed video that cuts nothing, whole commands; beside Python's own start."""
+    photo = str(source.references[0])
+    with tempfile.TemporaryDirectory(prefix="facereel-bench-") as temporary:
+        index_video(source.path, Path(temporary), engine, Config(), lambda done, expected: None)
+        costs = _commands(
+            rounds,
+            {
+                "python -c pass": ("-c", "pass"),
+                "python -c 'import cv2, onnxruntime'": ("-c", "import cv2, onnxruntime"),
+                "--help": (str(ROOT / "cli.py"), "--help"),
+                "query": (str(ROOT / "cli.py"), "query", photo, "--store", temporary, "--dry-run"),
+            },
+        )
+    return _rows(costs, "python -c pass"), [
+        at_most("--help, s", median(costs["--help"]), MOST_HELP),
+        at_most("query, one video indexed, nothing cut, s", median(costs["query"]), MOST_QUERY),
+    ]
+
+
+def matching(engine: FaceEngine, rounds: int) -> tuple[list[dict[str, Any]], list[Figure]]:
+    """A thousand videos with a hundred thousand tracklets, asked for one person."""
+    store, photo = thousand(engine)
+    person = asked(photo, engine)
+    bar, scale = engine.bar.value, engine.bar.scale
+    found: list[search.Answer] = []
+
+    def ask() -> None:
+        where = search.scope(Library(store), [], engine.info)
+        found[:] = search.search([person], where, bar, scale)
+
+    first = [cost_of(lambda: _forgotten(store, ask))]
+    warm = in_turn(rounds, {"warm": ask})["warm"]
+    cold = _commands(
+        rounds,
+        {
+            "python -c pass": ("-c", "pass"),
+            "cold": (str(ROOT / "cli.py"), "query", str(photo), "--store", str(store), "--dry-run"),
+        },
+    )
+    costs = {
+        "first (nothing pooled yet)": first,
+        "warm (same process)": warm,
+        "cold (whole command)": cold["cold"],
+    }
+    rows = [
+        {
+            "matching": name, "wall s": median(own), "CPU s": sorted(c.cpu for c in own)[len(own) // 2],
+            "videos": len(index_folders(store)), "matches": len(found[0].matches), "near": len(found[0].misses),
+        }
+        for name, own in costs.items()
+    ]  # fmt: skip
+    return rows, [
+        at_most("matching, warm, s", median(warm), MOST_WARM),
+        at_most("matching, cold, s", median(cold["cold"]), MOST_COLD),
+    ]
+
+
+def cutting(source: Input, engine: FaceEngine, rounds: int) -> tuple[list[dict[str, Any]], list[Figure]]:
+    """One follow clip as long as the video, beside decoding the same frames."""
+    with tempfile.TemporaryDirectory(prefix="facereel-bench-") as temporary:
+        folder, _ = index_video(source.path, Path(temporary), engine, Config(), lambda done, expected: None)
+        cut = _longest(folder)
+        target = [Path(temporary) / "clip.mp4"]
+        costs = in_turn(
+            rounds,
+            {
+                "decode": lambda: decode(source.path),
+                "cut": lambda: cut_clips(cut.video, [cut.clip], cut.times, target),
+            },
+        )
+    row = {
+        "video": source.name, "clip": f"{cut.clip.width}x{cut.clip.height}", "clip s": cut.seconds,
+        "wall s": median(costs["cut"]), "wall / duration": median(costs["cut"]) / cut.seconds,
+        "wall / decode": ratio(costs["cut"], costs["decode"]),
+        "CPU s": sorted(cost.cpu for cost in costs["cut"])[rounds // 2],
+    }  # fmt: skip
+    what = f"follow clip, wall time / duration, {source.name}"
+    return [row], [at_most(what, median(costs["cut"]) / cut.seconds, MOST_CUTTING)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cut:
+    video: Video
+    clip: Clip
+    times: FrameTimes
+    seconds: float
+
+
+def _longest(folder: Path) -> _Cut:
+    with VideoIndex(folder) as index:
+        video, times = index.video, index.times()
+        tracklet = max(index.tracklets(), key=lambda item: item.end - item.start)
+        sightings = index.sightings([tracklet.number])[tracklet.number]
+    match = Match(video, tracklet, 1.0, 0.5, "direct", "")
+    (clip,), _ = plan_clips([(match, sightings)], {video.sha256: times})
+    ticks = times.end_pts(tracklet.end) - int(times.pts[tracklet.start])
+    return _Cut(video, clip, times, float(ticks * video.time_base))
+
+
+def _forgotten(store: Path, ask: Callable[[], None]) -> None:
+    for folder in index_folders(store):
+        (folder / POOLED).unlink(missing_ok=True)
+    ask()
+
+
+def _commands(rounds: int, commands: dict[str, tuple[str, ...]]) -> Costs:
+    costs: Costs = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, arguments in commands.items():
+            costs[name].append(run(sys.executable, *arguments).cost)
+    return costs
+
+
+def _rows(costs: Costs, reference: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "command": name, "wall s": median(own), "CPU s": sorted(c.cpu for c in own)[len(own) // 2],
+            f"/ {reference}": ratio(own, costs[reference]),
+        }
+        for name, own in costs.items()
+    ]  # fmt: skip

@@ -1,0 +1,178 @@
+"""Pooled evidence beside an index: the same answers as from the rows, and never an old one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from query.asked import Asked
+from query.match import match
+from query.search import Answer, Scope, search
+from store import pooled_file
+from store.database import DATABASE
+from store.errors import DamagedIndexError
+from store.library import Library
+from store.pooled import pool
+from store.pooled_file import POOLED
+from store.records import Floats, IndexContents, Person, Reference
+from store.video_index import VideoIndex, write_index
+from tests.factories import make_contents, make_video
+
+DIM = 16
+
+
+def photo(vector: Floats, quality: float = 0.9) -> Reference:
+    return Reference("photo.jpg", "0" * 64, np.array([0, 0, 99, 99], np.float32), vector, quality)
+
+
+def contents(seed: int, people: int = 5) -> IndexContents:
+    """A random index whose people look like themselves, more or less."""
+    rng = np.random.default_rng(seed)
+    made = make_contents(seed, make_video(f"/videos/{seed}.mp4", str(seed), 200), 3, 14, 2, DIM)
+    faces = rng.standard_normal((people, DIM))
+    who = {item.number: int(rng.integers(people)) for item in made.tracklets}
+    exemplars = {}
+    for number, looks in made.exemplars.items():
+        vectors = faces[who[number]] + 0.7 * rng.standard_normal((len(looks), DIM))
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        exemplars[number] = tuple(
+            replace(look, embedding=vector.astype(np.float32))
+            for look, vector in zip(looks, vectors, strict=True)
+        )
+    tracklets = tuple(replace(item, person=who[item.number] + 1) for item in made.tracklets)
+    groups = tuple(
+        Person(n, None, tuple(t.number for t in tracklets if t.person == n)) for n in range(1, people + 1)
+    )
+    groups = tuple(group for group in groups if group.tracklets)
+    return replace(made, tracklets=tracklets, exemplars=exemplars, people=groups)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_index(tmp_path / "store", contents(3))
+
+
+def asked_in(folder: Path) -> Answer:
+    """What a query answers that asks for the first look in an index."""
+    with VideoIndex(folder) as index:
+        asked = Asked("anna", (photo(index.looks().embeddings[0]),), ())
+        where = Scope(((folder, index.video),), ())
+    return search([asked], where, 0.42)[0]
+
+
+def told(answer: Answer) -> list[object]:
+    """Everything that an answer says, in values that can be compared."""
+    hits = [
+        (m.video, m.tracklet, m.similarity, m.bar, m.found, m.evidence, s.frames.tolist(), s.boxes.tolist())
+        for m, s in answer.matches
+    ]
+    misses = [(near.video, near.start, near.end, near.miss) for near in answer.misses]
+    return [hits, misses, {key: times.pts.tolist() for key, times in answer.times.items()}]
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), count=st.integers(1, 4), base=st.floats(0.2, 0.6))
+def test_kept_evidence_answers_as_the_rows_do(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, count: int, base: float
+) -> None:
+    folder = write_index(tmp_path_factory.mktemp("store"), contents(seed))
+    with VideoIndex(folder) as index:
+        looks, direct = index.looks(), pool(index.tracklets(), index.looks())
+    rng = np.random.default_rng(seed)
+    photos = [photo(looks.embeddings[rng.integers(len(looks))], rng.random()) for _ in range(count)]
+    pooled_file.keep(folder)
+    assert match(pooled_file.read(folder).pooled, photos, base) == match(direct, photos, base)
+
+
+def test_a_query_keeps_what_it_pooled_and_uses_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = asked_in(folder)
+    assert first.matches
+    assert first.misses
+    monkeypatch.setattr(pooled_file, "keep", lambda folder: pytest.fail("pooled again"))
+    assert told(asked_in(folder)) == told(first)
+
+
+def test_a_listing_reads_what_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (before,) = Library(folder.parent).listing().entries
+    pooled_file.keep(folder)
+    monkeypatch.setattr(pooled_file, "read_video", lambda folder: pytest.fail("index.db was opened"))
+    (entry,) = Library(folder.parent).listing().entries
+    assert entry == before
+
+
+def test_it_is_for_its_owner_only(folder: Path) -> None:
+    pooled_file.keep(folder)
+    assert (folder / POOLED).stat().st_mode & 0o777 == 0o600
+    assert not list(folder.glob("*.tmp"))
+
+
+def test_changed_rows_make_it_stale(folder: Path) -> None:
+    pooled_file.keep(folder)
+    with sqlite3.connect(folder / DATABASE) as rows:
+        rows.execute("UPDATE tracklets SET end_reason = 'video_end', person = 1")
+    known = pooled_file.read(folder)
+    assert len(known.pooled.people) == 1
+    assert known.pooled.tracklet(0).end_reason == "video_end"
+
+
+@pytest.mark.parametrize("place", [0, 5, 40, -200, -1])
+def test_a_torn_one_is_made_anew(folder: Path, place: int) -> None:
+    pooled_file.keep(folder)
+    whole = (folder / POOLED).read_bytes()
+    torn = bytearray(whole)
+    torn[place] ^= 1
+    for damaged in (bytes(torn), whole[: len(whole) // 2], b"", whole[:20], whole + b"\0"):
+        (folder / POOLED).write_bytes(damaged)
+        assert pooled_file.read(folder).pooled.rows.tobytes() in whole
+        assert (folder / POOLED).read_bytes() == whole
+
+
+def test_it_is_not_that_of_another_index(folder: Path) -> None:
+    other = write_index(folder.parent, contents(4))
+    pooled_file.keep(other)
+    shutil.copy2(other / POOLED, folder / POOLED)
+    with VideoIndex(folder) as index:
+        assert pooled_file.read_identity(folder)[0] == index.video
+
+
+def test_damage_of_the_index_is_told_though_it_was_kept(folder: Path) -> None:
+    pooled_file.keep(folder)
+    (folder / DATABASE).write_bytes(b"not a database, nothing of it" * 100)
+    with pytest.raises(DamagedIndexError):
+        pooled_file.read(folder)
+    with pytest.raises(DamagedIndexError):
+        pooled_file.read_identity(folder)
+
+
+def test_dropped_it_is_gone(folder: Path) -> None:
+    pooled_file.keep(folder)
+    pooled_file.drop(folder)
+    pooled_file.drop(folder)
+    assert not (folder / POOLED).exists()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permissions do not bind here")
+def test_a_store_that_is_only_read_answers_all_the_same(folder: Path) -> None:
+    folder.chmod(0o500)
+    assert asked_in(folder).matches
+    folder.chmod(0o700)
+
+
+def test_removed_with_its_index(folder: Path) -> None:
+    pooled_file.keep(folder)
+    Library(folder.parent).remove(folder.name)
+    assert not list(folder.parent.rglob(POOLED))
+
+
+def test_an_index_without_looks_is_known_too(tmp_path: Path) -> None:
+    folder = write_index(tmp_path, make_contents(tracklets=0))
+    pooled_file.keep(folder)
+    assert match(pooled_file.read(folder).pooled, [photo(np.ones(DIM, np.float32))]) == ([], [])
