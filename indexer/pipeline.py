@@ -18,7 +18,7 @@ import numpy as np
 
 from indexer.engine import FaceEngine
 from indexer.exemplars import choose, embed, pool
-from indexer.group import Evidence, group
+from indexer.group import Evidence, as_people, number_people
 from indexer.scan import Scan, View
 from indexer.shots import ShotDetector
 from indexer.split import split_mixed
@@ -33,7 +33,6 @@ from store.records import (
     Exemplar,
     IndexContents,
     IndexStats,
-    Person,
     Shot,
     Tracklet,
 )
@@ -77,7 +76,7 @@ def look_at(
     if not reading.pts:
         raise VideoError(f"{path} has no frame that can be decoded; the file may be damaged")
     followed.sort(key=lambda item: (item.trail.frames[0], item.trail.boxes[0].tolist()))
-    people = _people(followed)
+    people = number_people([_evidence(item) for item in followed], engine.bar.scale)
     stats = IndexStats(
         seconds=time.monotonic() - started,
         faces=sum(source == DETECTED for item in followed for source in item.trail.sources),
@@ -91,7 +90,7 @@ def look_at(
         config=asdict(config),
         stats=stats,
         shots=tuple(Shot(number, edges[number], edges[number + 1]) for number in range(len(edges) - 1)),
-        people=_groups(people),
+        people=as_people(people),
         tracklets=tuple(
             _tracklet(number, item.trail, person)
             for number, (item, person) in enumerate(zip(followed, people, strict=True), start=1)
@@ -104,7 +103,7 @@ def look_at(
 def _views(video: Probe, reading: Reading, engine: FaceEngine, config: Config) -> Iterator[View]:
     look_every = max(1, round(config.look_interval * video.frame_rate))
     scan = Scan(video.width, video.height, look_every, config)
-    return scan.views(read_frames(video, reading), engine)
+    return scan.views(read_frames(video, reading, engine.threads), engine)
 
 
 def _watched(views: Iterator[View], shots: ShotDetector, expected: int, progress: Progress) -> Iterator[View]:
@@ -155,33 +154,9 @@ def _finished(trail: Trail, engine: FaceEngine, config: Config) -> list[Followed
     return [Followed(part, own) for part, own in zip(parts, looks, strict=True) if own]
 
 
-def _people(followed: list[Followed]) -> list[int]:
-    """Number of the person of each trail, from 1, the one who is seen longest first."""
-    groups = group(
-        [
-            Evidence(
-                pool(item.exemplars),
-                max(look.quality for look in item.exemplars),
-                item.trail.frames[0],
-                item.trail.frames[-1] + 1,
-            )
-            for item in followed
-        ]
-    )
-    seen: dict[int, int] = {}
-    for number, item in zip(groups, followed, strict=True):
-        seen[number] = seen.get(number, 0) + len(item.trail.frames)
-    order = {
-        number: rank for rank, number in enumerate(sorted(seen, key=lambda key: (-seen[key], key)), start=1)
-    }
-    return [order[number] for number in groups]
-
-
-def _groups(people: list[int]) -> tuple[Person, ...]:
-    members: dict[int, list[int]] = {}
-    for tracklet, person in enumerate(people, start=1):
-        members.setdefault(person, []).append(tracklet)
-    return tuple(Person(number, None, tuple(members[number])) for number in sorted(members))
+def _evidence(item: Followed) -> Evidence:
+    frames, looks = item.trail.frames, item.exemplars
+    return Evidence(pool(looks), max(look.quality for look in looks), frames[0], frames[-1] + 1)
 
 
 def _tracklet(number: int, trail: Trail, person: int) -> Tracklet:

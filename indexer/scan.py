@@ -43,7 +43,6 @@ class Scan:
     height: int
     look_every: int  # frames between those of which aligned looks are taken from the full picture
     config: Config
-    workers: int = 2
 
     @property
     def scale(self) -> float:
@@ -52,11 +51,12 @@ class Scan:
 
     def views(self, frames: Iterable[Frame], engine: FaceEngine) -> Iterator[View]:
         """Search frames in order, a few at a time."""
-        with ThreadPoolExecutor(self.workers) as pool:
+        workers = engine.threads
+        with ThreadPoolExecutor(workers) as pool:
             waiting: deque[Future[View]] = deque()
             for frame in frames:
                 waiting.append(pool.submit(self._view, frame, engine))
-                if len(waiting) > 2 * self.workers:
+                if len(waiting) > 2 * workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
