@@ -20,7 +20,7 @@ from indexer.engine import FaceEngine
 from indexer.exemplars import choose, embed, pool
 from indexer.group import Evidence, as_people, number_people
 from indexer.scan import Scan, View
-from indexer.shots import ShotDetector
+from indexer.shots_plain import Shots, shot_detector
 from indexer.split import split_mixed
 from indexer.track import Stage, Tracker
 from indexer.trail import Trail
@@ -70,7 +70,7 @@ def look_at(
     started = time.monotonic()
     video = probe(path)
     reading = Reading()
-    shots = ShotDetector(video.frame_rate)
+    shots = shot_detector(video.frame_rate, config)
     views = _watched(_views(video, reading, engine, config), shots, video.frame_estimate, progress)
     followed = list(_follow(views, shots, video, engine, config))
     if not reading.pts:
@@ -106,7 +106,7 @@ def _views(video: Probe, reading: Reading, engine: FaceEngine, config: Config) -
     return scan.views(read_frames(video, reading, engine.threads), engine)
 
 
-def _watched(views: Iterator[View], shots: ShotDetector, expected: int, progress: Progress) -> Iterator[View]:
+def _watched(views: Iterator[View], shots: Shots, expected: int, progress: Progress) -> Iterator[View]:
     """Pass views on as soon as it is settled which shot they belong to."""
     waiting: deque[View] = deque()
     for view in views:
@@ -120,7 +120,7 @@ def _watched(views: Iterator[View], shots: ShotDetector, expected: int, progress
 
 
 def _follow(
-    views: Iterator[View], shots: ShotDetector, video: Probe, engine: FaceEngine, config: Config
+    views: Iterator[View], shots: Shots, video: Probe, engine: FaceEngine, config: Config
 ) -> Iterator[Followed]:
     """Faces followed inside their shots, each with its best looks."""
     tracker = Tracker(Stage(video.width, video.height, float(video.frame_rate)), config)
