@@ -112,6 +112,11 @@ def shot_detector(frame_rate: Fraction, config: Config) -> Shots:
     return ShotDetector(frame_rate)
 
 
+def check_shots(config: Config) -> None:
+    """Raise OptionError now, rather than for every video, when the detector that is asked for cannot be used."""
+    shot_detector(Fraction(25), config)
+
+
 def _transnet(model: str) -> TransnetV2Detector:
     if not model:
         raise OptionError("--shots transnetv2 needs its weights as ONNX; add --shots-model FILE.onnx")
