@@ -39,7 +39,7 @@ def calibration(measured: Calibration, files: Sequence[Path], store: Path) -> No
     table(("false matches", "bar", "true matches"), rows)
     for file in files:
         say(shown(str(file)))
-    say(f"the bar is {measured.bar:.2f} with --calibration {shlex.quote(shown(files[0]))}, "
+    say(f"the bar for films is {measured.bar:.2f} with --calibration {shlex.quote(shown(files[0]))}, "
         f"or always once that file lies in {shown(store)}")  # fmt: skip
 
 
