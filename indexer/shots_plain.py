@@ -8,6 +8,7 @@ Soucek and Lokoc, "TransNet V2: An effective deep network architecture for fast 
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -49,6 +50,10 @@ class Shots(Protocol):
         """First frames of the settled shots, without frame 0."""
         ...
 
+    def shot_of(self, index: int) -> int:
+        """Number of the shot that a settled frame belongs to, from 0."""
+        ...
+
     def mixed(self, index: int, margin: int = 0) -> bool:
         """Does a settled frame lie inside a gradual change, or that many frames beside one?"""
         ...
@@ -63,7 +68,7 @@ class PlainShots:
         self._rate = float(max(frame_rate, Fraction(1)))
         self._next = 0
         self._over = False
-        self._cuts: set[int] = set()
+        self._cuts: list[int] = []  # in order
 
     @property
     def settled(self) -> int:
@@ -80,12 +85,16 @@ class PlainShots:
         if self._next:
             self._add(self._detector.post_process(self._timecode(self._next - 1)))
             # TransNetV2 takes the black that fills up its last hundred for a change.
-            self._cuts = {cut for cut in self._cuts if cut < self._next - 1}
+            self._cuts = [cut for cut in self._cuts if cut < self._next - 1]
         self._over = True
 
     def cuts(self) -> list[int]:
         """First frames of the settled shots, without frame 0."""
-        return sorted(cut for cut in self._cuts if 0 < cut < self.settled)
+        return [cut for cut in self._cuts if cut < self.settled]
+
+    def shot_of(self, index: int) -> int:
+        """Number of the shot that a settled frame belongs to, from 0."""
+        return bisect_right(self._cuts, index)
 
     def mixed(self, index: int, margin: int = 0) -> bool:
         """Does a frame lie inside a gradual change? These detectors do not say."""
@@ -95,7 +104,10 @@ class PlainShots:
         return FrameTimecode(index, fps=self._rate)
 
     def _add(self, found: list[FrameTimecode]) -> None:
-        self._cuts |= {cut.frame_num + self._early for cut in found}
+        for cut in found:
+            first = cut.frame_num + self._early
+            if first and first not in self._cuts:
+                insort(self._cuts, first)
 
 
 def shot_detector(frame_rate: Fraction, config: Config) -> Shots:

@@ -85,6 +85,8 @@ def test_cuts_are_found_at_their_frame_and_never_taken_back(config: Config, leng
     detector.finish()
     assert detector.settled == sum(lengths)
     assert detector.cuts() == truth
+    shots = [number for number, length in enumerate(lengths) for _ in range(length)]
+    assert [detector.shot_of(index) for index in range(sum(lengths))] == shots
 
 
 def test_the_default_is_ours() -> None:
