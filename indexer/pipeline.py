@@ -87,7 +87,7 @@ def look_at(
         video=video.video(sha256 or hash_file(path), reading),
         times=reading.times(video.frame_rate, video.time_base),
         engine=engine.info,
-        config=asdict(config),
+        config={**asdict(config), "bar": engine.bar.value},
         stats=stats,
         shots=tuple(Shot(number, edges[number], edges[number + 1]) for number in range(len(edges) - 1)),
         people=as_people(people),

@@ -19,7 +19,7 @@ from store.recognition import REEMBEDDED, Recognition, replace_recognition
 from store.records import Exemplar, Floats, Person, Tracklet
 from store.video_index import VideoIndex
 
-BATCH = 16  # tracklets at once: about a hundred looks, four megabytes
+BATCH = 5  # tracklets at once, about thirty looks: fills a GPU, and costs a recogniser 100 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,7 @@ def reembed_index(folder: Path, engine: FaceEngine) -> Reembedded:
             return Reembedded(name, str(folder), old.name, old.name, count, len(people), len(people), True)
         tracklets = index.tracklets()
         vectors, qualities, grounds = [], [], []
-        for tracklet, own in _looks(index, tracklets):
-            embeddings, worth = _recognised(own, engine)
+        for tracklet, embeddings, worth in _recognised(index, tracklets, engine):
             vectors.append(embeddings)
             qualities.append(worth)
             pooled = evidence.pool(embeddings, worth)
@@ -59,30 +58,32 @@ def reembed_index(folder: Path, engine: FaceEngine) -> Reembedded:
     info = replace(engine.info, detector_sha256=old.detector_sha256)
     anew = _named(as_people(number_people(grounds, engine.bar.scale)), people)
     none = np.zeros((0, info.dim), np.float32)
+    settings: dict[str, float | int | str] = {REEMBEDDED: looked_by, "bar": engine.bar.value}
     recognition = Recognition(
-        info, np.concatenate([none, *vectors]), np.concatenate([none[:, 0], *qualities]), anew
+        info, np.concatenate([none, *vectors]), np.concatenate([none[:, 0], *qualities]), anew, settings
     )
-    replace_recognition(folder, recognition, looked_by, seen)
+    replace_recognition(folder, recognition, seen)
     return Reembedded(name, str(folder), info.name, old.name, count, len(anew), len(people), False)
 
 
-def _looks(
-    index: VideoIndex, tracklets: Sequence[Tracklet]
-) -> Iterator[tuple[Tracklet, tuple[Exemplar, ...]]]:
-    """Tracklets in order of their numbers, each with its looks; a few are in memory at a time."""
+def _recognised(
+    index: VideoIndex, tracklets: Sequence[Tracklet], engine: FaceEngine
+) -> Iterator[tuple[Tracklet, Floats, Floats]]:
+    """Tracklets in order, each with embeddings (N, D) and qualities (N,) of its looks as pass one would make them."""
     for start in range(0, len(tracklets), BATCH):
         some = tracklets[start : start + BATCH]
-        looks = index.exemplars([tracklet.number for tracklet in some])
-        yield from ((tracklet, looks[tracklet.number]) for tracklet in some)
+        kept = index.exemplars([tracklet.number for tracklet in some])
+        looks = [look for tracklet in some for look in kept[tracklet.number]]
+        crops = np.stack([look.crop for look in looks]) if looks else np.zeros((0, 112, 112, 3), np.uint8)
+        seen = engine.embed(crops, mirrored=False)
+        worth = np.array(list(map(_worth, looks, seen.strengths.tolist())), np.float32)
+        ends = np.cumsum([len(kept[tracklet.number]) for tracklet in some])[:-1]
+        yield from zip(some, np.split(seen.vectors, ends), np.split(worth, ends), strict=True)
 
 
-def _recognised(looks: tuple[Exemplar, ...], engine: FaceEngine) -> tuple[Floats, Floats]:
-    """Embeddings (N, D) and qualities (N,) of looks, as pass one would make them."""
-    crops = np.stack([look.crop for look in looks]) if looks else np.zeros((0, 112, 112, 3), np.uint8)
-    seen = engine.embed(crops, mirrored=False)
-    plain = [look_quality(float(look.box[2]), look.sharpness, look.frontality, look.score) for look in looks]
-    worth = [weighed(quality, float(s)) for quality, s in zip(plain, seen.strengths, strict=True)]
-    return seen.vectors, np.array(worth, np.float32)
+def _worth(look: Exemplar, strength: float) -> float:
+    plain = look_quality(float(look.box[2]), look.sharpness, look.frontality, look.score)
+    return weighed(plain, strength)
 
 
 def _named(anew: tuple[Person, ...], old: tuple[Person, ...]) -> tuple[Person, ...]:

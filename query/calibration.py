@@ -10,17 +10,19 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.engine import Bar, Calibrated, FaceEngine
-from query.asked import Asked
 from store.errors import EngineMismatchError, OptionError, UnwritableError
 from store.evidence import MEASURED_BAR
 from store.folders import shown
 from store.records import EngineInfo, Floats
+
+if TYPE_CHECKING:
+    from query.asked import Asked
 
 SCHEMA = "facereel.calibration/1"
 RATES = (1e-2, 1e-3, 1e-4)  # false matches among pairs of different people

@@ -29,6 +29,7 @@ class Recognition:
     embeddings: Floats  # (M, D) unit length, in order of exemplar numbers
     qualities: Floats  # (M,) 0..1
     people: tuple[Person, ...]  # all tracklets are in them
+    settings: dict[str, float | int | str]  # that are other than before
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def replacing(folder: Path) -> Iterator[None]:
         raise folders.unwritable(folder.parent, error) from error
 
 
-def replace_recognition(folder: Path, recognition: Recognition, looked_by: str, seen: os.stat_result) -> None:
+def replace_recognition(folder: Path, recognition: Recognition, seen: os.stat_result) -> None:
     """Write an index anew with another recognition and let it take the old one's place.
 
     `seen` is the status of index.db when it was read: raises StoreError when it was written meanwhile,
@@ -54,13 +55,13 @@ def replace_recognition(folder: Path, recognition: Recognition, looked_by: str, 
         return [folder]
 
     with replacing(folder), folders.writing_folder(folder.parent) as fresh:
-        _write(fresh / DATABASE, folder, recognition, looked_by)
+        _write(fresh / DATABASE, folder, recognition)
         write_vectors(fresh)
         folders.sync(fresh)
         folders.swap_in(fresh, folder, old)
 
 
-def _write(path: Path, folder: Path, recognition: Recognition, looked_by: str) -> None:
+def _write(path: Path, folder: Path, recognition: Recognition) -> None:
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     with closing(open_readonly(folder)) as source, closing(sqlite3.connect(path)) as target:
         source.backup(target)
@@ -68,16 +69,16 @@ def _write(path: Path, folder: Path, recognition: Recognition, looked_by: str) -
         target.execute("PRAGMA journal_mode = OFF")
         target.execute("PRAGMA synchronous = OFF")
         with target:
-            _put_in(target, recognition, looked_by)
+            _put_in(target, recognition)
         target.execute("VACUUM")
     folders.sync(path)
 
 
-def _put_in(db: sqlite3.Connection, recognition: Recognition, looked_by: str) -> None:
+def _put_in(db: sqlite3.Connection, recognition: Recognition) -> None:
     engine, people = recognition.engine, recognition.people
     db.execute("UPDATE engine SET name = :name, dim = :dim, detector_sha256 = :detector_sha256, "
                "recognizer_sha256 = :recognizer_sha256", asdict(engine))  # fmt: skip
-    db.execute("INSERT OR REPLACE INTO config (key, value) VALUES (?, ?)", (REEMBEDDED, looked_by))
+    db.executemany("INSERT OR REPLACE INTO config (key, value) VALUES (?, ?)", recognition.settings.items())
     db.execute("DELETE FROM people")
     db.executemany("INSERT INTO people (person, name) VALUES (?, ?)", [(p.number, p.name) for p in people])
     members = [(person.number, tracklet) for person in people for tracklet in person.tracklets]
