@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from query import console, report
-from store.errors import FaceReelError
+from query import console, report, report_engines
+from store.errors import FaceReelError, MissingPackError, OptionError
 
 if TYPE_CHECKING:
     from indexer.engine import FaceEngine
@@ -59,7 +59,14 @@ app = typer.Typer(
 Store = Annotated[Path, typer.Option("--store", envvar="FACEREEL_STORE", help="Folder of the indexes.")]
 Json = Annotated[bool, typer.Option("--json", callback=_remember, help="Print one JSON object for scripts.")]
 Debug = Annotated[bool, typer.Option("--debug", callback=_remember, help="Show the traceback of an error.")]
-Engine = Annotated[str, typer.Option("--engine", help="Engine that finds and recognises faces.")]
+Engine = Annotated[
+    str, typer.Option("--engine", help="Engine: opencv-zoo, an InsightFace pack by name or folder.")
+]
+Device = Annotated[str, typer.Option("--device", help="What it computes on: auto, cpu, cuda, coreml.")]
+Threads = Annotated[int, typer.Option("--threads", min=0, help="Threads at most; 0: all cores there are.")]
+CalibrationFile = Annotated[
+    Path | None, typer.Option("--calibration", help="Bar by this file, see engines --calibrate.")
+]
 Video = Annotated[str, typer.Argument(metavar="VIDEO", help="Name or path of an indexed video.")]
 
 STORE = Path("faceindex")
@@ -85,18 +92,34 @@ def index(
     scan: Annotated[
         str, typer.Option(help="default searches where something changes; every searches every frame.")
     ] = "default",
+    shots: Annotated[
+        str, typer.Option("--shots", help="How scene changes are found: adaptive, content, transnetv2.")
+    ] = "adaptive",
+    shots_model: Annotated[
+        Path | None, typer.Option("--shots-model", help="TransNetV2 as ONNX, for --shots transnetv2.")
+    ] = None,
+    device: Device = "auto",
+    threads: Threads = 0,
+    calibration: CalibrationFile = None,
     force: Annotated[bool, typer.Option("--force", help="Index again what is indexed already.")] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Look at every face of a video once and keep what was seen."""
     from indexer.batch import find_videos
-    from indexer.engine import load_engine
+    from indexer.shots_plain import check_shots
     from store.config import Config, search_interval
 
     paths = find_videos(videos)
-    config = Config(min_face=min_face, search_interval=search_interval(scan))
-    results = _index(paths, store, load_engine(engine), config, force, as_json, debug)
+    config = Config(
+        min_face=min_face,
+        search_interval=search_interval(scan),
+        shots=shots,
+        shots_model=str(shots_model or ""),
+    )
+    check_shots(config)
+    machine = _engine(engine, device, threads, calibration, store)
+    results = _index(paths, store, machine, config, force, as_json, debug)
     failed = [result for result in results if result["state"] == "failed"]
     if as_json:
         console.say_json({"store": str(store), "videos": results, "failed": len(failed)})
@@ -134,6 +157,43 @@ def _index(
     return results
 
 
+def _engine(
+    name: str, device: str, threads: int, calibration: Path | None = None, store: Path | None = None
+) -> FaceEngine:
+    """Load an engine with its calibration; a pack that is not here is offered where somebody can answer."""
+    from indexer.engine import Compute, load_engine
+    from query.calibration import calibrated
+
+    compute = Compute(device, threads)
+    if threads > compute.allowed:
+        console.note(f"--threads {threads}: there are {compute.allowed} cores, {compute.allowed} are used")
+    try:
+        machine = load_engine(name, compute)
+    except MissingPackError:
+        if not _somebody_there():
+            raise
+        _get_pack(name, agreed=False)
+        machine = load_engine(name, compute)
+    return machine if store is None else calibrated(machine, calibration, store, console.note)
+
+
+def _somebody_there() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _get_pack(name: str, agreed: bool) -> Path:
+    """Fetch a pack once the licence of its weights was shown and agreed to."""
+    from indexer.engines import packs
+
+    packs.check_name(name)
+    console.note(packs.LICENCE)
+    if not agreed and not _somebody_there():
+        raise OptionError(f"nobody is there to agree to that; run: python cli.py engines --get {name} --yes")
+    if not agreed and not typer.confirm(f"Download {name} for such use?", err=True):
+        raise OptionError(f"{name} was not downloaded; use another --engine")
+    return packs.fetch(name)
+
+
 @app.command()
 def query(
     refs: Annotated[
@@ -161,14 +221,15 @@ def query(
     explain: Annotated[bool, typer.Option("--explain", help="Also list what just missed, and why.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result.")] = False,
     engine: Engine = ENGINE,
+    device: Device = "auto",
+    threads: Threads = 0,
+    calibration: CalibrationFile = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Find a person by photo; every stretch in which they are seen becomes a clip."""
-    from indexer.engine import load_engine
-
     # Weights are read in the background from here on, while the rest is imported and the photos are read.
-    machine = load_engine(engine)
+    machine = _engine(engine, device, threads, calibration, store)
     from query import asked, deliver, search
     from store.library import Library
 
@@ -303,15 +364,79 @@ def verify(
 
 
 @app.command()
-def engines(as_json: Json = False, debug: Debug = False) -> None:
-    """List the engines: licence, whether they are ready, and by which weights."""
-    from query.engines import known_engines
-
-    known = known_engines()
-    if as_json:
-        console.say_json({"engines": known})
+def engines(
+    get: Annotated[str | None, typer.Option("--get", metavar="NAME", help="Download this pack.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Agree to the licence that --get shows.")] = False,
+    speed: Annotated[bool, typer.Option("--speed", help="Measure how fast each engine is here.")] = False,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option("--calibrate", metavar="FOLDER", help="Measure bars on photos, a folder a person."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Where the calibration goes.")] = Path("outputs"),
+    store: Store = STORE,
+    engine: Engine = ENGINE,
+    device: Device = "auto",
+    threads: Threads = 0,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the engines: licence, whether they are ready, where strangers stop; get one, or calibrate one."""
+    if get is not None:
+        folder = _get_pack(get, yes)
+        console.say_json({"folder": str(folder)}) if as_json else console.say(f"{get} is in {folder}")
+    elif calibrate is not None:
+        _calibrate(calibrate, _engine(engine, device, threads), out, store, as_json)
     else:
-        report.engines(known)
+        from indexer.engine import Compute
+        from query.engines import known_engines
+
+        known = known_engines(Compute(device, threads), speed)
+        console.say_json({"engines": known}) if as_json else report_engines.engines(known)
+
+
+def _calibrate(folder: Path, engine: FaceEngine, out: Path, store: Path, as_json: bool) -> None:
+    from query import asked, calibration
+
+    if not folder.is_dir():
+        raise OptionError(f"{folder} is not a folder; name one that has a folder of photos for each person")
+    people = asked.read_people(asked.who_is_asked([folder]), engine)
+    report_engines.photos_left_out(people)
+    measured = calibration.measure(people, engine)
+    files = calibration.write(measured, out)
+    if as_json:
+        console.say(files[0].read_text(encoding="utf-8").rstrip())
+    else:
+        report_engines.calibration(measured, files, store)
+
+
+@app.command()
+def reembed(
+    video: Annotated[str, typer.Argument(metavar="VIDEO", help="Name or path of an indexed video, or all.")],
+    engine: Engine = ENGINE,
+    store: Store = STORE,
+    device: Device = "auto",
+    threads: Threads = 0,
+    calibration: CalibrationFile = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Recognise the kept looks anew by another engine, without looking at the video again."""
+    from indexer.reembed import reembed_index
+    from store.folders import index_folders
+    from store.library import Library
+
+    library = Library(store)
+    folders = index_folders(store) if video == "all" else [library.locate(video)]
+    machine = _engine(engine, device, threads, calibration, store)
+    done = []
+    for folder in folders:
+        done.append(reembed_index(folder, machine))
+        if not as_json:
+            report_engines.reembedded(asdict(done[-1]))
+    if as_json:
+        console.say_json({"store": str(store), "videos": [asdict(one) for one in done]})
+    elif not folders:
+        console.say(f"{store} holds no index; run: python cli.py index VIDEO")
 
 
 def run() -> None:

@@ -101,7 +101,7 @@ def _known(path: Path, store: Path, engine: FaceEngine, config: Config) -> Index
         return None
     with index:
         command = f"python cli.py index --force {shlex.quote(shown(path))}"
-        if index.engine != engine.info:
+        if not index.engine.compares_with(engine.info):
             made_by = "other weights" if index.engine.name == engine.info.name else index.engine.name
             raise EngineMismatchError(
                 f"{shown(path)} is indexed already, by {made_by} and not {engine.info.name}; "

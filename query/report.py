@@ -221,9 +221,3 @@ def sheet_json(target: Path, rows: Sequence[Row], left_out: int) -> dict[str, An
         for row in rows
     ]
     return {"file": str(target), "people": people, "left_out": left_out}
-
-
-def engines(known: Sequence[dict[str, Any]]) -> None:
-    """All engines."""
-    columns = ("engine", "licence", "state", "vector length", "detector sha256", "recognizer sha256")
-    table(columns, [["" if value is None else value for value in row.values()] for row in known])

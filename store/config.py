@@ -37,6 +37,10 @@ class Config:
     # Time between looks at a face where nothing changes, seconds.
     look_interval: float = 0.2
 
+    # How scene changes are found: adaptive (ours), content, transnetv2; the last by a model in that file.
+    shots: str = "adaptive"
+    shots_model: str = ""
+
     def analysis_side(self, longest: int) -> int:
         """Longest side of the searched picture for a video whose longest side is `longest`, pixels."""
         wanted = round(longest * self.detector_min_face / self.min_face)

@@ -182,6 +182,10 @@ class EngineInfo:
     detector_sha256: str
     recognizer_sha256: str
 
+    def compares_with(self, other: EngineInfo) -> bool:
+        """Do vectors of both mean the same? The recogniser makes them; who found the faces does not matter."""
+        return (self.dim, self.recognizer_sha256) == (other.dim, other.recognizer_sha256)
+
 
 @dataclass(frozen=True, slots=True)
 class IndexStats:

@@ -174,7 +174,7 @@ def test_an_index_of_another_engine(
     for more in ((), ("--video", "two.mp4")):
         line = refuses("query", photos / "red.png", "--store", store, "--engine", engine, *more)
         assert "two.mp4 was indexed by fake" in line
-        assert "python cli.py index --force --engine fake" in line
+        assert f"python cli.py reembed --engine {engine.removesuffix('-new')}" in line
     line = refuses("index", film, "--store", store, "--engine", engine)
     assert "is indexed already, by " in line
     assert "--force" in line
