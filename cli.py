@@ -208,17 +208,16 @@ def list_videos(store: Store = STORE, as_json: Json = False, debug: Debug = Fals
     from query import videos
     from store.library import Library
 
-    listing = Library(store).listing()
-    rows = [videos.summary(entry.folder) for entry in listing.entries]
+    rows, failures = videos.listing(Library(store))
     if as_json:
-        unreadable = [{"folder": str(folder), "error": str(error)} for folder, error in listing.failures]
+        unreadable = [{"folder": str(folder), "error": str(error)} for folder, error in failures]
         console.say_json({"store": str(store), "videos": rows, "unreadable": unreadable})
         return
-    for _, error in listing.failures:
+    for _, error in failures:
         console.warn(str(error))
     if rows:
         report.listing(rows)
-    elif not listing.failures:
+    elif not failures:
         console.say(f"{store} holds no index; run: python cli.py index VIDEO")
 
 

@@ -15,7 +15,6 @@ from store.config import Config
 from store.errors import DamagedIndexError, EngineMismatchError, NotIndexedError, VideoError
 from store.folders import shown, unwritable
 from store.library import Library
-from store.records import IndexContents
 from store.video_index import VideoIndex
 
 # By these a video is known in a folder; a file that is named itself may be called anything.
@@ -73,8 +72,9 @@ def index_one(
     known = None if force else _known(path, store, engine, config)
     if known is not None:
         return known
-    folder, contents = index_video(path, store, engine, config, progress)
-    return _figures(folder, contents)
+    folder, _ = index_video(path, store, engine, config, progress)
+    with VideoIndex(folder) as index:
+        return _figures(index)
 
 
 def _expanded(path: Path) -> list[Path]:
@@ -109,24 +109,13 @@ def _known(path: Path, store: Path, engine: FaceEngine, config: Config) -> Index
             )
         other = {key for key, value in asdict(config).items() if index.config.get(key) != value}
         said = f"indexed already; --force does it again{' with the other settings' if other else ''}"
-        return Indexed(
-            folder=index.folder, frames=index.video.frame_count, duration=_length(index),
-            seconds=index.stats.seconds, shots=len(index.shots()), faces=index.stats.faces,
-            tracklets=len(index.tracklets()), people=len(index.people()), warnings=index.video.warnings,
-            skipped=said,
-        )  # fmt: skip
+        return _figures(index, said)
 
 
-def _length(index: VideoIndex) -> float:
-    times = index.times()
-    return float((times.end_pts(len(times.pts)) - int(times.pts[0])) * index.video.time_base)
-
-
-def _figures(folder: Path, contents: IndexContents) -> Indexed:
-    times, video = contents.times, contents.video
+def _figures(index: VideoIndex, skipped: str = "") -> Indexed:
     return Indexed(
-        folder=folder, frames=video.frame_count,
-        duration=float((times.end_pts(len(times.pts)) - int(times.pts[0])) * video.time_base),
-        seconds=contents.stats.seconds, shots=len(contents.shots), faces=contents.stats.faces,
-        tracklets=len(contents.tracklets), people=len(contents.people), warnings=video.warnings,
+        folder=index.folder, frames=index.video.frame_count, duration=index.video.duration(index.times()),
+        seconds=index.stats.seconds, shots=len(index.shots()), faces=index.stats.faces,
+        tracklets=len(index.tracklets()), people=len(index.people()), warnings=index.video.warnings,
+        skipped=skipped,
     )  # fmt: skip
