@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import sys
 import traceback
+from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,8 +20,7 @@ from query import console, report
 from store.errors import FaceReelError
 
 if TYPE_CHECKING:
-    from indexer.engine import FaceEngine
-    from store.config import Config
+    from indexer.workers import Task
 
 
 class Commands(TyperGroup):
@@ -83,19 +84,29 @@ def index(
         int, typer.Option(min=10, max=500, help="Width of the smallest face that must be found, pixels.")
     ] = 20,
     force: Annotated[bool, typer.Option("--force", help="Index again what is indexed already.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Videos at once; each may take 1 GiB of memory.")] = 1,
+    report_file: Annotated[
+        Path | None, typer.Option("--report", help="Also write what came of each video to this JSON file.")
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Look at every face of a video once and keep what was seen."""
-    from indexer.batch import find_videos
-    from indexer.engine import load_engine
+    from indexer.batch import check_store, find_videos
+    from indexer.workers import Task
     from store.config import Config
 
+    check_store(store)
     paths = find_videos(videos)
-    results = _index(paths, store, load_engine(engine), Config(min_face=min_face), force, as_json, debug)
+    if report_file is not None:
+        report.check_report(report_file)
+    results = _index(paths, engine, Task(store, Config(min_face=min_face), force), jobs, as_json, debug)
     failed = [result for result in results if result["state"] == "failed"]
+    told = {"store": str(store), "videos": results, "failed": len(failed)}
+    if report_file is not None:
+        report.write_report(report_file, told)
     if as_json:
-        console.say_json({"store": str(store), "videos": results, "failed": len(failed)})
+        console.say_json(told)
     elif len(failed) < len(results):
         report.what_next(store, STORE)
     if failed and len(results) > 1:
@@ -107,27 +118,37 @@ def index(
 
 
 def _index(
-    paths: list[Path], store: Path, engine: FaceEngine, config: Config, force: bool, quiet: bool, debug: bool
+    paths: list[Path], engine: str, task: Task, jobs: int, quiet: bool, debug: bool
 ) -> list[dict[str, Any]]:
-    """Index videos one after the other, telling of each; one that fails does not stop the rest."""
-    from indexer.batch import check_store, index_one
+    """Index videos, telling of each; one that fails does not stop the rest. Results in the order of the paths."""
+    from indexer.engine import load_engine
+    from indexer.workers import Failed, index_many, sensible_jobs
 
-    check_store(store)
-    results = []
-    for path in paths:
-        try:
-            with console.progress_bar(path.name) as progress:
-                result = index_one(path, store, engine, config, progress, force)
-        except FaceReelError as error:
-            if debug:
-                traceback.print_exc()
-            console.fail(str(error))
-            results.append({"video": str(path), "state": "failed", "error": str(error)})
-            continue
-        results.append(report.indexed_json(path, asdict(result)))
-        if not quiet:
-            report.indexed(path, asdict(result))
-    return results
+    if sensible_jobs(jobs) < jobs:
+        console.note(f"--jobs {jobs} is more than this machine carries; {sensible_jobs(jobs)} at once")
+    results: dict[Path, dict[str, Any]] = {}
+    with console.progress_bars() as bars:
+
+        def progress(path: Path, done: int, total: int) -> None:
+            bars(str(path), done, total)
+
+        def note(path: Path, text: str) -> None:
+            console.note(text)
+
+        work = index_many(paths, partial(load_engine, engine), task, progress, note, sensible_jobs(jobs))
+        with closing(work):
+            for path, result in work:
+                bars(str(path), -1, 0)
+                if isinstance(result, Failed):
+                    if debug:
+                        console.note(result.trace)
+                    console.fail(str(result.error))
+                    results[path] = {"video": str(path), "state": "failed", "error": str(result.error)}
+                    continue
+                results[path] = report.indexed_json(path, asdict(result))
+                if not quiet:
+                    report.indexed(path, asdict(result))
+    return [results[path] for path in paths]
 
 
 @app.command()
@@ -177,7 +198,7 @@ def query(
     report.people_read(people)
     library = Library(store)
     for path in search.not_indexed(library, video or []):
-        _index_first(path, store, machine)
+        _index_first(path, store, engine)
     where = search.scope(library, video or [], machine.info)
     report.left_out(where)
     results = []
@@ -191,14 +212,22 @@ def query(
         console.say_json(report.query_json(results, where))
 
 
-def _index_first(path: Path, store: Path, engine: FaceEngine) -> None:
-    from indexer.batch import check_store, index_one
+def _index_first(path: Path, store: Path, engine: str) -> None:
+    from indexer.batch import check_store
+    from indexer.engine import load_engine
+    from indexer.workers import Failed, Task, index_many
     from store.config import Config
 
     check_store(store)
     console.note(f"{path.name} is not indexed yet; indexing it first")
-    with console.progress_bar(path.name) as progress:
-        result = index_one(path, store, engine, Config(), progress)
+    with console.progress_bars() as bars:
+        work = index_many(
+            [path], partial(load_engine, engine), Task(store, Config(), force=False),
+            lambda path, done, total: bars(str(path), done, total), lambda path, text: console.note(text),
+        )  # fmt: skip
+        ((_, result),) = work
+    if isinstance(result, Failed):
+        raise result.error
     report.lost(path, result.warnings)
 
 

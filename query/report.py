@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from query.console import clock, count, say, table, warn
-from store.folders import shown
+from store.errors import UnwritableError
+from store.folders import shown, sync
 
 if TYPE_CHECKING:
     from query.asked import Asked
@@ -41,6 +43,25 @@ def indexed(path: Path, figures: Mapping[str, Any]) -> None:
     things = [("frame", ""), ("shot", ""), ("face", ""), ("tracklet", ""), ("person", "people")]
     say("  " + ", ".join(count(told[many or f"{one}s"], one, many) for one, many in things))
     lost(path, told["warnings"])
+
+
+def check_report(target: Path) -> None:
+    """Raise UnwritableError where a report could not be written; worth asking before hours of work."""
+    if target.is_dir() or not target.absolute().parent.is_dir():
+        raise UnwritableError(
+            f"--report {shown(target)} cannot be written; name a file in a folder that is there"
+        )
+
+
+def write_report(target: Path, told: Mapping[str, Any]) -> None:
+    """What came of each video as a JSON file, whole or as it was before."""
+    unfinished = target.with_name(f".{target.name}.part")
+    try:
+        unfinished.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        sync(unfinished)
+        unfinished.replace(target)
+    except OSError as error:
+        raise UnwritableError(f"--report {shown(target)} cannot be written: {error.strerror}") from error
 
 
 def lost(path: Path, warnings: Iterable[str]) -> None:

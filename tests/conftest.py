@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ Run = Callable[..., Result]
 def fake_engines() -> Iterator[None]:
     """Engines `fake`, `fake-other` (another one) and `fake-new` (the first with other weights)."""
     LOADERS["fake"] = FakeEngine
-    LOADERS["fake-other"] = lambda: FakeEngine("fake-other")
-    LOADERS["fake-new"] = lambda: FakeEngine("fake", "new weights")
+    # No lambdas: workers are told of these by name.
+    LOADERS["fake-other"] = partial(FakeEngine, "fake-other")
+    LOADERS["fake-new"] = partial(FakeEngine, "fake", "new weights")
     yield
     for name in ("fake", "fake-other", "fake-new"):
         del LOADERS[name]
