@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from typer.testing import CliRunner, Result
 
 import cli
 from indexer.engine import LOADERS
-from tests.fake_engine import FakeEngine, film_of_two, write_photo
+from tests.fake_cli import add_fake_engines
+from tests.fake_engine import film_of_two, write_photo
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 Run = Callable[..., Result]
@@ -23,10 +23,7 @@ Run = Callable[..., Result]
 @pytest.fixture(scope="session", autouse=True)
 def fake_engines() -> Iterator[None]:
     """Engines `fake`, `fake-other` (another one) and `fake-new` (the first with other weights)."""
-    LOADERS["fake"] = FakeEngine
-    # No lambdas: workers are told of these by name.
-    LOADERS["fake-other"] = partial(FakeEngine, "fake-other")
-    LOADERS["fake-new"] = partial(FakeEngine, "fake", "new weights")
+    add_fake_engines()
     yield
     for name in ("fake", "fake-other", "fake-new"):
         del LOADERS[name]
