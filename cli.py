@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from query import console, report
+from query import console, index_report, report
 from store.errors import FaceReelError
 
 if TYPE_CHECKING:
@@ -99,16 +99,16 @@ def index(
     check_store(store)
     paths = find_videos(videos)
     if report_file is not None:
-        report.check_report(report_file)
+        index_report.check_report(report_file)
     results = _index(paths, engine, Task(store, Config(min_face=min_face), force), jobs, as_json, debug)
     failed = [result for result in results if result["state"] == "failed"]
     told = {"store": str(store), "videos": results, "failed": len(failed)}
     if report_file is not None:
-        report.write_report(report_file, told)
+        index_report.write_report(report_file, told)
     if as_json:
         console.say_json(told)
     elif len(failed) < len(results):
-        report.what_next(store, STORE)
+        index_report.what_next(store, STORE)
     if failed and len(results) > 1:
         console.fail(
             f"{len(failed)} of {len(results)} videos failed: {', '.join(r['video'] for r in failed)}"
@@ -145,9 +145,9 @@ def _index(
                     console.fail(str(result.error))
                     results[path] = {"video": str(path), "state": "failed", "error": str(result.error)}
                     continue
-                results[path] = report.indexed_json(path, asdict(result))
+                results[path] = index_report.indexed_json(path, asdict(result))
                 if not quiet:
-                    report.indexed(path, asdict(result))
+                    index_report.indexed(path, asdict(result))
     return [results[path] for path in paths]
 
 
@@ -228,7 +228,7 @@ def _index_first(path: Path, store: Path, engine: str) -> None:
         ((_, result),) = work
     if isinstance(result, Failed):
         raise result.error
-    report.lost(path, result.warnings)
+    index_report.lost(path, result.warnings)
 
 
 @app.command("list")
@@ -296,6 +296,45 @@ def remove(video: Video, store: Store = STORE, as_json: Json = False, debug: Deb
         console.say_json({"removed": str(folder)})
     else:
         console.say(f"removed {folder}; the video stays")
+
+
+@app.command()
+def forget(
+    refs: Annotated[list[Path], typer.Argument(metavar="REF...", help="Photos, as for query.")],
+    store: Store = STORE,
+    video: Annotated[
+        list[str] | None, typer.Option("--video", help="In this video only; may be repeated.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Similarity that counts as the same person, 0 to 1.")
+    ] = None,
+    face: Annotated[int | None, typer.Option(help="Which face of the photo; 1 is the largest.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, delete nothing.")] = False,
+    engine: Engine = ENGINE,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Delete a person's looks and vectors from every index; videos and clips stay."""
+    from indexer.engine import load_engine
+    from query import asked, forget, search
+    from query.match import BAR
+    from store.library import Library
+
+    base = BAR if threshold is None else threshold
+    machine = load_engine(engine)
+    people = asked.read_people(asked.who_is_asked(refs), machine, face)
+    report.people_read(people)
+    where = search.scope(Library(store), video or [], machine.info)
+    report.left_out(where)
+    holdings = forget.what_to_forget(search.search(people, where, base), where)
+    alike: list[forget.Forgotten] = []
+    if not dry_run and holdings:
+        forget.forget(holdings)
+        alike = forget.what_to_forget(search.search(people, where, base), where)
+    if as_json:
+        console.say_json(report.forgotten_json(people, holdings, alike, where, dry_run))
+    else:
+        report.forgotten(people, holdings, alike, where, dry_run)
 
 
 @app.command()
