@@ -33,10 +33,12 @@ def choose(candidates: list[Candidate], count: int) -> list[_Rated]:
     rated = [_rate(look) for look in candidates]
     if not rated:
         return []
-    parts = np.array_split(np.arange(len(rated)), min(count, len(rated)))
-    best = [max((rated[int(index)] for index in part), key=lambda item: item.quality) for part in parts]
-    bar = _WORTH * max(item.quality for item in best)
-    return [item for item in best if item.quality >= bar]
+    first, span = candidates[0].frame, candidates[-1].frame - candidates[0].frame + 1
+    best: dict[int, _Rated] = {}  # by stretch
+    for item in sorted(rated, key=lambda item: item.quality):
+        best[(item.look.frame - first) * count // span] = item
+    bar = _WORTH * max(item.quality for item in best.values())
+    return [best[stretch] for stretch in sorted(best) if best[stretch].quality >= bar]
 
 
 def embed(chosen: list[_Rated], engine: FaceEngine) -> tuple[Exemplar, ...]:

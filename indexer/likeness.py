@@ -78,7 +78,9 @@ def _correlation(a: Floats, b: Floats) -> float:
 
 def change(a: Thumb, b: Thumb) -> Floats:
     """Mean change of grey level of each block (48,)."""
-    return np.asarray(np.abs(blocks(b.layout - a.layout)).mean(axis=1))
+    columns, rows = a.layout.shape[1] // BLOCK[0], a.layout.shape[0] // BLOCK[1]
+    means = cv2.resize(cv2.absdiff(a.layout, b.layout), (columns, rows), interpolation=cv2.INTER_AREA)
+    return np.asarray(means.ravel())
 
 
 def changed(a: Thumb, b: Thumb, level: float, alike: float) -> int:
@@ -105,15 +107,15 @@ def mixture(first: Thumb, inner: list[Thumb], last: Thumb) -> Mixture | None:
 
     Every block of a picture between is fitted as (1 - a) first + a last with 0 <= a <= 1.
     """
-    change = blocks(last.layout - first.layout)  # (B, P)
-    energy = (change**2).sum(axis=1)
-    if float((np.abs(change).mean(axis=1) > CHANGED).mean()) < CHANGED_PART:
+    if float((change(first, last) > CHANGED).mean()) < CHANGED_PART:
         return None
+    whole = blocks(last.layout - first.layout)  # (B, P)
+    energy = (whole**2).sum(axis=1)
     if energy.sum() < 36 * 64 * 8.0**2 or (first.blank and last.blank):
         return None
     quarter = len(inner) // 4
     probes = [inner[quarter], inner[len(inner) // 2], inner[-1 - quarter]]
-    fits = [_fit(first, thumb, change, energy) for thumb in probes]
+    fits = [_fit(first, thumb, whole, energy) for thumb in probes]
     if not all(
         low < fit[0] < high for fit, (low, high) in zip(fits, ((0, 0.6), (0.2, 0.8), (0.4, 1)), strict=True)
     ):
@@ -123,7 +125,7 @@ def mixture(first: Thumb, inner: list[Thumb], last: Thumb) -> Mixture | None:
         return None
     if likeness(first, last) > MIXTURE_UNLIKE:
         return None
-    shares = [_fit(first, thumb, change, energy)[0] for thumb in inner]
+    shares = [_fit(first, thumb, whole, energy)[0] for thumb in inner]
     middle = next(
         (thumb.index for thumb, share in zip(inner, shares, strict=True) if share >= 0.5), last.index
     )
@@ -133,12 +135,12 @@ def mixture(first: Thumb, inner: list[Thumb], last: Thumb) -> Mixture | None:
     )
 
 
-def _fit(first: Thumb, thumb: Thumb, change: Floats, energy: Floats) -> tuple[float, float]:
+def _fit(first: Thumb, thumb: Thumb, whole: Floats, energy: Floats) -> tuple[float, float]:
     """Share of the end in a picture, and how much of its difference to the nearer end the mixture explains."""
     from_first = blocks(thumb.layout - first.layout)
-    share = np.clip((from_first * change).sum(axis=1) / np.maximum(energy, 1e-3), 0, 1)
-    rest = ((from_first - share[:, None] * change) ** 2).sum()
-    nearer = min((from_first**2).sum(), ((from_first - change) ** 2).sum())
+    share = np.clip((from_first * whole).sum(axis=1) / np.maximum(energy, 1e-3), 0, 1)
+    rest = ((from_first - share[:, None] * whole) ** 2).sum()
+    nearer = min((from_first**2).sum(), ((from_first - whole) ** 2).sum())
     mean_share = float((share * energy).sum() / max(float(energy.sum()), 1e-3))
     return mean_share, float(1 - rest / max(float(nearer), 1e-3))
 

@@ -102,8 +102,11 @@ def look_at(
 
 
 def _views(video: Probe, reading: Reading, engine: FaceEngine, config: Config) -> Iterator[View]:
-    look_every = max(1, round(config.look_interval * video.frame_rate))
-    scan = Scan(video.width, video.height, look_every, config)
+    search_every, look_every = (
+        max(1, round(seconds * video.frame_rate))
+        for seconds in (config.search_interval, config.look_interval)
+    )
+    scan = Scan(video.width, video.height, search_every, look_every, config)
     return scan.views(read_frames(video, reading), engine)
 
 
@@ -129,8 +132,9 @@ def _follow(
     # Looks are embedded beside the search of later frames.
     with ThreadPoolExecutor(1) as recogniser:
         for view in views:
-            shot = int(np.searchsorted(shots.cuts(), view.index, side="right"))
-            for trail in tracker.step(view, shot, shots.mixed(view.index, BESIDE_CHANGE)):
+            for trail in tracker.step(
+                view, shots.shot_of(view.index), shots.mixed(view.index, BESIDE_CHANGE)
+            ):
                 trail.trim(shots.mixed)
                 ended.append(recogniser.submit(_finished, trail, engine, config))
         for trail in tracker.finish():

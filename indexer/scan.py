@@ -1,6 +1,8 @@
 """Where and when to look for faces: the one place that decides which frames a detector searches.
 
-It searches every frame. Searches of neighbouring frames run side by side; views come out in order.
+A keyframe is searched every few frames. What two neighbours agree on is interpolated between them, as far as the
+witness sees it too (between.py); elsewhere the stretch is halved until everything is settled. So it looks hard only
+where something changes. Stretches are worked on side by side; views come out in order.
 """
 
 from __future__ import annotations
@@ -10,13 +12,11 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
-
 from indexer.align import align
+from indexer.between import Picture, between
 from indexer.engine import FaceEngine
+from indexer.picture import Frame
 from indexer.shots import TINY
-from indexer.video import Frame
 from indexer.witness import Grey
 from store.config import Config
 from store.records import Faces, Image
@@ -28,11 +28,28 @@ class View:
 
     index: int
     faces: Faces  # pixels of the displayed picture
-    crops: tuple[Image | None, ...]  # aligned, one a face; None for weak ones, which give no looks
-    full: bool  # crops come from the full picture, not from the one that was searched
+    searched: bool  # by the detector; else the faces follow from those of the frames around it
+    continues: bool  # the same faces in the same order as in the frame before
+    crops: tuple[
+        Image | None, ...
+    ]  # aligned, cut from the full picture, one a face; None where it gives no look
     grey: Grey  # the picture that was searched
     scale: float  # displayed pixels a pixel of grey
     tiny: Image  # for the scene changes
+
+
+@dataclass(slots=True, eq=False)
+class _Sight:
+    """A frame on its way to becoming a view."""
+
+    frame: Frame
+    picture: Picture
+    faces: Faces | None = None  # pixels of the searched picture; None as long as nobody knows
+    searched: bool = False
+    run: tuple[int, int] | None = None  # outer frames of the stretch that its faces follow from
+
+
+Stretch = list[_Sight]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +58,8 @@ class Scan:
 
     width: int  # displayed pixels
     height: int
-    look_every: int  # frames between those of which aligned looks are taken from the full picture
+    search_every: int  # frames from one keyframe to the next
+    look_every: int  # frames between those of which aligned looks are taken, besides all that were searched
     config: Config
     workers: int = 2
 
@@ -51,31 +69,97 @@ class Scan:
         return max(self.width, self.height) / self.config.analysis_side(max(self.width, self.height))
 
     def views(self, frames: Iterable[Frame], engine: FaceEngine) -> Iterator[View]:
-        """Search frames in order, a few at a time."""
+        """Look at frames in order, a few stretches at a time."""
         with ThreadPoolExecutor(self.workers) as pool:
-            waiting: deque[Future[View]] = deque()
-            for frame in frames:
-                waiting.append(pool.submit(self._view, frame, engine))
-                if len(waiting) > 2 * self.workers:
-                    yield waiting.popleft().result()
+            waiting: deque[Future[list[View]]] = deque()
+            before: Future[Stretch] | None = None
+            for stretch in self._stretches(frames):
+                # Keyframes are searched before the stretches that end with them are settled: none waits in vain.
+                own = pool.submit(self._opened, stretch, engine)
+                waiting.append(pool.submit(self._settled, before, own, engine))
+                before = own
+                if len(waiting) > self.workers:
+                    yield from waiting.popleft().result()
             while waiting:
-                yield waiting.popleft().result()
+                yield from waiting.popleft().result()
 
-    def _view(self, frame: Frame, engine: FaceEngine) -> View:
-        scale = self.scale
-        image = frame.image(max(1, round(self.width / scale)), max(1, round(self.height / scale)))
-        found = engine.detect(image)
+    def _stretches(self, frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+        """Frames in runs that end with a keyframe; the first run is a keyframe alone."""
+        stretch: list[Frame] = []
+        for frame in frames:
+            stretch.append(frame)
+            if frame.index % self.search_every == 0:
+                yield stretch
+                stretch = []
+        if stretch:
+            yield stretch
+
+    def _opened(self, frames: list[Frame], engine: FaceEngine) -> Stretch:
+        """A stretch whose last frame was searched."""
+        width, height = (max(1, round(side / self.scale)) for side in (self.width, self.height))
+        stretch = []
+        for frame in frames:
+            grey = frame.grey(width, height)
+            stretch.append(_Sight(frame, Picture(grey, frame.tiny(*TINY, grey))))
+        self._search(stretch[-1], engine)
+        return stretch
+
+    def _settled(
+        self, before: Future[Stretch] | None, own: Future[Stretch], engine: FaceEngine
+    ) -> list[View]:
+        stretch = own.result()
+        if before is not None:
+            self._settle([before.result()[-1], *stretch], engine)
+        runs = [None, *(sight.run for sight in stretch)]  # keyframes, and so the frame before, are of none
+        return [
+            self._view(sight, sight.run is not None and sight.run == run)
+            for sight, run in zip(stretch, runs, strict=False)
+        ]
+
+    def _settle(self, stretch: Stretch, engine: FaceEngine) -> None:
+        """Say what is in the frames between the first and the last, which were searched."""
+        first, *inner, last = stretch
+        if not inner:
+            return
+        assert first.faces is not None
+        assert last.faces is not None
+        found = between(
+            first.faces, last.faces, [sight.picture for sight in stretch],
+            self.config.weak_score, self.config.strong_score,
+        )  # fmt: skip
+        for sight, faces in zip(inner, found, strict=True):
+            sight.faces = faces
+            sight.run = first.frame.index, last.frame.index
+        doubtful = [place for place, faces in enumerate(found, start=1) if faces is None]
+        if doubtful:
+            middle = doubtful[len(doubtful) // 2]
+            self._search(stretch[middle], engine)
+            self._settle(stretch[: middle + 1], engine)
+            self._settle(stretch[middle:], engine)
+
+    def _search(self, sight: _Sight, engine: FaceEngine) -> None:
+        height, width = sight.picture.grey.shape
+        sight.faces = engine.detect(sight.frame.image(width, height))
+        sight.searched, sight.run = True, None
+
+    def _crops(self, sight: _Sight, faces: Faces) -> tuple[Image | None, ...]:
+        strong = faces.scores >= self.config.strong_score
+        if not strong.any() or not (sight.searched or sight.frame.index % self.look_every == 0):
+            return (None,) * len(faces)
+        picture = sight.frame.image(self.width, self.height)
+        return tuple(align(picture, faces.landmarks[n]) if strong[n] else None for n in range(len(faces)))
+
+    def _view(self, sight: _Sight, continues: bool) -> View:
+        assert sight.faces is not None
+        found, scale = sight.faces, self.scale
         faces = Faces(found.boxes * scale, found.scores, found.landmarks * scale)
-        full = len(faces) > 0 and frame.index % self.look_every == 0
-        if full and scale > 1:
-            picture = frame.image(self.width, self.height)
-            crops = tuple(self._crops(picture, faces))
-        else:
-            crops = tuple(self._crops(image, found))
-        grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
-        tiny = np.asarray(cv2.resize(image, TINY, interpolation=cv2.INTER_AREA), np.uint8)
-        return View(frame.index, faces, crops, full, grey, scale, tiny)
-
-    def _crops(self, picture: Image, faces: Faces) -> Iterator[Image | None]:
-        for points, score in zip(faces.landmarks, faces.scores, strict=True):
-            yield align(picture, points) if score >= self.config.strong_score else None
+        return View(
+            index=sight.frame.index,
+            faces=faces,
+            searched=sight.searched,
+            continues=continues,
+            crops=self._crops(sight, faces),
+            grey=sight.picture.grey,
+            scale=scale,
+            tiny=sight.picture.tiny,
+        )

@@ -8,15 +8,15 @@ block by block; no moving camera or passing person makes such pictures.
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections import deque
 from fractions import Fraction
-from itertools import pairwise
 
 from scenedetect import FrameTimecode
 from scenedetect.detectors import AdaptiveDetector
 
 from indexer.likeness import TINY, Mixture, Thumb, change, changed, likeness, mixture, thumb_of
-from store.records import Image
+from store.records import Floats, Image
 
 __all__ = ["TINY", "ShotDetector"]
 
@@ -48,8 +48,11 @@ class ShotDetector:
         self.delay = self._spans[-1] + self._flash + 2  # frames until an answer is final
         self._over = False
         self._thumbs: deque[Thumb] = deque(maxlen=2 * self.delay + 2)
+        self._steps: deque[Floats] = deque(
+            maxlen=2 * self.delay + 2
+        )  # change of each block since the frame before
         self._candidates: list[int] = []
-        self._cuts: list[int] = []
+        self._cuts: list[int] = []  # in order
         self._mixtures: list[Mixture] = []
         self._gradual: list[tuple[int, int]] = []  # first and last mixed frame of each gradual change
 
@@ -64,7 +67,9 @@ class ShotDetector:
 
     def push(self, index: int, tiny: Image) -> None:
         """Take the next frame as a BGR picture of TINY size."""
-        self._thumbs.append(thumb_of(index, tiny))
+        thumb = thumb_of(index, tiny)
+        self._steps.append(change(self._thumbs[-1] if self._thumbs else thumb, thumb))
+        self._thumbs.append(thumb)
         timecode = FrameTimecode(index, fps=float(self._rate))
         self._candidates += [cut.frame_num for cut in self._adaptive.process_frame(timecode, tiny)]
         if index - _QUIET not in self._candidates and self._jumped(index - _QUIET):
@@ -81,7 +86,16 @@ class ShotDetector:
     def cuts(self) -> list[int]:
         """First frames of the settled shots, without frame 0."""
         self._settle_mixtures()
-        return sorted(cut for cut in self._cuts if cut < self.settled)
+        return [cut for cut in self._cuts if cut < self.settled]
+
+    def shot_of(self, index: int) -> int:
+        """Number of the shot that a settled frame belongs to, from 0."""
+        self._settle_mixtures()
+        return bisect_right(self._cuts, index)
+
+    def mixed(self, index: int, margin: int = 0) -> bool:
+        """Does a settled frame lie inside a gradual change, or that many frames beside one?"""
+        return any(first - margin <= index <= last + margin for first, last in self._gradual)
 
     def _passes(self, found: Mixture) -> bool:
         """Something large that slides through the picture is no wipe: the scene comes back behind it."""
@@ -93,17 +107,15 @@ class ShotDetector:
         was_there = last and any(thumb and likeness(last, thumb) > COMES_BACK for thumb in earlier)
         return bool(comes_back or was_there)
 
-    def mixed(self, index: int, margin: int = 0) -> bool:
-        """Does a settled frame lie inside a gradual change, or that many frames beside one?"""
-        return any(first - margin <= index <= last + margin for first, last in self._gradual)
-
     def _at(self, index: int) -> Thumb | None:
         position = index - self._thumbs[0].index if self._thumbs else -1
         return self._thumbs[position] if 0 <= position < len(self._thumbs) else None
 
     def _judge_candidates(self, until: int) -> None:
         waiting = [cut for cut in self._candidates if cut > until]
-        self._cuts += [cut for cut in self._candidates if cut <= until and self._is_cut(cut)]
+        for cut in self._candidates:
+            if cut <= until and self._is_cut(cut):
+                insort(self._cuts, cut)
         self._candidates = waiting
 
     def _is_cut(self, cut: int) -> bool:
@@ -128,27 +140,35 @@ class ShotDetector:
 
         Something that moves into the picture changes it in several frames; a lamp changes no texture.
         """
-        near = [self._at(index) for index in range(cut - 1 - _QUIET, cut + 1 + _QUIET)]
-        if any(thumb is None for thumb in near):
+        before, after = self._at(cut - 1), self._at(cut)
+        if (
+            before is None
+            or after is None
+            or self._at(cut - 1 - _QUIET) is None
+            or cut + _QUIET >= self._next
+        ):
             return False
-        thumbs = [thumb for thumb in near if thumb is not None]
-        steps = [change(a, b) for a, b in pairwise(thumbs)]
+        place = cut - self._thumbs[0].index
+        steps = [self._steps[near] for near in range(place - _QUIET, place + _QUIET + 1)]
         step = steps.pop(_QUIET)
         part = float((step > _JUMP_LEVEL).mean())
         if part > _JUMP_PART or max(float(other.max()) for other in steps) > 0.35 * float(step.max()):
             return False
-        return changed(thumbs[_QUIET], thumbs[_QUIET + 1], _JUMP_LEVEL, _JUMP_ALIKE) >= _JUMPED
+        return changed(before, after, _JUMP_LEVEL, _JUMP_ALIKE) >= _JUMPED
 
     def _look_for_mixtures(self) -> None:
         for span in self._spans:
             last = self._thumbs[-1]
             first = self._at(last.index - span)
-            if first is None or any(first.index < cut <= last.index for cut in self._cuts):
+            if first is None or self._cut_within(first.index, last.index):
                 continue
             inner = [thumb for index in range(first.index + 1, last.index) if (thumb := self._at(index))]
             found = mixture(first, inner, last)
             if found is not None:
                 self._mixtures.append(found)
+
+    def _cut_within(self, first: int, last: int) -> bool:
+        return bisect_right(self._cuts, first) < bisect_right(self._cuts, last)
 
     def _settle_mixtures(self) -> None:
         """Of windows that overlap, the longest and then the best explained says where the change is."""
@@ -158,6 +178,6 @@ class ShotDetector:
         for found in sorted(ripe, key=lambda found: (found.first - found.last, -found.explained)):
             near = max(self._spans[0], (found.last - found.first) * 2 // 3)
             if all(abs(found.middle - cut) > near for cut in self._cuts) and not self._passes(found):
-                self._cuts.append(found.middle)
+                insort(self._cuts, found.middle)
                 self._gradual.append(found.mixed)
         self._mixtures = [found for found in self._mixtures if found not in ripe]

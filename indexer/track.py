@@ -18,7 +18,7 @@ from indexer.scan import View
 from indexer.trail import ROOT, Candidate, Glance, Memory, Trail, overlaps, visible_part
 from store.boxes import share_of_union, to_corners, to_sides
 from store.config import Config
-from store.records import DETECTED, Floats, Ints, Reason
+from store.records import Floats, Ints, Reason
 
 # A detection further from where it is expected than this is another face, unless it looks just like this one.
 _MIN_IOU = 0.2
@@ -53,6 +53,7 @@ class Tracker:
         self._trails: list[Trail] = []
         self._shot, self._shot_start = 0, 0
         self._ended: list[Trail] = []
+        self._holders: dict[int, Trail] = {}  # by face of the last view
 
     def step(self, view: View, shot: int, mixed: bool = False) -> list[Trail]:
         """Take the next frame, which belongs to that shot; gives the trails that ended.
@@ -65,6 +66,19 @@ class Tracker:
         glance = Glance(view, mixed)
         self._memory.append(glance)
         boxes = to_sides(view.faces.boxes)
+        if view.continues:
+            for detection, trail in self._holders.items():
+                if trail in self._trails:
+                    self._take(trail, boxes[detection], detection, glance)
+        else:
+            self._match(boxes, glance)
+        self._give_up()
+        ended, self._ended = self._ended, []
+        return ended
+
+    def _match(self, boxes: Floats, glance: Glance) -> None:
+        """Find out which faces of a view continue which trails, and which begin new ones."""
+        view, self._holders = glance.view, {}
         strong = np.flatnonzero(view.faces.scores >= self._config.strong_score)
         weak = np.flatnonzero(
             (view.faces.scores >= self._config.weak_score) & (view.faces.scores < self._config.strong_score)
@@ -77,9 +91,6 @@ class Tracker:
         for detection in unclaimed:
             if not overlaps(boxes[detection], glance.taken):  # else a part of a face that a trail holds
                 self._start(boxes[detection], int(detection), glance)
-        self._give_up()
-        ended, self._ended = self._ended, []
-        return ended
 
     def finish(self) -> list[Trail]:
         """The video is over: gives the trails that were still running."""
@@ -139,6 +150,7 @@ class Tracker:
 
     def _take(self, trail: Trail, box: Floats, detection: int, glance: Glance) -> None:
         view = glance.view
+        self._holders[detection] = trail
         score = float(view.faces.scores[detection])
         if not trail.rooted and len(trail.first_patches) == ROOT:
             self._root(trail)
@@ -147,7 +159,7 @@ class Tracker:
         crop = view.crops[detection]
         if crop is not None:
             landmarks = view.faces.landmarks[detection]
-            trail.remember(Candidate(view.index, box, landmarks, score, crop, view.full))
+            trail.remember(Candidate(view.index, box, landmarks, score, crop))
 
     def _start(self, box: Floats, detection: int, glance: Glance) -> None:
         for other in [
@@ -184,9 +196,8 @@ class Tracker:
 
     def _is_face(self, trail: Trail) -> bool:
         """A hand or a pattern that looked like a face for a moment is none."""
-        detected = sum(source == DETECTED for source in trail.sources)
         sure = max((look.score for look in trail.candidates), default=0.0)
-        return detected >= self._config.min_detections and sure >= self._config.sure_score
+        return trail.found >= self._config.min_detections and sure >= self._config.sure_score
 
     def _close_shot(self, reason: Reason) -> None:
         last = self._memory[-1].view.index if self._memory else -1

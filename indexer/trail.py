@@ -33,7 +33,6 @@ class Candidate:
     landmarks: Floats  # (5, 2)
     score: float
     crop: Image  # (112, 112, 3) aligned
-    full: bool  # cut from the full picture
 
 
 @dataclass(slots=True, eq=False)
@@ -83,6 +82,7 @@ class Trail:
     last_patches: deque[Grey] = field(default_factory=lambda: deque(maxlen=ROOT))
     first_mixed: bool = False
     rooted: bool = False  # followed back from its first detection
+    found: int = 0  # frames in which the scan saw the face
     end_reason: Reason = "occlusion"
 
     def expect(self, frame: int) -> Floats:
@@ -101,7 +101,8 @@ class Trail:
         if self.frames:
             moved = box[:2] + box[2:] / 2 - self.boxes[-1][:2] - self.boxes[-1][2:] / 2
             self.velocity += _VELOCITY_GAIN * (moved.astype(np.float32) - self.velocity)
-        self._append(frame, box, score, DETECTED, glance)
+        self._append(frame, box, score, DETECTED if glance.view.searched else INTERPOLATED, glance)
+        self.found += 1
         patch = glance.patch(box)
         if not self.first_patches:
             self.first_mixed = glance.mixed
@@ -112,13 +113,7 @@ class Trail:
             self.patch, self.patch_frame, self.patch_mixed = patch, frame, glance.mixed
 
     def remember(self, candidate: Candidate) -> None:
-        """Keep a look; one from a small picture only until there is a better one.
-
-        When there are too many, the worse of every two neighbours goes.
-        """
-        if self.candidates and not candidate.full:
-            return
-        self.candidates = [look for look in self.candidates if look.full]
+        """Keep a look; when there are too many, the worse of every two neighbours goes."""
         self.candidates.append(candidate)
         if len(self.candidates) > _MAX_CANDIDATES:
             pairs = zip(self.candidates[::2], self.candidates[1::2], strict=False)

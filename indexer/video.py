@@ -13,15 +13,15 @@ from pathlib import Path
 
 import av
 import av.error
-import cv2
 import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from indexer.losses import missing_frames, stated_seconds
+from indexer.picture import Frame
 from store.errors import VideoError
 from store.frame_clock import UNTIMED, FrameClock, usual_duration
-from store.records import FrameTimes, Image, Video
+from store.records import FrameTimes, Video
 
 # Containers whose header says how long they are; in others FFmpeg reckons it from what is there.
 _LENGTH_STATED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
@@ -31,26 +31,6 @@ _REPEAT = 8  # bytes; MPEG-4 in AVI repeats a frame by a packet as small as this
 # FFmpeg would follow these to other files and servers; a video is one file.
 _LISTS = frozenset({"hls", "dash", "concat", "sdp", "rtsp", "image2", "imf", "tty"})
 _SCOPE = {"protocol_whitelist": "file"}
-_TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
-
-
-@dataclass(slots=True, eq=False)
-class Frame:
-    """One decoded picture; converted only where and as large as somebody asks."""
-
-    index: int
-    pts: int
-    picture: av.VideoFrame
-    rotation: int  # degrees clockwise to the upright picture
-
-    def image(self, width: int, height: int, smooth: bool = True) -> Image:
-        """The upright picture as BGR (height, width, 3)."""
-        if self.rotation in (90, 270):
-            width, height = height, width
-        interpolation = "AREA" if smooth else "FAST_BILINEAR"
-        pixels = self.picture.reformat(width, height, "bgr24", interpolation=interpolation).to_ndarray()
-        turn = _TURNS.get(self.rotation)
-        return np.asarray(pixels if turn is None else cv2.rotate(pixels, turn), np.uint8)
 
 
 @dataclass(slots=True)

@@ -53,21 +53,22 @@ def take_patch(grey: Grey, box: Floats, margin: int = 0) -> Grey:
     """
     x, y, w, h = (float(value) for value in box)
     side = PATCH + 2 * margin
-    matrix = np.array(
-        [
-            [w / PATCH, 0, x - w / PATCH * (margin - 0.5) - 0.5],
-            [0, h / PATCH, y - h / PATCH * (margin - 0.5) - 0.5],
-        ],
-        dtype=np.float32,
-    )
+    step_x, step_y = w / PATCH, h / PATCH
+    left, top = x - margin * step_x, y - margin * step_y
     # Averaging first keeps a large face from being sampled at single pixels.
-    factor = int(min(w, h) / PATCH)
+    factor = int(min(step_x, step_y))
     if factor >= 2:
-        x0, y0 = max(0, int(x - w)), max(0, int(y - h))
-        part = grey[y0 : int(y + 2 * h) + 1, x0 : int(x + 2 * w) + 1]
-        if part.size:
-            grey = np.asarray(cv2.blur(part, (factor, factor)), np.uint8)
-            matrix[:, 2] -= (x0, y0)
+        x0, y0 = max(0, int(left) - factor), max(0, int(top) - factor)
+        part = grey[y0 : int(top + side * step_y) + 2 * factor, x0 : int(left + side * step_x) + 2 * factor]
+        columns, rows = part.shape[1] // factor, part.shape[0] // factor
+        if columns and rows:
+            part = part[: rows * factor, : columns * factor]
+            grey = np.asarray(cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+            left, top = (left - x0) / factor, (top - y0) / factor
+            step_x, step_y = step_x / factor, step_y / factor
+    matrix = np.array(
+        [[step_x, 0, left + step_x / 2 - 0.5], [0, step_y, top + step_y / 2 - 0.5]], dtype=np.float32
+    )
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(
         cv2.warpAffine(grey, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)

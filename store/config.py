@@ -29,7 +29,9 @@ class Config:
     min_detections: int = 3
     # Looks kept of a tracklet: five reach what fifteen do on hand-held photos, six leave room for poses.
     looks: int = 6
-    # Time between candidates for a look, seconds.
+    # Time from one searched frame to the next where nothing changes, seconds; 0 searches every frame.
+    search_interval: float = 0.32
+    # Time between looks at a face where nothing changes, seconds.
     look_interval: float = 0.2
 
     def analysis_side(self, longest: int) -> int:

@@ -90,7 +90,7 @@ def view_of(frame: int, actors: Sequence[Actor], wall: int = 0, order: int | Non
     faces = Faces(rows[:, :4], rows[:, 4], landmarks)
     tiny = np.zeros((TINY[1], TINY[0], 3), np.uint8)
     pixels = np.asarray(np.clip(grey, 0, 255), np.uint8)
-    return View(frame, faces, (CROP,) * len(rows), frame % 5 == 0, pixels, 1.0, tiny)
+    return View(frame, faces, True, False, (CROP,) * len(rows), pixels, 1.0, tiny)
 
 
 def follow(
