@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.engine import Bar, Calibrated, FaceEngine
+from indexer.engine import Bar, Calibrated, Compute, FaceEngine, load_engine
 from store.errors import EngineMismatchError, OptionError, UnwritableError
 from store.evidence import MEASURED_BAR
 from store.folders import shown
@@ -98,6 +98,24 @@ def write(measured: Calibration, folder: Path) -> tuple[Path, Path]:
 def file_name(engine: EngineInfo) -> str:
     """`calibration-opencv-zoo.json`: under this name a store's own calibration is taken up."""
     return f"calibration-{engine.name}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenEngine:
+    """An engine as somebody asked for it; a call loads it, be it in another process."""
+
+    name: str
+    compute: Compute
+    calibration: Path | None
+    store: Path
+
+    def __call__(self, tell: Callable[[str], None] = lambda text: None) -> FaceEngine:
+        """Load it with its bar; `tell` hears where that is from. Raises as load_engine and calibrated do."""
+        return calibrated(self.loaded(), self.calibration, self.store, tell)
+
+    def loaded(self) -> FaceEngine:
+        """Load it as it comes, without calibration."""
+        return load_engine(self.name, self.compute)
 
 
 def calibrated(engine: FaceEngine, file: Path | None, store: Path, tell: Callable[[str], None]) -> FaceEngine:

@@ -58,6 +58,11 @@ class Video:
         """Time of a tick as a player shows it, seconds."""
         return float((pts - self.origin_pts) * self.time_base)
 
+    def duration(self, times: FrameTimes, start: int = 0, end: int | None = None) -> float:
+        """How long the frames [start, end) are shown, seconds; without them the whole video."""
+        end = self.frame_count if end is None else end
+        return float((times.end_pts(end) - int(times.pts[start])) * self.time_base)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameTimes:

@@ -315,7 +315,7 @@ def test_ctrl_c_ends_with_a_line(
     def interrupt(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(console, "progress_bar", interrupt)
+    monkeypatch.setattr(console, "progress_bars", interrupt)
     result = run("index", film, "--store", tmp_path / "s", *FAKE)
     assert result.exit_code == 130
     assert result.stderr == "stopped; what was not finished was not kept\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def film(path: Path, size: tuple[int, int] = (320, 180), frames: int = 31, draw:
     return write_film(path, pictures())
 
 
-def scan(path: Path, engine: FakeEngine | None = None, every: int = EVERY, **settings: int) -> list[View]:
+def scan(path: Path, engine: FakeEngine | None = None, every: int = EVERY, **settings: Any) -> list[View]:
     video = probe(path)
     scanner = Scan(video.width, video.height, every, 5, Config(**settings))
     return list(scanner.views(read_frames(video, Reading()), engine or FakeEngine()))
