@@ -195,6 +195,7 @@ def _chosen(name: str, device: str, threads: int, calibration: Path | None, stor
             if not _somebody_there():
                 raise
             _get_pack(name, agreed=False)
+        name = str(packs.find_pack(name))  # workers may know another home
     return ChosenEngine(name, compute, calibration, store)
 
 

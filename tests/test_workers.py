@@ -17,7 +17,7 @@ import pytest
 
 from indexer import workers
 from indexer.batch import Indexed
-from indexer.engine import LOADERS, load_engine
+from indexer.engine import LOADERS, Compute, load_engine
 from store.claims import CLAIM, claimed
 from store.config import Config
 from store.digest import hash_file
@@ -45,7 +45,7 @@ class Fragile(FakeEngine):
         return super().detect(image)
 
 
-def deadly() -> FakeEngine:
+def deadly(compute: Compute) -> FakeEngine:
     os.kill(os.getpid(), signal.SIGILL)
     return FakeEngine()
 
