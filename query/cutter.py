@@ -23,7 +23,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from query.mp4 import ClipFile, Colours, colours_of, planes_of
-from store.digest import hash_file
+from query.source import check_source
 from store.errors import CutError, VideoError
 from store.frame_clock import UNTIMED, FrameClock, usual_duration
 from store.records import Clip, FrameTimes, Video
@@ -50,21 +50,6 @@ class Job:
 
 class _FrameMissingError(Exception):
     """The decoder does not give a frame of the index; its argument is the frame's number."""
-
-
-def check_source(video: Video) -> None:
-    """Raise VideoError unless the indexed file still lies where it lay, with the same content."""
-    path = Path(video.path)
-    if not path.is_file():
-        raise VideoError(
-            f"{path} is no longer there; put it back, or index it where it is now: python cli.py index FILE"
-        )
-    status = path.stat()
-    if (status.st_size, status.st_mtime_ns) == (video.size, video.mtime_ns):
-        return
-    # A copy or a touch changes the time alone; only then is it worth reading the whole file.
-    if status.st_size != video.size or hash_file(path) != video.sha256:
-        raise VideoError(f"{path} has changed since it was indexed; run: python cli.py index {path}")
 
 
 def cut_clips(
