@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from query import console, report
-from store.errors import FaceReelError
+from query import console, index_report, report, report_engines
+from store.errors import FaceReelError, MissingPackError, OptionError
 
 if TYPE_CHECKING:
     from indexer.engine import FaceEngine
-    from store.config import Config
+    from indexer.workers import Task
+    from query.calibration import ChosenEngine
 
 
 class Commands(TyperGroup):
@@ -59,7 +61,14 @@ app = typer.Typer(
 Store = Annotated[Path, typer.Option("--store", envvar="FACEREEL_STORE", help="Folder of the indexes.")]
 Json = Annotated[bool, typer.Option("--json", callback=_remember, help="Print one JSON object for scripts.")]
 Debug = Annotated[bool, typer.Option("--debug", callback=_remember, help="Show the traceback of an error.")]
-Engine = Annotated[str, typer.Option("--engine", help="Engine that finds and recognises faces.")]
+Engine = Annotated[
+    str, typer.Option("--engine", help="Engine: opencv-zoo, an InsightFace pack by name or folder.")
+]
+Device = Annotated[str, typer.Option("--device", help="What it computes on: auto, cpu, cuda, coreml.")]
+Threads = Annotated[int, typer.Option("--threads", min=0, help="Threads at most; 0: all cores there are.")]
+CalibrationFile = Annotated[
+    Path | None, typer.Option("--calibration", help="Bar by this file, see engines --calibrate.")
+]
 Video = Annotated[str, typer.Argument(metavar="VIDEO", help="Name or path of an indexed video.")]
 
 STORE = Path("faceindex")
@@ -82,22 +91,53 @@ def index(
     min_face: Annotated[
         int, typer.Option(min=10, max=500, help="Width of the smallest face that must be found, pixels.")
     ] = 20,
+    scan: Annotated[
+        str, typer.Option(help="default searches where something changes; every searches every frame.")
+    ] = "default",
+    shots: Annotated[
+        str, typer.Option("--shots", help="How scene changes are found: adaptive, content, transnetv2.")
+    ] = "adaptive",
+    shots_model: Annotated[
+        Path | None, typer.Option("--shots-model", help="TransNetV2 as ONNX, for --shots transnetv2.")
+    ] = None,
+    device: Device = "auto",
+    threads: Threads = 0,
+    calibration: CalibrationFile = None,
     force: Annotated[bool, typer.Option("--force", help="Index again what is indexed already.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Videos at once; each may take 1 GiB of memory.")] = 1,
+    report_file: Annotated[
+        Path | None, typer.Option("--report", help="Also write what came of each video to this JSON file.")
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Look at every face of a video once and keep what was seen."""
-    from indexer.batch import find_videos
-    from indexer.engine import load_engine
-    from store.config import Config
+    from indexer.batch import check_store, find_videos
+    from indexer.shots_plain import check_shots
+    from indexer.workers import Task
+    from store.config import Config, search_interval
 
+    check_store(store)
     paths = find_videos(videos)
-    results = _index(paths, store, load_engine(engine), Config(min_face=min_face), force, as_json, debug)
+    config = Config(
+        min_face=min_face,
+        search_interval=search_interval(scan),
+        shots=shots,
+        shots_model=str(shots_model or ""),
+    )
+    check_shots(config)
+    chosen = _chosen(engine, device, threads, calibration, store)
+    if report_file is not None:
+        index_report.check_report(report_file)
+    results = _index(paths, chosen, Task(store, config, force), jobs, as_json, debug)
     failed = [result for result in results if result["state"] == "failed"]
+    told = {"store": str(store), "videos": results, "failed": len(failed)}
+    if report_file is not None:
+        index_report.write_report(report_file, told)
     if as_json:
-        console.say_json({"store": str(store), "videos": results, "failed": len(failed)})
+        console.say_json(told)
     elif len(failed) < len(results):
-        report.what_next(store, STORE)
+        index_report.what_next(store, STORE)
     if failed and len(results) > 1:
         console.fail(
             f"{len(failed)} of {len(results)} videos failed: {', '.join(r['video'] for r in failed)}"
@@ -107,27 +147,72 @@ def index(
 
 
 def _index(
-    paths: list[Path], store: Path, engine: FaceEngine, config: Config, force: bool, quiet: bool, debug: bool
+    paths: list[Path], engine: ChosenEngine, task: Task, jobs: int, quiet: bool, debug: bool
 ) -> list[dict[str, Any]]:
-    """Index videos one after the other, telling of each; one that fails does not stop the rest."""
-    from indexer.batch import check_store, index_one
+    """Index videos, telling of each; one that fails does not stop the rest. Results in the order of the paths."""
+    from indexer.workers import Failed, index_many, sensible_jobs
 
-    check_store(store)
-    results = []
-    for path in paths:
+    if sensible_jobs(jobs) < jobs:
+        console.note(f"--jobs {jobs} is more than this machine carries; {sensible_jobs(jobs)} at once")
+    results: dict[Path, dict[str, Any]] = {}
+    with console.progress_bars() as bars:
+
+        def progress(path: Path, done: int, total: int) -> None:
+            bars(str(path), done, total)
+
+        def note(path: Path, text: str) -> None:
+            console.note(text)
+
+        work = index_many(paths, engine, task, progress, note, sensible_jobs(jobs))
+        with closing(work):
+            for path, result in work:
+                bars(str(path), -1, 0)
+                if isinstance(result, Failed):
+                    if debug:
+                        console.note(result.trace)
+                    console.fail(str(result.error))
+                    results[path] = {"video": str(path), "state": "failed", "error": str(result.error)}
+                    continue
+                results[path] = index_report.indexed_json(path, asdict(result))
+                if not quiet:
+                    index_report.indexed(path, asdict(result))
+    return [results[path] for path in paths]
+
+
+def _chosen(name: str, device: str, threads: int, calibration: Path | None, store: Path) -> ChosenEngine:
+    """The engine that was asked for, not loaded yet; a pack that is not here is offered where somebody can answer."""
+    from indexer.engine import Compute
+    from indexer.engines import packs
+    from query.calibration import ChosenEngine
+
+    compute = Compute(device, threads)
+    if threads > compute.allowed:
+        console.note(f"--threads {threads}: there are {compute.allowed} cores, {compute.allowed} are used")
+    if packs.is_pack(name):
         try:
-            with console.progress_bar(path.name) as progress:
-                result = index_one(path, store, engine, config, progress, force)
-        except FaceReelError as error:
-            if debug:
-                traceback.print_exc()
-            console.fail(str(error))
-            results.append({"video": str(path), "state": "failed", "error": str(error)})
-            continue
-        results.append(report.indexed_json(path, asdict(result)))
-        if not quiet:
-            report.indexed(path, asdict(result))
-    return results
+            packs.find_pack(name)
+        except MissingPackError:
+            if not _somebody_there():
+                raise
+            _get_pack(name, agreed=False)
+    return ChosenEngine(name, compute, calibration, store)
+
+
+def _somebody_there() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _get_pack(name: str, agreed: bool) -> Path:
+    """Fetch a pack once the licence of its weights was shown and agreed to."""
+    from indexer.engines import packs
+
+    packs.check_name(name)
+    console.note(packs.LICENCE)
+    if not agreed and not _somebody_there():
+        raise OptionError(f"nobody is there to agree to that; run: python cli.py engines --get {name} --yes")
+    if not agreed and not typer.confirm(f"Download {name} for such use?", err=True):
+        raise OptionError(f"{name} was not downloaded; use another --engine")
+    return packs.fetch(name)
 
 
 @app.command()
@@ -157,14 +242,16 @@ def query(
     explain: Annotated[bool, typer.Option("--explain", help="Also list what just missed, and why.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result.")] = False,
     engine: Engine = ENGINE,
+    device: Device = "auto",
+    threads: Threads = 0,
+    calibration: CalibrationFile = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Find a person by photo; every stretch in which they are seen becomes a clip."""
-    from indexer.engine import load_engine
-
+    chosen = _chosen(engine, device, threads, calibration, store)
     # Weights are read in the background from here on, while the rest is imported and the photos are read.
-    machine = load_engine(engine)
+    machine = chosen(console.note)
     from query import asked, deliver, search
     from store.library import Library
 
@@ -178,7 +265,7 @@ def query(
     report.people_read(people)
     library = Library(store)
     for path in search.not_indexed(library, video or []):
-        _index_first(path, store, machine)
+        _index_first(path, store, chosen)
     where = search.scope(library, video or [], machine.info)
     report.left_out(where)
     results = []
@@ -192,15 +279,22 @@ def query(
         console.say_json(report.query_json(results, where))
 
 
-def _index_first(path: Path, store: Path, engine: FaceEngine) -> None:
-    from indexer.batch import check_store, index_one
+def _index_first(path: Path, store: Path, chosen: ChosenEngine) -> None:
+    from indexer.batch import check_store
+    from indexer.workers import Failed, Task, index_many
     from store.config import Config
 
     check_store(store)
     console.note(f"{path.name} is not indexed yet; indexing it first")
-    with console.progress_bar(path.name) as progress:
-        result = index_one(path, store, engine, Config(), progress)
-    report.lost(path, result.warnings)
+    with console.progress_bars() as bars:
+        work = index_many(
+            [path], chosen, Task(store, Config(), force=False),
+            lambda path, done, total: bars(str(path), done, total), lambda path, text: console.note(text),
+        )  # fmt: skip
+        ((_, result),) = work
+    if isinstance(result, Failed):
+        raise result.error
+    index_report.lost(path, result.warnings)
 
 
 @app.command("list")
@@ -209,17 +303,16 @@ def list_videos(store: Store = STORE, as_json: Json = False, debug: Debug = Fals
     from query import videos
     from store.library import Library
 
-    listing = Library(store).listing()
-    rows = [videos.summary(entry.folder) for entry in listing.entries]
+    rows, failures = videos.listing(Library(store))
     if as_json:
-        unreadable = [{"folder": str(folder), "error": str(error)} for folder, error in listing.failures]
+        unreadable = [{"folder": str(folder), "error": str(error)} for folder, error in failures]
         console.say_json({"store": str(store), "videos": rows, "unreadable": unreadable})
         return
-    for _, error in listing.failures:
+    for _, error in failures:
         console.warn(str(error))
     if rows:
         report.listing(rows)
-    elif not listing.failures:
+    elif not failures:
         console.say(f"{store} holds no index; run: python cli.py index VIDEO")
 
 
@@ -272,6 +365,43 @@ def remove(video: Video, store: Store = STORE, as_json: Json = False, debug: Deb
 
 
 @app.command()
+def forget(
+    refs: Annotated[list[Path], typer.Argument(metavar="REF...", help="Photos, as for query.")],
+    store: Store = STORE,
+    video: Annotated[
+        list[str] | None, typer.Option("--video", help="In this video only; may be repeated.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Similarity that counts as the same person, 0 to 1.")
+    ] = None,
+    face: Annotated[int | None, typer.Option(help="Which face of the photo; 1 is the largest.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, delete nothing.")] = False,
+    engine: Engine = ENGINE,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Delete a person's looks and vectors from every index; videos and clips stay."""
+    from query import asked, forget, search
+    from store.library import Library
+
+    machine = _chosen(engine, "auto", 0, None, store)(console.note)
+    base = machine.bar.value if threshold is None else threshold
+    people = asked.read_people(asked.who_is_asked(refs), machine, face)
+    report.people_read(people)
+    where = search.scope(Library(store), video or [], machine.info)
+    report.left_out(where)
+    holdings = forget.what_to_forget(search.search(people, where, base, machine.bar.scale), where)
+    alike: list[forget.Forgotten] = []
+    if not dry_run and holdings:
+        forget.forget(holdings)
+        alike = forget.what_to_forget(search.search(people, where, base, machine.bar.scale), where)
+    if as_json:
+        console.say_json(report.forgotten_json(people, holdings, alike, where, dry_run))
+    else:
+        report.forgotten(people, holdings, alike, where, dry_run)
+
+
+@app.command()
 def verify(
     video: Annotated[str | None, typer.Argument(metavar="[VIDEO]", help="This one only.")] = None,
     store: Store = STORE,
@@ -299,15 +429,79 @@ def verify(
 
 
 @app.command()
-def engines(as_json: Json = False, debug: Debug = False) -> None:
-    """List the engines: licence, whether they are ready, and by which weights."""
-    from query.engines import known_engines
-
-    known = known_engines()
-    if as_json:
-        console.say_json({"engines": known})
+def engines(
+    get: Annotated[str | None, typer.Option("--get", metavar="NAME", help="Download this pack.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Agree to the licence that --get shows.")] = False,
+    speed: Annotated[bool, typer.Option("--speed", help="Measure how fast each engine is here.")] = False,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option("--calibrate", metavar="FOLDER", help="Measure bars on photos, a folder a person."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Where the calibration goes.")] = Path("outputs"),
+    store: Store = STORE,
+    engine: Engine = ENGINE,
+    device: Device = "auto",
+    threads: Threads = 0,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the engines: licence, whether they are ready, where strangers stop; get one, or calibrate one."""
+    if get is not None:
+        folder = _get_pack(get, yes)
+        console.say_json({"folder": str(folder)}) if as_json else console.say(f"{get} is in {folder}")
+    elif calibrate is not None:
+        _calibrate(calibrate, _chosen(engine, device, threads, None, store).loaded(), out, store, as_json)
     else:
-        report.engines(known)
+        from indexer.engine import Compute
+        from query.engines import known_engines
+
+        known = known_engines(Compute(device, threads), speed)
+        console.say_json({"engines": known}) if as_json else report_engines.engines(known)
+
+
+def _calibrate(folder: Path, engine: FaceEngine, out: Path, store: Path, as_json: bool) -> None:
+    from query import asked, calibration
+
+    if not folder.is_dir():
+        raise OptionError(f"{folder} is not a folder; name one that has a folder of photos for each person")
+    people = asked.read_people(asked.who_is_asked([folder]), engine)
+    report_engines.photos_left_out(people)
+    measured = calibration.measure(people, engine)
+    files = calibration.write(measured, out)
+    if as_json:
+        console.say(files[0].read_text(encoding="utf-8").rstrip())
+    else:
+        report_engines.calibration(measured, files, store)
+
+
+@app.command()
+def reembed(
+    video: Annotated[str, typer.Argument(metavar="VIDEO", help="Name or path of an indexed video, or all.")],
+    engine: Engine = ENGINE,
+    store: Store = STORE,
+    device: Device = "auto",
+    threads: Threads = 0,
+    calibration: CalibrationFile = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Recognise the kept looks anew by another engine, without looking at the video again."""
+    from indexer.reembed import reembed_index
+    from store.folders import index_folders
+    from store.library import Library
+
+    library = Library(store)
+    folders = index_folders(store) if video == "all" else [library.locate(video)]
+    machine = _chosen(engine, device, threads, calibration, store)(console.note)
+    done = []
+    for folder in folders:
+        done.append(reembed_index(folder, machine))
+        if not as_json:
+            report_engines.reembedded(asdict(done[-1]))
+    if as_json:
+        console.say_json({"store": str(store), "videos": [asdict(one) for one in done]})
+    elif not folders:
+        console.say(f"{store} holds no index; run: python cli.py index VIDEO")
 
 
 def run() -> None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import glob
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from indexer.engine import FaceEngine
-from indexer.pipeline import Progress, index_video
+from store.claims import claimed
 from store.config import Config
+from store.digest import hash_file
 from store.errors import DamagedIndexError, EngineMismatchError, NotIndexedError, VideoError
 from store.folders import shown, unwritable
 from store.library import Library
-from store.records import IndexContents
 from store.video_index import VideoIndex
+
+Progress = Callable[[int, int], None]  # frames done, frames in all as far as known
 
 # By these a video is known in a folder; a file that is named itself may be called anything.
 SUFFIXES = frozenset((
@@ -65,16 +67,39 @@ def check_store(store: Path) -> None:
 
 
 def index_one(
-    path: Path, store: Path, engine: FaceEngine, config: Config, progress: Progress, force: bool = False
-) -> Indexed:
-    """Index a video unless its content is known; raises the errors of index_video, EngineMismatchError."""
+    path: Path, store: Path, engine: FaceEngine, config: Config, progress: Progress, force: bool = False,
+    note: Callable[[str], None] = lambda text: None,
+) -> Indexed:  # fmt: skip
+    """Index a video unless its content is known; raises the errors of index_video, EngineMismatchError.
+
+    While another process indexes the same content this one waits, says so by `note`, and takes what came of it.
+    """
+    # Not imported by who only hands out the work: it takes a second.
+    from indexer.pipeline import index_video
+    from indexer.video import probe
+
     if path.is_dir():
         raise VideoError(f"{shown(path)} holds no video; known suffixes: {' '.join(sorted(SUFFIXES))}")
     known = None if force else _known(path, store, engine, config)
     if known is not None:
         return known
-    folder, contents = index_video(path, store, engine, config, progress)
-    return _figures(folder, contents)
+    probe(path)  # what is no video is refused before it is read as a whole
+    sha256, waited = hash_file(path), False
+
+    def wait() -> None:
+        nonlocal waited
+        if not waited:
+            note(f"another process is indexing {shown(path.name)}; waiting for it")
+        waited = True
+        progress(0, 0)
+
+    with claimed(store, sha256, wait):
+        known = _known(path, store, engine, config) if waited and not force else None
+        if known is not None:
+            return known
+        folder, _ = index_video(path, store, engine, config, progress, sha256)
+        with VideoIndex(folder) as index:
+            return _figures(index)
 
 
 def _expanded(path: Path) -> list[Path]:
@@ -101,7 +126,7 @@ def _known(path: Path, store: Path, engine: FaceEngine, config: Config) -> Index
         return None
     with index:
         command = f"python cli.py index --force {shlex.quote(shown(path))}"
-        if index.engine != engine.info:
+        if not index.engine.compares_with(engine.info):
             made_by = "other weights" if index.engine.name == engine.info.name else index.engine.name
             raise EngineMismatchError(
                 f"{shown(path)} is indexed already, by {made_by} and not {engine.info.name}; "
@@ -109,24 +134,13 @@ def _known(path: Path, store: Path, engine: FaceEngine, config: Config) -> Index
             )
         other = {key for key, value in asdict(config).items() if index.config.get(key) != value}
         said = f"indexed already; --force does it again{' with the other settings' if other else ''}"
-        return Indexed(
-            folder=index.folder, frames=index.video.frame_count, duration=_length(index),
-            seconds=index.stats.seconds, shots=len(index.shots()), faces=index.stats.faces,
-            tracklets=len(index.tracklets()), people=len(index.people()), warnings=index.video.warnings,
-            skipped=said,
-        )  # fmt: skip
+        return _figures(index, said)
 
 
-def _length(index: VideoIndex) -> float:
-    times = index.times()
-    return float((times.end_pts(len(times.pts)) - int(times.pts[0])) * index.video.time_base)
-
-
-def _figures(folder: Path, contents: IndexContents) -> Indexed:
-    times, video = contents.times, contents.video
+def _figures(index: VideoIndex, skipped: str = "") -> Indexed:
     return Indexed(
-        folder=folder, frames=video.frame_count,
-        duration=float((times.end_pts(len(times.pts)) - int(times.pts[0])) * video.time_base),
-        seconds=contents.stats.seconds, shots=len(contents.shots), faces=contents.stats.faces,
-        tracklets=len(contents.tracklets), people=len(contents.people), warnings=video.warnings,
+        folder=index.folder, frames=index.video.frame_count, duration=index.video.duration(index.times()),
+        seconds=index.stats.seconds, shots=len(index.shots()), faces=index.stats.faces,
+        tracklets=len(index.tracklets()), people=len(index.people()), warnings=index.video.warnings,
+        skipped=skipped,
     )  # fmt: skip

@@ -20,6 +20,8 @@ from store.records import Faces, Floats, Image
 
 # Correlation at which a face is still itself: other faces at its place reach 0.73, full covers 0.58.
 SURELY = 0.8
+# Each end may know its half of the frames, and they may be two faces: from frame to frame a face keeps this much.
+SAME = 0.55
 # How far a face may be from its place at the other end, in widths, and how much larger: its way between them is
 # checked in every frame.
 _NEAR, _MAX_GROWTH = 0.8, 1.5
@@ -82,15 +84,18 @@ def _witnessed(
         for picture, side in zip((pictures[0], pictures[-1]), to_sides(np.stack(ends)), strict=True)
     ]
     patches = [take_patch(picture.grey, side) for picture, side in zip(pictures[1:-1], sides, strict=True)]
-    seen = (_standard(patches) @ _standard(known).T).max(axis=1) >= SURELY
+    rows = _standard([known[0], *patches, known[1]])
+    seen = (rows[1:-1] @ rows[[0, -1]].T).max(axis=1) >= SURELY
+    steps = (rows[1:] * rows[:-1]).sum(axis=1) >= SAME
+    whole = steps[1:] & steps[:-1]
     shifts = np.zeros((len(boxes), 2), np.float32)
-    for place in np.flatnonzero(~seen):
+    for place in np.flatnonzero(whole & ~seen):
         said = max(
             (testify(own, pictures[place + 1].grey, sides[place]) for own in known), key=lambda t: t.whole
         )
         seen[place] = said.whole >= SURELY
         shifts[place] = np.array(said.shift) * sides[place, 2:]
-    return shifts, seen
+    return shifts, seen & whole
 
 
 def _standard(patches: list[Grey]) -> Floats:

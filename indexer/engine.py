@@ -17,6 +17,8 @@ from store.errors import EngineError
 from store.evidence import MEASURED_BAR
 from store.records import Embeddings, EngineInfo, Faces, Image
 
+__all__ = ["DEFAULT_ENGINE", "LOADERS", "PACKS", "Bar", "Calibrated", "Compute", "FaceEngine", "load_engine"]
+
 DEFAULT_ENGINE = "opencv-zoo"
 # InsightFace's packs by name; any other is named by its folder.
 PACKS = ("antelopev2", "buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc", "raccoon_l", "raccoon_s")

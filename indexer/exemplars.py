@@ -59,7 +59,7 @@ def embed(chosen: list[_Rated], engine: FaceEngine) -> tuple[Exemplar, ...]:
             box=item.look.box,
             landmarks=item.look.landmarks,
             score=item.look.score,
-            quality=item.quality * max(float(strength), 0.02),
+            quality=weighed(item.quality, float(strength)),
             sharpness=item.sharp,
             frontality=item.frontal,
             crop=item.look.crop,
@@ -68,6 +68,11 @@ def embed(chosen: list[_Rated], engine: FaceEngine) -> tuple[Exemplar, ...]:
         for item, vector, strength in zip(chosen, vectors, strengths, strict=True)
     ]
     return tuple(sorted(found, key=lambda look: look.frame))
+
+
+def weighed(quality: float, strength: float) -> float:
+    """Quality of a look, 0..1, once the recogniser has seen how much of a face is in it."""
+    return quality * max(strength, 0.02)
 
 
 def _embed(chosen: list[_Rated], engine: FaceEngine) -> Embeddings:

@@ -47,17 +47,20 @@ class Frame:
         planes = [_shrunk(grey, width, height), *chroma]
         if self.picture.color_range == ColorRange.JPEG:  # OpenCV takes levels of 16 to 235 and 240
             shares = (219 / 255, 224 / 255, 224 / 255)
-            planes = [cv2.convertScaleAbs(p, alpha=s, beta=16) for p, s in zip(planes, shares, strict=True)]
+            planes = [_levels(plane, share) for plane, share in zip(planes, shares, strict=True)]
         packed = np.concatenate([plane.ravel() for plane in planes]).reshape(-1, width)
         return np.asarray(cv2.cvtColor(packed, cv2.COLOR_YUV2BGR_I420), np.uint8)
 
     def _converted(self, width: int, height: int, form: str) -> Image:
         # One thread: pictures are converted side by side.
-        return self.picture.reformat(width, height, form, interpolation="AREA", threads=1).to_ndarray()
+        picture = self.picture.reformat(width, height, form, interpolation="AREA", threads=1)
+        return np.asarray(picture.to_ndarray(), np.uint8)
 
     def _plane(self, number: int) -> Grey:
         plane = self.picture.planes[number]
-        return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+        return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[
+            : plane.height, : plane.width
+        ]
 
     def _lying(self, width: int, height: int) -> tuple[int, int]:
         return (height, width) if self.rotation in (90, 270) else (width, height)
@@ -65,6 +68,10 @@ class Frame:
     def _upright(self, pixels: Image) -> Image:
         turn = _TURNS.get(self.rotation)
         return np.asarray(pixels if turn is None else cv2.rotate(pixels, turn), np.uint8)
+
+
+def _levels(plane: Grey, share: float) -> Grey:
+    return np.asarray(cv2.convertScaleAbs(plane, alpha=share, beta=16), np.uint8)
 
 
 def _shrunk(plane: Grey, width: int, height: int) -> Grey:

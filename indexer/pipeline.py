@@ -18,9 +18,9 @@ import numpy as np
 
 from indexer.engine import FaceEngine
 from indexer.exemplars import choose, embed, pool
-from indexer.group import Evidence, group
+from indexer.group import Evidence, as_people, number_people
 from indexer.scan import Scan, View
-from indexer.shots import ShotDetector
+from indexer.shots_plain import Shots, shot_detector
 from indexer.split import split_mixed
 from indexer.track import Stage, Tracker
 from indexer.trail import Trail
@@ -34,7 +34,6 @@ from store.records import (
     Exemplar,
     IndexContents,
     IndexStats,
-    Person,
     Shot,
     Tracklet,
 )
@@ -74,27 +73,27 @@ def look_at(
     started = time.monotonic()
     video = probe(path)
     reading = Reading()
-    shots = ShotDetector(video.frame_rate)
-    views = _watched(_views(video, reading, engine, config), shots, video.frame_estimate, progress)
+    shots = shot_detector(video.frame_rate, config)
+    views = _watched(_views(video, reading, engine, config), shots, video, reading, progress)
     followed = list(_follow(views, shots, video, engine, config))
     if not reading.pts:
         raise VideoError(f"{path} has no frame that can be decoded; the file may be damaged")
     followed.sort(key=lambda item: (item.trail.frames[0], item.trail.boxes[0].tolist()))
-    people = _people(followed)
+    people = number_people([_evidence(item) for item in followed], engine.bar.scale)
     stats = IndexStats(
         seconds=time.monotonic() - started,
-        faces=sum(source == DETECTED for item in followed for source in item.trail.sources),
-        searched=len(reading.pts),
+        faces=sum(len(item.trail.frames) for item in followed),
+        searched=reading.searched,
     )
     edges = [0, *shots.cuts(), len(reading.pts)]
     return IndexContents(
         video=video.video(sha256 or hash_file(path), reading),
         times=reading.times(video.frame_rate, video.time_base),
         engine=engine.info,
-        config=asdict(config),
+        config={**asdict(config), "bar": engine.bar.value},
         stats=stats,
         shots=tuple(Shot(number, edges[number], edges[number + 1]) for number in range(len(edges) - 1)),
-        people=_groups(people),
+        people=as_people(people),
         tracklets=tuple(
             _tracklet(number, item.trail, person)
             for number, (item, person) in enumerate(zip(followed, people, strict=True), start=1)
@@ -110,10 +109,12 @@ def _views(video: Probe, reading: Reading, engine: FaceEngine, config: Config) -
         for seconds in (config.search_interval, config.look_interval)
     )
     scan = Scan(video.width, video.height, search_every, look_every, config)
-    return scan.views(read_frames(video, reading), engine)
+    return scan.views(read_frames(video, reading, engine.threads), engine)
 
 
-def _watched(views: Iterator[View], shots: ShotDetector, expected: int, progress: Progress) -> Iterator[View]:
+def _watched(
+    views: Iterator[View], shots: Shots, video: Probe, reading: Reading, progress: Progress
+) -> Iterator[View]:
     """Pass views on as soon as it is settled which shot they belong to."""
     waiting: deque[View] = deque()
     for view in views:
@@ -121,13 +122,14 @@ def _watched(views: Iterator[View], shots: ShotDetector, expected: int, progress
         waiting.append(view)
         while waiting and waiting[0].index < shots.settled:
             yield waiting.popleft()
-        progress(view.index + 1, max(expected, view.index + 1))
+        reading.searched += view.searched
+        progress(view.index + 1, max(video.frame_estimate, view.index + 1))
     shots.finish()
     yield from waiting
 
 
 def _follow(
-    views: Iterator[View], shots: ShotDetector, video: Probe, engine: FaceEngine, config: Config
+    views: Iterator[View], shots: Shots, video: Probe, engine: FaceEngine, config: Config
 ) -> Iterator[Followed]:
     """Faces followed inside their shots, each with its best looks."""
     tracker = Tracker(Stage(video.width, video.height, float(video.frame_rate)), config)
@@ -162,33 +164,9 @@ def _finished(trail: Trail, engine: FaceEngine, config: Config) -> list[Followed
     return [Followed(part, own) for part, own in zip(parts, looks, strict=True) if own]
 
 
-def _people(followed: list[Followed]) -> list[int]:
-    """Number of the person of each trail, from 1, the one who is seen longest first."""
-    groups = group(
-        [
-            Evidence(
-                pool(item.exemplars),
-                max(look.quality for look in item.exemplars),
-                item.trail.frames[0],
-                item.trail.frames[-1] + 1,
-            )
-            for item in followed
-        ]
-    )
-    seen: dict[int, int] = {}
-    for number, item in zip(groups, followed, strict=True):
-        seen[number] = seen.get(number, 0) + len(item.trail.frames)
-    order = {
-        number: rank for rank, number in enumerate(sorted(seen, key=lambda key: (-seen[key], key)), start=1)
-    }
-    return [order[number] for number in groups]
-
-
-def _groups(people: list[int]) -> tuple[Person, ...]:
-    members: dict[int, list[int]] = {}
-    for tracklet, person in enumerate(people, start=1):
-        members.setdefault(person, []).append(tracklet)
-    return tuple(Person(number, None, tuple(members[number])) for number in sorted(members))
+def _evidence(item: Followed) -> Evidence:
+    frames, looks = item.trail.frames, item.exemplars
+    return Evidence(pool(looks), max(look.quality for look in looks), frames[0], frames[-1] + 1)
 
 
 def _tracklet(number: int, trail: Trail, person: int) -> Tracklet:

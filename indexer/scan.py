@@ -61,7 +61,6 @@ class Scan:
     search_every: int  # frames from one keyframe to the next
     look_every: int  # frames between those of which aligned looks are taken, besides all that were searched
     config: Config
-    workers: int = 2
 
     @property
     def scale(self) -> float:
@@ -70,7 +69,7 @@ class Scan:
 
     def views(self, frames: Iterable[Frame], engine: FaceEngine) -> Iterator[View]:
         """Look at frames in order, a few stretches at a time."""
-        with ThreadPoolExecutor(self.workers) as pool:
+        with ThreadPoolExecutor(engine.threads) as pool:
             waiting: deque[Future[list[View]]] = deque()
             before: Future[Stretch] | None = None
             for stretch in self._stretches(frames):
@@ -78,7 +77,7 @@ class Scan:
                 own = pool.submit(self._opened, stretch, engine)
                 waiting.append(pool.submit(self._settled, before, own, engine))
                 before = own
-                if len(waiting) > self.workers:
+                if len(waiting) > engine.threads:
                     yield from waiting.popleft().result()
             while waiting:
                 yield from waiting.popleft().result()

@@ -19,7 +19,7 @@ _WITHIN = 0.4
 
 def split_mixed(trail: Trail, exemplars: tuple[Exemplar, ...], engine: FaceEngine) -> list[Trail]:
     """The trail itself, or its parts when its looks belong to several people."""
-    place = _change(exemplars)
+    place = _change(exemplars, engine.bar.scale)
     if place is None:
         return [trail]
     parts = _cut(trail, _frame_of_change(trail, exemplars, place, engine))
@@ -47,7 +47,7 @@ def _frame_of_change(trail: Trail, exemplars: tuple[Exemplar, ...], place: int, 
     return _jump(trail, first, last)
 
 
-def _change(exemplars: tuple[Exemplar, ...]) -> int | None:
+def _change(exemplars: tuple[Exemplar, ...], scale: float) -> int | None:
     """Number of looks before the first change, or None when there is none.
 
     Looks are taken in order as long as they agree with those before; the look that does not must agree with the one
@@ -56,7 +56,8 @@ def _change(exemplars: tuple[Exemplar, ...]) -> int | None:
     for count in range(1, len(exemplars)):
         before, next_two = exemplars[:count], exemplars[count : count + 2]
         across = float(pool(before) @ pool(next_two))
-        if across < _APART and len(before) >= 2 and len(next_two) == 2 and _agreement(next_two) > _WITHIN:
+        several = len(before) >= 2 and len(next_two) == 2
+        if across < scale * _APART and several and _agreement(next_two) > scale * _WITHIN:
             return count
     return None
 

@@ -60,13 +60,14 @@ class Tracker:
 
         In a `mixed` picture (a dissolve) the witness is not asked: every patch shows what comes and what goes.
         """
-        if shot != self._shot:
+        same_shot = shot == self._shot
+        if not same_shot:
             self._close_shot("scene_cut")
             self._shot, self._shot_start = shot, view.index
         glance = Glance(view, mixed)
         self._memory.append(glance)
         boxes = to_sides(view.faces.boxes)
-        if view.continues:
+        if view.continues and same_shot:
             for detection, trail in self._holders.items():
                 if trail in self._trails:
                     self._take(trail, boxes[detection], detection, glance)

@@ -17,6 +17,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from indexer.losses import missing_frames, stated_seconds
 from indexer.picture import Frame
 from store.errors import VideoError
 from store.frame_clock import UNTIMED, FrameClock, usual_duration
@@ -25,6 +26,11 @@ from store.records import FrameTimes, Video
 # Containers whose header says how long they are; in others FFmpeg reckons it from what is there.
 _LENGTH_STATED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
 _TOLERATED = 0.5  # seconds that a whole file may fall short: tracks end apart, headers are rounded
+_TOLERATED_FRAMES = 0.75  # that a picture stream may fall short of its own length: times are rounded
+_REPEAT = 8  # bytes; MPEG-4 in AVI repeats a frame by a packet as small as this
+# FFmpeg would follow these to other files and servers; a video is one file.
+_LISTS = frozenset({"hls", "dash", "concat", "sdp", "rtsp", "image2", "imf", "tty"})
+_SCOPE = {"protocol_whitelist": "file"}
 
 
 @dataclass(slots=True)
@@ -33,9 +39,17 @@ class Reading:
 
     pts: list[int] = field(default_factory=list)
     durations: list[int] = field(default_factory=list)  # as the frames themselves say, 0 where they do not
-    damaged: int = 0  # packets that could not be decoded
+    searched: int = 0  # frames in which a detector looked
+    packets: int = 0  # of the picture, empty ones left out
+    damaged: int = 0  # packets that could not be decoded, or that the container knows to be torn
+    concealed: int = 0  # frames that the decoder knows to be partly made up
     misplaced: int = 0  # frames left out for a time stamp that does not go on
     broken_off: str = ""  # why, when the file ends too early
+
+    @property
+    def pictureless(self) -> int:
+        """Packets that vanished in the decoder; with several threads it does not always say so."""
+        return max(0, self.packets - self.damaged - self.misplaced - len(self.pts))
 
     def times(self, frame_rate: Fraction, time_base: Fraction) -> FrameTimes:
         """Time stamps with durations: a frame lasts until the next one is shown."""
@@ -48,6 +62,13 @@ class Reading:
         said = []
         if self.damaged:
             said.append(f"damaged packets that could not be decoded and were left out: {self.damaged}")
+        if self.pictureless:
+            said.append(f"packets that gave no picture: {self.pictureless}")
+        if self.concealed:
+            said.append(f"frames whose picture is partly made up by the decoder: {self.concealed}")
+        gaps, missing = missing_frames(self.pts)
+        if gaps:
+            said.append(f"frames that seem to be missing in {gaps} gaps of the time stamps: {missing}")
         if self.misplaced:
             said.append(f"frames with impossible time stamps that were left out: {self.misplaced}")
         if self.broken_off:
@@ -122,6 +143,7 @@ def read_frames(video: Probe, reading: Reading, threads: int = 0) -> Iterator[Fr
         usual = usual_duration(video.frame_rate, video.time_base)
         clock = FrameClock(container.format.name not in UNTIMED, stream.start_time or 0, usual)
         for picture in _pictures(container, stream, reading):
+            reading.concealed += picture.is_corrupt
             pts = clock.tick(picture.pts, picture.dts)
             if pts is None:
                 reading.misplaced += 1
@@ -134,7 +156,8 @@ def read_frames(video: Probe, reading: Reading, threads: int = 0) -> Iterator[Fr
 def _pictures(container: InputContainer, stream: VideoStream, reading: Reading) -> Iterator[av.VideoFrame]:
     # Sound is not decoded, but it tells how far the file goes.
     packets = container.demux(stream, *container.streams.audio)
-    reached = 0.0
+    empty = _REPEAT if stream.codec_context.name == "mpeg4" else 0
+    ended: dict[int, float] = {}  # seconds that each stream reaches
     while True:
         try:
             packet = next(packets, None)
@@ -142,42 +165,67 @@ def _pictures(container: InputContainer, stream: VideoStream, reading: Reading) 
             reading.broken_off = _last_words(error)
             return
         if packet is None:
-            reading.broken_off = _shortfall(container, stream, reached)
+            reading.broken_off = _shortfall(container, stream, reading.packets, ended)
             return
         if packet.pts is not None and packet.time_base:
-            reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            number = packet.stream.index
+            ended[number] = max(ended.get(number, end), end)
         if packet.stream.index != stream.index:
             continue
+        reading.packets += packet.size > empty
+        reading.damaged += packet.size > 0 and packet.is_corrupt
         try:
             yield from stream.decode(packet)
         except av.error.FFmpegError:
-            reading.damaged += 1
+            reading.damaged += not (packet.size > 0 and packet.is_corrupt)
 
 
-def _shortfall(container: InputContainer, stream: VideoStream, reached: float) -> str:
+def _shortfall(container: InputContainer, stream: VideoStream, packets: int, ended: dict[int, float]) -> str:
     """How far a file goes that ends before its header says it does, in words; empty for a whole one."""
     if container.format.name not in _LENGTH_STATED:
         return ""
+    if packets < stream.frames:
+        return f"{packets} of {stream.frames} packets"
+    rate = float(stream.average_rate or 25)
+    stated, reached = _stated(stream), ended.get(stream.index, 0.0)
+    if stated is not None and reached < stated - _TOLERATED_FRAMES / rate:
+        return f"{reached:.2f} s of {stated:.2f} s"
     if container.format.name == "avi":
-        stated = float(stream.frames / (stream.average_rate or 25))
-    else:
-        stated = ((container.start_time or 0) + (container.duration or 0)) / av.time_base
+        return ""
+    stated = ((container.start_time or 0) + (container.duration or 0)) / av.time_base
+    reached = max(ended.values(), default=0.0)
     return f"{reached:.1f} s of {stated:.1f} s" if reached < stated - _TOLERATED else ""
+
+
+def _stated(stream: VideoStream) -> float | None:
+    """Where the picture ends by its own header, seconds; None when it does not say."""
+    if stream.duration and stream.time_base:
+        return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+    return stated_seconds(stream.metadata.get("DURATION"))
 
 
 def _open(path: Path) -> InputContainer:
     try:
         # An absolute path cannot be taken for a URL or an option.
-        return av.open(str(path.resolve()), "r", metadata_errors="replace")
+        container = av.open(str(path.resolve()), "r", metadata_errors="replace", container_options=_SCOPE)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         words = _last_words(error)
         raise VideoError(f"{path} cannot be read as a video ({words}); check the file") from error
+    if _LISTS.intersection(container.format.name.split(",")):
+        kind = container.format.name
+        container.close()
+        raise VideoError(f"{path} is a list of other files ({kind}) and no video; give those themselves")
+    return container
 
 
 def _picture_stream(container: InputContainer, path: Path) -> VideoStream:
     for stream in container.streams.video:
-        if not int(stream.disposition) & int(av.stream.Disposition.attached_pic):
-            return stream
+        if int(stream.disposition) & int(av.stream.Disposition.attached_pic):
+            continue
+        if stream.codec_context is None:
+            raise VideoError(f"{path} is in a format that no decoder here knows; convert it to H.264")
+        return stream
     raise VideoError(f"{path} has no picture stream; give a file with moving pictures")
 
 

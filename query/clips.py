@@ -41,14 +41,9 @@ def plan_clips(
     for match, sightings in sorted(matches, key=place):
         video_times = times[match.video.sha256]
         start, end = int(sightings.frames[0]), int(sightings.frames[-1]) + 1
-        if duration(match.video, video_times, start, end) >= min_duration:
+        if match.video.duration(video_times, start, end) >= min_duration:
             clips.append(_clip(match, sightings, video_times, mode, size))
     return clips, len(matches) - len(clips)
-
-
-def duration(video: Video, times: FrameTimes, start: int, end: int) -> float:
-    """How long the frames [start, end) are shown, seconds."""
-    return float((times.end_pts(end) - int(times.pts[start])) * video.time_base)
 
 
 def _check(mode: str, size: int | None, min_duration: float) -> None:

@@ -80,13 +80,16 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr with frames a second and the time left; silent where stderr is no terminal."""
+def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """Bars on stderr, one a title, with frames a second and the time left; silent where stderr is no terminal.
+
+    Gives a function of title, frames done and frames in all; a title is done when it is told so with -1.
+    """
     if not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield lambda title, done, total: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.text import Text
 
     class Speed(TextColumn):
@@ -95,11 +98,21 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 
     name, left = TextColumn("{task.description}", markup=False), TimeRemainingColumn()
     screen = Console(stderr=True)
+    tasks: dict[str, TaskID] = {}
     with Progress(
         name, BarColumn(), TaskProgressColumn(), Speed(""), left, console=screen, transient=True
-    ) as bar:
-        task = bar.add_task(shown(title), total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total or None)
+    ) as bars:
+
+        def tell(title: str, done: int, total: int) -> None:
+            if done < 0:
+                if title in tasks:
+                    bars.remove_task(tasks.pop(title))
+                return
+            if title not in tasks:
+                tasks[title] = bars.add_task(shown(title), total=None)
+            bars.update(tasks[title], completed=done, total=total or None)
+
+        yield tell
 
 
 def _text(value: object) -> str:

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from query.console import clock, count
-from query.videos import length, screen_time
+from query.videos import screen_time
 from store.errors import UnwritableError
 from store.evidence import ENOUGH
 from store.folders import shown
@@ -70,7 +70,7 @@ def draw(rows: Sequence[Row], left_out: int, video: Video, times: FrameTimes) ->
     sheet = Pillow.new("RGB", (width, height), _PAPER)
     pen = ImageDraw.Draw(sheet)
     people = count(len(rows) + left_out, "person", "people")
-    title = f"{_spelled(video.name)}   {people} in {clock(length(video, times))}"
+    title = f"{_spelled(video.name)}   {people} in {clock(video.duration(times))}"
     pen.text((_GAP, 12), title, _INK, ImageFont.load_default(17))
     for number, row in enumerate(rows):
         _draw_row(sheet, pen, row, _HEADER + number * line, video, times)

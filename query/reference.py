@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import cv2
@@ -24,7 +25,9 @@ _SMALL_FACE = 40.0  # pixels; below it single photos lose a tenth of their true 
 _PROFILE = 0.25
 _SAME_FACE = 0.5  # of the smaller box, when one face is found at two sizes
 _WEAK = 0.4  # strength below which a single photo is as likely to agree with a pattern as with a face
-_MAX_PIXELS = 300_000_000  # a larger picture is a bomb or a mistake
+_MAX_PIXELS = (
+    80_000_000  # unpacked it takes up to 0.8 GB; a larger one is a bomb or a mistake (JPEGs shrink first)
+)
 
 
 def read_photo(path: Path) -> Image:
@@ -32,13 +35,15 @@ def read_photo(path: Path) -> Image:
     if not path.is_file():
         raise PhotoError(f"{path} is not there; check the name")
     try:
-        with Pillow.open(path) as photo:
+        with warnings.catch_warnings(), Pillow.open(path) as photo:
+            warnings.simplefilter("ignore")  # of bombs and odd tags: what matters is whether it can be read
+            photo.draft("RGB", (2 * _SIDES[-1], 2 * _SIDES[-1]))  # JPEGs are unpacked no larger than that
             if photo.width * photo.height > _MAX_PIXELS:
                 raise PhotoError(
                     f"{path} is {photo.width}x{photo.height}; scale it below {_MAX_PIXELS:,} pixels"
                 )
-            photo.draft("RGB", (2 * _SIDES[-1], 2 * _SIDES[-1]))
-            upright = ImageOps.exif_transpose(photo).convert("RGB")
+            ImageOps.exif_transpose(photo, in_place=True)
+            upright = photo if photo.mode == "RGB" else photo.convert("RGB")
             return np.ascontiguousarray(np.asarray(upright, np.uint8)[..., ::-1])
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Pillow.DecompressionBombError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -85,10 +90,10 @@ def read_reference(path: Path, engine: FaceEngine, face: int | None = None) -> R
     box = to_sides(faces.boxes)[chosen]
     seen = engine.embed(align(image, faces.landmarks[chosen])[None])
     strength = float(seen.strengths[0])
-    warnings = _warnings(box, faces, chosen, face, strength)
+    said = _warnings(box, faces, chosen, face, strength)
     return Reference(
         path=str(path), sha256=hash_file(path), box=box.astype(np.float32),
-        embedding=seen.vectors[0], quality=strength, warnings=tuple(warnings),
+        embedding=seen.vectors[0], quality=strength, warnings=tuple(said),
     )  # fmt: skip
 
 

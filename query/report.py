@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,45 +14,10 @@ if TYPE_CHECKING:
     from query.asked import Asked
     from query.contact_sheet import Row
     from query.deliver import Delivery
+    from query.forget import Forgotten
     from query.search import Answer, Scope
     from query.videos import Health
     from store.records import Clip
-
-
-def indexed_json(path: Path, figures: Mapping[str, Any]) -> dict[str, Any]:
-    """What came of a video, for scripts; `figures` as indexer.batch.Indexed has them."""
-    told = {**figures, "folder": str(figures["folder"]), "warnings": list(figures["warnings"])}
-    seconds = max(told["seconds"], 1e-9)
-    return {
-        "video": str(path), "state": "skipped" if told.pop("skipped") else "indexed", **told,
-        "frames_per_second": round(told["frames"] / seconds, 1),
-        "times_real_time": round(told["duration"] / seconds, 2),
-    }  # fmt: skip
-
-
-def indexed(path: Path, figures: Mapping[str, Any]) -> None:
-    """The same for people."""
-    name, told = shown(path.name), indexed_json(path, figures)
-    if told["state"] == "skipped":
-        say(f"{name}: {figures['skipped']}")
-    else:
-        speed = f"{told['frames_per_second']:.0f} frames/s, {told['times_real_time']:.1f} times real time"
-        say(f"{name}: {clock(told['duration'])} indexed in {told['seconds']:.1f} s ({speed})")
-    things = [("frame", ""), ("shot", ""), ("face", ""), ("tracklet", ""), ("person", "people")]
-    say("  " + ", ".join(count(told[many or f"{one}s"], one, many) for one, many in things))
-    lost(path, told["warnings"])
-
-
-def lost(path: Path, warnings: Iterable[str]) -> None:
-    """What could not be read of a video."""
-    for warning in warnings:
-        warn(f"{shown(path.name)}: {warning}")
-
-
-def what_next(store: Path, standard: Path) -> None:
-    """The command to go on with after indexing."""
-    option = "" if store == standard else f" --store {shlex.quote(shown(store))}"
-    say(f"next: python cli.py query PHOTO{option}    or see who is there: python cli.py faces VIDEO{option}")
 
 
 def people_read(people: Sequence[Asked]) -> None:
@@ -153,13 +118,17 @@ def answer_json(answer: Answer, result: Delivery, explain: bool) -> dict[str, An
 
 def query_json(results: Sequence[dict[str, Any]], where: Scope) -> dict[str, Any]:
     """The whole answer: one person's result as it is, several people's as a list."""
-    searched = {
-        "searched": [{"file": video.name, "sha256": video.sha256} for _, video in where.searched],
-        "left_out": [{"video": item.name, "why": item.reason} for item in where.left_out],
-    }
+    searched = _scope_json(where)
     if len(results) == 1:
         return {**results[0], **searched}
     return {"schema": "facereel.results/1", "results": list(results), **searched}
+
+
+def _scope_json(where: Scope) -> dict[str, Any]:
+    return {
+        "searched": [{"file": video.name, "sha256": video.sha256} for _, video in where.searched],
+        "left_out": [{"video": item.name, "why": item.reason} for item in where.left_out],
+    }
 
 
 def _nearest(answer: Answer) -> str:
@@ -208,6 +177,49 @@ def health(found: Health) -> None:
         say(f"{name}: ok")
 
 
+def forgotten(
+    people: Sequence[Asked],
+    gone: Sequence[Forgotten],
+    alike: Sequence[Forgotten],
+    where: Scope,
+    dry_run: bool,
+) -> None:
+    """What left which index, and what stays."""
+    for held in gone:
+        things = ", ".join(
+            (count(len(held.tracklets), "tracklet"), count(held.frames, "frame"), count(held.looks, "look"))
+        )
+        say(f"  {shown(held.video)}: {things}")
+    names, searched = ", ".join(shown(asked.name) for asked in people), count(len(where.searched), "video")
+    if not gone:
+        say(f"{names} was not found in {searched}; nothing was deleted")
+        return
+    done = "would be forgotten in" if dry_run else "was forgotten in"
+    say(
+        f"{names} {done} {len(gone):,} of {searched}; videos and clips stay, and indexing anew finds them again"
+    )
+    for held in alike:
+        warn(
+            f"{shown(held.video)} holds {count(len(held.tracklets), 'tracklet')} of somebody who looks alike; "
+            "see query --dry-run; run forget again if it is the same person"
+        )
+
+
+def forgotten_json(
+    people: Sequence[Asked],
+    gone: Sequence[Forgotten],
+    alike: Sequence[Forgotten],
+    where: Scope,
+    dry_run: bool,
+) -> dict[str, Any]:
+    """The same for scripts."""
+    lists = {
+        key: [{**asdict(held), "folder": str(held.folder)} for held in holdings]
+        for key, holdings in (("forgotten", gone), ("alike", alike))
+    }
+    return {"people": [asked.name for asked in people], "dry_run": dry_run, **lists, **_scope_json(where)}
+
+
 def sheet(target: Path, rows: Sequence[Row], left_out: int) -> None:
     """Where the contact sheet is, and how many are on it."""
     rest = f"; {left_out:,} more were left out, --most N shows them" if left_out else ""
@@ -221,9 +233,3 @@ def sheet_json(target: Path, rows: Sequence[Row], left_out: int) -> dict[str, An
         for row in rows
     ]
     return {"file": str(target), "people": people, "left_out": left_out}
-
-
-def engines(known: Sequence[dict[str, Any]]) -> None:
-    """All engines."""
-    columns = ("engine", "licence", "state", "vector length", "detector sha256", "recognizer sha256")
-    table(columns, [["" if value is None else value for value in row.values()] for row in known])

@@ -77,11 +77,13 @@ def scope(library: Library, names: Sequence[str | Path], engine: EngineInfo) -> 
         found = dict(_named(library, name, engine) for name in names)
         return Scope(tuple(found.items()), ())
     listing = library.listing()
-    searched = tuple((entry.folder, entry.video) for entry in listing.entries if entry.engine == engine)
+    searched = tuple(
+        (entry.folder, entry.video) for entry in listing.entries if entry.engine.compares_with(engine)
+    )
     others = [
         (entry.video.name, _mismatch(entry.video, entry.engine, engine))
         for entry in listing.entries
-        if entry.engine != engine
+        if not entry.engine.compares_with(engine)
     ]
     failures = [(folder.name, error) for folder, error in listing.failures]
     refused: list[tuple[str, StoreError]] = [*others, *failures]
@@ -150,7 +152,7 @@ def _near_misses(video: Video, known: Known, misses: list[Miss]) -> list[NearMis
 
 def _named(library: Library, name: str | Path, engine: EngineInfo) -> tuple[Path, Video]:
     with library.find(name) as index:
-        if index.engine != engine:
+        if not index.engine.compares_with(engine):
             raise _mismatch(index.video, index.engine, engine)
         video, path = index.video, Path(name)
         if path.is_file():
@@ -161,7 +163,7 @@ def _named(library: Library, name: str | Path, engine: EngineInfo) -> tuple[Path
 
 
 def _mismatch(video: Video, made_by: EngineInfo, asking: EngineInfo) -> EngineMismatchError:
-    again = f"python cli.py index --force --engine {asking.name} {shlex.quote(shown(video.path))}"
+    again = f"python cli.py reembed --engine {asking.name} {shlex.quote(shown(video.path))}"
     if made_by.name == asking.name:
         return EngineMismatchError(
             f"{shown(video.name)} was indexed by {made_by.name} with other weights; run: {again}"

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from query.clips import duration
 from query.source import check_source
 from store import vectors
 from store.database import DATABASE, open_readonly, reading
-from store.errors import FaceReelError
+from store.errors import FaceReelError, StoreError
+from store.library import Library
 from store.records import FrameTimes, Person, Tracklet, Video
 from store.video_index import VideoIndex
 
@@ -28,23 +28,35 @@ class Health:
     notes: tuple[str, ...] = ()  # what was put right meanwhile
 
 
-def summary(folder: Path) -> dict[str, Any]:
+def listing(library: Library) -> tuple[list[dict[str, Any]], list[tuple[Path, StoreError]]]:
+    """A row for every index, and the folders of those that cannot be read with the reason why."""
+    found = library.listing()
+    rows, failures = [], list(found.failures)
+    for entry in found.entries:
+        try:
+            with VideoIndex(entry.folder) as index:
+                rows.append(summary(index))
+        except StoreError as error:
+            failures.append((entry.folder, error))
+    return rows, failures
+
+
+def summary(index: VideoIndex) -> dict[str, Any]:
     """One row of a listing."""
-    with VideoIndex(folder) as index:
-        video, times = index.video, index.times()
-        return {
-            "video": video.name, "length": round(length(video, times), 6),
-            "width": video.width, "height": video.height, "shots": len(index.shots()),
-            "tracklets": len(index.tracklets()), "people": len(index.people()), "engine": index.engine.name,
-            "indexed": _written(folder), "folder": str(folder), "sha256": video.sha256,
-        }  # fmt: skip
+    video = index.video
+    return {
+        "video": video.name, "length": round(video.duration(index.times()), 6),
+        "width": video.width, "height": video.height, "shots": len(index.shots()),
+        "tracklets": len(index.tracklets()), "people": len(index.people()), "engine": index.engine.name,
+        "indexed": _written(index.folder), "folder": str(index.folder), "sha256": video.sha256,
+    }  # fmt: skip
 
 
 def details(index: VideoIndex) -> dict[str, Any]:
     """Everything about one video, its people with the seconds they are seen."""
     video, times, tracklets = index.video, index.times(), index.tracklets()
     return {
-        **summary(index.folder),
+        **summary(index),
         "path": video.path, "bytes": video.size, "codec": video.codec, "has_audio": video.has_audio,
         "rotation": video.rotation, "sample_aspect_ratio": str(video.sample_aspect_ratio),
         "time_base": str(video.time_base), "frame_rate": str(video.frame_rate), "frames": video.frame_count,
@@ -61,11 +73,6 @@ def details(index: VideoIndex) -> dict[str, Any]:
             for person in index.people()
         ],
     }  # fmt: skip
-
-
-def length(video: Video, times: FrameTimes) -> float:
-    """How long a video is, from its first frame to the end of its last, seconds."""
-    return duration(video, times, 0, len(times.pts))
 
 
 def screen_time(person: Person, tracklets: tuple[Tracklet, ...], video: Video, times: FrameTimes) -> float:

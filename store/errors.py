@@ -12,6 +12,7 @@ FaceReelError
 │   ├── DamagedIndexError index.db cannot be read
 │   └── UnwritableError   a folder that cannot be written
 ├── EngineError           weights missing or not what they should be, an engine nobody knows
+│   └── MissingPackError  weights that are fetched only when somebody asks for it
 ├── ResultExistsError     a result folder is already there
 └── CutError              a clip could not be cut exactly
 """
@@ -63,6 +64,10 @@ class UnwritableError(StoreError):
 
 class EngineError(FaceReelError):
     """An engine is unknown or its weights are missing or altered."""
+
+
+class MissingPackError(EngineError):
+    """An engine's weights are not here yet and are fetched only when somebody asks for it."""
 
 
 class ResultExistsError(FaceReelError):

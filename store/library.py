@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from store import folders
+from store import claims, folders
 from store.digest import hash_file
 from store.errors import NotIndexedError, OptionError, StoreError
 from store.folders import shown
@@ -41,6 +41,7 @@ class Library:
         """Look at a store and finish what dead processes left in it."""
         self.store = store
         folders.clean_leftovers(store)
+        claims.clean_claims(store)
 
     def listing(self) -> Listing:
         """Every index, at the cost of opening each once; raises StoreError when the store cannot be read."""

@@ -58,6 +58,11 @@ class Video:
         """Time of a tick as a player shows it, seconds."""
         return float((pts - self.origin_pts) * self.time_base)
 
+    def duration(self, times: FrameTimes, start: int = 0, end: int | None = None) -> float:
+        """How long the frames [start, end) are shown, seconds; without them the whole video."""
+        end = self.frame_count if end is None else end
+        return float((times.end_pts(end) - int(times.pts[start])) * self.time_base)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameTimes:
@@ -182,13 +187,17 @@ class EngineInfo:
     detector_sha256: str
     recognizer_sha256: str
 
+    def compares_with(self, other: EngineInfo) -> bool:
+        """Do vectors of both mean the same? The recogniser makes them; who found the faces does not matter."""
+        return (self.dim, self.recognizer_sha256) == (other.dim, other.recognizer_sha256)
+
 
 @dataclass(frozen=True, slots=True)
 class IndexStats:
     """Figures of one indexing run, as told to the user."""
 
     seconds: float  # wall time
-    faces: int  # detections that became sightings
+    faces: int  # sightings: faces in frames
     searched: int  # frames in which a detector looked
 
 

@@ -54,7 +54,7 @@ def write_index(store: Path, contents: IndexContents) -> Path:
     with folders.writing_folder(store) as folder:
         try:
             write_database(folder / DATABASE, contents)
-            _write_vectors(folder)
+            write_vectors(folder)
             folders.sync(folder)
             folders.swap_in(folder, target, lambda: _predecessors(target, contents.video.sha256))
         except (OSError, sqlite3.OperationalError) as error:
@@ -246,7 +246,7 @@ def _predecessors(target: Path, sha256: str) -> list[Path]:
     return same
 
 
-def _write_vectors(folder: Path) -> None:
+def write_vectors(folder: Path) -> None:
     """Make vectors.faiss from the rows as they were written, which also reads them once before they count."""
     with closing(open_readonly(folder)) as connection:
         _, engine = _identity(connection)

@@ -13,7 +13,8 @@ from typer.testing import CliRunner, Result
 
 import cli
 from indexer.engine import LOADERS
-from tests.fake_engine import FakeEngine, film_of_two, write_photo
+from tests.fake_cli import add_fake_engines
+from tests.fake_engine import film_of_two, write_photo
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 Run = Callable[..., Result]
@@ -22,9 +23,7 @@ Run = Callable[..., Result]
 @pytest.fixture(scope="session", autouse=True)
 def fake_engines() -> Iterator[None]:
     """Engines `fake`, `fake-other` (another one) and `fake-new` (the first with other weights)."""
-    LOADERS["fake"] = lambda compute: FakeEngine()
-    LOADERS["fake-other"] = lambda compute: FakeEngine("fake-other")
-    LOADERS["fake-new"] = lambda compute: FakeEngine("fake", "new weights")
+    add_fake_engines()
     yield
     for name in ("fake", "fake-other", "fake-new"):
         del LOADERS[name]

@@ -6,6 +6,8 @@ strides), the recogniser as ArcFace takes its crops. InsightFace's ways to norma
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +22,55 @@ from indexer.engines.weights import unpacked
 INPUT = "input.1"
 
 
+@dataclass(frozen=True)
+class Input:
+    """How a model takes its pictures: (x - mean) / std of RGB."""
+
+    mean: float
+    std: float
+    kind: int = TensorProto.FLOAT
+
+
+SCRFD, ARCFACE = Input(127.5, 128.0), Input(127.5, 127.5)
+EMBEDDED = Input(0.0, 1.0, TensorProto.UINT8)  # a manifest's word for models that take pixels as they are
+
+
 def build_pack(folder: Path, side: int | None = None) -> Path:
     """Write `det.onnx` and `rec.onnx`; `side` fixes the square picture that the detector takes, pixels."""
     folder.mkdir(parents=True, exist_ok=True)
-    onnx.save(scrfd(side), str(folder / "det.onnx"))
-    onnx.save(arcface(), str(folder / "rec.onnx"))
+    onnx.save(scrfd(SCRFD, side), str(folder / "det.onnx"))
+    onnx.save(arcface(ARCFACE), str(folder / "rec.onnx"))
     return folder
 
 
-def scrfd(side: int | None = None) -> onnx.ModelProto:
-    """YuNet with SCRFD's input (1, 3, H, W) RGB, (x - 127.5) / 128, and its nine outputs."""
+def build_manifest_pack(folder: Path) -> Path:
+    """A pack as the newer ones are: its manifest says which file is which, and its models take pixels."""
+    (folder / "models").mkdir(parents=True)
+    onnx.save(scrfd(EMBEDDED), str(folder / "models" / "one.onnx"))
+    onnx.save(arcface(EMBEDDED), str(folder / "models" / "two.onnx"))
+    tasks = {
+        "detection": {"file": "models/one.onnx", "preprocessing": "embedded"},
+        "recognition": {"file": "models/two.onnx", "preprocessing": "embedded", "embedding_dimension": 128},
+    }
+    manifest = {"manifest_version": 2, "model_id": folder.name, "license": "MODEL.LICENSE", "tasks": tasks}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def scrfd(taken: Input, side: int | None = None) -> onnx.ModelProto:
+    """YuNet with SCRFD's input (1, 3, H, W) and its nine outputs."""
     model = onnx.load(str(unpacked(DETECTOR)))
     graph = model.graph
-    nodes = _from_normalised(graph.input[0].name, 128.0)
     # SCRFD takes RGB, YuNet BGR.
-    nodes.insert(0, helper.make_node("Gather", [INPUT, "backwards"], ["swapped"], axis=1))
-    nodes[1].input[0] = "swapped"
+    swap = helper.make_node("Gather", ["plain", "backwards"], [graph.input[0].name], axis=1)
+    nodes = [*_from_normalised("plain"), swap]
     graph.initializer.append(_constant("backwards", np.array([2, 1, 0], np.int64)))
     outputs = []
     for kind, width in (("score", 1), ("bbox", 4), ("kps", 10)):
         outputs += [(f"{kind}_{stride}", width) for stride in STRIDES]
     extra = [node for stride in STRIDES for node in _heads(stride)]
     shape = [1, 3, side or "?", side or "?"]
-    _rebuild(graph, nodes, extra, shape, [(name, ["?", width]) for name, width in outputs])
+    _rebuild(graph, taken, nodes, extra, shape, [(name, ["?", width]) for name, width in outputs])
     graph.initializer.extend([
         _constant("half", np.array(0.5, np.float32)), _constant("zero", np.array(0, np.float32)),
         _constant("one", np.array(1, np.float32)),
@@ -53,21 +81,24 @@ def scrfd(side: int | None = None) -> onnx.ModelProto:
     return model
 
 
-def arcface() -> onnx.ModelProto:
-    """SFace with ArcFace's input (N, 3, 112, 112) RGB, (x - 127.5) / 127.5, and its one output."""
+def arcface(taken: Input) -> onnx.ModelProto:
+    """SFace with ArcFace's input (N, 3, 112, 112) and its one output."""
     model = onnx.load(str(unpacked(RECOGNIZER)))
     for node in model.graph.node:
         node.name = ""  # by names like _minusscalar0 the package knows models that normalise for themselves
-    nodes = _from_normalised(model.graph.input[0].name, 127.5)
-    _rebuild(model.graph, nodes, [], ["None", 3, 112, 112], [(model.graph.output[0].name, ["None", 128])])
+    graph = model.graph
+    shape: list[int | str] = ["None", 3, 112, 112]
+    nodes = _from_normalised(graph.input[0].name)
+    _rebuild(graph, taken, nodes, [], shape, [(graph.output[0].name, ["None", 128])])
     onnx.checker.check_model(model)
     return model
 
 
-def _from_normalised(target: str, std: float) -> list[onnx.NodeProto]:
+def _from_normalised(target: str) -> list[onnx.NodeProto]:
     return [
-        helper.make_node("Mul", [INPUT, "std"], ["scaled"], name="undo_std", doc_string=str(std)),
-        helper.make_node("Add", ["scaled", "mean"], [target], name="undo_mean"),
+        helper.make_node("Cast", [INPUT], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["floats", "std"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "mean"], [target]),
     ]
 
 
@@ -103,7 +134,7 @@ def _heads(stride: int) -> list[onnx.NodeProto]:
 
 
 def _rebuild(
-    graph: onnx.GraphProto, before: list[onnx.NodeProto], after: list[onnx.NodeProto],
+    graph: onnx.GraphProto, taken_as: Input, before: list[onnx.NodeProto], after: list[onnx.NodeProto],
     shape: list[int | str], outputs: list[tuple[str, list[int | str]]],
 ) -> None:  # fmt: skip
     """Put nodes around a graph and give it InsightFace's input and outputs; names that clash become raw ones."""
@@ -116,13 +147,11 @@ def _rebuild(
             if name in taken:
                 node.input[place] = f"raw_{name}"
     nodes = [*before, *graph.node, *after]
-    std = float(next(node for node in before if node.name == "undo_std").doc_string)
-    graph.initializer.extend([
-        _constant("std", np.array(std, np.float32)), _constant("mean", np.array(127.5, np.float32)),
-    ])  # fmt: skip
+    for name, value in (("std", taken_as.std), ("mean", taken_as.mean)):
+        graph.initializer.append(_constant(name, np.array(value, np.float32)))
     del graph.node[:], graph.input[:], graph.output[:], graph.value_info[:]
     graph.node.extend(nodes)
-    graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, shape))
+    graph.input.append(helper.make_tensor_value_info(INPUT, taken_as.kind, shape))
     graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, dims) for name, dims in outputs
     )

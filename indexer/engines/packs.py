@@ -12,7 +12,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from indexer.engine import PACKS
-from store.errors import EngineError, OptionError, UnwritableError
+from store.errors import EngineError, MissingPackError, OptionError, UnwritableError
 from store.folders import shown
 
 LICENCE = (
@@ -32,27 +32,24 @@ def is_pack(name: str) -> bool:
 
 
 def find_pack(name: str) -> Path:
-    """The folder with a pack's ONNX files; raises EngineError with the way to get it when it is not there."""
+    """The folder with a pack's ONNX files; raises MissingPackError with the way to get it, EngineError for no pack."""
     folder = models_folder() / name if _is_plain(name) else Path(name)
     if not folder.is_dir() and name not in PACKS:
         folder = Path(name)
     if files := _with_files(folder):
         return files
     if name in PACKS:
-        raise EngineError(
+        raise MissingPackError(
             f"{name} is not here and nothing is fetched unasked (its weights are for non-commercial research "
             f"only); run: python cli.py engines --get {name}, or put its ONNX files into {shown(folder)}"
         )
     raise EngineError(f"{shown(folder)} holds no ONNX file; name the folder of an InsightFace pack")
 
 
-def is_here(name: str) -> bool:
-    """Whether a pack can be loaded without fetching it."""
-    try:
-        find_pack(name)
-    except EngineError:
-        return False
-    return True
+def check_name(name: str) -> None:
+    """Raise OptionError for a name that no pack has."""
+    if name not in PACKS:
+        raise OptionError(f"no pack is called {name!r}; known: {', '.join(PACKS)}")
 
 
 def fetch(name: str) -> Path:
@@ -60,8 +57,7 @@ def fetch(name: str) -> Path:
 
     Raises OptionError for an unknown name, EngineError when it cannot be reached, UnwritableError.
     """
-    if name not in PACKS:
-        raise OptionError(f"no pack is called {name!r}; known: {', '.join(PACKS)}")
+    check_name(name)
     from insightface.utils import storage
 
     target = models_folder() / name

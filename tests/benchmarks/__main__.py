@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks [accuracy] [shots] [scan] [strangers] [identity] [speed] [--only NAME] [--full]
+"""python -m tests.benchmarks [PART ...] [--only NAME] [--engine NAME [--calibration FILE]] [--full] [--json FILE]
 
 Tables on stdout, progress on stderr, exit 1 when a promised figure is missed. $FACEREEL_MEDIA names the
 folder with the hand-checked footage and photos of known people; without it samples/people play all parts.
@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.figures import Figure
-from tests.benchmarks.parts import PARTS
+from tests.benchmarks.parts import BY_ENGINE, PARTS
+from tests.benchmarks.run_facereel import engine_words
 from tests.benchmarks.speed import Extent, speed
 
 PACKAGES = ("av", "numpy", "onnxruntime", "opencv-python", "scenedetect", "faiss-cpu", "trackers")
@@ -40,18 +41,26 @@ def main() -> int:
     )
     parser.add_argument("--long", action="store_true", help="speed: memory for half an hour of video, too")
     parser.add_argument("--only", default="", help="only scenarios and videos whose name holds this")
+    parser.add_argument(
+        "--engine", help=f"measure this engine, by name or folder; for {', '.join(BY_ENGINE)}"
+    )
+    parser.add_argument("--calibration", type=Path, help="that engine's bar by this file")
     parser.add_argument("--json", type=Path, help="also write the figures and every row here")
     chosen = parser.parse_args()
     parts = PARTS | {"speed": partial(speed, extent=Extent(chosen.full, chosen.long))}
     if unknown := [part for part in chosen.parts if part not in parts]:
         parser.error(f"no part is called {unknown[0]!r}; known: {known}")
+    # Asking all scenarios twice over takes as long as everything else together.
+    usual = [part for part in parts if part != "scan" or chosen.full]
+    asked = chosen.parts or (BY_ENGINE if chosen.engine else usual)
+    if chosen.engine and (unfit := [part for part in asked if part not in BY_ENGINE]):
+        parser.error(f"{unfit[0]} takes no --engine; those that do: {', '.join(BY_ENGINE)}")
+    extra = (engine_words(chosen.engine, chosen.calibration),) if chosen.engine else ()
     console = Console(width=None if sys.stdout.isatty() else 140)
     results: dict[str, Any] = {"machine": machine()}
     figures: list[Figure] = []
-    # Asking all scenarios twice over takes as long as everything else together.
-    usual = [part for part in parts if part != "scan" or chosen.full]
-    for part in chosen.parts or usual:
-        for title, rows, judged in parts[part](chosen.only):
+    for part in asked:
+        for title, rows, judged in parts[part](chosen.only, *extra):
             _print(console, title, rows, judged)
             figures += judged
             results[title] = {"rows": rows, "figures": [_figure_row(f) for f in judged]}

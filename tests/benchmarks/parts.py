@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from indexer.engine import load_engine
-from tests.benchmarks import identity, scan_modes
+from indexer.engine import DEFAULT_ENGINE, load_engine
+from tests.benchmarks import engines, identity, scan_modes
 from tests.benchmarks.figures import Figure, at_most, media_figures, scenario_figures, shot_figures
 from tests.benchmarks.portraits import media, people_folder, photos
 from tests.benchmarks.run_facereel import Answer, ask
@@ -20,16 +20,17 @@ from tests.benchmarks.scoring_shots import ShotScore, score_shots
 from tests.benchmarks.scoring_tracks import TrackScore, score_tracks
 
 Report: TypeAlias = tuple[str, list[dict[str, Any]], list[Figure]]
+Words: TypeAlias = tuple[str, ...]  # options of the command line that choose an engine
 
 # People of the faces folder who do appear in a video there: seen by eye.
 PRESENT = {("p20", "obama.mp4"), ("p20", "hamilton.mp4")}
 
 
-def accuracy(only: str) -> Iterator[Report]:
+def accuracy(only: str, engine: Words = ()) -> Iterator[Report]:
     """Every rendered scenario, then the footage with hand-checked truth."""
-    yield _scenarios(only)
+    yield _scenarios(only, engine)
     if media() is not None:
-        yield _media(only)
+        yield footage(only, engine)
 
 
 def shots(only: str) -> Iterator[Report]:
@@ -42,7 +43,7 @@ def shots(only: str) -> Iterator[Report]:
     yield "shots", rows, shot_figures(total)
 
 
-def strangers(only: str) -> Iterator[Report]:
+def strangers(only: str, engine: Words = ()) -> Iterator[Report]:
     """The people of the faces folder asked of videos they are not in; portraits.mp4 the footage's too."""
     folder = media()
     if folder is None:
@@ -56,7 +57,7 @@ def strangers(only: str) -> Iterator[Report]:
         if video.name == "portraits.mp4":
             asked |= _everybody(folder)
         _say(video.name)
-        for name, answer in ask(video, asked).people.items():
+        for name, answer in ask(video, asked, engine, engine).people.items():
             false += len(answer["clips"])
             rows += [
                 {"video": video.name, "asked": name, "frames": f"{c['start_frame']}-{c['end_frame']}",
@@ -76,25 +77,38 @@ def scans(only: str) -> Iterator[Report]:
     yield "scan", rows, scan_modes.figures(compared)
 
 
-def identities(only: str) -> Iterator[Report]:
-    """How well the default engine tells the people of the faces folder apart."""
-    people = identity.embed_people(people_folder(), load_engine())
+def identities(only: str, engine: Words = ()) -> Iterator[Report]:
+    """How well an engine tells the people of the faces folder apart."""
+    people = identity.embed_people(people_folder(), load_engine(engine[1] if engine else DEFAULT_ENGINE))
     if len(people) < 4:
         _say("identity: needs four people with eight photos each; set FACEREEL_MEDIA")
         return
     yield f"identity, {len(people)} people", identity.measure(people), []
 
 
-PARTS: dict[str, Callable[[str], Iterator[Report]]] = {
+def compared(only: str) -> Iterator[Report]:
+    """The default engine and its weights in an InsightFace pack, on the footage."""
+    if media() is None:
+        _say("engines: needs footage; set FACEREEL_MEDIA")
+        return
+    yield from engines.compared(lambda words: footage(only, words))
+
+
+PARTS: dict[str, Callable[..., Iterator[Report]]] = {
     "accuracy": accuracy,
     "shots": shots,
     "scan": scans,
     "strangers": strangers,
     "identity": identities,
+    "engines": compared,
 }
 
 
-def _scenarios(only: str) -> Report:
+# Those of which another engine may be asked for.
+BY_ENGINE = ("accuracy", "strangers", "identity")
+
+
+def _scenarios(only: str, engine: Words) -> Report:
     clips, cuts, tracks, crossings, failed, rows = ClipScore(), ShotScore(), TrackScore(), TrackScore(), 0, []
     for scenario in all_scenarios().values():
         if only not in scenario.name:
@@ -102,7 +116,7 @@ def _scenarios(only: str) -> Report:
         _say(scenario.name)
         rendered = render(scenario)
         try:
-            answer = ask(rendered.video, rendered.references)
+            answer = ask(rendered.video, rendered.references, engine, engine)
         except RuntimeError as error:
             failed += 1
             _say(f"  {error}")
@@ -124,12 +138,13 @@ def _judge(rendered: Rendered, answer: Answer) -> tuple[ClipScore, ShotScore, Tr
     return own, score_shots(rendered.truth, answer.shots), score_tracks(rendered.truth, answer.tracklets)
 
 
-def _media(only: str) -> Report:
+def footage(only: str, engine: Words = ()) -> Report:
+    """The footage with hand-checked truth."""
     people: dict[str, ClipScore] = {}
     cuts, rows = ShotScore(), []
     for name, video, truth in _media_truths(only):
         _say(name)
-        answer = ask(video, _references(video.parent, truth))
+        answer = ask(video, _references(video.parent, truth), engine, engine)
         cuts.add(score_shots(truth, answer.shots))
         for person in truth["people"]:
             score = score_clips(truth, person, answer.people[person]["clips"])

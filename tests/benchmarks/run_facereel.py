@@ -25,6 +25,12 @@ class Answer:
     tracklets: dict[int, dict[int, list[float]]]  # number -> frame -> x y w h
 
 
+def engine_words(engine: str, calibration: Path | None = None) -> tuple[str, ...]:
+    """Options by which index and query use an engine."""
+    bar = () if calibration is None else ("--calibration", str(calibration.resolve()))
+    return ("--engine", str(Path(engine).resolve()) if Path(engine).is_dir() else engine, *bar)
+
+
 def ask(
     video: Path,
     people: Mapping[str, Sequence[Path]],

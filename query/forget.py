@@ -1,0 +1,54 @@
+"""People who want to be forgotten: their looks and vectors leave every index in which they are found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from query.search import Answer, Scope
+from store.redact import drop_tracklets
+from store.video_index import VideoIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What leaves, or left, one index."""
+
+    video: str
+    folder: Path
+    tracklets: tuple[int, ...]
+    frames: int  # in which the face is seen
+    looks: int  # crops and vectors
+
+
+def what_to_forget(answers: Sequence[Answer], where: Scope) -> list[Forgotten]:
+    """What every index holds of the people of the answers.
+
+    Not only the tracklets that a query gives: all that the index took for the same person.
+    """
+    found: dict[str, set[int]] = {}
+    for answer in answers:
+        for match, _ in answer.matches:
+            found.setdefault(match.video.sha256, set()).add(match.tracklet.person)
+    return [
+        _holdings(folder, found[video.sha256]) for folder, video in where.searched if video.sha256 in found
+    ]
+
+
+def forget(holdings: Sequence[Forgotten]) -> None:
+    """Rewrite the indexes without them, each whole or not at all; raises the errors of drop_tracklets."""
+    for held in holdings:
+        drop_tracklets(held.folder, held.tracklets)
+
+
+def _holdings(folder: Path, people: set[int]) -> Forgotten:
+    with VideoIndex(folder) as index:
+        going = [tracklet for tracklet in index.tracklets() if tracklet.person in people]
+        numbers = tuple(tracklet.number for tracklet in going)
+        looks = index.looks().tracklets.tolist()
+        return Forgotten(
+            video=index.video.name, folder=folder, tracklets=numbers,
+            frames=sum(tracklet.end - tracklet.start for tracklet in going),
+            looks=sum(number in numbers for number in looks),
+        )  # fmt: skip

@@ -1,0 +1,26 @@
+"""The command line with the fake engines, as a process of its own: `python -m tests.fake_cli index ...`."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import cli
+from indexer.engine import LOADERS, Compute, FaceEngine
+from tests.fake_engine import FakeEngine
+
+
+def add_fake_engines() -> None:
+    """Engines `fake`, `fake-other` (another one) and `fake-new` (the first with other weights)."""
+    # No lambdas: workers are told of these by name.
+    LOADERS["fake"] = partial(_fake, "fake", "")
+    LOADERS["fake-other"] = partial(_fake, "fake-other", "")
+    LOADERS["fake-new"] = partial(_fake, "fake", "new weights")
+
+
+def _fake(name: str, salt: str, compute: Compute) -> FaceEngine:
+    return FakeEngine(name, salt)
+
+
+if __name__ == "__main__":
+    add_fake_engines()
+    cli.run()

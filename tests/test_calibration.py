@@ -1,0 +1,125 @@
+"""Bars measured on photos: right by construction, kept in a file, taken up where it lies."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from indexer.engine import load_engine
+from query import calibration
+from query.asked import Asked
+from store.errors import EngineMismatchError, OptionError
+from store.records import Floats, Reference
+from tests.conftest import Run
+from tests.fake_engine import PEOPLE, write_photo
+
+FAKE = ("--engine", "fake")
+
+
+def asked(vectors: Floats) -> Asked:
+    box = np.zeros(4, np.float32)
+    return Asked("x", tuple(Reference("x.jpg", "0" * 64, box, vector, 1.0) for vector in vectors), ())
+
+
+def crowd(seed: int, people: int = 12, photos: int = 6, dim: int = 32) -> list[Asked]:
+    """People whose photos scatter around a direction of their own."""
+    rng = np.random.default_rng(seed)
+    own = rng.normal(size=(people, 1, dim)) + 0.7 * rng.normal(size=(people, photos, dim))
+    vectors = own / np.linalg.norm(own, axis=-1, keepdims=True)
+    return [asked(person.astype(np.float32)) for person in vectors]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6))
+def test_no_more_strangers_pass_than_the_rate_says(seed: int) -> None:
+    people = crowd(seed)
+    measured = calibration.measure(people, load_engine("fake"))
+    assert (len(measured.same), len(measured.different)) == (12 * 15, 66 * 36)
+    one = np.sort(measured.different)
+    plain = np.sort([
+        float(a.embedding @ b.embedding) for p, q in product(people, people) if people.index(p) < people.index(q)
+        for a in p.references for b in q.references
+    ])  # fmt: skip
+    np.testing.assert_allclose(one, plain, atol=1e-5)
+    for point in measured.points:
+        if point.bar is None:
+            assert point.rate == 1e-4
+            continue
+        assert (measured.different >= point.bar).mean() <= point.rate
+        assert (measured.different >= point.bar - 1e-3).mean() >= point.rate - 1 / len(one) - 0.02
+        assert point.found == (measured.same >= point.bar).mean()
+    bars = [point.bar for point in measured.points if point.bar is not None]
+    assert bars == sorted(bars)
+    assert measured.bar == pytest.approx(bars[1] * calibration.FILMS)
+
+
+def test_too_few_photos_are_refused() -> None:
+    with pytest.raises(OptionError, match="10 people with 5 photos"):
+        calibration.measure(crowd(0, people=4), load_engine("fake"))
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six hues with ten photos each."""
+    folder = tmp_path_factory.mktemp("people")
+    for person, number in product(PEOPLE, range(10)):
+        write_photo(folder / person / f"{number}.png", person, size=(200 + 4 * number, 200))
+    return folder
+
+
+def test_a_calibration_is_measured_drawn_kept_and_taken_up(
+    run: Run, people: Path, store: Path, photos: Path, tmp_path: Path
+) -> None:
+    result = run("engines", "--calibrate", people, *FAKE, "--out", tmp_path / "out", "--store", store)
+    assert result.exit_code == 0, result.output
+    assert "fake: 60 photos of 6 people, 270 pairs of one person, 1,500 of two" in result.stdout
+    assert "too few pairs" in result.stdout
+    file = tmp_path / "out" / "calibration-fake.json"
+    known = json.loads(file.read_text())
+    assert known["engine"]["recognizer_sha256"] == load_engine("fake").info.recognizer_sha256
+    assert [row["rate"] for row in known["rates"]] == [1e-2, 1e-3, 1e-4]
+    assert 0 < known["bar"] < 0.2
+    with Image.open(file.with_suffix(".png")) as plot:
+        assert plot.size == (960, 540)
+        assert np.asarray(plot).std() > 10
+    ask = ("query", photos / "red.png", "--store", store, "--dry-run", "--json", *FAKE)
+    plain = run(*ask)
+    assert json.loads(plain.stdout)["threshold"] == pytest.approx(0.42)
+    chosen = run(*ask, "--calibration", file)
+    assert json.loads(chosen.stdout)["threshold"] == pytest.approx(known["bar"])
+    assert f"the bar is {known['bar']:.2f} by {file}" in chosen.stderr
+    (store / file.name).write_bytes(file.read_bytes())
+    assert json.loads(run(*ask).stdout)["threshold"] == pytest.approx(known["bar"])
+    assert json.loads(run(*ask, "--threshold", "0.5").stdout)["threshold"] == 0.5
+    other = run("query", photos / "red.png", "--store", store, "--engine", "fake-new", "--calibration", file)
+    assert other.exit_code == 1
+    assert "other weights" in other.stderr
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"schema": "facereel.calibration/1"}', '{"schema": "else", "bar": 0.4}', None]
+)
+def test_a_file_that_is_no_calibration_is_said(text: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(OptionError, match=r"wrong\.json is no calibration") as caught:
+        calibration.calibrated(load_engine("fake"), path, tmp_path, lambda text: None)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bar_out_of_range_or_of_other_weights_is_refused(tmp_path: Path) -> None:
+    measured = calibration.measure(crowd(1), load_engine("fake"))
+    file, _ = calibration.write(measured, tmp_path)
+    with pytest.raises(EngineMismatchError, match="other weights"):
+        calibration.calibrated(load_engine("fake-new"), file, tmp_path, lambda text: None)
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"bar": 1.5}))
+    with pytest.raises(OptionError, match=r"bar 1\.5"):
+        calibration.calibrated(load_engine("fake"), file, tmp_path, lambda text: None)

@@ -1,0 +1,111 @@
+"""Forgetting: a person's looks and vectors leave every index, whole or not at all, and cannot be found again."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from store import redact
+from store.database import DATABASE
+from store.errors import UnwritableError
+from store.library import Library
+from store.vectors import VECTORS
+from store.video_index import VideoIndex, write_index
+from tests.conftest import Run
+from tests.factories import make_contents
+from tests.fake_engine import film_of_two
+
+FAKE = ("--engine", "fake")
+
+
+def traces(folder: Path) -> dict[int, list[bytes]]:
+    """Bytes by which a person's looks are known in a file: embeddings and pieces of crops."""
+    with VideoIndex(folder) as index, closing(sqlite3.connect(folder / DATABASE)) as rows_:
+        people = {tracklet.number: tracklet.person for tracklet in index.tracklets()}
+        found: dict[int, list[bytes]] = {}
+        for tracklet, embedding, crop in rows_.execute("SELECT tracklet, embedding, crop FROM exemplars"):
+            found.setdefault(people[tracklet], []).extend((embedding, crop[-300:-200]))
+    return found
+
+
+def everything(store: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(store.rglob("*")) if path.is_file())
+
+
+def test_nothing_of_a_person_is_left(run: Run, store: Path, photos: Path, tmp_path: Path) -> None:
+    other = film_of_two(tmp_path / "other.mp4", seconds=0.5)
+    assert run("index", other, "--store", store, *FAKE).exit_code == 0
+    (folder,) = (folder for folder in store.iterdir() if folder.name.startswith("two"))
+    known = traces(folder)
+    red, green = sorted(known, key=lambda person: -len(known[person]))
+    result = run("forget", photos / "red.png", "--store", store, *FAKE)
+    assert result.exit_code == 0
+    assert "  two.mp4: 2 tracklets, 60 frames, " in result.stdout
+    assert "red was forgotten in 2 of 2 videos; videos and clips stay" in result.stdout
+    left = everything(store)
+    assert not any(trace in left for trace in known[red])
+    assert all(trace in left for trace in known[green][:1])
+    query = ("--store", store, *FAKE, "--dry-run")
+    assert "red was not found in 2 videos" in run("query", photos / "red.png", *query).stdout
+    assert "1 clip of green" in run("query", photos / "green.png", *query, "--video", "two.mp4").stdout
+    assert run("verify", "--store", store).stdout == "other.mp4: ok\ntwo.mp4: ok\n"
+    with Library(store).find("two.mp4") as index:
+        assert len(index.shots()) == 3
+        assert len(index.times().pts) == 90
+        assert [len(person.tracklets) for person in index.people()] == [1]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+    assert "red was not found" in run("forget", photos / "red.png", "--store", store, *FAKE).stdout
+
+
+def test_a_dry_run_deletes_nothing(run: Run, store: Path, photos: Path) -> None:
+    before = everything(store)
+    told = json.loads(
+        run("forget", photos / "red.png", "--store", store, *FAKE, "--dry-run", "--json").stdout
+    )
+    assert told["forgotten"][0]["tracklets"] == [1, 2] or len(told["forgotten"][0]["tracklets"]) == 2
+    assert told["searched"][0]["file"] == "two.mp4"
+    assert everything(store) == before
+
+
+def test_what_could_not_be_searched_is_said(run: Run, store: Path, photos: Path, tmp_path: Path) -> None:
+    other = film_of_two(tmp_path / "other.mp4", seconds=0.5)
+    assert run("index", other, "--store", store, "--engine", "fake-other").exit_code == 0
+    result = run("forget", photos / "red.png", "--store", store, *FAKE)
+    assert "not searched: other.mp4 was indexed by fake-other" in result.stderr
+    assert "red was forgotten in 1 of 1 video" in result.stdout
+
+
+def test_a_tracklet_goes_with_all_that_hangs_on_it(tmp_path: Path) -> None:
+    contents = make_contents(tracklets=6, looks=3)
+    folder = write_index(tmp_path, contents)
+    redact.drop_tracklets(folder, [1, 3, 5])
+    with VideoIndex(folder) as index:
+        assert [tracklet.number for tracklet in index.tracklets()] == [2, 4, 6]
+        assert [person.number for person in index.people()] == [1]
+        assert sorted(index.exemplars()) == [2, 4, 6]
+        looks, numbers = index.looks(), index.exemplar_numbers()
+        _, hits = index.vectors().nearest(looks.embeddings, 1)
+        assert hits[:, 0].tolist() == numbers.tolist()
+        np.testing.assert_array_equal(index.times().pts, contents.times.pts)
+        assert index.shots() == contents.shots
+
+
+def test_when_it_fails_all_is_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_index(tmp_path, make_contents())
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(redact, "write_vectors", full)
+    with pytest.raises(UnwritableError, match="No space left"):
+        redact.drop_tracklets(folder, [1])
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert list(tmp_path.iterdir()) == [folder]
+    assert VECTORS in before

@@ -1,0 +1,155 @@
+"""Another recogniser for an index: as if the video had been looked at again, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.engine import load_engine
+from indexer.reembed import reembed_index
+from query import videos
+from store import folders, recognition, video_index
+from store.database import DATABASE
+from store.errors import StoreError, UnwritableError
+from store.library import Library
+from store.video_index import VideoIndex
+from tests.conftest import SAMPLES, Run
+from tests.fake_engine import backdrop, write_film
+from tests.insightface_pack import build_pack
+
+FAKE = ("--engine", "fake")
+
+
+def only(store: Path) -> Path:
+    (folder,) = folders.index_folders(store)
+    return folder
+
+
+def test_it_is_as_if_the_video_had_been_looked_at_again(
+    run: Run, film: Path, store: Path, photos: Path, tmp_path: Path
+) -> None:
+    run("index", film, "--store", tmp_path / "fresh", "--engine", "fake-other")
+    result = run("reembed", "two.mp4", "--store", store, "--engine", "fake-other")
+    assert result.exit_code == 0
+    assert "two.mp4: " in result.stdout
+    assert "recognised anew by fake-other, until now by fake; 2 people, 2 before" in result.stdout
+    with VideoIndex(only(store)) as anew, VideoIndex(only(tmp_path / "fresh")) as fresh:
+        assert (anew.looks().embeddings * fresh.looks().embeddings).sum(axis=1) == pytest.approx(1, abs=0.01)
+        np.testing.assert_allclose(anew.looks().qualities, fresh.looks().qualities, atol=0.05)
+        assert anew.tracklets() == fresh.tracklets()
+        assert anew.people() == fresh.people()
+        assert anew.engine.name == "fake-other"
+        assert anew.engine.recognizer_sha256 == fresh.engine.recognizer_sha256
+        assert anew.engine.detector_sha256 == load_engine("fake").info.detector_sha256
+    assert videos.verify(only(store)).problems == ()
+    assert "reembedded from: fake" in run("info", "two.mp4", "--store", store).stdout
+    asked = ("query", photos / "green.png", "--store", store, "--dry-run", "--json", "--engine")
+    assert len(json.loads(run(*asked, "fake-other").stdout)["clips"]) == 1
+    assert run(*asked, "fake").exit_code == 1
+
+
+def test_what_is_of_that_recogniser_stays_as_it_is(run: Run, store: Path) -> None:
+    before = (only(store) / DATABASE).read_bytes()
+    result = run("reembed", "all", "--store", store, *FAKE)
+    assert "recognised by fake already" in result.stdout
+    assert (only(store) / DATABASE).read_bytes() == before
+
+
+def test_there_and_back_gives_the_same_looks(run: Run, store: Path) -> None:
+    with VideoIndex(only(store)) as index:
+        crops = [look.crop for looks in index.exemplars().values() for look in looks]
+    for name in ("fake-new", "fake-other", "fake"):
+        assert run("reembed", "all", "--store", store, "--engine", name).exit_code == 0
+    with VideoIndex(only(store)) as index:
+        again = [look.crop for looks in index.exemplars().values() for look in looks]
+        assert index.config[recognition.REEMBEDDED] == "fake"
+    np.testing.assert_array_equal(crops, again)
+
+
+def test_names_go_with_their_tracklets(run: Run, store: Path) -> None:
+    with sqlite3.connect(only(store) / DATABASE) as db:
+        db.execute("UPDATE people SET name = 'Ann' WHERE person = 1")
+    db.close()
+    run("reembed", "all", "--store", store, "--engine", "fake-other")
+    with VideoIndex(only(store)) as index:
+        assert {person.number: person.name for person in index.people()} == {1: "Ann", 2: None}
+
+
+@pytest.mark.parametrize("step", ["_put_in", "write_vectors", "swap"])
+def test_what_is_interrupted_leaves_the_old_index(
+    step: str, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = only(store)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def full_disk(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    if step == "swap":
+        monkeypatch.setattr(folders, "swap_in", full_disk)
+    else:
+        monkeypatch.setattr(recognition, step, full_disk)
+    with pytest.raises(UnwritableError, match="No space left"):
+        reembed_index(folder, load_engine("fake-other"))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in store.iterdir()] == [folder.name]
+    assert videos.verify(folder).problems == ()
+
+
+def test_an_index_that_was_written_meanwhile_is_not_overwritten(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, write = only(store), video_index.write_vectors
+
+    def meanwhile(fresh: Path) -> None:
+        write(fresh)
+        shutil.copy(folder / DATABASE, folder / "newer")
+        (folder / "newer").replace(folder / DATABASE)
+
+    monkeypatch.setattr(recognition, "write_vectors", meanwhile)
+    with pytest.raises(StoreError, match="meanwhile"):
+        reembed_index(folder, load_engine("fake-other"))
+    with VideoIndex(folder) as index:
+        assert index.engine.name == "fake"
+
+
+def test_an_index_without_a_face_is_reembedded_too(run: Run, tmp_path: Path) -> None:
+    empty = write_film(tmp_path / "empty.mp4", [backdrop()] * 20)
+    run("index", empty, "--store", tmp_path / "s", *FAKE)
+    assert run("reembed", "empty.mp4", "--store", tmp_path / "s", "--engine", "fake-other").exit_code == 0
+    assert videos.verify(only(tmp_path / "s")).problems == ()
+
+
+def test_nothing_to_reembed_is_said(run: Run, tmp_path: Path) -> None:
+    assert "holds no index" in run("reembed", "all", "--store", tmp_path / "none", *FAKE).stdout
+    assert run("reembed", "film.mp4", "--store", tmp_path / "none", *FAKE).exit_code == 1
+
+
+@pytest.mark.slow
+def test_real_faces_are_recognised_as_by_a_fresh_index(run: Run, sample_store: Path, tmp_path: Path) -> None:
+    """Looks are kept as JPEG: that costs no more than 0.02 of cosine at the worst look."""
+    store = Path(shutil.copytree(sample_store, tmp_path / "store"))
+    pack = build_pack(tmp_path / "yunet_sface")
+    assert (
+        run("index", SAMPLES / "sample.mp4", "--store", tmp_path / "fresh", "--engine", pack).exit_code == 0
+    )
+    assert run("reembed", "all", "--store", store, "--engine", pack).exit_code == 0
+    with Library(store).find("sample.mp4") as anew, Library(tmp_path / "fresh").find("sample.mp4") as fresh:
+        cosines = (anew.looks().embeddings * fresh.looks().embeddings).sum(axis=1)
+        assert cosines.min() >= 0.98
+        assert [item.person for item in anew.tracklets()] == [item.person for item in fresh.tracklets()]
+    people = [SAMPLES / "people" / "obama" / "obama2.jpg", "--engine", pack, "--dry-run", "--json"]
+    found = [
+        [
+            (clip["start"], clip["end"])
+            for clip in json.loads(run("query", *people, "--store", place).stdout)["clips"]
+        ]
+        for place in (store, tmp_path / "fresh")
+    ]
+    assert found[0] == found[1]
+    assert found[0]

@@ -1,0 +1,136 @@
+"""PySceneDetect's own detectors, asked as ours is; TransNetV2 by a small network with its signature."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from indexer.pipeline import look_at
+from indexer.shots import TINY, ShotDetector
+from indexer.shots_plain import PlainShots, shot_detector
+from store.config import Config
+from store.errors import OptionError
+from store.records import Image
+from tests.fake_engine import FakeEngine, backdrop
+
+RATE = Fraction(25)
+
+
+def transnet(path: Path, name: str = "input", kind: int = TensorProto.UINT8) -> Path:
+    """A network that takes and gives what TransNetV2 does: 1 on the last picture before one that is much brighter."""
+    constants = {
+        "axes": np.array([2, 3, 4]), "one": np.array([1]), "zero": np.array([0]), "hundred": np.array([100]),
+        "last": np.array([99]), "step": np.array(20, np.float32), "pads": np.array([0, 0, 0, 1]),
+        "third": np.array([2]),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("Cast", [name], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["floats", "axes"], ["light"], keepdims=0),
+        helper.make_node("Slice", ["light", "one", "hundred", "one"], ["next"]),  # from, to, axis
+        helper.make_node("Slice", ["light", "zero", "last", "one"], ["this"]),
+        helper.make_node("Sub", ["next", "this"], ["jump"]),
+        helper.make_node("Abs", ["jump"], ["size"]),
+        helper.make_node("Greater", ["size", "step"], ["far"]),
+        helper.make_node("Cast", ["far"], ["found"], to=TensorProto.FLOAT),
+        helper.make_node("Pad", ["found", "pads"], ["all"]),
+        helper.make_node("Unsqueeze", ["all", "third"], ["output"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "transnet",
+        [helper.make_tensor_value_info(name, kind, ["N", 100, 27, 48, 3])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["N", 100, 1])],
+        [numpy_helper.from_array(value, key) for key, value in constants.items()],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+    return path
+
+
+def pictures(lengths: Sequence[int]) -> list[Image]:
+    """Pictures of shots that are dark and light in turn."""
+    shades = (60, 170)
+    return [
+        backdrop(TINY, shades[number % 2], seed=number)
+        for number, length in enumerate(lengths)
+        for _ in range(length)
+    ]
+
+
+@pytest.fixture(params=["adaptive", "content", "transnetv2"])
+def config(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
+    if request.param == "transnetv2":
+        return Config(shots="transnetv2", shots_model=str(transnet(tmp_path / "transnet.onnx")))
+    return Config(shots=request.param)
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [(40,), (30, 45), (60, 40, 50, 75), (99, 1 + 30), (100, 100, 100), (149, 52, 150, 149, 60), (210, 30)],
+)
+def test_cuts_are_found_at_their_frame_and_never_taken_back(config: Config, lengths: tuple[int, ...]) -> None:
+    detector = shot_detector(RATE, config)
+    truth = np.cumsum(lengths)[:-1].tolist()
+    assert detector.cuts() == []
+    for index, picture in enumerate(pictures(lengths)):
+        detector.push(index, picture)
+        assert detector.cuts() == [cut for cut in truth if cut < detector.settled]
+        assert detector.settled <= index + 1
+    detector.finish()
+    assert detector.settled == sum(lengths)
+    assert detector.cuts() == truth
+    shots = [number for number, length in enumerate(lengths) for _ in range(length)]
+    assert [detector.shot_of(index) for index in range(sum(lengths))] == shots
+
+
+def test_the_default_is_ours() -> None:
+    assert isinstance(shot_detector(RATE, Config()), ShotDetector)
+    assert isinstance(shot_detector(RATE, Config(shots="content")), PlainShots)
+
+
+def test_a_film_without_frames_has_no_cuts(config: Config) -> None:
+    detector = shot_detector(RATE, config)
+    detector.finish()
+    assert detector.cuts() == []
+
+
+def test_a_video_is_indexed_by_it(config: Config, film: Path) -> None:
+    contents = look_at(film, FakeEngine(), config, lambda done, total: None)
+    assert [shot.start for shot in contents.shots] == [0, 30, 60]
+    assert contents.config["shots"] == config.shots
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"shots": "guess"}, "adaptive, content, transnetv2"),
+        ({"shots": "transnetv2"}, "--shots-model FILE.onnx"),
+        ({"shots": "transnetv2", "shots_model": "nowhere.onnx"}, "nowhere.onnx is not there"),
+        ({"shots": "content", "shots_model": "some.onnx"}, "is for --shots transnetv2"),
+    ],
+)
+def test_what_cannot_be_used_is_said(settings: dict[str, str], said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        shot_detector(RATE, Config(**settings))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("what", ["torn", "other name", "other type"])
+def test_a_model_that_is_none_is_said(what: str, tmp_path: Path) -> None:
+    path = transnet(
+        tmp_path / "model.onnx",
+        name="pixels" if what == "other name" else "input",
+        kind=TensorProto.FLOAT if what == "other type" else TensorProto.UINT8,
+    )
+    if what == "torn":
+        path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(
+        OptionError, match="no ONNX model" if what == "torn" else "is not TransNetV2"
+    ) as caught:
+        shot_detector(RATE, Config(shots="transnetv2", shots_model=str(path)))
+    assert "\n" not in str(caught.value)

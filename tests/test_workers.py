@@ -1,0 +1,197 @@
+"""Videos in worker processes: crashes, hangs and Ctrl-C cost one video at most; two processes share the work."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from indexer import workers
+from indexer.batch import Indexed
+from indexer.engine import LOADERS, load_engine
+from store.claims import CLAIM, claimed
+from store.config import Config
+from store.digest import hash_file
+from store.errors import EngineError
+from store.library import Library
+from store.records import Faces, Image
+from tests.conftest import Run
+from tests.fake_engine import FakeEngine, backdrop, draw_face, film_of_two, write_film
+
+ROOT = Path(__file__).parent.parent
+FAKE = ("--engine", "fake")
+
+
+class Fragile(FakeEngine):
+    """Reads address 0 when it sees magenta, sleeps for ever when it sees blue, breaks when it sees yellow."""
+
+    def detect(self, image: Image) -> Faces:
+        b, g, r = (int(value) for value in image.reshape(-1, 3).max(axis=0) > 200)
+        if (b, g, r) == (1, 0, 1):
+            ctypes.string_at(0)
+        while (b, g, r) == (1, 0, 0):
+            time.sleep(1)
+        if (b, g, r) == (0, 1, 1):
+            raise RuntimeError("a bug\nof two lines")
+        return super().detect(image)
+
+
+def deadly() -> FakeEngine:
+    os.kill(os.getpid(), signal.SIGILL)
+    return FakeEngine()
+
+
+def film_of(person: str, path: Path, frames: int = 12) -> Path:
+    pictures = [backdrop((160, 90), shade=100) for _ in range(frames)]
+    for picture in pictures:
+        draw_face(picture, person, (40, 20, 40, 40))
+    return write_film(path, pictures)
+
+
+@pytest.fixture
+def fragile(monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    monkeypatch.setitem(LOADERS, "fragile", Fragile)
+    return "--engine", "fragile"
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_crash_costs_one_video(run: Run, tmp_path: Path, fragile: tuple[str, str], jobs: str) -> None:
+    people = ("red", "magenta", "green", "yellow", "cyan")
+    films = [film_of(person, tmp_path / f"{person}.mp4") for person in people]
+    report = tmp_path / "report.json"
+    args = ("--store", tmp_path / "s", *fragile, "--jobs", jobs, "--report", report)
+    result = run("index", *films, *args)
+    assert result.exit_code == 1
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 3
+    (crash,) = (line for line in errors if "SIGSEGV" in line)
+    assert "magenta.mp4: the decoder crashed (SIGSEGV); " in crash
+    (bug,) = (line for line in errors if "RuntimeError" in line)
+    assert "yellow.mp4 could not be indexed (RuntimeError: a bug of two lines); --debug shows where" in bug
+    assert f"2 of 5 videos failed: {films[1]}, {films[3]}" in errors[-1]
+    assert len(Library(tmp_path / "s").listing().entries) == 3
+    told = json.loads(report.read_text())
+    assert [video["state"] for video in told["videos"]] == [
+        "indexed", "failed", "indexed", "failed", "indexed",
+    ]  # fmt: skip
+
+
+def test_a_hang_costs_one_video(
+    run: Run, tmp_path: Path, fragile: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "STALLED", 2.0)
+    films = [film_of(person, tmp_path / f"{person}.mp4") for person in ("blue", "red")]
+    result = run("index", *films, "--store", tmp_path / "s", *fragile)
+    assert result.exit_code == 1
+    assert "blue.mp4: no progress for 2 s" in result.stderr
+    assert len(Library(tmp_path / "s").listing().entries) == 1
+
+
+def test_an_engine_that_crashes_or_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LOADERS, "deadly", deadly)
+    task = workers.Task(tmp_path / "s", Config(), force=False)
+    for name, said in (
+        ("deadly", r"crashed while it was loaded \(SIGILL\)"),
+        ("magic", "no engine is called"),
+    ):
+        work = workers.index_many(
+            [tmp_path / "a.mp4"], partial(load_engine, name), task, lambda *a: None, lambda *a: None
+        )
+        with pytest.raises(EngineError, match=said):
+            next(work)
+
+
+def test_results_are_those_of_one_by_one(run: Run, tmp_path: Path) -> None:
+    films = [film_of_two(tmp_path / f"{n}.mp4", seconds=0.3 + 0.1 * n) for n in range(5)]
+    stores = [tmp_path / "one", tmp_path / "many"]
+    told = []
+    for store, jobs in zip(stores, ("1", "2"), strict=True):
+        videos = json.loads(run("index", *films, "--store", store, *FAKE, "--jobs", jobs, "--json").stdout)
+        told.append([(v["video"], v["frames"], v["faces"], v["tracklets"]) for v in videos["videos"]])
+    assert told[0] == told[1]
+
+
+def test_who_waits_takes_what_came_of_it(tmp_path: Path, film: Path) -> None:
+    store, said = tmp_path / "s", []
+    claim = claimed(store, hash_file(film), lambda: None)
+    claim.__enter__()
+    threading.Timer(2.5, lambda: claim.__exit__(None, None, None)).start()
+    task = workers.Task(store, Config(), force=False)
+    work = workers.index_many(
+        [film], partial(load_engine, "fake"), task, lambda *a: None, lambda path, text: said.append(text)
+    )
+    ((_, result),) = work
+    assert isinstance(result, Indexed)
+    assert said == ["another process is indexing two.mp4; waiting for it"]
+    assert not list(store.glob(f"{CLAIM}*"))
+
+
+def start(*args: str | Path) -> subprocess.Popen[str]:
+    """A real process with the fake engines."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.fake_cli", *map(str, args)],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def test_processes_share_a_store(tmp_path: Path, run: Run, photos: Path) -> None:
+    """Three index the same two videos while others are asked for and removed; neither breaks."""
+    films = [film_of_two(tmp_path / f"{n}.mp4", seconds=1.0 + n) for n in range(2)]
+    store = tmp_path / "s"
+    both = [start("index", *films, "--store", store, *FAKE, *force) for force in ((), (), ("--force",))]
+    while any(process.poll() is None for process in both):
+        result = run("query", photos / "red.png", "--store", store, *FAKE, "--dry-run")
+        assert result.exit_code == 0 or "holds no index" in result.stderr, result.stderr
+        assert run("list", "--store", store).exit_code == 0
+    ends = [(process.wait(), *process.communicate()) for process in both]
+    assert [code for code, _, _ in ends] == [0, 0, 0], ends
+    assert any("waiting for it" in err for _, _, err in ends)
+    assert run("verify", "--store", store).stdout == "0.mp4: ok\n1.mp4: ok\n"
+    assert len(list(store.iterdir())) == 2
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_nobody_stays_behind(tmp_path: Path, sent: signal.Signals) -> None:
+    """Ctrl-C reaches the whole group as from a terminal; kill -9 only the parent. No worker outlives it."""
+    film = film_of_two(tmp_path / "long.mp4", seconds=30)
+    process = start("index", film, "--store", tmp_path / "s", *FAKE)
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "s").glob(f"{CLAIM}*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert process.poll() is None
+    if sent == signal.SIGINT:
+        os.killpg(process.pid, sent)
+        assert process.wait(timeout=20) == 130
+        assert process.communicate()[1] == "stopped; what was not finished was not kept\n"
+    else:
+        process.kill()
+        process.communicate()
+    while (left := alive(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left == []
+    assert Library(tmp_path / "s").listing().entries == ()
+    assert list((tmp_path / "s").iterdir()) == []
+
+
+def alive(session: int) -> list[str]:
+    """Processes of a session, by what they run."""
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("this system does not tell its processes by /proc")
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session and fields[0] not in "ZX":
+                found.append(status.with_name("cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
