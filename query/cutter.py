@@ -1,4 +1,4 @@
-"""Clips -> files: exactly their frames, in one pass over the video where they lie close together.
+"""Clips -> files: exactly their frames, in one pass over the video where they lie close together, else side by side.
 
 Frames are known by their time stamps in the index. Decoding starts at the keyframe before; where a file does
 not seek as it should, further back, and in the end at its start, where decoding repeats what the index saw.
@@ -7,10 +7,12 @@ not seek as it should, further back, and in the end at its start, where decoding
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from threading import Event, Lock
 
 import av
 import av.error
@@ -21,7 +23,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from query.mp4 import ClipFile, Colours, colours_of, planes_of
-from store.digest import hash_file
+from query.source import check_source
 from store.errors import CutError, VideoError
 from store.frame_clock import UNTIMED, FrameClock, usual_duration
 from store.records import Clip, FrameTimes, Video
@@ -29,6 +31,9 @@ from store.records import Clip, FrameTimes, Video
 # Decoding on over a gap is cheaper than a jump back to a keyframe, of which there is usually one in 2 to 10
 # s.
 LARGEST_GAP = Fraction(2)
+# Stretches that are cut at once. Each decodes and encodes on threads of its own, but opening, seeking and resampling
+# leave cores idle: on two busy cores two at once take 0.88 (clips of 0.7 s) to 0.94 (2 s) of the time of one by one.
+SIDE_BY_SIDE = 2
 # Seconds to seek before the first frame: further back for files that land late (transport streams have no
 # index of keyframes).
 RUN_UPS = (Fraction(0), Fraction(5), Fraction(30))
@@ -47,46 +52,31 @@ class _FrameMissingError(Exception):
     """The decoder does not give a frame of the index; its argument is the frame's number."""
 
 
-def check_source(video: Video) -> None:
-    """Raise VideoError unless the indexed file still lies where it lay, with the same content."""
-    path = Path(video.path)
-    if not path.is_file():
-        raise VideoError(
-            f"{path} is no longer there; put it back, or index it where it is now: python cli.py index FILE"
-        )
-    status = path.stat()
-    if (status.st_size, status.st_mtime_ns) == (video.size, video.mtime_ns):
-        return
-    # A copy or a touch changes the time alone; only then is it worth reading the whole file.
-    if status.st_size != video.size or hash_file(path) != video.sha256:
-        raise VideoError(f"{path} has changed since it was indexed; run: python cli.py index {path}")
-
-
 def cut_clips(
     video: Video, clips: Sequence[Clip], times: FrameTimes, targets: Sequence[Path],
     on_clip_done: Callable[[int], None] = lambda number: None,
 ) -> None:  # fmt: skip
     """Write each clip of a video to its target; `on_clip_done` gets its position once it is whole on disk.
 
-    Files come in order of their clips' ends. Raises VideoError when the video is gone or changed, CutError
-    when a frame is not found or a file cannot be written; files finished before stay.
+    Files of one stretch come in order of their clips' ends. Raises VideoError when the video is gone or
+    changed, CutError when a frame is not found or a file cannot be written; files finished before stay.
     """
     check_source(video)
     pairs = zip(clips, targets, strict=True)
     jobs = [Job(number, clip, target) for number, (clip, target) in enumerate(pairs)]
-    pending = {job.number: job for job in jobs}
+    pending, one_at_a_time = {job.number: job for job in jobs}, Lock()
 
     def done(number: int) -> None:
-        del pending[number]
-        on_clip_done(number)
+        with one_at_a_time:
+            del pending[number]
+            on_clip_done(number)
 
     try:
-        for stretch in _stretches(jobs, times, video) if _is_timed(video) else ():
-            if not _cut_by_seeking(video, [job.number for job in stretch], pending, times, done):
-                break
+        if _is_timed(video):
+            _cut_stretches(video, _stretches(jobs, times, video), pending, times, done)
         if pending:
             # One pass for all that is left: a file that failed to seek once is not asked again.
-            _cut_from_start(video, list(pending.values()), times, done)
+            _cut_pass_from_start(video, list(pending.values()), times, done)
     except (av.error.FFmpegError, OSError) as error:
         words = str(getattr(error, "strerror", None) or error).splitlines()[0]
         raise CutError(
@@ -112,26 +102,34 @@ def _is_timed(video: Video) -> bool:
         return container.format.name not in UNTIMED
 
 
-def _cut_by_seeking(
-    video: Video,
-    numbers: Sequence[int],
-    pending: Mapping[int, Job],
-    times: FrameTimes,
+def _cut_stretches(
+    video: Video, stretches: Sequence[Sequence[Job]], pending: Mapping[int, Job], times: FrameTimes,
     done: Callable[[int], None],
-) -> bool:
-    """Cut a stretch; False when the file does not seek well enough, and then some of its jobs are pending."""
-    for run_up in RUN_UPS:
+) -> None:  # fmt: skip
+    """Cut stretches, a few at a time; once the file does not seek well enough, what is left stays pending."""
+    stop = Event()
+
+    def cut(stretch: Sequence[Job]) -> None:
+        for run_up in RUN_UPS:
+            left = [job for job in stretch if job.number in pending]
+            try:
+                with _open(video) as container:
+                    _cut_pass(container, video, left, times, run_up, done, stop)
+                    return
+            except _FrameMissingError:
+                continue
+        stop.set()
+
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as cutters:
         try:
-            with _open(video) as container:
-                left = [pending[number] for number in numbers if number in pending]
-                _cut_pass(container, video, left, times, run_up, done)
-                return True
-        except _FrameMissingError:
-            continue
-    return False
+            for work in [cutters.submit(cut, stretch) for stretch in stretches]:
+                work.result()
+        except BaseException:
+            stop.set()
+            raise
 
 
-def _cut_from_start(
+def _cut_pass_from_start(
     video: Video, jobs: Sequence[Job], times: FrameTimes, done: Callable[[int], None]
 ) -> None:
     try:
@@ -146,15 +144,17 @@ def _cut_from_start(
 
 def _cut_pass(
     container: InputContainer, video: Video, jobs: Sequence[Job], times: FrameTimes, run_up: Fraction | None,
-    done: Callable[[int], None],
+    done: Callable[[int], None], stop: Event | None = None,
 ) -> None:  # fmt: skip
-    """Feed each decoded frame to the clips that hold it."""
+    """Feed each decoded frame to the clips that hold it, until somebody sets `stop`."""
     first, end = min(job.clip.start for job in jobs), max(job.clip.end for job in jobs)
     waiting = sorted(jobs, key=lambda job: job.clip.start, reverse=True)
     writing: dict[int, tuple[Job, ClipFile]] = {}
     colours: Colours | None = None
     try:
         for index, frame in _frames(container, video, times, (first, end), run_up):
+            if stop is not None and stop.is_set():
+                return
             while waiting and waiting[-1].clip.start == index:
                 job = waiting.pop()
                 colours = colours or colours_of(frame)

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from query.cutter import check_source, cut_clips
+from query.cutter import cut_clips
 from query.metadata import JSON_FILE, SCHEMA, describe, write_metadata
+from query.source import check_source
 from store.errors import ResultExistsError, UnwritableError
 from store.records import Clip, EngineInfo, FrameTimes, Reference
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from query.source import check_source
 from store import vectors
 from store.database import DATABASE, open_readonly, reading
 from store.errors import FaceReelError, StoreError
@@ -145,8 +146,6 @@ def _vectors_put_right(index: VideoIndex) -> tuple[str, ...]:
 
 
 def _source_problem(video: Video) -> tuple[str, ...]:
-    from query.cutter import check_source  # brings the decoder, which a listing does not need
-
     try:
         check_source(video)
     except FaceReelError as error:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 os.environ.setdefault("SVT_LOG", "1")
 
 from query.clips import plan_clips
-from query.cutter import check_source, cut_clips
+from query.cutter import cut_clips
+from query.source import check_source
 from store.errors import CutError, VideoError
 from store.records import Clip, CropMode, FrameTimes, Match, Sightings, Tracklet, Video
 from tests.video_factory import Recipe, code_box, index_pass, onsets, read_number, write_video
