@@ -97,7 +97,7 @@ def index_one(
         known = _known(path, store, engine, config) if waited and not force else None
         if known is not None:
             return known
-        folder, _ = index_video(path, store, engine, config, progress, sha256)
+        folder = index_video(path, store, engine, config, progress, sha256, note)
         with VideoIndex(folder) as index:
             return _figures(index)
 

@@ -11,6 +11,7 @@ from indexer.engine import FaceEngine
 from indexer.quality import look_quality, sharpness
 from indexer.trail import Candidate
 from store import evidence
+from store.crops import encode_crop
 from store.records import Embeddings, Exemplar, Floats
 
 # A look below this share of the best one's quality adds noise and not evidence.
@@ -62,7 +63,7 @@ def embed(chosen: list[_Rated], engine: FaceEngine) -> tuple[Exemplar, ...]:
             quality=weighed(item.quality, float(strength)),
             sharpness=item.sharp,
             frontality=item.frontal,
-            crop=item.look.crop,
+            jpeg=encode_crop(item.look.crop),
             embedding=vector,
         )
         for item, vector, strength in zip(chosen, vectors, strengths, strict=True)

@@ -82,5 +82,5 @@ def _shrunk(plane: Grey, width: int, height: int) -> Grey:
             cv2.resize(plane[: 2 * half[1], : 2 * half[0]], half, interpolation=cv2.INTER_AREA)
         )
     if plane.shape == (height, width):
-        return plane
+        return np.array(plane)  # a view would keep the whole picture
     return np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR))

@@ -1,179 +1,169 @@
 """Pass one: a video becomes an index. The story from top to bottom.
 
-Each frame is decoded once, searched for faces and held against its neighbours for scene changes; faces are followed
-inside their shots; each trail keeps its best looks; trails of one person are grouped; all is stored, whole or not
-at all.
+Each frame is decoded once, looked at for faces and held against its neighbours for scene changes; faces are followed
+inside their shots; each keeps its best looks; tracklets of one person are grouped; all is stored, whole or not at
+all. What is done with is kept meanwhile, so that a run that was interrupted need not be done again.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from indexer.chapters import Setting, chapters, mark
 from indexer.engine import FaceEngine
-from indexer.exemplars import choose, embed, pool
+from indexer.exemplars import pool
 from indexer.group import Evidence, as_people, number_people
 from indexer.scan import Scan, View
-from indexer.shots_plain import Shots, shot_detector
-from indexer.split import split_mixed
-from indexer.track import Stage, Tracker
-from indexer.trail import Trail
 from indexer.video import Probe, Reading, probe, read_frames
 from store import pooled_file
+from store.chapters import Chapter, Followed
 from store.config import Config
-from store.digest import hash_file
 from store.errors import VideoError
-from store.records import (
-    DETECTED,
-    Exemplar,
-    IndexContents,
-    IndexStats,
-    Shot,
-    Tracklet,
-)
+from store.folders import shown
+from store.journal import Journal
+from store.records import DETECTED, IndexContents, IndexStats, Shot, Tracklet
 from store.video_index import write_index
-
-# Frames beside a gradual change in which its faint rest may still be seen: the witness is not asked there.
-BESIDE_CHANGE = 4
 
 Progress = Callable[[int, int], None]  # frames done, frames in all as far as known
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Followed:
-    """A trail with its exemplars."""
-
-    trail: Trail
-    exemplars: tuple[Exemplar, ...]
-
-
 def index_video(
-    path: Path, store: Path, engine: FaceEngine, config: Config, progress: Progress, sha256: str | None = None
-) -> tuple[Path, IndexContents]:
-    """Look at a video once and keep what was seen; gives the index's folder and its contents.
+    path: Path, store: Path, engine: FaceEngine, config: Config, progress: Progress, sha256: str,
+    note: Callable[[str], None] = lambda text: None,
+) -> Path:  # fmt: skip
+    """Look at a video once and keep what was seen, going on where an earlier run stopped; gives the index's folder.
 
     Raises VideoError for what cannot be decoded, UnwritableError when the store cannot be written.
     """
-    contents = look_at(path, engine, config, progress, sha256)
-    folder = write_index(store, contents)
+    journal = Journal(store, sha256, engine.info, engine.bar.value, config)
+    if journal.kept:
+        note(
+            f"{shown(path.name)} goes on with frame {journal.kept[-1].chapter.end:,}, where an earlier run stopped"
+        )
+    folder = write_index(store, look_at(path, engine, config, progress, sha256, journal))
+    journal.clear()
     pooled_file.keep(folder)
-    return folder, contents
+    return folder
 
 
 def look_at(
-    path: Path, engine: FaceEngine, config: Config, progress: Progress, sha256: str | None = None
+    path: Path,
+    engine: FaceEngine,
+    config: Config,
+    progress: Progress,
+    sha256: str,
+    journal: Journal | None = None,
 ) -> IndexContents:
-    """Everything that can be known of a video after one pass over it."""
+    """Everything that can be known of a video after one pass over it; chapters go to the journal and come from it."""
+    try:
+        return _look_at(path, engine, config, progress, sha256, journal)
+    except _Unlike:
+        assert journal is not None
+        journal.clear()
+        return _look_at(path, engine, config, progress, sha256, journal)
+
+
+class _Unlike(Exception):
+    """The video does not look as it did when the journal was written: another decoder, perhaps."""
+
+
+def _look_at(
+    path: Path, engine: FaceEngine, config: Config, progress: Progress, sha256: str, journal: Journal | None
+) -> IndexContents:
     started = time.monotonic()
     video = probe(path)
     reading = Reading()
-    shots = shot_detector(video.frame_rate, config)
-    views = _watched(_views(video, reading, engine, config), shots, video, reading, progress)
-    followed = list(_follow(views, shots, video, engine, config))
+    told = list(_told(video, reading, engine, config, progress, journal if video.timed else None))
     if not reading.pts:
         raise VideoError(f"{path} has no frame that can be decoded; the file may be damaged")
-    followed.sort(key=lambda item: (item.trail.frames[0], item.trail.boxes[0].tolist()))
+    starts = [start for chapter in told for start in (chapter.start, *chapter.cuts)]
+    edges = [*starts, len(reading.pts)]
+    followed = sorted((item for chapter in told for item in chapter.followed), key=_first_sight)
     people = number_people([_evidence(item) for item in followed], engine.bar.scale)
-    stats = IndexStats(
-        seconds=time.monotonic() - started,
-        faces=sum(len(item.trail.frames) for item in followed),
-        searched=reading.searched,
-    )
-    edges = [0, *shots.cuts(), len(reading.pts)]
     return IndexContents(
-        video=video.video(sha256 or hash_file(path), reading),
+        video=video.video(sha256, reading),
         times=reading.times(video.frame_rate, video.time_base),
         engine=engine.info,
         config={**asdict(config), "bar": engine.bar.value},
-        stats=stats,
-        shots=tuple(Shot(number, edges[number], edges[number + 1]) for number in range(len(edges) - 1)),
+        stats=IndexStats(
+            seconds=time.monotonic() - started,
+            faces=sum(len(item.sightings) for item in followed),
+            searched=sum(chapter.searched for chapter in told),
+        ),
+        shots=tuple(Shot(number, edges[number], edges[number + 1]) for number in range(len(starts))),
         people=as_people(people),
         tracklets=tuple(
-            _tracklet(number, item.trail, person)
+            _tracklet(number, bisect_right(starts, int(item.sightings.frames[0])) - 1, item, person)
             for number, (item, person) in enumerate(zip(followed, people, strict=True), start=1)
         ),
-        sightings={number: item.trail.sightings() for number, item in enumerate(followed, start=1)},
+        sightings={number: item.sightings for number, item in enumerate(followed, start=1)},
         exemplars={number: item.exemplars for number, item in enumerate(followed, start=1)},
     )
 
 
-def _views(video: Probe, reading: Reading, engine: FaceEngine, config: Config) -> Iterator[View]:
+def _told(
+    video: Probe,
+    reading: Reading,
+    engine: FaceEngine,
+    config: Config,
+    progress: Progress,
+    journal: Journal | None,
+) -> Iterator[Chapter]:
+    """The chapters of a video, first those that an earlier run kept."""
     search_every, look_every = (
         max(1, round(seconds * video.frame_rate))
         for seconds in (config.search_interval, config.look_interval)
     )
     scan = Scan(video.width, video.height, search_every, look_every, config)
-    return scan.views(read_frames(video, reading, engine.threads), engine)
+    kept = journal.kept if journal is not None else []
+    first = 0
+    if kept:
+        first, keyframe = kept[-1].chapter.end, kept[-1].chapter.keyframe
+        ticks = [tick for part in kept for tick in part.pts[:-1].tolist()]
+        reading.go_on([*ticks, int(kept[-1].pts[-1])], keyframe)
+    views = scan.views(read_frames(video, reading, engine.threads), engine)
+    if kept:
+        begun = next(views, None)
+        if begun is None or mark(begun) != kept[-1].chapter.mark:
+            raise _Unlike
+        views = chain([begun], views)
+        yield from [part.chapter for part in kept]
+    seen = _from(first, views, video, progress)
+    for chapter in chapters(seen, Setting(video, engine, config, search_every), first):
+        if journal is not None and reading.sound and chapter.end < len(reading.pts):
+            journal.append(chapter, np.array(reading.pts[chapter.start : chapter.end + 1], np.int64))
+        yield chapter
 
 
-def _watched(
-    views: Iterator[View], shots: Shots, video: Probe, reading: Reading, progress: Progress
-) -> Iterator[View]:
-    """Pass views on as soon as it is settled which shot they belong to."""
-    waiting: deque[View] = deque()
+def _from(first: int, views: Iterator[View], video: Probe, progress: Progress) -> Iterator[View]:
     for view in views:
-        shots.push(view.index, view.tiny)
-        waiting.append(view)
-        while waiting and waiting[0].index < shots.settled:
-            yield waiting.popleft()
-        reading.searched += view.searched
         progress(view.index + 1, max(video.frame_estimate, view.index + 1))
-    shots.finish()
-    yield from waiting
+        if view.index >= first:
+            yield view
 
 
-def _follow(
-    views: Iterator[View], shots: Shots, video: Probe, engine: FaceEngine, config: Config
-) -> Iterator[Followed]:
-    """Faces followed inside their shots, each with its best looks."""
-    tracker = Tracker(Stage(video.width, video.height, float(video.frame_rate)), config)
-    ended: list[Future[list[Followed]]] = []
-    # Looks are embedded beside the search of later frames.
-    with ThreadPoolExecutor(1) as recogniser:
-        for view in views:
-            for trail in tracker.step(
-                view, shots.shot_of(view.index), shots.mixed(view.index, BESIDE_CHANGE)
-            ):
-                trail.trim(shots.mixed)
-                ended.append(recogniser.submit(_finished, trail, engine, config))
-        for trail in tracker.finish():
-            trail.trim(shots.mixed)
-            ended.append(recogniser.submit(_finished, trail, engine, config))
-        for work in ended:
-            yield from work.result()
-
-
-def _finished(trail: Trail, engine: FaceEngine, config: Config) -> list[Followed]:
-    """A trail with its exemplars; several trails when it turns out to hold several people, none without a face."""
-    if len(trail.frames) < config.min_detections:
-        return []
-    exemplars = embed(choose(trail.candidates, config.looks), engine)
-    parts = split_mixed(trail, exemplars, engine)
-    if parts == [trail]:
-        looks = [exemplars]
-    else:
-        looks = [embed(choose(part.candidates, config.looks), engine) for part in parts]
-    for part in parts:
-        part.candidates = []  # two megabytes a trail: a long video has thousands
-    return [Followed(part, own) for part, own in zip(parts, looks, strict=True) if own]
+def _first_sight(item: Followed) -> tuple[int, list[float]]:
+    return int(item.sightings.frames[0]), item.sightings.boxes[0].tolist()
 
 
 def _evidence(item: Followed) -> Evidence:
-    frames, looks = item.trail.frames, item.exemplars
-    return Evidence(pool(looks), max(look.quality for look in looks), frames[0], frames[-1] + 1)
+    frames, looks = item.sightings.frames, item.exemplars
+    return Evidence(pool(looks), max(look.quality for look in looks), int(frames[0]), int(frames[-1]) + 1)
 
 
-def _tracklet(number: int, trail: Trail, person: int) -> Tracklet:
-    detected = np.array(trail.sources) == DETECTED
+def _tracklet(number: int, shot: int, item: Followed, person: int) -> Tracklet:
+    seen = item.sightings
+    detected = seen.sources == DETECTED
     return Tracklet(
-        number=number, shot=trail.shot, start=trail.frames[0], end=trail.frames[-1] + 1,
-        start_reason=trail.start_reason, end_reason=trail.end_reason, person=person,
-        face_width=float(np.median(np.array(trail.boxes)[:, 2])),
-        score=float(np.array(trail.scores)[detected].mean()) if detected.any() else 0.0,
+        number=number, shot=shot, start=int(seen.frames[0]), end=int(seen.frames[-1]) + 1,
+        start_reason=item.start_reason, end_reason=item.end_reason, person=person,
+        face_width=float(np.median(seen.boxes[:, 2])),
+        score=float(seen.scores[detected].mean()) if detected.any() else 0.0,
     )  # fmt: skip

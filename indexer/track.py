@@ -44,14 +44,14 @@ class Stage:
 class Tracker:
     """Takes views in order and gives back trails as they end."""
 
-    def __init__(self, stage: Stage, config: Config) -> None:
+    def __init__(self, stage: Stage, config: Config, start: int = 0) -> None:
         self._stage = stage
         self._config = config
         self._max_gap = max(4, round(config.max_gap * stage.frame_rate))
         self._reach = max(2, round(config.max_extension * stage.frame_rate))
         self._memory: Memory = deque(maxlen=self._max_gap + self._reach + ROOT + 2)
         self._trails: list[Trail] = []
-        self._shot, self._shot_start = 0, 0
+        self._shot, self._shot_start = 0, start
         self._ended: list[Trail] = []
         self._holders: dict[int, Trail] = {}  # by face of the last view
 
@@ -93,9 +93,9 @@ class Tracker:
             if not overlaps(boxes[detection], glance.taken):  # else a part of a face that a trail holds
                 self._start(boxes[detection], int(detection), glance)
 
-    def finish(self) -> list[Trail]:
-        """The video is over: gives the trails that were still running."""
-        self._close_shot("video_end")
+    def finish(self, reason: Reason = "video_end") -> list[Trail]:
+        """No more frames will come: gives the trails that were still running."""
+        self._close_shot(reason)
         ended, self._ended = self._ended, []
         return ended
 

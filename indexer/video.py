@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import av
 import av.error
@@ -32,6 +33,8 @@ _REPEAT = 8  # bytes; MPEG-4 in AVI repeats a frame by a packet as small as this
 _LISTS = frozenset({"hls", "dash", "concat", "sdp", "rtsp", "image2", "imf", "tty"})
 _SCOPE = {"protocol_whitelist": "file"}
 
+_Packet: TypeAlias = "av.Packet[Any]"
+
 
 @dataclass(slots=True)
 class Reading:
@@ -39,12 +42,22 @@ class Reading:
 
     pts: list[int] = field(default_factory=list)
     durations: list[int] = field(default_factory=list)  # as the frames themselves say, 0 where they do not
-    searched: int = 0  # frames in which a detector looked
     packets: int = 0  # of the picture, empty ones left out
     damaged: int = 0  # packets that could not be decoded, or that the container knows to be torn
     concealed: int = 0  # frames that the decoder knows to be partly made up
     misplaced: int = 0  # frames left out for a time stamp that does not go on
     broken_off: str = ""  # why, when the file ends too early
+    begin: int | None = None  # tick of the first frame that is wanted; those before are in `pts` already
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing was lost so far."""
+        return not (self.damaged or self.concealed or self.misplaced)
+
+    def go_on(self, pts: list[int], frame: int) -> None:
+        """Take the ticks of frames that were read before, up to `frame`, with which reading is to go on."""
+        self.pts, self.durations = pts[:frame], [0] * frame
+        self.begin = pts[frame]
 
     @property
     def pictureless(self) -> int:
@@ -91,6 +104,7 @@ class Probe:
     codec: str
     has_audio: bool
     frame_estimate: int  # 0 when the file does not say
+    timed: bool  # the container stores display times
 
     def video(self, sha256: str, reading: Reading) -> Video:
         """The record of this video after it was read."""
@@ -127,13 +141,15 @@ def probe(path: Path) -> Probe:
             time_base=time_base, frame_rate=Fraction(rate) if rate else Fraction(25),
             origin_pts=_origin(container, time_base), codec=stream.codec_context.codec.canonical_name,
             has_audio=bool(container.streams.audio), frame_estimate=_estimate(container, stream, rate),
+            timed=container.format.name not in UNTIMED,
         )  # fmt: skip
 
 
 def read_frames(video: Probe, reading: Reading, threads: int = 0) -> Iterator[Frame]:
     """Decode every frame once, in display order, noting times and losses in `reading`.
 
-    `threads` 0 leaves their number to FFmpeg. Frames get their ticks from store/frame_clock.py.
+    `threads` 0 leaves their number to FFmpeg. Frames get their ticks from store/frame_clock.py. A reading that goes
+    on is not decoded before the frame from which it does.
     """
     with _open(video.path) as container:
         stream = _picture_stream(container, video.path)
@@ -141,8 +157,12 @@ def read_frames(video: Probe, reading: Reading, threads: int = 0) -> Iterator[Fr
         if threads:
             stream.codec_context.thread_count = threads
         usual = usual_duration(video.frame_rate, video.time_base)
-        clock = FrameClock(container.format.name not in UNTIMED, stream.start_time or 0, usual)
+        clock = FrameClock(
+            video.timed, stream.start_time or 0, usual, reading.pts[-1] if reading.pts else None
+        )
         for picture in _pictures(container, stream, reading):
+            if reading.begin is not None and (picture.pts is None or picture.pts < reading.begin):
+                continue
             reading.concealed += picture.is_corrupt
             pts = clock.tick(picture.pts, picture.dts)
             if pts is None:
@@ -158,6 +178,7 @@ def _pictures(container: InputContainer, stream: VideoStream, reading: Reading) 
     packets = container.demux(stream, *container.streams.audio)
     empty = _REPEAT if stream.codec_context.name == "mpeg4" else 0
     ended: dict[int, float] = {}  # seconds that each stream reaches
+    held: list[_Packet] | None = None if reading.begin is None else []
     while True:
         try:
             packet = next(packets, None)
@@ -175,10 +196,24 @@ def _pictures(container: InputContainer, stream: VideoStream, reading: Reading) 
             continue
         reading.packets += packet.size > empty
         reading.damaged += packet.size > 0 and packet.is_corrupt
-        try:
-            yield from stream.decode(packet)
-        except av.error.FFmpegError:
-            reading.damaged += not (packet.size > 0 and packet.is_corrupt)
+        ready, held = _ready(packet, held, reading.begin)
+        for one in ready:
+            try:
+                yield from stream.decode(one)
+            except av.error.FFmpegError:
+                reading.damaged += not (one.size > 0 and one.is_corrupt)
+
+
+def _ready(
+    packet: _Packet, held: list[_Packet] | None, begin: int | None
+) -> tuple[list[_Packet], list[_Packet] | None]:
+    """Packets to decode now and those held back: all since the last keyframe, as long as `begin` is to come."""
+    if held is None or begin is None:
+        return [packet], None
+    if packet.size and (packet.dts is None or packet.dts <= begin):
+        opens = packet.is_keyframe and packet.pts is not None and packet.pts <= begin
+        return [], [packet] if opens else [*held, packet]
+    return [*held, packet], None
 
 
 def _shortfall(container: InputContainer, stream: VideoStream, packets: int, ended: dict[int, float]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from query.search import Answer, Scope
+from store.journal import clean_journals
 from store.redact import drop_tracklets
 from store.video_index import VideoIndex
 
@@ -40,6 +41,8 @@ def forget(holdings: Sequence[Forgotten]) -> None:
     """Rewrite the indexes without them, each whole or not at all; raises the errors of drop_tracklets."""
     for held in holdings:
         drop_tracklets(held.folder, held.tracklets)
+    for store in {held.folder.parent for held in holdings}:
+        clean_journals(store, everything=True)  # whoever was found so far in a video that is being indexed
 
 
 def _holdings(folder: Path, people: set[int]) -> Forgotten:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from store import claims, folders
+from store import claims, folders, journal
 from store.digest import hash_file
 from store.errors import NotIndexedError, OptionError, StoreError
 from store.folders import shown
@@ -42,6 +42,7 @@ class Library:
         self.store = store
         folders.clean_leftovers(store)
         claims.clean_claims(store)
+        journal.clean_journals(store)
 
     def listing(self) -> Listing:
         """Every index, at the cost of opening each once; raises StoreError when the store cannot be read."""

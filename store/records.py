@@ -134,8 +134,15 @@ class Exemplar:
     quality: float  # 0..1, see indexer/quality.py
     sharpness: float  # 0..1, 1 is in focus
     frontality: float  # 0..1, 1 looks into the camera, 0 is a profile
-    crop: Image  # (112, 112, 3) aligned
+    jpeg: bytes  # the aligned face (112, 112, 3)
     embedding: Floats  # (D,) unit length
+
+    @property
+    def crop(self) -> Image:
+        """The aligned face (112, 112, 3) as JPEG kept it."""
+        from store.crops import decode_crop
+
+        return decode_crop(self.jpeg)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,12 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
+from store.crops import decode_crop
 from store.records import (
     SOURCES,
     EngineInfo,
     Exemplar,
     Floats,
-    Image,
     Ints,
     Reason,
     Sightings,
@@ -30,10 +30,7 @@ from store.records import (
 )
 
 Row = dict[str, Any]
-CROP_SIDE = 112  # pixels, see Exemplar
 LANDMARKS = 5
-# Crops are kept to be embedded again by another engine. At 92 a 112x112 face takes about 5.4 kB.
-JPEG_QUALITY = 92
 
 
 def video_row(video: Video) -> Row:
@@ -162,13 +159,14 @@ def exemplar_row(number: int, tracklet: int, exemplar: Exemplar) -> Row:
         "sharpness": float(str(exemplar.sharpness)),
         "frontality": float(str(exemplar.frontality)),
         "embedding": np.asarray(exemplar.embedding, dtype="<f4").tobytes(),
-        "crop": encode_crop(exemplar.crop),
+        "crop": exemplar.jpeg,
     }
 
 
 def exemplar_of(row: sqlite3.Row, dim: int) -> Exemplar:
     """The exemplar of its row, with the crop as JPEG kept it."""
     landmarks = np.array(json.loads(row["landmarks"]), dtype=np.float32)
+    decode_crop(row["crop"])  # damage is told here, where its index is known
     return Exemplar(
         frame=int(row["frame"]),
         box=np.array([row["x"], row["y"], row["w"], row["h"]], dtype=np.float32),
@@ -177,7 +175,7 @@ def exemplar_of(row: sqlite3.Row, dim: int) -> Exemplar:
         quality=float(row["quality"]),
         sharpness=float(row["sharpness"]),
         frontality=float(row["frontality"]),
-        crop=decode_crop(row["crop"]),
+        jpeg=row["crop"],
         embedding=embeddings_of([row["embedding"]], dim)[0],
     )
 
@@ -188,26 +186,6 @@ def embeddings_of(blobs: Iterable[bytes], dim: int) -> Floats:
     if any(len(blob) != 4 * dim for blob in blobs):
         raise ValueError(f"an embedding does not have {dim} numbers")
     return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(-1, dim).astype(np.float32)
-
-
-def encode_crop(crop: Image) -> bytes:
-    """An aligned face as JPEG."""
-    import cv2  # here and below: 0.19 s that a listing need not pay
-
-    if crop.shape != (CROP_SIDE, CROP_SIDE, 3) or crop.dtype != np.uint8:
-        raise ValueError(f"a crop is {crop.dtype} {crop.shape}, not uint8 of {CROP_SIDE}x{CROP_SIDE}x3")
-    _, jpeg = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return jpeg.tobytes()
-
-
-def decode_crop(jpeg: bytes) -> Image:
-    """An aligned face from JPEG."""
-    import cv2
-
-    crop = cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), cv2.IMREAD_COLOR) if jpeg else None
-    if crop is None or crop.shape != (CROP_SIDE, CROP_SIDE, 3):
-        raise ValueError("a crop is no picture of the right size")
-    return crop.astype(np.uint8, copy=False)
 
 
 def hex_digest(digest: Any) -> str:

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from store.crops import encode_crop
 from store.records import (
     EngineInfo,
     Exemplar,
@@ -55,7 +56,7 @@ def make_exemplar(rng: np.random.Generator, frame: int, dim: int) -> Exemplar:
         quality=float(rng.uniform()),
         sharpness=float(rng.uniform()),
         frontality=float(rng.uniform()),
-        crop=CROP,
+        jpeg=encode_crop(CROP),
         embedding=(embedding / np.linalg.norm(embedding)).astype(np.float32),
     )
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.pipeline import index_video, look_at
+from indexer import pipeline
+from indexer.pipeline import index_video
 from store.config import Config
+from store.digest import hash_file
 from store.errors import VideoError
 from store.records import Image, IndexContents
 from store.video_index import VideoIndex
@@ -41,10 +43,14 @@ def story(path: Path) -> Path:
     return write_film(path, pictures(), sound=True)
 
 
+def look_at(path: Path) -> IndexContents:
+    return pipeline.look_at(path, FakeEngine(), Config(), quiet, hash_file(path))
+
+
 @pytest.fixture(scope="module")
 def contents(tmp_path_factory: pytest.TempPathFactory) -> IndexContents:
     path = story(tmp_path_factory.mktemp("story") / "story.mp4")
-    return look_at(path, FakeEngine(), Config(), quiet)
+    return look_at(path)
 
 
 def test_tells_the_story(contents: IndexContents) -> None:
@@ -69,7 +75,7 @@ def test_people_are_numbered_by_how_long_they_are_seen(tmp_path: Path) -> None:
             draw_face(picture, person, (60 + frame, 50, 60, 60))
             yield picture
 
-    contents = look_at(write_film(tmp_path / "a.mp4", pictures()), FakeEngine(), Config(), quiet)
+    contents = look_at(write_film(tmp_path / "a.mp4", pictures()))
     assert [t.person for t in contents.tracklets] == [2, 1]
 
 
@@ -123,7 +129,7 @@ def test_says_what_it_did(contents: IndexContents) -> None:
 
 def test_looking_again_gives_the_same(tmp_path: Path) -> None:
     path = story(tmp_path / "story.mp4")
-    one, other = (look_at(path, FakeEngine(), Config(), quiet) for _ in range(2))
+    one, other = (look_at(path) for _ in range(2))
     assert (one.video, one.shots, one.tracklets, one.people) == (
         other.video, other.shots, other.tracklets, other.people,
     )  # fmt: skip
@@ -135,7 +141,8 @@ def test_looking_again_gives_the_same(tmp_path: Path) -> None:
 
 def test_what_is_stored_is_what_was_seen(tmp_path: Path) -> None:
     path = story(tmp_path / "story.mp4")
-    folder, contents = index_video(path, tmp_path / "store", FakeEngine(), Config(), quiet)
+    folder = index_video(path, tmp_path / "store", FakeEngine(), Config(), quiet, hash_file(path))
+    contents = look_at(path)
     assert folder.parent == tmp_path / "store"
     with VideoIndex(folder) as index:
         assert index.video == contents.video
@@ -144,7 +151,7 @@ def test_what_is_stored_is_what_was_seen(tmp_path: Path) -> None:
 
 def test_a_video_without_a_face_has_an_index_without_tracklets(tmp_path: Path) -> None:
     path = write_film(tmp_path / "empty.mp4", (backdrop(seed=3) for _ in range(20)))
-    contents = look_at(path, FakeEngine(), Config(), quiet)
+    contents = look_at(path)
     assert contents.tracklets == ()
     assert contents.people == ()
     assert [(shot.start, shot.end) for shot in contents.shots] == [(0, 20)]
@@ -152,14 +159,14 @@ def test_a_video_without_a_face_has_an_index_without_tracklets(tmp_path: Path) -
 
 def test_a_video_of_one_frame(tmp_path: Path) -> None:
     path = write_video(tmp_path / "one.mp4", Recipe(frames=1, b_frames=0))
-    contents = look_at(path, FakeEngine(), Config(), quiet)
+    contents = look_at(path)
     assert [(shot.start, shot.end) for shot in contents.shots] == [(0, 1)]
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video\n" * 40)
     with pytest.raises(VideoError):
-        index_video(tmp_path / "text.mp4", tmp_path / "store", FakeEngine(), Config(), quiet)
+        index_video(tmp_path / "text.mp4", tmp_path / "store", FakeEngine(), Config(), quiet, "0" * 64)
     assert not (tmp_path / "store").exists()
 
 
@@ -167,6 +174,6 @@ def test_what_was_lost_is_kept_with_the_video(tmp_path: Path) -> None:
     path = write_video(tmp_path / "short.mkv", Recipe(frames=60, gop=10))
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 6 // 10])
-    contents = look_at(path, FakeEngine(), Config(), quiet)
+    contents = look_at(path)
     [warning] = contents.video.warnings
     assert f"breaks off after {contents.video.frame_count} frames" in warning

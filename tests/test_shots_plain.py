@@ -15,6 +15,7 @@ from indexer.pipeline import look_at
 from indexer.shots import TINY, ShotDetector
 from indexer.shots_plain import PlainShots, shot_detector
 from store.config import Config
+from store.digest import hash_file
 from store.errors import OptionError
 from store.records import Image
 from tests.fake_engine import FakeEngine, backdrop
@@ -101,7 +102,7 @@ def test_a_film_without_frames_has_no_cuts(config: Config) -> None:
 
 
 def test_a_video_is_indexed_by_it(config: Config, film: Path) -> None:
-    contents = look_at(film, FakeEngine(), config, lambda done, total: None)
+    contents = look_at(film, FakeEngine(), config, lambda done, total: None, hash_file(film))
     assert [shot.start for shot in contents.shots] == [0, 30, 60]
     assert contents.config["shots"] == config.shots
 

@@ -19,6 +19,7 @@ from indexer.engines.opencv_zoo import DETECTOR, RECOGNIZER
 from indexer.engines.weights import unpacked
 from indexer.pipeline import look_at
 from store.config import Config
+from store.digest import hash_file
 from store.records import IndexContents
 from store.video_index import write_index
 from tests.benchmarks.run_facereel import ROOT
@@ -172,6 +173,6 @@ def memory_rows(sources: Sequence[Input]) -> Iterator[dict[str, Any]]:
 
 
 def _index(source: Input, store: Path, engine: FaceEngine, config: Config) -> IndexContents:
-    contents = look_at(source.path, engine, config, lambda done, expected: None)
+    contents = look_at(source.path, engine, config, lambda done, expected: None, hash_file(source.path))
     write_index(store, contents)
     return contents

@@ -15,6 +15,7 @@ from query import search
 from query.clips import plan_clips
 from query.cutter import cut_clips
 from store.config import Config
+from store.digest import hash_file
 from store.folders import index_folders
 from store.library import Library
 from store.pooled_file import POOLED
@@ -35,7 +36,14 @@ def start_up(source: Input, engine: FaceEngine, rounds: int) -> tuple[list[dict[
     """Help, and a query of one indexed video that cuts nothing, whole commands; beside Python's own start."""
     photo = str(source.references[0])
     with tempfile.TemporaryDirectory(prefix="facereel-bench-") as temporary:
-        index_video(source.path, Path(temporary), engine, Config(), lambda done, expected: None)
+        index_video(
+            source.path,
+            Path(temporary),
+            engine,
+            Config(),
+            lambda done, expected: None,
+            hash_file(source.path),
+        )
         costs = _commands(
             rounds,
             {
@@ -92,7 +100,14 @@ def matching(engine: FaceEngine, rounds: int) -> tuple[list[dict[str, Any]], lis
 def cutting(source: Input, engine: FaceEngine, rounds: int) -> tuple[list[dict[str, Any]], list[Figure]]:
     """One follow clip as long as the video, beside decoding the same frames."""
     with tempfile.TemporaryDirectory(prefix="facereel-bench-") as temporary:
-        folder, _ = index_video(source.path, Path(temporary), engine, Config(), lambda done, expected: None)
+        folder = index_video(
+            source.path,
+            Path(temporary),
+            engine,
+            Config(),
+            lambda done, expected: None,
+            hash_file(source.path),
+        )
         cut = _longest(folder)
         target = [Path(temporary) / "clip.mp4"]
         costs = in_turn(

@@ -1,0 +1,203 @@
+"""A run that was interrupted goes on where it stopped, and ends with what one that was not would have found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer import chapters, pipeline
+from store.chapters import unpack
+from store.config import Config
+from store.digest import hash_file
+from store.journal import UNFINISHED, Journal, clean_journals
+from store.records import Faces, Image, IndexContents
+from tests.fake_engine import FakeEngine, backdrop, draw_face, write_film
+
+SHOT, SHOTS = 15, 12  # frames of a shot, and how many there are
+CHAPTER = 20  # frames that a chapter has at least
+
+
+class Stopped(Exception):
+    """What ends a run in these tests."""
+
+
+class Counting(FakeEngine):
+    """Counts the frames it searches; stops the run at one."""
+
+    def __init__(self, stop: int = 1 << 30) -> None:
+        super().__init__()
+        self.count, self._stop = 0, stop
+
+    def detect(self, image: Image) -> Faces:
+        self.count += 1
+        if self.count == self._stop:
+            raise Stopped
+        return super().detect(image)
+
+
+@pytest.fixture(autouse=True)
+def short_chapters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chapters, "CHAPTER_SECONDS", CHAPTER / 25)
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shots of red and of green, in turn, who walk; blue is hidden for a moment in every third."""
+
+    def pictures() -> Iterator[Image]:
+        for frame in range(SHOT * SHOTS):
+            shot, step = divmod(frame, SHOT)
+            picture = backdrop(seed=shot, shade=80 if shot % 2 else 180)
+            draw_face(picture, ("red", "green")[shot % 2], (30 + 2 * step, 40, 60, 60))
+            if shot % 3 == 0 and not 6 <= step < 9:
+                draw_face(picture, "blue", (200, 60, 70, 70))
+            yield picture
+
+    return write_film(tmp_path_factory.mktemp("film") / "film.mp4", pictures(), sound=True)
+
+
+@pytest.fixture
+def index(film: Path, tmp_path: Path) -> Callable[..., IndexContents]:
+    def run(engine: FakeEngine, config: Config | None = None) -> IndexContents:
+        config, sha256 = config or Config(), hash_file(film)
+        journal = Journal(tmp_path, sha256, engine.info, engine.bar.value, config)
+        return pipeline.look_at(film, engine, config, lambda done, total: None, sha256, journal)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole(film: Path) -> tuple[IndexContents, int]:
+    """What a run finds that nobody interrupted and nobody kept, and how many frames it searched."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chapters, "CHAPTER_SECONDS", CHAPTER / 25)
+        engine = Counting()
+        found = pipeline.look_at(film, engine, Config(), lambda done, total: None, hash_file(film))
+    return found, engine.count
+
+
+def interrupted(index: Callable[..., IndexContents], stop: int) -> None:
+    with pytest.raises(Stopped):
+        index(Counting(stop))
+
+
+def assert_same(one: IndexContents, other: IndexContents) -> None:
+    assert replace(one.stats, seconds=0) == replace(other.stats, seconds=0)
+    for part in ("video", "config", "shots", "people", "tracklets", "engine"):
+        assert getattr(one, part) == getattr(other, part), part
+    assert np.array_equal(one.times.pts, other.times.pts)
+    assert np.array_equal(one.times.durations, other.times.durations)
+    for number, seen in one.sightings.items():
+        for name in ("frames", "boxes", "scores", "sources"):
+            assert np.array_equal(getattr(seen, name), getattr(other.sightings[number], name))
+    for number, looks in one.exemplars.items():
+        for look, again in zip(looks, other.exemplars[number], strict=True):
+            assert (look.frame, look.quality, look.jpeg) == (again.frame, again.quality, again.jpeg)
+            assert np.array_equal(look.embedding, again.embedding)
+            assert np.array_equal(look.landmarks, again.landmarks)
+
+
+def kept(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"{UNFINISHED}*/*.npz"))
+
+
+def test_the_film_is_as_the_tests_need_it(whole: tuple[IndexContents, int]) -> None:
+    contents, _ = whole
+    assert [shot.start for shot in contents.shots] == [SHOT * shot for shot in range(SHOTS)]
+    assert len(contents.people) == 3
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.9])
+def test_a_run_goes_on_where_one_stopped(
+    index: Callable[..., IndexContents], whole: tuple[IndexContents, int], tmp_path: Path, share: float
+) -> None:
+    expected, searched = whole
+    interrupted(index, round(share * searched))
+    chapters_kept = len(kept(tmp_path))
+    engine = Counting()
+    assert_same(index(engine), expected)
+    if share >= 0.9:
+        assert chapters_kept >= 2
+        assert engine.count < 0.7 * searched, "what was kept is not searched again"
+
+
+def test_a_run_may_be_interrupted_again_and_again(
+    index: Callable[..., IndexContents], whole: tuple[IndexContents, int], tmp_path: Path
+) -> None:
+    expected, searched = whole
+    for _ in range(3):
+        interrupted(index, round(0.6 * searched))
+        if len(kept(tmp_path)) >= 3:
+            break
+    assert_same(index(FakeEngine()), expected)
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 nothing", None])
+def test_a_torn_chapter_is_made_anew(
+    index: Callable[..., IndexContents],
+    whole: tuple[IndexContents, int],
+    tmp_path: Path,
+    damage: bytes | None,
+) -> None:
+    expected, searched = whole
+    interrupted(index, round(0.9 * searched))
+    last = kept(tmp_path)[-1]
+    if damage is None:
+        content = bytearray(last.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        damage = bytes(content)
+    last.write_bytes(damage)
+    assert_same(index(FakeEngine()), expected)
+
+
+def test_what_looks_other_than_before_is_looked_at_anew(
+    index: Callable[..., IndexContents], whole: tuple[IndexContents, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, searched = whole
+    with monkeypatch.context() as patch:
+        patch.setattr(chapters, "mark", lambda view: 7)
+        interrupted(index, round(0.9 * searched))
+    engine = Counting()
+    assert_same(index(engine), expected)
+    assert engine.count >= searched
+
+
+def test_other_settings_do_not_go_on(
+    index: Callable[..., IndexContents], whole: tuple[IndexContents, int]
+) -> None:
+    _, searched = whole
+    interrupted(index, round(0.9 * searched))
+    engine = Counting()
+    index(engine, Config(min_face=24))
+    assert engine.count >= searched
+
+
+def test_what_is_kept_is_for_its_owner_and_goes(
+    index: Callable[..., IndexContents], whole: tuple[IndexContents, int], film: Path, tmp_path: Path
+) -> None:
+    interrupted(index, round(0.9 * whole[1]))
+    (folder,) = tmp_path.glob(f"{UNFINISHED}*")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    pipeline.index_video(film, tmp_path, FakeEngine(), Config(), lambda done, total: None, hash_file(film))
+    assert not folder.exists()
+
+
+def test_old_remains_are_cleaned(
+    index: Callable[..., IndexContents], whole: tuple[IndexContents, int], tmp_path: Path
+) -> None:
+    interrupted(index, round(0.9 * whole[1]))
+    clean_journals(tmp_path)
+    assert kept(tmp_path), "somebody may still go on"
+    clean_journals(tmp_path, everything=True)
+    assert not list(tmp_path.glob(f"{UNFINISHED}*"))
+
+
+def test_anything_else_is_no_chapter() -> None:
+    for content in (b"", b"text", b"PK\x05\x06" + bytes(18)):
+        with pytest.raises(ValueError, match=r"no chapter|cannot|allow_pickle"):
+            unpack(content)
