@@ -20,8 +20,9 @@ from indexer.chapters import Setting, chapters, mark
 from indexer.engine import FaceEngine
 from indexer.exemplars import pool
 from indexer.group import Evidence, as_people, number_people
+from indexer.reading import Reading
 from indexer.scan import Scan, View
-from indexer.video import Probe, Reading, probe, read_frames
+from indexer.video import Probe, probe, read_frames
 from store import pooled_file
 from store.chapters import Chapter, Followed
 from store.config import Config

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from indexer.engine import FaceEngine
+from query.records import Reference
 from query.reference import disagreements, read_reference
 from store.errors import OptionError, PhotoError
 from store.folders import shown
-from store.records import Reference
 
 PHOTO_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}

@@ -8,8 +8,9 @@ from typing import get_args
 import numpy as np
 
 from query import framing
+from query.records import Clip, CropMode, Match
 from store.errors import OptionError
-from store.records import Clip, CropMode, Floats, FrameTimes, Match, Sightings, Video
+from store.records import Floats, FrameTimes, Sightings, Video
 
 # Below 64 pixels a side, hardware decoders of browsers and phones give up; above 1024 a face gains nothing
 # that a recogniser or a viewer of heads uses, and the file grows with the square.

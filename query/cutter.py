@@ -23,10 +23,11 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from query.mp4 import ClipFile, Colours, colours_of, planes_of
+from query.records import Clip
 from query.source import check_source
 from store.errors import CutError, VideoError
 from store.frame_clock import UNTIMED, FrameClock, usual_duration
-from store.records import Clip, FrameTimes, Video
+from store.records import FrameTimes, Video
 
 # Decoding on over a gap is cheaper than a jump back to a keyframe, of which there is usually one in 2 to 10
 # s.

@@ -11,10 +11,11 @@ from typing import Any
 from query.asked import Photos, folder_name
 from query.clips import plan_clips
 from query.metadata import JSON_FILE, describe
+from query.records import Clip, CropMode
 from query.search import Answer
 from store.errors import OptionError
 from store.folders import shown
-from store.records import Clip, CropMode, EngineInfo
+from store.records import EngineInfo
 
 
 @dataclass(frozen=True, slots=True)

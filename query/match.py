@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from query.records import Found, Reference
 from store import evidence
 from store.evidence import MEASURED_BAR
 from store.pooled import Pooled
-from store.records import Floats, Found, Reference, Tracklet
+from store.records import Floats, Tracklet
 
 # All similarities here are those of the engine they were measured on; `scale` takes another engine's to them.
 # What a group with next to no evidence must have more (one small, blurred look).

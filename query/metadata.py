@@ -10,7 +10,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from store.records import SOURCES, Clip, EngineInfo, FrameTimes, Reference, Video
+from query.records import Clip, Reference
+from store.records import SOURCES, EngineInfo, FrameTimes, Video
 
 SCHEMA = "facereel.clips/1"
 JSON_FILE, CLIPS_FILE, FRAMES_FILE = "metadata.json", "clips.csv", "frames.csv"

@@ -18,10 +18,11 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 
+from query.records import Clip
 from query.resample import Plane, crop_planes, samples_per_pixel
 from query.sound import cut_sound, output_rate, sound_stream
 from store.errors import CutError
-from store.records import Clip, FrameTimes
+from store.records import FrameTimes
 
 # CRF 18 is where x264's own guide puts "visually lossless". Without B-frames each packet carries its own
 # frame's time and duration, so that irregular times stay exact in every reader; a keyframe a second makes

@@ -12,10 +12,11 @@ from PIL import ImageOps, UnidentifiedImageError
 
 from indexer.align import align, frontality
 from indexer.engine import FaceEngine
+from query.records import Reference
 from store.boxes import share_of_smaller, to_sides
 from store.digest import hash_file
 from store.errors import PhotoError
-from store.records import Faces, Floats, Image, Reference
+from store.records import Faces, Floats, Image
 
 # A photo is searched at these lengths of its longer side, pixels: large faces are found in small pictures, small
 # ones in large. More than 1600 finds faces that are too small to tell people apart.

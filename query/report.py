@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from query.contact_sheet import Row
     from query.deliver import Delivery
     from query.forget import Forgotten
+    from query.records import Clip
     from query.search import Answer, Scope
     from query.videos import Health
-    from store.records import Clip
 
 
 def people_read(people: Sequence[Asked]) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from query.cutter import cut_clips
 from query.metadata import JSON_FILE, SCHEMA, describe, write_metadata
+from query.records import Clip, Reference
 from query.source import check_source
 from store.errors import ResultExistsError, UnwritableError
-from store.records import Clip, EngineInfo, FrameTimes, Reference
+from store.records import EngineInfo, FrameTimes
 
 LONGEST_STEM = 120  # bytes of UTF-8: file systems allow 255 for the whole name
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from query.asked import Asked
 from query.match import Hit, Miss, match
+from query.records import Match
 from store import pooled_file
 from store.errors import EngineMismatchError, NotIndexedError, OptionError, StoreError
 from store.folders import shown
 from store.library import Library
 from store.pooled_file import Known
-from store.records import EngineInfo, FrameTimes, Match, Sightings, Video
+from store.records import EngineInfo, FrameTimes, Sightings, Video
 from store.video_index import VideoIndex
 
 

@@ -21,8 +21,6 @@ Image: TypeAlias = NDArray[np.uint8]  # (H, W, 3) BGR unless said otherwise
 Reason: TypeAlias = Literal[
     "scene_cut", "occlusion", "left_frame", "entered_frame", "identity_change", "video_start", "video_end"
 ]
-Found: TypeAlias = Literal["direct", "expanded"]
-CropMode: TypeAlias = Literal["follow", "tube", "none"]
 
 # How a sighting came about; Sightings.sources holds positions in this tuple.
 SOURCES = ("detected", "tracked", "interpolated")
@@ -222,43 +220,3 @@ class IndexContents:
     tracklets: tuple[Tracklet, ...]
     sightings: dict[int, Sightings]  # by tracklet number
     exemplars: dict[int, tuple[Exemplar, ...]]  # by tracklet number
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Reference:
-    """A photo of somebody, with the face in it that was used."""
-
-    path: str
-    sha256: str
-    box: Floats  # (4,) x y w h in the upright photo
-    embedding: Floats  # (D,) unit length
-    quality: float  # 0..1
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Match:
-    """A tracklet that answers a query."""
-
-    video: Video
-    tracklet: Tracklet
-    similarity: float  # of its evidence to the references
-    bar: float  # what it had to reach
-    found: Found
-    evidence: str  # one sentence for people
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Clip:
-    """What is cut: a match's frames with the crop of each."""
-
-    match: Match
-    start: int
-    end: int
-    start_reason: Reason
-    end_reason: Reason
-    sightings: Sightings  # frames start..end
-    crops: Floats  # (N, 4) x y w h in the displayed picture
-    mode: CropMode
-    width: int  # of the file's picture, pixels, even
-    height: int

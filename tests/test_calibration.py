@@ -15,8 +15,9 @@ from PIL import Image
 from indexer.engine import load_engine
 from query import calibration
 from query.asked import Asked
+from query.records import Reference
 from store.errors import EngineMismatchError, OptionError
-from store.records import Floats, Reference
+from store.records import Floats
 from tests.conftest import Run
 from tests.fake_engine import PEOPLE, write_photo
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from query import framing
 from query.clips import plan_clips
+from query.records import CropMode, Match
 from store.errors import OptionError
-from store.records import CropMode, Floats, FrameTimes, Match, Sightings, Tracklet, Video
+from store.records import Floats, FrameTimes, Sightings, Tracklet, Video
 
 SHA = "a" * 64
 EPSILON = 2e-3  # pixels: float32 boxes in pictures of thousands of pixels

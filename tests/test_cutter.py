@@ -16,9 +16,10 @@ os.environ.setdefault("SVT_LOG", "1")
 
 from query.clips import plan_clips
 from query.cutter import cut_clips
+from query.records import Clip, CropMode, Match
 from query.source import check_source
 from store.errors import CutError, VideoError
-from store.records import Clip, CropMode, FrameTimes, Match, Sightings, Tracklet, Video
+from store.records import FrameTimes, Sightings, Tracklet, Video
 from tests.video_factory import Recipe, code_box, index_pass, onsets, read_number, write_video
 
 MS = Fraction(1, 1000)

@@ -19,7 +19,8 @@ from indexer.align import align
 from indexer.devices import Compute
 from indexer.engine import FaceEngine, load_engine
 from indexer.engines import packs
-from indexer.video import Reading, probe, read_frames
+from indexer.reading import Reading
+from indexer.video import probe, read_frames
 from store.boxes import share_of_union
 from store.errors import EngineError, OptionError
 from store.records import Image

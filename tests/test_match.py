@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from query.match import Hit, Miss, bar_for, match, similarity_to
+from query.records import Reference
 from store.evidence import MEASURED_BAR
 from store.pooled import pool
-from store.records import Floats, Looks, Reference, Tracklet
+from store.records import Floats, Looks, Tracklet
 
 DIM = 24
 

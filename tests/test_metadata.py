@@ -15,18 +15,10 @@ import pytest
 
 from query.clips import plan_clips
 from query.metadata import FRAME_COLUMNS, describe, write_metadata
+from query.records import Clip, Match, Reference
 from query.result import clip_file_name, write_result
 from store.errors import CutError, ResultExistsError, UnwritableError, VideoError
-from store.records import (
-    Clip,
-    EngineInfo,
-    FrameTimes,
-    Match,
-    Reference,
-    Sightings,
-    Tracklet,
-    Video,
-)
+from store.records import EngineInfo, FrameTimes, Sightings, Tracklet, Video
 from tests.video_factory import Recipe, code_box, index_pass, write_video
 
 ENGINE = EngineInfo("fake", 4, "d" * 64, "e" * 64)

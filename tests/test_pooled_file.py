@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from query.asked import Asked
 from query.match import match
+from query.records import Reference
 from query.search import Answer, Scope, search
 from store import pooled_file
 from store.database import DATABASE
@@ -22,7 +23,7 @@ from store.errors import DamagedIndexError
 from store.library import Library
 from store.pooled import pool
 from store.pooled_file import POOLED
-from store.records import Floats, IndexContents, Person, Reference
+from store.records import Floats, IndexContents, Person
 from store.video_index import VideoIndex, write_index
 from tests.factories import make_contents, make_video
 

@@ -11,10 +11,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from query.records import Reference
 from query.reference import disagreements, find_faces, read_photo, read_reference
 from store.digest import hash_file
 from store.errors import PhotoError
-from store.records import Image, Reference
+from store.records import Image
 from tests.fake_engine import FakeEngine, backdrop, draw_face, write_photo
 
 ENGINE = FakeEngine()

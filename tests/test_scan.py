@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from indexer.picture import Frame
+from indexer.reading import Reading
 from indexer.scan import Scan, View
 from indexer.shots import TINY
-from indexer.video import Reading, probe, read_frames
+from indexer.video import probe, read_frames
 from store.config import Config
 from store.records import Faces, Image
 from tests.fake_engine import FakeEngine, backdrop, draw_face, write_film

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 os.environ.setdefault("SVT_LOG", "1")
 
-from indexer.video import Probe, Reading, probe, read_frames
+from indexer.reading import Reading
+from indexer.video import Probe, probe, read_frames
 from store.errors import VideoError
 from store.frame_clock import FrameClock
 from tests.video_factory import Recipe, code_box, frame_pts, read_number, write_video

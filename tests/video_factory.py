@@ -19,7 +19,8 @@ from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from indexer.video import Reading, probe, read_frames
+from indexer.reading import Reading
+from indexer.video import probe, read_frames
 from store.digest import hash_file
 from store.records import FrameTimes, Image, Video
 

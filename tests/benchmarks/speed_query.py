@@ -14,12 +14,13 @@ from indexer.pipeline import index_video
 from query import search
 from query.clips import plan_clips
 from query.cutter import cut_clips
+from query.records import Clip, Match
 from store.config import Config
 from store.digest import hash_file
 from store.folders import index_folders
 from store.library import Library
 from store.pooled_file import POOLED
-from store.records import Clip, FrameTimes, Match, Video
+from store.records import FrameTimes, Video
 from store.video_index import VideoIndex
 from tests.benchmarks.figures import Figure, at_most
 from tests.benchmarks.run_facereel import ROOT

@@ -1,0 +1,54 @@
+"""The words of pass two as frozen records: who is asked for, what answers, what is cut.
+
+Boxes are x, y, w, h in pixels of the picture as a viewer sees it; ranges of frames are half-open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from store.records import Floats, Reason, Sightings, Tracklet, Video
+
+Found: TypeAlias = Literal["direct", "expanded"]
+CropMode: TypeAlias = Literal["follow", "tube", "none"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """A photo of somebody, with the face in it that was used."""
+
+    path: str
+    sha256: str
+    box: Floats  # (4,) x y w h in the upright photo
+    embedding: Floats  # (D,) unit length
+    quality: float  # 0..1
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Match:
+    """A tracklet that answers a query."""
+
+    video: Video
+    tracklet: Tracklet
+    similarity: float  # of its evidence to the references
+    bar: float  # what it had to reach
+    found: Found
+    evidence: str  # one sentence for people
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """What is cut: a match's frames with the crop of each."""
+
+    match: Match
+    start: int
+    end: int
+    start_reason: Reason
+    end_reason: Reason
+    sightings: Sightings  # frames start..end
+    crops: Floats  # (N, 4) x y w h in the displayed picture
+    mode: CropMode
+    width: int  # of the file's picture, pixels, even
+    height: int
