@@ -10,12 +10,13 @@ import traceback
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
 
 from query import console, index_report, report, report_engines
+from query import options as opt
 from store.errors import FaceReelError, MissingPackError, OptionError
 
 if TYPE_CHECKING:
@@ -43,11 +44,6 @@ class Commands(TyperGroup):
             raise typer.Exit(130) from error
 
 
-def _remember(ctx: typer.Context, param: Any, value: bool) -> bool:
-    ctx.meta[str(param.name)] = value or ctx.meta.get(str(param.name), False)
-    return value
-
-
 app = typer.Typer(
     cls=Commands,
     help="Index a video once; then any photo finds that person in it, as exact clips.",
@@ -58,58 +54,32 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Store = Annotated[Path, typer.Option("--store", envvar="FACEREEL_STORE", help="Folder of the indexes.")]
-Json = Annotated[bool, typer.Option("--json", callback=_remember, help="Print one JSON object for scripts.")]
-Debug = Annotated[bool, typer.Option("--debug", callback=_remember, help="Show the traceback of an error.")]
-Engine = Annotated[
-    str, typer.Option("--engine", help="Engine: opencv-zoo, an InsightFace pack by name or folder.")
-]
-Device = Annotated[str, typer.Option("--device", help="What it computes on: auto, cpu, cuda, coreml.")]
-Threads = Annotated[int, typer.Option("--threads", min=0, help="Threads at most; 0: all cores there are.")]
-CalibrationFile = Annotated[
-    Path | None, typer.Option("--calibration", help="Bar by this file, see engines --calibrate.")
-]
-Video = Annotated[str, typer.Argument(metavar="VIDEO", help="Name or path of an indexed video.")]
-
 STORE = Path("faceindex")
 ENGINE = "opencv-zoo"
 
 
 @app.callback()
-def main(debug: Debug = False) -> None:
+def main(debug: opt.Debug = False) -> None:
     """Index a video once; then any photo finds that person in it, as exact clips."""
 
 
 @app.command()
 def index(
-    videos: Annotated[
-        list[str],
-        typer.Argument(metavar="VIDEO...", help="Files, patterns, or folders (with all folders in them)."),
-    ],
-    store: Store = STORE,
-    engine: Engine = ENGINE,
-    min_face: Annotated[
-        int, typer.Option(min=10, max=500, help="Width of the smallest face that must be found, pixels.")
-    ] = 20,
-    scan: Annotated[
-        str, typer.Option(help="default searches where something changes; every searches every frame.")
-    ] = "default",
-    shots: Annotated[
-        str, typer.Option("--shots", help="How scene changes are found: adaptive, content, transnetv2.")
-    ] = "adaptive",
-    shots_model: Annotated[
-        Path | None, typer.Option("--shots-model", help="TransNetV2 as ONNX, for --shots transnetv2.")
-    ] = None,
-    device: Device = "auto",
-    threads: Threads = 0,
-    calibration: CalibrationFile = None,
-    force: Annotated[bool, typer.Option("--force", help="Index again what is indexed already.")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Videos at once; each may take 1 GiB of memory.")] = 1,
-    report_file: Annotated[
-        Path | None, typer.Option("--report", help="Also write what came of each video to this JSON file.")
-    ] = None,
-    as_json: Json = False,
-    debug: Debug = False,
+    videos: opt.Videos,
+    store: opt.Store = STORE,
+    engine: opt.Engine = ENGINE,
+    min_face: opt.MinFace = 20,
+    scan: opt.Scan = "default",
+    shots: opt.ShotsBy = "adaptive",
+    shots_model: opt.ShotsModel = None,
+    device: opt.Device = "auto",
+    threads: opt.Threads = 0,
+    calibration: opt.CalibrationFile = None,
+    force: opt.Force = False,
+    jobs: opt.Jobs = 1,
+    report_file: opt.ReportFile = None,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
 ) -> None:
     """Look at every face of a video once and keep what was seen."""
     from indexer.batch import check_store, find_videos
@@ -218,36 +188,25 @@ def _get_pack(name: str, agreed: bool) -> Path:
 
 @app.command()
 def query(
-    refs: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="REF...",
-            help="Photos of one person, a folder of them, or a folder with such a folder for each person.",
-        ),
-    ],
-    store: Store = STORE,
-    video: Annotated[
-        list[str] | None,
-        typer.Option("--video", help="Search this video only; may be repeated; a new file is indexed first."),
-    ] = None,
-    out: Annotated[Path, typer.Option("--out", help="Where the result's folder goes.")] = Path("outputs"),
-    name: Annotated[str | None, typer.Option("--name", help="The result folder's name.")] = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="Similarity that counts as the same person, 0 to 1.")
-    ] = None,
-    min_duration: Annotated[float, typer.Option(help="Drop clips shorter than this, seconds.")] = 0.0,
-    crop: Annotated[str, typer.Option(help="follow (the face), tube (one fixed box), none.")] = "follow",
-    size: Annotated[int | None, typer.Option(help="Side of the clip's picture, pixels, even.")] = None,
-    face: Annotated[int | None, typer.Option(help="Which face of the photo; 1 is the largest.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the clips, cut nothing.")] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Also list what just missed, and why.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result.")] = False,
-    engine: Engine = ENGINE,
-    device: Device = "auto",
-    threads: Threads = 0,
-    calibration: CalibrationFile = None,
-    as_json: Json = False,
-    debug: Debug = False,
+    refs: opt.Refs,
+    store: opt.Store = STORE,
+    video: opt.SearchIn = None,
+    out: opt.Out = Path("outputs"),
+    name: opt.Name = None,
+    threshold: opt.Threshold = None,
+    min_duration: opt.MinDuration = 0.0,
+    crop: opt.Crop = "follow",
+    size: opt.Size = None,
+    face: opt.Face = None,
+    dry_run: opt.DryRun = False,
+    explain: opt.Explain = False,
+    overwrite: opt.Overwrite = False,
+    engine: opt.Engine = ENGINE,
+    device: opt.Device = "auto",
+    threads: opt.Threads = 0,
+    calibration: opt.CalibrationFile = None,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
 ) -> None:
     """Find a person by photo; every stretch in which they are seen becomes a clip."""
     chosen = _chosen(engine, device, threads, calibration, store)
@@ -299,7 +258,7 @@ def _index_first(path: Path, store: Path, chosen: ChosenEngine) -> None:
 
 
 @app.command("list")
-def list_videos(store: Store = STORE, as_json: Json = False, debug: Debug = False) -> None:
+def list_videos(store: opt.Store = STORE, as_json: opt.Json = False, debug: opt.Debug = False) -> None:
     """List the indexed videos."""
     from query import videos
     from store.library import Library
@@ -318,7 +277,9 @@ def list_videos(store: Store = STORE, as_json: Json = False, debug: Debug = Fals
 
 
 @app.command()
-def info(video: Video, store: Store = STORE, as_json: Json = False, debug: Debug = False) -> None:
+def info(
+    video: opt.Video, store: opt.Store = STORE, as_json: opt.Json = False, debug: opt.Debug = False
+) -> None:
     """Tell everything that is known of a video."""
     from query import videos
     from store.library import Library
@@ -333,12 +294,12 @@ def info(video: Video, store: Store = STORE, as_json: Json = False, debug: Debug
 
 @app.command()
 def faces(
-    video: Video,
-    store: Store = STORE,
-    out: Annotated[Path | None, typer.Option("--out", help="Picture to write, a PNG.")] = None,
-    most: Annotated[int, typer.Option(min=1, help="Show at most so many people.")] = 40,
-    as_json: Json = False,
-    debug: Debug = False,
+    video: opt.Video,
+    store: opt.Store = STORE,
+    out: opt.SheetOut = None,
+    most: opt.Most = 40,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
 ) -> None:
     """Draw who is in a video: a row a person, their best looks with their times."""
     from query import contact_sheet
@@ -354,7 +315,9 @@ def faces(
 
 
 @app.command()
-def remove(video: Video, store: Store = STORE, as_json: Json = False, debug: Debug = False) -> None:
+def remove(
+    video: opt.Video, store: opt.Store = STORE, as_json: opt.Json = False, debug: opt.Debug = False
+) -> None:
     """Delete a video's index; the video itself stays."""
     from store.library import Library
 
@@ -367,19 +330,15 @@ def remove(video: Video, store: Store = STORE, as_json: Json = False, debug: Deb
 
 @app.command()
 def forget(
-    refs: Annotated[list[Path], typer.Argument(metavar="REF...", help="Photos, as for query.")],
-    store: Store = STORE,
-    video: Annotated[
-        list[str] | None, typer.Option("--video", help="In this video only; may be repeated.")
-    ] = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="Similarity that counts as the same person, 0 to 1.")
-    ] = None,
-    face: Annotated[int | None, typer.Option(help="Which face of the photo; 1 is the largest.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, delete nothing.")] = False,
-    engine: Engine = ENGINE,
-    as_json: Json = False,
-    debug: Debug = False,
+    refs: opt.Refs,
+    store: opt.Store = STORE,
+    video: opt.ForgetIn = None,
+    threshold: opt.Threshold = None,
+    face: opt.Face = None,
+    dry_run: opt.ForgetDryRun = False,
+    engine: opt.Engine = ENGINE,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
 ) -> None:
     """Delete a person's looks and vectors from every index; videos and clips stay."""
     from query import asked, forget, search
@@ -404,10 +363,10 @@ def forget(
 
 @app.command()
 def verify(
-    video: Annotated[str | None, typer.Argument(metavar="[VIDEO]", help="This one only.")] = None,
-    store: Store = STORE,
-    as_json: Json = False,
-    debug: Debug = False,
+    video: opt.MaybeVideo = None,
+    store: opt.Store = STORE,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
 ) -> None:
     """Check that indexes are sound and that their videos are still there."""
     from query import videos
@@ -431,20 +390,17 @@ def verify(
 
 @app.command()
 def engines(
-    get: Annotated[str | None, typer.Option("--get", metavar="NAME", help="Download this pack.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Agree to the licence that --get shows.")] = False,
-    speed: Annotated[bool, typer.Option("--speed", help="Measure how fast each engine is here.")] = False,
-    calibrate: Annotated[
-        Path | None,
-        typer.Option("--calibrate", metavar="FOLDER", help="Measure bars on photos, a folder a person."),
-    ] = None,
-    out: Annotated[Path, typer.Option("--out", help="Where the calibration goes.")] = Path("outputs"),
-    store: Store = STORE,
-    engine: Engine = ENGINE,
-    device: Device = "auto",
-    threads: Threads = 0,
-    as_json: Json = False,
-    debug: Debug = False,
+    get: opt.Get = None,
+    yes: opt.Yes = False,
+    speed: opt.Speed = False,
+    calibrate: opt.Calibrate = None,
+    out: opt.CalibrationOut = Path("outputs"),
+    store: opt.Store = STORE,
+    engine: opt.Engine = ENGINE,
+    device: opt.Device = "auto",
+    threads: opt.Threads = 0,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
 ) -> None:
     """List the engines: licence, whether they are ready, where strangers stop; get one, or calibrate one."""
     if get is not None:
@@ -477,14 +433,14 @@ def _calibrate(folder: Path, engine: FaceEngine, out: Path, store: Path, as_json
 
 @app.command()
 def reembed(
-    video: Annotated[str, typer.Argument(metavar="VIDEO", help="Name or path of an indexed video, or all.")],
-    engine: Engine = ENGINE,
-    store: Store = STORE,
-    device: Device = "auto",
-    threads: Threads = 0,
-    calibration: CalibrationFile = None,
-    as_json: Json = False,
-    debug: Debug = False,
+    video: opt.VideoOrAll,
+    engine: opt.Engine = ENGINE,
+    store: opt.Store = STORE,
+    device: opt.Device = "auto",
+    threads: opt.Threads = 0,
+    calibration: opt.CalibrationFile = None,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
 ) -> None:
     """Recognise the kept looks anew by another engine, without looking at the video again."""
     from indexer.reembed import reembed_index
