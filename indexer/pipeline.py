@@ -118,18 +118,19 @@ def _told(
     journal: Journal | None,
 ) -> Iterator[Chapter]:
     """The chapters of a video, first those that an earlier run kept."""
-    search_every, look_every = (
+    search_every, glance_every, look_every = (
         max(1, round(seconds * video.frame_rate))
-        for seconds in (config.search_interval, config.look_interval)
+        for seconds in (config.search_interval, config.glance_interval, config.look_interval)
     )
-    scan = Scan(video.width, video.height, search_every, look_every, config)
+    scan = Scan(video.width, video.height, search_every, glance_every, look_every, config)
     kept = journal.kept if journal is not None else []
     first = 0
     if kept:
         first, keyframe = kept[-1].chapter.end, kept[-1].chapter.keyframe
         ticks = [tick for part in kept for tick in part.pts[:-1].tolist()]
         reading.go_on([*ticks, int(kept[-1].pts[-1])], keyframe)
-    views = scan.views(read_frames(video, reading, engine.threads), engine)
+    # One thread more than there are for all: the decoder goes on while one of its threads waits for us.
+    views = scan.views(read_frames(video, reading, engine.threads + 1), engine)
     if kept:
         begun = next(views, None)
         if begun is None or mark(begun) != kept[-1].chapter.mark:
