@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from indexer.engine import Bar, Calibrated, Compute, FaceEngine, load_engine
 from store.errors import EngineMismatchError, OptionError, UnwritableError
 from store.evidence import MEASURED_BAR
-from store.folders import shown
+from store.folders import make_folder, shown, whole_file
 from store.records import EngineInfo, Floats
 
 if TYPE_CHECKING:
@@ -85,9 +85,11 @@ def write(measured: Calibration, folder: Path) -> tuple[Path, Path]:
         "pairs_of_two_people": len(measured.different), "rates": [asdict(point) for point in measured.points],
     }  # fmt: skip
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _plot(measured, target.with_suffix(".png"))
-        target.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        make_folder(folder)
+        with whole_file(target.with_suffix(".png")) as unfinished:
+            _plot(measured, unfinished)
+        with whole_file(target) as unfinished:
+            unfinished.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise UnwritableError(
             f"{shown(folder)} cannot be written ({error.strerror}); choose another --out"
@@ -191,4 +193,4 @@ def _plot(measured: Calibration, path: Path) -> None:
     axes.set(xlabel="cosine similarity", ylabel="share of pairs", title=f"{measured.engine.name}: {measured.photos} "
              f"photos of {measured.people} people")  # fmt: skip
     axes.legend()
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, format="png")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from query.console import clock, count, say, table, warn
+from query.console import clock, count, fail, say, table, warn
 from store.folders import shown
 
 if TYPE_CHECKING:
@@ -45,6 +44,12 @@ def clip_done(answer: Answer) -> Callable[[Clip, str], None]:
             f"{clip.match.similarity:.2f} {clip.match.found}")  # fmt: skip
 
     return tell
+
+
+def not_cut(result: Delivery) -> None:
+    """Videos with matches that nothing could be cut from, and why."""
+    for item in result.not_cut:
+        fail(f"not cut: {item.reason}")
 
 
 def answer(answer: Answer, result: Delivery, where: Scope, dry_run: bool, explain: bool) -> None:
@@ -95,6 +100,8 @@ def _sentence(answer: Answer, result: Delivery, where: Scope, dry_run: bool) -> 
         videos = len({clip.match.video.sha256 for clip in result.clips})
         found = f"{count(len(result.clips), 'clip')} of {name} in {videos:,} of {searched}{short}"
         return f"{found}; nothing was cut" if dry_run else f"{found}: {shown(str(result.folder))}"
+    if result.not_cut:
+        return f"{name} was found, but only in videos that cannot be cut; nothing was written."
     if result.dropped:
         return f"No clip of {name} in {searched}{short}; nothing was written."
     return f"{name} was not found in {searched}; nothing was written.{_nearest(answer)}"
@@ -105,6 +112,7 @@ def answer_json(answer: Answer, result: Delivery, explain: bool) -> dict[str, An
     extra: dict[str, Any] = {
         "name": answer.asked.name, "folder": None if result.folder is None else str(result.folder),
         "dropped": result.dropped, "warnings": list(answer.asked.warnings),
+        "not_cut": [{"video": item.name, "why": item.reason} for item in result.not_cut],
     }  # fmt: skip
     if explain:
         extra["missed"] = [
@@ -214,9 +222,13 @@ def forgotten_json(
 ) -> dict[str, Any]:
     """The same for scripts."""
     lists = {
-        key: [{**asdict(held), "folder": str(held.folder)} for held in holdings]
+        key: [
+            {"video": held.video, "folder": str(held.folder), "tracklets": list(held.tracklets),
+             "frames": held.frames, "looks": held.looks}
+            for held in holdings
+        ]
         for key, holdings in (("forgotten", gone), ("alike", alike))
-    }
+    }  # fmt: skip
     return {"people": [asked.name for asked in people], "dry_run": dry_run, **lists, **_scope_json(where)}
 
 

@@ -17,7 +17,7 @@ from types import TracebackType
 import numpy as np
 
 from store import folders, rows, vectors
-from store.database import DATABASE, open_readonly, reading
+from store.database import DATABASE, open_readonly, reading, writing
 from store.errors import OptionError, StoreError
 from store.index_writer import write_database
 from store.records import (
@@ -51,14 +51,11 @@ def write_index(store: Path, contents: IndexContents) -> Path:
     folders.make_store(store)
     folders.clean_leftovers(store)
     target = store / folders.folder_name(contents.video.name, contents.video.sha256)
-    with folders.writing_folder(store) as folder:
-        try:
-            write_database(folder / DATABASE, contents)
-            write_vectors(folder)
-            folders.sync(folder)
-            folders.swap_in(folder, target, lambda: _predecessors(target, contents.video.sha256))
-        except (OSError, sqlite3.OperationalError) as error:
-            raise folders.unwritable(store, error) from error
+    with writing(store), folders.writing_folder(store) as folder:
+        write_database(folder / DATABASE, contents)
+        write_vectors(folder)
+        folders.sync(folder)
+        folders.swap_in(folder, target, lambda: _predecessors(target, contents.video.sha256))
     return target
 
 
