@@ -124,8 +124,9 @@ def _index(
     """Index videos, telling of each; one that fails does not stop the rest. Results in the order of the paths."""
     from indexer.workers import Failed, index_many, sensible_jobs
 
-    if sensible_jobs(jobs) < jobs:
-        console.note(f"--jobs {jobs} is more than this machine carries; {sensible_jobs(jobs)} at once")
+    if (carried := sensible_jobs(jobs)) < jobs:
+        console.note(f"--jobs {jobs} is more than this machine carries; {carried} at once")
+    carried = min(carried, len(paths))
     results: dict[Path, dict[str, Any]] = {}
     with console.progress_bars() as bars:
 
@@ -135,7 +136,7 @@ def _index(
         def note(path: Path, text: str) -> None:
             console.note(text)
 
-        work = index_many(paths, engine, task, progress, note, sensible_jobs(jobs))
+        work = index_many(paths, engine.shared(carried), task, progress, note, carried)
         with closing(work):
             for path, result in work:
                 bars(str(path), -1, 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +114,10 @@ class ChosenEngine:
     def __call__(self, tell: Callable[[str], None] = lambda text: None) -> FaceEngine:
         """Load it with its bar; `tell` hears where that is from. Raises as load_engine and calibrated do."""
         return calibrated(self.loaded(), self.calibration, self.store, tell)
+
+    def shared(self, jobs: int) -> ChosenEngine:
+        """The same for each of several processes at once."""
+        return replace(self, compute=self.compute.shared(jobs))
 
     def loaded(self) -> FaceEngine:
         """Load it as it comes, without calibration."""

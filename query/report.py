@@ -54,7 +54,8 @@ def not_cut(result: Delivery) -> None:
 
 def answer(answer: Answer, result: Delivery, where: Scope, dry_run: bool, explain: bool) -> None:
     """All that is told of one person once the clips are there."""
-    say(_sentence(answer, result, where, dry_run))
+    if result.clips or not result.not_cut:
+        say(_sentence(answer, result, where, dry_run))
     if dry_run and result.clips:
         _matches_table(answer, result.clips)
     if explain:
@@ -100,8 +101,6 @@ def _sentence(answer: Answer, result: Delivery, where: Scope, dry_run: bool) -> 
         videos = len({clip.match.video.sha256 for clip in result.clips})
         found = f"{count(len(result.clips), 'clip')} of {name} in {videos:,} of {searched}{short}"
         return f"{found}; nothing was cut" if dry_run else f"{found}: {shown(str(result.folder))}"
-    if result.not_cut:
-        return f"{name} was found, but only in videos that cannot be cut; nothing was written."
     if result.dropped:
         return f"No clip of {name} in {searched}{short}; nothing was written."
     return f"{name} was not found in {searched}; nothing was written.{_nearest(answer)}"

@@ -18,7 +18,7 @@ import numpy as np
 
 from store import folders, rows, vectors
 from store.database import DATABASE, open_readonly, reading, writing
-from store.errors import OptionError, StoreError
+from store.errors import DamagedIndexError, OptionError, StoreError
 from store.index_writer import write_database
 from store.records import (
     SOURCES,
@@ -237,9 +237,15 @@ def _predecessors(target: Path, sha256: str) -> list[Path]:
         if folder == target:
             same.append(folder)
         elif folders.hash_suffix(folder.name) == sha256[: folders.HASH_DIGITS]:
-            with suppress(StoreError):  # one that cannot be read is not ours to delete
+            try:
                 if read_video(folder)[0].sha256 == sha256:
                     same.append(folder)
+            except (
+                DamagedIndexError
+            ):  # of the same content by the digits of its name, and good for nothing else
+                same.append(folder)
+            except StoreError:
+                continue  # one that may not be read is not ours to delete
     return same
 
 

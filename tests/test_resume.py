@@ -315,7 +315,7 @@ def test_after_a_loss_nothing_more_is_kept(film: Path, tmp_path: Path) -> None:
     """What a decoder makes up for lost data may be other when it begins elsewhere: such a video starts again."""
     data = bytearray(film.read_bytes())
     with av.open(str(film)) as container:
-        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+        packets = [(p.pos or 0, p.size) for p in container.demux(video=0) if p.size]
     for place in (50, 51):
         position, size = packets[place]
         data[position + 12 : position + size] = bytes(size - 12)

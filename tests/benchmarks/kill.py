@@ -94,7 +94,7 @@ def start(args: Sequence[str], place: Path) -> Running:
     return subprocess.Popen(
         [sys.executable, "-m", "tests.fake_cli", *args], cwd=place, env=environment, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # type: ignore[return-value]  # fmt: skip
+    )  # fmt: skip
 
 
 class Range:
