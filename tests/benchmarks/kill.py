@@ -105,6 +105,7 @@ class Range:
     def __init__(self, folder: Path, starter: Start = start, seconds: float = 140.0) -> None:
         """`seconds` of film; from 120 on the index is made in chapters."""
         self.folder, self._start = folder, starter
+        self._bases: dict[tuple[str, ...], Path] = {}
         folder.mkdir(parents=True, exist_ok=True)
         write_film(folder / "film.mp4", _pictures(round(seconds * FPS)), fps=FPS, sound=True)
         write_photo(folder / "red.png", "red")
@@ -112,9 +113,7 @@ class Range:
     def kill(self, command: str, moments: int, rng: random.Random) -> Killed:
         """Kill one command at some moments of its work."""
         _, before, args = COMMANDS[command]
-        told, base = Killed(command), self._place()
-        for name in before:
-            self._finish(BEFORE[name], base)
+        told, base = Killed(command), self._base(before)
         old = state(base)
         whole = self._copy(base)
         told.work = self._work(args, whole)
@@ -154,6 +153,14 @@ class Range:
         if (ended := state(place)) != ends[1]:
             raise AssertionError(f"the next run ended otherwise: {_difference(ended, ends[1])}")
         _check_sound(place)
+
+    def _base(self, before: tuple[str, ...]) -> Path:
+        """A place where that was done, made once."""
+        if before not in self._bases:
+            self._bases[before] = self._copy(self._base(before[:-1])) if before else self._place()
+            for name in before[-1:]:
+                self._finish(BEFORE[name], self._bases[before])
+        return self._bases[before]
 
     def _place(self) -> Path:
         place = Path(tempfile.mkdtemp(dir=self.folder))
