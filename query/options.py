@@ -86,6 +86,9 @@ ForgetDryRun = Annotated[bool, _flag("--dry-run", "Say what would go, delete not
 Explain = Annotated[bool, _flag("--explain", "Also list what just missed, and why.")]
 Overwrite = Annotated[bool, _flag("--overwrite", "Replace an earlier result.")]
 
+# verify
+Content = Annotated[bool, _flag("--content", "Also read each video as a whole to see that it is the same.")]
+
 # faces
 SheetOut = Annotated[Path | None, typer.Option("--out", help="Picture to write, a PNG.")]
 Most = Annotated[int, typer.Option(min=1, help="Show at most so many people.")]

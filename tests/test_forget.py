@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from store import redact
-from store.database import DATABASE
+from store.database import DATABASE, stamp
 from store.errors import UnwritableError
 from store.library import Library
 from store.vectors import VECTORS
@@ -84,7 +84,7 @@ def test_what_could_not_be_searched_is_said(run: Run, store: Path, photos: Path,
 def test_a_tracklet_goes_with_all_that_hangs_on_it(tmp_path: Path) -> None:
     contents = make_contents(tracklets=6, looks=3)
     folder = write_index(tmp_path, contents)
-    redact.drop_tracklets(folder, [1, 3, 5])
+    redact.drop_tracklets(folder, [1, 3, 5], stamp(folder))
     with VideoIndex(folder) as index:
         assert [tracklet.number for tracklet in index.tracklets()] == [2, 4, 6]
         assert [person.number for person in index.people()] == [1]
@@ -105,7 +105,7 @@ def test_when_it_fails_all_is_as_it_was(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(redact, "write_vectors", full)
     with pytest.raises(UnwritableError, match="No space left"):
-        redact.drop_tracklets(folder, [1])
+        redact.drop_tracklets(folder, [1], stamp(folder))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert list(tmp_path.iterdir()) == [folder]
     assert VECTORS in before

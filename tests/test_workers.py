@@ -12,6 +12,7 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -147,14 +148,17 @@ def test_processes_share_a_store(tmp_path: Path, run: Run, photos: Path) -> None
     """Three index the same two videos while others are asked for and removed; neither breaks."""
     films = [film_of_two(tmp_path / f"{n}.mp4", seconds=1.0 + n) for n in range(2)]
     store = tmp_path / "s"
-    both = [start("index", *films, "--store", store, *FAKE, *force) for force in ((), (), ("--force",))]
+    with claimed(store, hash_file(films[0]), lambda: None):
+        both = [start("index", *films, "--store", store, *FAKE, *force) for force in ((), (), ("--force",))]
+        for process in both:
+            assert process.stderr is not None
+            assert process.stderr.readline() == "another process is indexing 0.mp4; waiting for it\n"
     while any(process.poll() is None for process in both):
         result = run("query", photos / "red.png", "--store", store, *FAKE, "--dry-run")
         assert result.exit_code == 0 or "holds no index" in result.stderr, result.stderr
         assert run("list", "--store", store).exit_code == 0
     ends = [(process.wait(), *process.communicate()) for process in both]
     assert [code for code, _, _ in ends] == [0, 0, 0], ends
-    assert any("waiting for it" in err for _, _, err in ends)
     assert run("verify", "--store", store).stdout == "0.mp4: ok\n1.mp4: ok\n"
     assert len(list(store.iterdir())) == 2
 
@@ -171,7 +175,10 @@ def test_nobody_stays_behind(tmp_path: Path, sent: signal.Signals) -> None:
     if sent == signal.SIGINT:
         os.killpg(process.pid, sent)
         assert process.wait(timeout=20) == 130
-        assert process.communicate()[1] == "stopped; what was not finished was not kept\n"
+        assert (
+            process.communicate()[1]
+            == "stopped; nothing unfinished was kept; index goes on where it stopped when run again\n"
+        )
     else:
         process.kill()
         process.communicate()
@@ -195,3 +202,11 @@ def alive(session: int) -> list[str]:
         except OSError:
             continue
     return found
+
+
+def test_a_killed_worker_is_not_the_videos_fault() -> None:
+    """Out of memory the system kills; the video need not be damaged."""
+    worker = workers._Worker(SimpleNamespace(exitcode=-9), None, path=Path("a.mp4"))  # type: ignore[arg-type]
+    assert "a.mp4: its process was killed (SIGKILL), perhaps for want of memory" in str(
+        workers._death(worker).error
+    )
