@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from indexer.engine import DEFAULT_ENGINE, load_engine
-from tests.benchmarks import engines, identity, scan_modes, small_faces
+from tests.benchmarks import engines, identity, scan_modes, shot_detectors, small_faces
 from tests.benchmarks.figures import Figure, at_most, media_figures, scenario_figures, shot_figures
 from tests.benchmarks.portraits import media, people_folder, photos
 from tests.benchmarks.run_facereel import Answer, ask
@@ -35,13 +35,17 @@ def accuracy(only: str, engine: Words = ()) -> Iterator[Report]:
 
 
 def shots(only: str) -> Iterator[Report]:
-    """The shot detector alone, over scenarios and footage."""
-    total, rows = ShotScore(), []
+    """The shot detector alone, over scenarios and footage; then all that --shots knows beside each other."""
+    configs = shot_detectors.detectors()
+    total, rows, totals = ShotScore(), [], {name: ShotScore() for name in configs}
     for name, video, truth in _all_truths(only):
         score = score_shots(truth, ask(video, {}).shots)
         total.add(score)
         rows.append({"video": name, "changes": _by_kind(score), "surplus": str(score.surplus)})
+        for way, starts in shot_detectors.starts_by(video, configs).items():
+            totals[way].add(score_shots(truth, starts))
     yield "shots", rows, shot_figures(total)
+    yield "shots by detector", [shot_detectors.row(way, score) for way, score in totals.items()], []
 
 
 def strangers(only: str, engine: Words = ()) -> Iterator[Report]:
