@@ -30,7 +30,7 @@ def figures(rows: list[dict[str, Any]]) -> list[Figure]:
     plain, closer = ([row for row in rows if row["--min-face"] == chosen] for chosen in SMALLEST)
     what = f"faces of {closer[0]['face px']} px"
     return [
-        at_least(f"{what} found by a closer look", closer[0]["found"], 0.95),
+        at_least(f"{what} found by a closer look", closer[0]["found"], 0.85),
         Figure(f"{what} found without", plain[0]["found"], "", None),
         at_most("wrong-person frames by a closer look", sum(row["wrong"] for row in closer), 0),
         at_most("sightings on nobody by a closer look", sum(row["on nobody"] for row in closer), 0),
