@@ -11,7 +11,7 @@ import numpy as np
 
 from indexer.engine import FaceEngine
 from indexer.exemplars import weighed
-from indexer.group import RECOGNISABLE, Evidence, as_people, number_people, stands_alone
+from indexer.group import USUAL, Evidence, as_people, number_people, stands_alone
 from indexer.quality import look_quality
 from store import evidence
 from store.database import DATABASE
@@ -48,7 +48,7 @@ def reembed_index(folder: Path, engine: FaceEngine) -> Reembedded:
         looked_by = str(index.config.get(REEMBEDDED, old.name))
         if old.compares_with(engine.info):
             return Reembedded(name, str(folder), old.name, old.name, count, len(people), len(people), True)
-        tracklets, min_face = index.tracklets(), int(index.config.get("min_face", RECOGNISABLE))
+        tracklets, min_face = index.tracklets(), int(index.config.get("min_face", USUAL))
         vectors, qualities, grounds = [], [], []
         for tracklet, embeddings, worth in _recognised(index, tracklets, engine):
             vectors.append(embeddings)
