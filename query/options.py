@@ -48,8 +48,8 @@ MinFace = Annotated[
     typer.Option(
         min=12,
         max=500,
-        help="Width of the smallest face that must be found, pixels; below 20 it looks closer, three to five times "
-        "as long, and finds faces that are too small to be recognised.",
+        help="Width of the smallest face that must be found, pixels; below 20 it looks closer, two to five times "
+        "as long, and finds faces of which few can be recognised.",
     ),
 ]
 Scan = Annotated[
