@@ -48,7 +48,7 @@ MinFace = Annotated[
     typer.Option(
         min=12,
         max=500,
-        help="Width of the smallest face that must be found, pixels; below 20 it looks closer, two to five times "
+        help="Width of the smallest face that must be found, pixels; below 20 it looks closer, up to six times "
         "as long, and finds faces of which few can be recognised.",
     ),
 ]
