@@ -19,7 +19,7 @@ import numpy as np
 from indexer.chapters import Setting, chapters, mark
 from indexer.engine import FaceEngine
 from indexer.exemplars import pool
-from indexer.group import Evidence, as_people, number_people
+from indexer.group import Evidence, as_people, number_people, stands_alone
 from indexer.reading import Reading
 from indexer.scan import Scan, View
 from indexer.video import Probe, probe, read_frames
@@ -87,7 +87,7 @@ def _look_at(
     starts = [start for chapter in told for start in (chapter.start, *chapter.cuts)]
     edges = [*starts, len(reading.pts)]
     followed = sorted((item for chapter in told for item in chapter.followed), key=_first_sight)
-    people = number_people([_evidence(item) for item in followed], engine.bar.scale)
+    people = number_people([_evidence(item, config.min_face) for item in followed], engine.bar.scale)
     return IndexContents(
         video=video.video(sha256, reading),
         times=reading.times(video.frame_rate, video.time_base),
@@ -155,9 +155,16 @@ def _first_sight(item: Followed) -> tuple[int, list[float]]:
     return int(item.sightings.frames[0]), item.sightings.boxes[0].tolist()
 
 
-def _evidence(item: Followed) -> Evidence:
+def _evidence(item: Followed, min_face: int) -> Evidence:
     frames, looks = item.sightings.frames, item.exemplars
-    return Evidence(pool(looks), max(look.quality for look in looks), int(frames[0]), int(frames[-1]) + 1)
+    alone = stands_alone(_face_width(item), min_face)
+    return Evidence(
+        pool(looks), max(look.quality for look in looks), int(frames[0]), int(frames[-1]) + 1, alone
+    )
+
+
+def _face_width(item: Followed) -> float:
+    return float(np.median(item.sightings.boxes[:, 2]))
 
 
 def _tracklet(number: int, shot: int, item: Followed, person: int) -> Tracklet:
@@ -166,6 +173,6 @@ def _tracklet(number: int, shot: int, item: Followed, person: int) -> Tracklet:
     return Tracklet(
         number=number, shot=shot, start=int(seen.frames[0]), end=int(seen.frames[-1]) + 1,
         start_reason=item.start_reason, end_reason=item.end_reason, person=person,
-        face_width=float(np.median(seen.boxes[:, 2])),
+        face_width=_face_width(item),
         score=float(seen.scores[detected].mean()) if detected.any() else 0.0,
     )  # fmt: skip

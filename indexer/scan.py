@@ -19,6 +19,7 @@ from indexer.between import STILL, SURELY, Picture, all_known, between, is_calm
 from indexer.engine import FaceEngine
 from indexer.picture import Frame
 from indexer.shots import TINY
+from indexer.tiles import closer_size, look_closer
 from indexer.witness import Grey
 from store.config import Config
 from store.records import Faces, Image
@@ -170,7 +171,12 @@ class Scan:
 
     def _search(self, sight: _Sight, engine: FaceEngine) -> None:
         height, width = sight.picture.grey.shape
-        sight.faces = engine.detect(self._image(sight, width, height))
+        if (closer := closer_size(self.width, self.height, self.config.min_face, width)) is None:
+            sight.faces = engine.detect(self._image(sight, width, height))
+        else:
+            found = look_closer(sight.frame.image, engine.detect, closer)
+            scale = np.float32(width / closer[0])
+            sight.faces = Faces(found.boxes * scale, found.scores, found.landmarks * scale)
         sight.searched, sight.run = True, None
 
     def _crops(self, sight: _Sight, faces: Faces) -> tuple[Image | None, ...]:

@@ -144,6 +144,18 @@ def test_the_smallest_face_says_how_large_a_picture_is_searched() -> None:
     assert Scan(320, 180, 5, 5, 5, Config()).scale == 1.0
 
 
+def test_small_faces_are_looked_for_closer_when_they_are_asked_for(tmp_path: Path) -> None:
+    def far(step: int, picture: Image) -> None:
+        draw_face(picture, "cyan", (1100 + step, 600, 12, 12))
+
+    path = film(tmp_path / "a.mp4", (1280, 720), frames=11, draw=far)
+    assert any(len(view.faces) == 1 for view in scan(path))
+    for view in scan(path, min_face=12):
+        assert len(view.faces) == 2
+        x, y = 1100 + view.index, 600
+        assert view.faces.boxes[-1] == pytest.approx([x, y, x + 12, y + 12], abs=2)
+
+
 def test_a_fault_in_the_engine_is_not_swallowed(tmp_path: Path) -> None:
     class Broken(FakeEngine):
         def detect(self, image: Image) -> Faces:
