@@ -33,7 +33,7 @@ from store.records import DETECTED, IndexContents, IndexStats, Shot, Tracklet
 from store.video_index import write_index
 
 # Of decoded pictures, 12 bits a pixel, from one searched frame to the next; three such stretches are in memory at once.
-STRETCH_BYTES = 64 << 20
+STRETCH_BYTES = 56 << 20
 
 Progress = Callable[[int, int], None]  # frames done, frames in all as far as known
 

@@ -157,9 +157,9 @@ def plain_loop(path: Path, frames: int) -> int:
 
 
 def peak_memory(source: Input, store: Path, config: Config) -> int:
-    """Most memory that the whole command takes for a video, bytes."""
+    """Most memory that the whole command takes for a video, its workers included, bytes."""
     options = ("--store", str(store), "--force", "--min-face", str(config.min_face))
-    return run(sys.executable, str(ROOT / "cli.py"), "index", str(source.path), *options).peak
+    return run(sys.executable, str(ROOT / "cli.py"), "index", str(source.path), *options, watched=True).peak
 
 
 def memory_rows(sources: Sequence[Input]) -> Iterator[dict[str, Any]]:
