@@ -40,6 +40,11 @@ class Indexed:
     tracklets: int
     people: int
     warnings: tuple[str, ...]
+    # What was lost, as in IndexStats.
+    frames_skipped: int | None
+    frames_damaged: int | None
+    frames_concealed: int | None
+    frames_missing: int | None
     skipped: str = ""  # why nothing was done, if nothing was
 
 
@@ -159,5 +164,6 @@ def _figures(index: VideoIndex, skipped: str = "") -> Indexed:
         folder=index.folder, frames=index.video.frame_count, duration=index.video.duration(index.times()),
         seconds=index.stats.seconds, shots=len(index.shots()), faces=index.stats.faces,
         tracklets=len(index.tracklets()), people=len(index.people()), warnings=index.video.warnings,
-        skipped=skipped,
+        frames_skipped=index.stats.skipped, frames_damaged=index.stats.damaged,
+        frames_concealed=index.stats.concealed, frames_missing=index.stats.missing, skipped=skipped,
     )  # fmt: skip

@@ -78,7 +78,9 @@ def probe(path: Path) -> Probe:
     with _open(path) as container:
         stream = _picture_stream(container, path)
         if (stream.width or 0) * (stream.height or 0) > _MAX_PIXELS:
-            raise VideoError(f"{path} is {stream.width}x{stream.height}; scale it below {_MAX_PIXELS:,} pixels")
+            raise VideoError(
+                f"{path} is {stream.width}x{stream.height}; scale it below {_MAX_PIXELS:,} pixels"
+            )
         first = _first_frame(container, stream, path)
         aspect = Fraction(stream.sample_aspect_ratio or 1)
         aspect = aspect if aspect > 0 else Fraction(1)

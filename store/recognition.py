@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from store import folders, rows, vectors
+from store import folders, rows, seal, vectors
 from store.database import DATABASE, open_readonly
 from store.errors import StoreError
 from store.folders import shown
@@ -90,3 +90,4 @@ def _put_in(db: sqlite3.Connection, recognition: Recognition) -> None:
     db.executemany("UPDATE exemplars SET embedding = ?, quality = ? WHERE exemplar = ?", changed)
     digest = vectors.rows_digest(np.array(numbers, np.int64), embeddings)
     db.execute("UPDATE vectors SET count = ?, dim = ?, sha256 = ?", (len(numbers), engine.dim, digest))
+    seal.put(db)

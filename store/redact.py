@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from store import folders, rows, vectors
+from store import folders, rows, seal, vectors
 from store.claims import claimed
 from store.database import DATABASE, open_readonly, reading
 from store.video_index import VideoIndex, write_vectors
@@ -60,4 +60,5 @@ def _without(folder: Path, numbers: Collection[int], dim: int) -> sqlite3.Connec
     exemplars = np.array([exemplar for exemplar, _ in left], np.int64)
     digest = vectors.rows_digest(exemplars, rows.embeddings_of([blob for _, blob in left], dim))
     connection.execute("UPDATE vectors SET count = ?, sha256 = ?", (len(left), digest))
+    seal.put(connection)
     return connection

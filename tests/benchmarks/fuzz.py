@@ -33,9 +33,15 @@ def fuzz(only: str) -> Iterator[Report]:
     for number, outcome in run_cases(numbers, SEED):
         results.append(outcome)
         if outcome.finding:
-            print(f"case {number}: {outcome.kind}: {outcome.result}: {outcome.finding}", file=sys.stderr, flush=True)
+            print(
+                f"case {number}: {outcome.kind}: {outcome.result}: {outcome.finding}",
+                file=sys.stderr,
+                flush=True,
+            )
     table = Counter((outcome.kind, outcome.result) for outcome in results)
-    rows = [{"kind": kind, "result": result, "cases": count} for (kind, result), count in sorted(table.items())]
+    rows = [
+        {"kind": kind, "result": result, "cases": count} for (kind, result), count in sorted(table.items())
+    ]
     findings = sum(bool(outcome.finding) for outcome in results)
     enough = [at_least("hostile cases", len(results), 2000)] if not only else []
     yield "fuzz", rows, [*enough, at_most("findings", findings, 0)]

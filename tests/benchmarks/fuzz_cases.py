@@ -122,7 +122,9 @@ class Range:
             video, warned = index.video, bool(index.video.warnings)
         if growing:
             same = hash_file(path, video.size) == video.sha256
-            return Outcome(kind, "ok") if same else Outcome(kind, "silent", "an index of what the file is not")
+            return (
+                Outcome(kind, "ok") if same else Outcome(kind, "silent", "an index of what the file is not")
+            )
         health = videos.verify(done.folder)
         if health.problems:
             return Outcome(kind, "unsound index", str(health.problems))

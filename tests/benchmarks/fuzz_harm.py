@@ -21,9 +21,7 @@ _EXTREMES = (
 
 
 # Where MP4 and AVI keep counts and sizes; Matroska is hit by chance.
-_COUNTED = tuple(
-    b"stsz stts stsc stco ctts mvhd mdhd tkhd avc1 trun avih strh idx1 strf".split()
-)
+_COUNTED = tuple(b"stsz stts stsc stco ctts mvhd mdhd tkhd avc1 trun avih strh idx1 strf".split())
 
 
 def truncated(data: bytes, rng: Rng) -> bytes:

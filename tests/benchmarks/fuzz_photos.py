@@ -13,6 +13,7 @@ from tests.benchmarks.fuzz_harm import MUTATIONS, Rng
 from tests.benchmarks.fuzz_videos import RED, png_file
 from tests.fake_engine import write_photo
 
+
 def bomb(rng: Rng) -> tuple[str, bytes]:
     """A photo of a few kilobytes that unpacks to gigabytes, or claims to."""
     side = int(rng.choice([12_000, 30_000, 65_500, 2_000_000]))

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from indexer.engine import DEFAULT_ENGINE, load_engine
 from tests.benchmarks import engines, identity, scan_modes
 from tests.benchmarks.figures import Figure, at_most, media_figures, scenario_figures, shot_figures
+from tests.benchmarks.fuzz import fuzz
 from tests.benchmarks.portraits import media, people_folder, photos
 from tests.benchmarks.run_facereel import Answer, ask
 from tests.benchmarks.scenarios import Rendered, all_scenarios, render
@@ -101,6 +102,7 @@ PARTS: dict[str, Callable[..., Iterator[Report]]] = {
     "strangers": strangers,
     "identity": identities,
     "engines": compared,
+    "fuzz": fuzz,
 }
 
 
