@@ -201,6 +201,7 @@ def query(
     dry_run: opt.DryRun = False,
     explain: opt.Explain = False,
     overwrite: opt.Overwrite = False,
+    absolute: opt.Absolute = False,
     engine: opt.Engine = ENGINE,
     device: opt.Device = "auto",
     threads: opt.Threads = 0,
@@ -215,7 +216,7 @@ def query(
     from query import asked, deliver, search
     from store.library import Library
 
-    wishes = deliver.Wishes(crop, size, min_duration, dry_run, overwrite)  # type: ignore[arg-type]
+    wishes = deliver.Wishes(crop, size, min_duration, dry_run, overwrite, absolute)  # type: ignore[arg-type]
     photos = asked.who_is_asked(refs)
     folders = deliver.result_folders(photos, out, name)
     if not dry_run:
@@ -237,6 +238,8 @@ def query(
             report.answer(answer, result, where, dry_run, explain)
     if as_json:
         console.say_json(report.query_json(results, where))
+    else:
+        report.searched(results[-1]["search"])
 
 
 def _index_first(path: Path, store: Path, chosen: ChosenEngine) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from query.accounting import told
 from query.asked import Photos, folder_name
 from query.clips import plan_clips
 from query.metadata import JSON_FILE, describe
@@ -27,6 +28,7 @@ class Wishes:
     min_duration: float = 0.0  # seconds
     dry_run: bool = False
     overwrite: bool = False
+    absolute: bool = False  # metadata says where photos and videos lie
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,14 +72,20 @@ def deliver(
     """
     clips, dropped = plan_clips(answer.matches, answer.times, wishes.crop, wishes.size, wishes.min_duration)
     references = answer.asked.references
+    search = told(answer, wishes.min_duration, dropped)
     if wishes.dry_run or not clips:
         files = [""] * len(clips)
-        document = describe(clips, files, answer.times, references, engine, threshold)
+        document = describe(
+            clips, files, answer.times, references, engine, threshold, None, search, wishes.absolute
+        )
         for clip in document["clips"]:
             clip["file"] = None
         return Delivery(tuple(clips), dropped, None, document)
     from query.result import write_result
 
-    write_result(folder, clips, answer.times, references, engine, threshold, wishes.overwrite, on_clip_done)
+    write_result(
+        folder, clips, answer.times, references, engine, threshold, wishes.overwrite, on_clip_done,
+        search, wishes.absolute,
+    )  # fmt: skip
     document = json.loads((folder / JSON_FILE).read_text(encoding="utf-8"))
     return Delivery(tuple(clips), dropped, folder, document)

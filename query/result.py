@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -10,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from query.cutter import cut_clips
 from query.metadata import JSON_FILE, SCHEMA, describe, write_metadata
@@ -25,6 +27,7 @@ def write_result(
     folder: Path, clips: Sequence[Clip], times: Mapping[str, FrameTimes], references: Sequence[Reference],
     engine: EngineInfo, threshold: float, overwrite: bool = False,
     on_clip_done: Callable[[Clip, str], None] = lambda clip, file: None,
+    search: Mapping[str, Any] | None = None, absolute: bool = False,
 ) -> list[Path]:  # fmt: skip
     """Cut the clips and describe them in `folder`; the paths of the clips, in their order.
 
@@ -48,7 +51,7 @@ def write_result(
 
             targets = [temporary / files[place] for place in own]
             cut_clips(video, [clips[place] for place in own], times[sha256], targets, done)
-        document = describe(clips, files, times, references, engine, threshold)
+        document = describe(clips, files, times, references, engine, threshold, None, search, absolute)
         write_metadata(temporary, document, [clip.match.evidence for clip in clips])
     return [folder / file for file in files]
 
@@ -105,12 +108,18 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
         raise UnwritableError(f"{folder} cannot be made ({error.strerror}); choose another --out") from error
     try:
         yield temporary
-        temporary.chmod(0o755)  # mkdtemp makes it private
+        temporary.chmod(0o777 & ~_umask())  # made private; now as its user makes folders
         _put_in_place(temporary, folder)
     except OSError as error:
         raise UnwritableError(f"{folder} cannot be written ({error.strerror}); free some space") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)  # can only be read by setting it
+    os.umask(mask)
+    return mask
 
 
 def _put_in_place(temporary: Path, folder: Path) -> None:

@@ -128,8 +128,7 @@ class Range:
         health = videos.verify(done.folder)
         if health.problems:
             return Outcome(kind, "unsound index", str(health.problems))
-        plain = plain_count(path)
-        if not warned and done.frames != plain:
+        if not warned and done.frames != (plain := plain_count(path)):
             return Outcome(kind, "silent", f"{done.frames} frames, plain decoding gives {plain}")
         # A film without a length in its header may end anywhere; a header that was harmed may say anything.
         short = done.duration < 0.99 * fuzz_videos.SECONDS
