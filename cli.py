@@ -362,6 +362,10 @@ def forget(
         console.say_json(report.forgotten_json(people, holdings, alike, where, dry_run))
     else:
         report.forgotten(people, holdings, alike, where, dry_run)
+    if where.left_out:
+        names = ", ".join(item.name for item in where.left_out)
+        console.fail(f"could not be searched and may still hold them: {names}")
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -421,12 +425,15 @@ def engines(
 
 def _calibrate(folder: Path, engine: FaceEngine, out: Path, store: Path, as_json: bool) -> None:
     from query import asked, calibration
+    from store.folders import make_store
 
     if not folder.is_dir():
         raise OptionError(f"{folder} is not a folder; name one that has a folder of photos for each person")
     people = asked.read_people(asked.who_is_asked([folder]), engine)
     report_engines.photos_left_out(people)
     measured = calibration.measure(people, engine)
+    if out == store:
+        make_store(store)
     files = calibration.write(measured, out)
     if as_json:
         console.say(files[0].read_text(encoding="utf-8").rstrip())

@@ -18,6 +18,7 @@ from scenedetect.detector import SceneDetector
 from scenedetect.detectors import ContentDetector
 from scenedetect.detectors.transnet_v2 import TransnetV2Detector
 
+from indexer.devices import be_silent
 from indexer.shots import ShotDetector
 from store.config import Config
 from store.errors import OptionError
@@ -134,6 +135,7 @@ def _transnet(model: str) -> TransnetV2Detector:
         raise OptionError("--shots transnetv2 needs its weights as ONNX; add --shots-model FILE.onnx")
     if not Path(model).is_file():
         raise OptionError(f"--shots-model {shown(model)} is not there; check the name")
+    be_silent()
     try:
         # Without a least length of shots: its filter loses the first cut.
         detector = TransnetV2Detector(model, onnx_providers=["CPUExecutionProvider"], min_scene_len=0)

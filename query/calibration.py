@@ -88,6 +88,8 @@ def write(measured: Calibration, folder: Path) -> tuple[Path, Path]:
         folder.mkdir(parents=True, exist_ok=True)
         _plot(measured, target.with_suffix(".png"))
         target.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        for file in (target, target.with_suffix(".png")):
+            file.chmod(0o600)  # they may lie in a store
     except OSError as error:
         raise UnwritableError(
             f"{shown(folder)} cannot be written ({error.strerror}); choose another --out"

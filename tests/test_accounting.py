@@ -8,14 +8,17 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from indexer import pipeline
 from indexer.batch import index_one
 from query import videos
 from store.config import Config
 from store.database import DATABASE
 from store.errors import VideoError
+from store.records import IndexContents
 from store.video_index import VideoIndex, write_index
 from tests.conftest import Run
 from tests.factories import make_contents
@@ -171,14 +174,13 @@ def test_a_file_that_grew_behind_the_last_frame_leaves_no_index(
     film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     growing = Path(shutil.copy(film, tmp_path / "growing.mp4"))
-    from indexer import pipeline
+    look_at = pipeline.look_at
 
-    def grown(*args: object, **kwargs: object) -> Path:
+    def grown(*args: Any) -> IndexContents:
         with growing.open("ab") as file:
             file.write(b"more")
-        return write(*args, **kwargs)  # type: ignore[arg-type]
+        return look_at(*args)
 
-    write = pipeline.look_at
     monkeypatch.setattr(pipeline, "look_at", grown)
     with pytest.raises(VideoError, match="still being written to"):
         index_one(growing, tmp_path / "s", FakeEngine(), Config(), lambda done, total: None)

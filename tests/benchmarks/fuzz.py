@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from tests.benchmarks.figures import Figure, at_least, at_most
-from tests.benchmarks.fuzz_cases import Outcome, Range
+from tests.benchmarks.fuzz_cases import Range
+from tests.benchmarks.fuzz_outcome import Outcome
 
 Report: TypeAlias = tuple[str, list[dict[str, Any]], list[Figure]]
 

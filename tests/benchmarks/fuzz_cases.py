@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import traceback
-from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -21,34 +18,23 @@ from indexer.batch import index_one
 from query import deliver, search, videos
 from query.asked import read_people, who_is_asked
 from query.reference import read_reference
-from store import pooled_file
 from store.config import Config
-from store.database import DATABASE
 from store.digest import hash_file
 from store.errors import FaceReelError
 from store.library import Library
-from store.vectors import VECTORS
-from store.video_index import VideoIndex
 from tests.benchmarks import fuzz_photos, fuzz_videos
 from tests.benchmarks.fuzz_harm import HEADERS, MUTATIONS, NAMES, Rng
+from tests.benchmarks.fuzz_outcome import Outcome, bad_message, refused
+from tests.benchmarks.fuzz_stores import harmed_chapter, harmed_index
 from tests.fake_engine import FakeEngine, write_photo
 
 # Kinds of cases and how many of a hundred they are.
 SHARES = {
     "film": 50, "splice": 6, "times": 6, "sizes": 3, "streams": 1, "playlist": 2, "huge": 0.4, "billion": 1.6,
     "endless": 2, "growing": 1, "photo": 6, "bomb": 4, "exif": 4, "disguise": 1, "database": 6, "vectors": 2,
-    "pooled": 2, "name": 2,
+    "pooled": 2, "journal": 2, "name": 2,
 }  # fmt: skip
 CUT = 0.3  # of the indexed films are also cut
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a case."""
-
-    kind: str
-    result: str  # ok, warned, refused, or what must not be
-    finding: str = ""  # why it must not be
 
 
 class Range:
@@ -81,7 +67,9 @@ class Range:
         if kind in ("photo", "bomb", "exif", "disguise"):
             return self._photo(kind, place, rng)
         if kind in ("database", "vectors", "pooled"):
-            return self._damage(kind, place, rng)
+            return harmed_index(kind, self.index, place, rng)
+        if kind == "journal":
+            return harmed_chapter(rng)
         if kind == "endless":
             return self._endless(place, rng)
         if kind in ("film", "splice", "name"):
@@ -117,7 +105,7 @@ class Range:
             done = index_one(path, store, self.engine, Config(), lambda a, b: None)
         except FaceReelError as error:
             left = os.listdir(store) if store.is_dir() else []
-            return _refused(kind, error, f"left {left}" if left else "")
+            return refused(kind, error, f"left {left}" if left else "")
         with Library(store).find(done.folder.name) as index:
             video, warned = index.video, bool(index.video.warnings)
         if growing:
@@ -148,7 +136,7 @@ class Range:
                 answer, place / "out", deliver.Wishes(), self.engine.info, 0.42, lambda clip, file: None
             )
         except FaceReelError as error:
-            return _bad_message(error) or ("a result is left" if (place / "out").exists() else "")
+            return bad_message(error) or ("a result is left" if (place / "out").exists() else "")
         for clip in done.document["clips"]:
             count = plain_count(place / "out" / clip["file"])
             if count != len(clip["frames"]):
@@ -164,7 +152,7 @@ class Range:
         try:
             read_reference(place / name, self.engine)
         except FaceReelError as error:
-            return _refused(kind, error, "a sound picture was refused" if kind == "exif" else "")
+            return refused(kind, error, "a sound picture was refused" if kind == "exif" else "")
         return Outcome(kind, "ok")
 
     def _endless(self, place: Path, rng: Rng) -> Outcome:
@@ -179,45 +167,8 @@ class Range:
                 ask()
                 return Outcome("endless", "taken", f"{path} was read")
             except FaceReelError as error:
-                said.append(_bad_message(error))
+                said.append(bad_message(error))
         return Outcome("endless", "refused", "".join(said))
-
-    def _damage(self, kind: str, place: Path, rng: Rng) -> Outcome:
-        folder = Path(shutil.copytree(self.index, place / "store" / self.index.name))
-        if kind == "pooled":
-            pooled_file.keep(folder)
-        path = folder / {"database": DATABASE, "vectors": VECTORS, "pooled": pooled_file.POOLED}[kind]
-        before = path.read_bytes()
-        harm = str(rng.choice(list(MUTATIONS)))
-        path.write_bytes(MUTATIONS[harm](before, rng))
-        same = path.read_bytes() == before
-        if kind == "pooled":
-            found, sound = pooled_file.read(folder), pooled_file.read(self.index)
-            alike = found.pooled.vectors.tobytes() == sound.pooled.vectors.tobytes()
-            return Outcome(kind, "ok", "" if alike else "other vectors than those of the index")
-        health = videos.verify(folder)
-        Library(place / "store").listing()
-        if kind == "vectors" and (health.problems or path.read_bytes() != before):
-            return Outcome(kind, "not mended", str(health))
-        with suppress(FaceReelError), VideoIndex(folder) as index:
-            videos.details(index)
-            index.vectors()
-        if health.problems:
-            wrong = "\n" in health.problems[0] or ";" not in health.problems[0]
-            return Outcome(kind, "refused", health.problems[0] if wrong else "")
-        if kind == "database" and not same and _contents(folder) != _contents(self.index):
-            return Outcome(kind, "silent", "other rows, and verify finds nothing")
-        return Outcome(kind, "ok")
-
-
-def _refused(kind: str, error: FaceReelError, finding: str) -> Outcome:
-    return Outcome(kind, "refused", finding or _bad_message(error))
-
-
-def _bad_message(error: FaceReelError) -> str:
-    """What is wrong with an error's text, if anything."""
-    text = str(error)
-    return "" if text.isprintable() and ";" in text else f"message: {text!r}"
 
 
 def plain_count(path: Path) -> int:
@@ -237,8 +188,3 @@ def plain_count(path: Path) -> int:
                     return count
             except OSError:
                 return count
-
-
-def _contents(folder: Path) -> list[str]:
-    with closing(sqlite3.connect(folder / DATABASE)) as connection:
-        return list(connection.iterdump())
