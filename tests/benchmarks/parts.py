@@ -19,6 +19,7 @@ from tests.benchmarks.scenarios import Rendered, all_scenarios, render
 from tests.benchmarks.scoring import ClipScore, score_clips
 from tests.benchmarks.scoring_shots import ShotScore, score_shots
 from tests.benchmarks.scoring_tracks import TrackScore, score_tracks
+from tests.benchmarks.soak import soak
 
 Report: TypeAlias = tuple[str, list[dict[str, Any]], list[Figure]]
 Words: TypeAlias = tuple[str, ...]  # options of the command line that choose an engine
@@ -103,9 +104,12 @@ PARTS: dict[str, Callable[..., Iterator[Report]]] = {
     "identity": identities,
     "engines": compared,
     "fuzz": fuzz,
+    "soak": soak,
 }
 
 
+# Each takes as long as everything else together: all scenarios asked twice over; hours of video.
+LONG = ("scan", "soak")
 # Those of which another engine may be asked for.
 BY_ENGINE = ("accuracy", "strangers", "identity")
 
