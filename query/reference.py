@@ -37,20 +37,23 @@ def read_photo(path: Path) -> Image:
     if not path.is_file():
         raise PhotoError(f"{path} is not there; check the name")
     try:
-        with warnings.catch_warnings(), Pillow.open(path, formats=_FORMATS) as photo:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of bombs and odd tags: what matters is whether it can be read
-            if not photo.info.get("progressive"):
-                photo.draft("RGB", (2 * _SIDES[-1], 2 * _SIDES[-1]))  # JPEGs are unpacked no larger than that
-            if photo.width * photo.height > _MAX_PIXELS:
-                raise PhotoError(
-                    f"{path} is {photo.width}x{photo.height}; scale it below {_MAX_PIXELS:,} pixels"
-                )
-            photo.load()
-            upright = _upright(photo).convert("RGB")
-            return np.ascontiguousarray(np.asarray(upright, np.uint8)[..., ::-1])
+            return _read(path)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Pillow.DecompressionBombError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PhotoError(f"{path} cannot be read as a photo ({reason}); give a JPEG, PNG or WebP") from error
+
+
+def _read(path: Path) -> Image:
+    with Pillow.open(path, formats=_FORMATS) as photo:
+        if not photo.info.get("progressive"):
+            photo.draft("RGB", (2 * _SIDES[-1], 2 * _SIDES[-1]))  # JPEGs are unpacked no larger than that
+        if photo.width * photo.height > _MAX_PIXELS:
+            raise PhotoError(f"{path} is {photo.width}x{photo.height}; scale it below {_MAX_PIXELS:,} pixels")
+        photo.load()
+        upright = _upright(photo).convert("RGB")
+        return np.ascontiguousarray(np.asarray(upright, np.uint8)[..., ::-1])
 
 
 def _upright(photo: Pillow.Image) -> Pillow.Image:

@@ -45,10 +45,11 @@ def refuses(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Refuse
     return check
 
 
-@pytest.mark.parametrize("name", ["no such.mp4", "-dash.mp4", "线\nbreak.mp4", "no*.mp4"])
+@pytest.mark.parametrize("name", ["no such.mp4", "-dash.mp4", "线\nbreak.mp4", "no*.mp4", "\x1b[31m.mp4"])
 def test_no_such_video(refuses: Refuses, tmp_path: Path, name: str) -> None:
     line = refuses("index", "--store", tmp_path / "s", *FAKE, "--", tmp_path / name)
     assert "is not there" in line
+    assert line.isprintable(), "a terminal would obey it"
 
 
 def test_not_a_video(refuses: Refuses, tmp_path: Path) -> None:

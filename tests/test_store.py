@@ -389,3 +389,16 @@ def test_hash_file(tmp_path: Path) -> None:
     assert hash_file(path) == hashlib.sha256(b"abc" * 1_000_000).hexdigest()
     with pytest.raises(InputError, match="No such file"):
         hash_file(tmp_path / "none.mp4")
+
+
+@pytest.mark.parametrize("place", [4, 8, 41, 45, 74])
+def test_a_crafted_vectors_faiss_is_not_given_to_faiss(tmp_path: Path, place: int) -> None:
+    """It believes the lengths that it reads; checksums say nothing of who made them."""
+    folder = write_index(tmp_path, make_contents())
+    path = folder / vectors.VECTORS
+    data = path.read_bytes()
+    payload, trailer = bytearray(data[: -vectors.TRAILER_BYTES]), data[-vectors.TRAILER_BYTES :]
+    payload[place : place + 4] = b"\xff\xff\xff\x3f"
+    path.write_bytes(bytes(payload) + trailer[:-64] + hashlib.sha256(payload).digest() + trailer[-32:])
+    with pytest.raises(vectors.UnusableVectors, match=r"elsewhere|not of this version"):
+        vectors.read(folder, trailer[-32:].hex())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -129,17 +129,23 @@ def huge_pictures(path: Path, rng: Rng) -> Path:
     """A film of kilobytes whose pictures unpack to hundreds of megabytes each, from its first frame on or later."""
     large, small = (_png(side) for side in (LARGE, 64))
     first = int(rng.choice([0, 3]))
-    with av.open(str(path.with_suffix(".mov")), "w") as container:
+    pictures = [small] * first + [large] * (12 - first)
+    return write_pngs(path.with_suffix(".mov"), pictures, LARGE if first == 0 else 64)
+
+
+def write_pngs(path: Path, pictures: Sequence[bytes], side: int) -> Path:
+    """A film of such pictures, whose header says that they are squares of `side` pixels."""
+    with av.open(str(path), "w") as container:
         stream = container.add_stream("png", rate=25)
         assert isinstance(stream, VideoStream)
-        stream.width = stream.height = LARGE if first == 0 else 64
+        stream.width = stream.height = side
         stream.pix_fmt = "rgb24"
-        for number in range(12):
-            packet = av.Packet(small if number < first else large)
+        for number, picture in enumerate(pictures):
+            packet = av.Packet(picture)
             packet.stream, packet.pts, packet.dts, packet.duration = stream, number, number, 1
             packet.time_base = Fraction(1, 25)
             container.mux(packet)
-    return path.with_suffix(".mov")
+    return path
 
 
 def _png(side: int) -> bytes:
