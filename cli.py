@@ -40,7 +40,9 @@ class Commands(TyperGroup):
             console.fail(str(error))
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
-            console.note("stopped; what was not finished was not kept")
+            console.note(
+                "stopped; nothing unfinished was kept; index goes on where it stopped when run again"
+            )
             raise typer.Exit(130) from error
 
 
@@ -122,8 +124,9 @@ def _index(
     """Index videos, telling of each; one that fails does not stop the rest. Results in the order of the paths."""
     from indexer.workers import Failed, index_many, sensible_jobs
 
-    if sensible_jobs(jobs) < jobs:
-        console.note(f"--jobs {jobs} is more than this machine carries; {sensible_jobs(jobs)} at once")
+    if (carried := sensible_jobs(jobs)) < jobs:
+        console.note(f"--jobs {jobs} is more than this machine carries; {carried} at once")
+    carried = min(carried, len(paths))
     results: dict[Path, dict[str, Any]] = {}
     with console.progress_bars() as bars:
 
@@ -133,7 +136,7 @@ def _index(
         def note(path: Path, text: str) -> None:
             console.note(text)
 
-        work = index_many(paths, engine, task, progress, note, sensible_jobs(jobs))
+        work = index_many(paths, engine.shared(carried), task, progress, note, carried)
         with closing(work):
             for path, result in work:
                 bars(str(path), -1, 0)
@@ -227,19 +230,25 @@ def query(
     library = Library(store)
     for path in search.not_indexed(library, video or []):
         _index_first(path, store, chosen)
-    where = search.scope(library, video or [], machine.info)
+    with library.undisturbed():
+        where = search.scope(library, video or [], machine.info)
+        answers = search.search(people, where, base, machine.bar.scale)
     report.left_out(where)
-    results = []
-    for answer, folder in zip(search.search(people, where, base, machine.bar.scale), folders, strict=True):
+    results, whole = [], True
+    for answer, folder in zip(answers, folders, strict=True):
         tell = (lambda clip, file: None) if as_json else report.clip_done(answer)
         result = deliver.deliver(answer, folder, wishes, machine.info, base, tell)
         results.append(report.answer_json(answer, result, explain))
+        report.not_cut(result)
+        whole = whole and not result.not_cut
         if not as_json:
             report.answer(answer, result, where, dry_run, explain)
     if as_json:
         console.say_json(report.query_json(results, where))
-    else:
+    elif whole or any(found["clips"] for found in results):
         report.searched(results[-1]["search"])
+    if not whole:
+        raise typer.Exit(1)
 
 
 def _index_first(path: Path, store: Path, chosen: ChosenEngine) -> None:
@@ -351,13 +360,19 @@ def forget(
     base = machine.bar.value if threshold is None else threshold
     people = asked.read_people(asked.who_is_asked(refs), machine, face)
     report.people_read(people)
-    where = search.scope(Library(store), video or [], machine.info)
+    library = Library(store)
+
+    def found() -> tuple[search.Scope, list[forget.Forgotten]]:
+        with library.undisturbed():
+            where = search.scope(library, video or [], machine.info)
+            return where, forget.what_to_forget(search.search(people, where, base, machine.bar.scale), where)
+
+    where, holdings = found()
     report.left_out(where)
-    holdings = forget.what_to_forget(search.search(people, where, base, machine.bar.scale), where)
     alike: list[forget.Forgotten] = []
     if not dry_run and holdings:
         forget.forget(holdings)
-        alike = forget.what_to_forget(search.search(people, where, base, machine.bar.scale), where)
+        _, alike = found()
     if as_json:
         console.say_json(report.forgotten_json(people, holdings, alike, where, dry_run))
     else:
@@ -372,6 +387,7 @@ def forget(
 def verify(
     video: opt.MaybeVideo = None,
     store: opt.Store = STORE,
+    content: opt.Content = False,
     as_json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
@@ -384,7 +400,7 @@ def verify(
     folders = [library.locate(video)] if video is not None else index_folders(store)
     found = []
     for folder in folders:
-        found.append(videos.verify(folder))
+        found.append(videos.verify(folder, content))
         if not as_json:
             report.health(found[-1])
     if as_json:

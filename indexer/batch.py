@@ -6,7 +6,7 @@ import glob
 import os
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from indexer.engine import FaceEngine
@@ -16,6 +16,7 @@ from store.digest import hash_file
 from store.errors import DamagedIndexError, EngineMismatchError, NotIndexedError, VideoError
 from store.folders import remove_folder, shown, unwritable
 from store.library import Library
+from store.moved import record_place
 from store.video_index import VideoIndex
 
 Progress = Callable[[int, int], None]  # frames done, frames in all as far as known
@@ -156,7 +157,11 @@ def _known(path: Path, store: Path, engine: FaceEngine, config: Config) -> Index
             )
         other = {key for key, value in asdict(config).items() if index.config.get(key) != value}
         said = f"indexed already; --force does it again{' with the other settings' if other else ''}"
-        return _figures(index, said)
+        known, before = _figures(index, said), Path(index.video.path)
+    if before != path.resolve() and not before.is_file():
+        record_place(known.folder, path)
+        known = replace(known, skipped=f"indexed already, as {shown(before)}; that it lies here now is noted")
+    return known
 
 
 def _figures(index: VideoIndex, skipped: str = "") -> Indexed:

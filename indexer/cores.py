@@ -1,4 +1,4 @@
-"""How much of the machine this process may use: cores, less what affinity and a container's quota take; memory."""
+"""What this process may use of the machine: cores and memory, less what affinity and a container take away."""
 
 from __future__ import annotations
 
@@ -40,6 +40,31 @@ def bear_the_blame(free: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (min(limit, most) if most > 0 else limit, most))
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def free_memory(cgroup: Path = _CGROUP, told: Path = Path("/proc/meminfo")) -> int:
+    """Bytes that may still be taken; as good as endless where nobody says."""
+    bounds = [1 << 62]
+    with suppress(OSError, ValueError, IndexError):
+        (line,) = (line for line in told.read_text().splitlines() if line.startswith("MemAvailable:"))
+        bounds.append(int(line.split()[1]) * 1024)
+    # cgroup 2, cgroup 1; what a bound is not set to is a word, or a number that no machine has.
+    for limit, used in (
+        ("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):  # fmt: skip
+        with suppress(OSError, ValueError):
+            taken = int((cgroup / used).read_text()) - _reclaimable((cgroup / used).with_name("memory.stat"))
+            bounds.append(int((cgroup / limit).read_text()) - taken)
+    return max(0, min(bounds))
+
+
+def _reclaimable(told: Path) -> int:
+    """Bytes of files that were read once, which count as used until somebody needs their place."""
+    with suppress(OSError, ValueError, IndexError):
+        for line in told.read_text().splitlines():
+            if line.split()[0] == "inactive_file":
+                return int(line.split()[1])
+    return 0
 
 
 def _quota(cgroup: Path) -> float | None:

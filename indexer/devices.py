@@ -32,6 +32,10 @@ class Compute:
         """Threads that may be used, 1 or more."""
         return threads(self.threads)
 
+    def shared(self, jobs: int) -> Compute:
+        """The same for each of several that compute at once: they share the cores."""
+        return Compute(self.device, max(1, self.allowed // jobs)) if jobs > 1 else self
+
     def providers(self) -> list[str]:
         """ONNX Runtime's providers, the wanted one first; raises OptionError, EngineError when it is missing."""
         import onnxruntime

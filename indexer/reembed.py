@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from indexer.exemplars import weighed
 from indexer.group import Evidence, as_people, number_people
 from indexer.quality import look_quality
 from store import evidence
-from store.database import DATABASE
+from store.database import stamp
 from store.recognition import REEMBEDDED, Recognition, replace_recognition
 from store.records import Exemplar, Floats, Person, Tracklet
 from store.video_index import VideoIndex
@@ -41,7 +40,7 @@ def reembed_index(folder: Path, engine: FaceEngine) -> Reembedded:
 
     Raises the errors of VideoIndex and of replace_recognition; the old index then stays.
     """
-    seen = os.stat(folder / DATABASE) if (folder / DATABASE).exists() else os.stat(folder)
+    seen = stamp(folder)
     with VideoIndex(folder) as index:
         old, people = index.engine, index.people()
         name, count = index.video.name, len(index.exemplar_numbers())

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.batch import Indexed, index_one
-from indexer.cores import bear_the_blame
+from indexer.cores import bear_the_blame, cores, free_memory
 from indexer.engine import LOADERS, FaceEngine
 from store.config import Config
 from store.errors import EngineError, FaceReelError, VideoError
@@ -94,16 +94,7 @@ def index_many(
 
 def sensible_jobs(asked: int) -> int:
     """As many as were asked for, but no more than processors and free memory carry."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(asked, processors, _free_memory() // WORKER_MEMORY))
-
-
-def _free_memory() -> int:
-    with suppress(OSError, ValueError, IndexError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return 1 << 62  # nobody says
+    return max(1, min(asked, cores(), free_memory() // WORKER_MEMORY))
 
 
 @contextmanager
@@ -163,6 +154,13 @@ def _death(worker: _Worker) -> Failed:
     how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     if worker.path is None:
         raise EngineError(f"the engine crashed while it was loaded ({how}); install its packages again")
+    if code == -signal.SIGKILL and not worker.given_up:
+        return Failed(
+            VideoError(
+                f"{shown(worker.path)}: its process was killed ({how}), perhaps for want of memory; "
+                "index it again, without --jobs"
+            )
+        )
     what = f"no progress for {STALLED:.0f} s" if worker.given_up else f"the decoder crashed ({how})"
     return Failed(
         VideoError(f"{shown(worker.path)}: {what}; the file is damaged or hostile, convert it anew")
@@ -193,7 +191,7 @@ def _work(line: Connection, load: Load, loaders: dict[str, Any]) -> None:
     """What a worker does, in its own process, until nobody listens any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the business of who hired it
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    bear_the_blame(_free_memory())
+    bear_the_blame(free_memory())
     LOADERS.update(loaders)
     try:
         engine = load()

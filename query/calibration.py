@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from indexer.engine import Bar, Calibrated, Compute, FaceEngine, load_engine
 from store.errors import EngineMismatchError, OptionError, UnwritableError
 from store.evidence import MEASURED_BAR
-from store.folders import shown
+from store.folders import make_folder, shown, whole_file
 from store.records import EngineInfo, Floats
 
 if TYPE_CHECKING:
@@ -85,11 +85,13 @@ def write(measured: Calibration, folder: Path) -> tuple[Path, Path]:
         "pairs_of_two_people": len(measured.different), "rates": [asdict(point) for point in measured.points],
     }  # fmt: skip
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _plot(measured, target.with_suffix(".png"))
-        target.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        for file in (target, target.with_suffix(".png")):
-            file.chmod(0o600)  # they may lie in a store
+        make_folder(folder)
+        with whole_file(target.with_suffix(".png")) as unfinished:
+            _plot(measured, unfinished)
+            unfinished.chmod(0o600)  # it may lie in a store
+        with whole_file(target) as unfinished:
+            unfinished.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+            unfinished.chmod(0o600)
     except OSError as error:
         raise UnwritableError(
             f"{shown(folder)} cannot be written ({error.strerror}); choose another --out"
@@ -114,6 +116,10 @@ class ChosenEngine:
     def __call__(self, tell: Callable[[str], None] = lambda text: None) -> FaceEngine:
         """Load it with its bar; `tell` hears where that is from. Raises as load_engine and calibrated do."""
         return calibrated(self.loaded(), self.calibration, self.store, tell)
+
+    def shared(self, jobs: int) -> ChosenEngine:
+        """The same for each of several processes at once."""
+        return replace(self, compute=self.compute.shared(jobs))
 
     def loaded(self) -> FaceEngine:
         """Load it as it comes, without calibration."""
@@ -193,4 +199,4 @@ def _plot(measured: Calibration, path: Path) -> None:
     axes.set(xlabel="cosine similarity", ylabel="share of pairs", title=f"{measured.engine.name}: {measured.photos} "
              f"photos of {measured.people} people")  # fmt: skip
     axes.legend()
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, format="png")

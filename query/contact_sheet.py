@@ -14,7 +14,7 @@ from query.console import clock, count
 from query.videos import screen_time
 from store.errors import UnwritableError
 from store.evidence import ENOUGH
-from store.folders import shown
+from store.folders import make_folder, shown, whole_file
 from store.records import Exemplar, FrameTimes, Image, Video
 from store.video_index import VideoIndex
 
@@ -87,13 +87,11 @@ def write_sheet(index: VideoIndex, target: Path, most: int) -> tuple[list[Row], 
     """
     rows = rows_of(index)
     picture = draw(rows[:most], max(0, len(rows) - most), index.video, index.times())
-    unfinished = target.with_name(f".{target.name[:100]}.part")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        Pillow.fromarray(picture).save(unfinished, "PNG")
-        unfinished.replace(target)
+        make_folder(target.parent)
+        with whole_file(target) as unfinished:
+            Pillow.fromarray(picture).save(unfinished, "PNG")
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise UnwritableError(
             f"{shown(target)} cannot be written ({error.strerror}); name another --out"
         ) from error

@@ -13,9 +13,10 @@ from query.asked import Photos, folder_name
 from query.clips import plan_clips
 from query.metadata import JSON_FILE, describe
 from query.records import Clip, CropMode
-from query.search import Answer
-from store.errors import OptionError
-from store.folders import shown
+from query.search import Answer, LeftOut
+from query.source import check_source
+from store.errors import FaceReelError, OptionError
+from store.folders import clean_leftovers, shown
 from store.records import EngineInfo
 
 
@@ -39,6 +40,7 @@ class Delivery:
     dropped: int  # matches that were too short
     folder: Path | None  # None when nothing was written
     document: dict[str, Any]  # as metadata.json holds it; a clip's file is null when it was not cut
+    not_cut: tuple[LeftOut, ...] = ()  # videos with matches that are gone or changed
 
 
 def result_folders(people: Sequence[Photos], out: Path, name: str | None) -> list[Path]:
@@ -53,7 +55,9 @@ def result_folders(people: Sequence[Photos], out: Path, name: str | None) -> lis
 
 
 def check_targets(folders: Sequence[Path], overwrite: bool) -> None:
-    """Raise ResultExistsError before any work is done."""
+    """Finish what dead processes left where results go, and raise ResultExistsError before any work is done."""
+    for place in {folder.parent for folder in folders}:
+        clean_leftovers(place)
     there = [folder for folder in folders if folder.exists()]
     if there:
         from query.result import check_vacant  # brings the decoder, which most questions do not need
@@ -70,9 +74,11 @@ def deliver(
 
     Nothing is written when nothing is found. Raises OptionError and the errors of write_result.
     """
-    clips, dropped = plan_clips(answer.matches, answer.times, wishes.crop, wishes.size, wishes.min_duration)
-    references = answer.asked.references
-    search = told(answer, wishes.min_duration, dropped)
+    not_cut = {} if wishes.dry_run else _lost_videos(answer)
+    matches = [pair for pair in answer.matches if pair[0].video.sha256 not in not_cut]
+    clips, dropped = plan_clips(matches, answer.times, wishes.crop, wishes.size, wishes.min_duration)
+    references, lost = answer.asked.references, tuple(not_cut.values())
+    search = told(answer, wishes.min_duration, dropped, lost)
     if wishes.dry_run or not clips:
         files = [""] * len(clips)
         document = describe(
@@ -80,7 +86,7 @@ def deliver(
         )
         for clip in document["clips"]:
             clip["file"] = None
-        return Delivery(tuple(clips), dropped, None, document)
+        return Delivery(tuple(clips), dropped, None, document, lost)
     from query.result import write_result
 
     write_result(
@@ -88,4 +94,17 @@ def deliver(
         search, wishes.absolute,
     )  # fmt: skip
     document = json.loads((folder / JSON_FILE).read_text(encoding="utf-8"))
-    return Delivery(tuple(clips), dropped, folder, document)
+    return Delivery(tuple(clips), dropped, folder, document, lost)
+
+
+def _lost_videos(answer: Answer) -> dict[str, LeftOut]:
+    """Videos with matches from which nothing can be cut, by sha256; the others are not to suffer for them."""
+    lost = {}
+    for video in {match.video.sha256: match.video for match, _ in answer.matches}.values():
+        try:
+            check_source(video)
+        except FaceReelError as error:
+            lost[video.sha256] = LeftOut(
+                shown(video.name), str(error), "changed" if Path(video.path).is_file() else "gone"
+            )
+    return lost

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from query.search import Answer, Scope
+from store.database import stamp
+from store.errors import StoreError
 from store.journal import clean_journals
 from store.redact import drop_tracklets
 from store.video_index import VideoIndex
@@ -21,6 +23,7 @@ class Forgotten:
     tracklets: tuple[int, ...]
     frames: int  # in which the face is seen
     looks: int  # crops and vectors
+    seen: tuple[int, int]  # the index's stamp when it was read
 
 
 def what_to_forget(answers: Sequence[Answer], where: Scope) -> list[Forgotten]:
@@ -38,14 +41,21 @@ def what_to_forget(answers: Sequence[Answer], where: Scope) -> list[Forgotten]:
 
 
 def forget(holdings: Sequence[Forgotten]) -> None:
-    """Rewrite the indexes without them, each whole or not at all; raises the errors of drop_tracklets."""
+    """Rewrite the indexes without them, each whole or not at all; raises the errors of drop_tracklets at the end."""
+    failures = []
     for held in holdings:
-        drop_tracklets(held.folder, held.tracklets)
+        try:
+            drop_tracklets(held.folder, held.tracklets, held.seen)
+        except StoreError as error:
+            failures.append(error)
     for store in {held.folder.parent for held in holdings}:
         clean_journals(store, everything=True)  # whoever was found so far in a video that is being indexed
+    if failures:
+        raise failures[0]
 
 
 def _holdings(folder: Path, people: set[int]) -> Forgotten:
+    seen = stamp(folder)
     with VideoIndex(folder) as index:
         going = [tracklet for tracklet in index.tracklets() if tracklet.person in people]
         numbers = tuple(tracklet.number for tracklet in going)
@@ -53,5 +63,5 @@ def _holdings(folder: Path, people: set[int]) -> Forgotten:
         return Forgotten(
             video=index.video.name, folder=folder, tracklets=numbers,
             frames=sum(tracklet.end - tracklet.start for tracklet in going),
-            looks=sum(number in numbers for number in looks),
+            looks=sum(number in numbers for number in looks), seen=seen,
         )  # fmt: skip

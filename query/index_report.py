@@ -10,7 +10,7 @@ from typing import Any
 
 from query.console import clock, count, say, warn
 from store.errors import UnwritableError
-from store.folders import shown, sync
+from store.folders import shown, whole_file
 
 
 def indexed_json(path: Path, figures: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,11 +50,9 @@ def check_report(target: Path) -> None:
 
 def write_report(target: Path, told: Mapping[str, Any]) -> None:
     """What came of each video as a JSON file, whole or as it was before."""
-    unfinished = target.with_name(f".{target.name}.part")
     try:
-        unfinished.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-        sync(unfinished)
-        unfinished.replace(target)
+        with whole_file(target) as unfinished:
+            unfinished.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise UnwritableError(f"--report {shown(target)} cannot be written: {error.strerror}") from error
 

@@ -87,6 +87,9 @@ Explain = Annotated[bool, _flag("--explain", "Also list what just missed, and wh
 Absolute = Annotated[bool, _flag("--absolute", "Let the metadata say where photos and videos lie.")]
 Overwrite = Annotated[bool, _flag("--overwrite", "Replace an earlier result.")]
 
+# verify
+Content = Annotated[bool, _flag("--content", "Also read each video as a whole to see that it is the same.")]
+
 # faces
 SheetOut = Annotated[Path | None, typer.Option("--out", help="Picture to write, a PNG.")]
 Most = Annotated[int, typer.Option(min=1, help="Show at most so many people.")]

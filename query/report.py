@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from query.console import clock, count, say, table, warn
+from query.console import clock, count, fail, say, table, warn
 from store.folders import shown
 
 if TYPE_CHECKING:
@@ -47,9 +46,16 @@ def clip_done(answer: Answer) -> Callable[[Clip, str], None]:
     return tell
 
 
+def not_cut(result: Delivery) -> None:
+    """Videos with matches that nothing could be cut from, and why."""
+    for item in result.not_cut:
+        fail(f"not cut: {item.reason}")
+
+
 def answer(answer: Answer, result: Delivery, where: Scope, dry_run: bool, explain: bool) -> None:
     """All that is told of one person once the clips are there."""
-    say(_sentence(answer, result, where, dry_run))
+    if result.clips or not result.not_cut:
+        say(_sentence(answer, result, where, dry_run))
     if dry_run and result.clips:
         _matches_table(answer, result.clips)
     if explain:
@@ -117,6 +123,7 @@ def answer_json(answer: Answer, result: Delivery, explain: bool) -> dict[str, An
     extra: dict[str, Any] = {
         "name": answer.asked.name, "folder": None if result.folder is None else str(result.folder),
         "dropped": result.dropped, "warnings": list(answer.asked.warnings),
+        "not_cut": [{"video": item.name, "why": item.reason} for item in result.not_cut],
     }  # fmt: skip
     if explain:
         extra["missed"] = [
@@ -226,9 +233,13 @@ def forgotten_json(
 ) -> dict[str, Any]:
     """The same for scripts."""
     lists = {
-        key: [{**asdict(held), "folder": str(held.folder)} for held in holdings]
+        key: [
+            {"video": held.video, "folder": str(held.folder), "tracklets": list(held.tracklets),
+             "frames": held.frames, "looks": held.looks}
+            for held in holdings
+        ]
         for key, holdings in (("forgotten", gone), ("alike", alike))
-    }
+    }  # fmt: skip
     return {"people": [asked.name for asked in people], "dry_run": dry_run, **lists, **_scope_json(where)}
 
 

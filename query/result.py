@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
-import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,8 +14,9 @@ from typing import Any
 from query.cutter import cut_clips
 from query.metadata import JSON_FILE, SCHEMA, describe, write_metadata
 from query.records import Clip, Reference
-from query.source import check_source
+from store import folders
 from store.errors import ResultExistsError, UnwritableError
+from store.folders import shown
 from store.records import EngineInfo, FrameTimes
 
 LONGEST_STEM = 120  # bytes of UTF-8: file systems allow 255 for the whole name
@@ -37,12 +36,10 @@ def write_result(
     """
     check_vacant(folder, overwrite)
     videos = {clip.match.video.sha256: clip.match.video for clip in clips}
-    for video in videos.values():
-        check_source(video)
     files = [
         clip_file_name(clip, number, times[clip.match.video.sha256]) for number, clip in enumerate(clips, 1)
     ]
-    with _whole_folder(folder) as temporary:
+    with _whole_folder(folder, overwrite) as temporary:
         for sha256, video in videos.items():
             own = [place for place, clip in enumerate(clips) if clip.match.video.sha256 == sha256]
 
@@ -99,21 +96,22 @@ def _is_result(folder: Path) -> bool:
 
 
 @contextmanager
-def _whole_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside `folder` that takes its place at the end, or vanishes when anything fails."""
+def _whole_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
+    """A folder beside `folder` that takes its place at the end, on the disk, or vanishes when anything fails."""
+    place = folder.parent
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+        folders.make_folder(place)
+        with folders.writing_folder(place) as temporary:
+            yield temporary
+            for file in temporary.iterdir():
+                folders.sync(file)
+            temporary.chmod(0o777 & ~_umask())  # made private; now as its user makes folders
+            folders.sync(temporary)
+            folders.swap_in(temporary, folder, lambda: _predecessor(folder, overwrite))
     except OSError as error:
-        raise UnwritableError(f"{folder} cannot be made ({error.strerror}); choose another --out") from error
-    try:
-        yield temporary
-        temporary.chmod(0o777 & ~_umask())  # made private; now as its user makes folders
-        _put_in_place(temporary, folder)
-    except OSError as error:
-        raise UnwritableError(f"{folder} cannot be written ({error.strerror}); free some space") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        raise UnwritableError(
+            f"{shown(folder)} cannot be written ({error.strerror}); free some space, or choose another --out"
+        ) from error
 
 
 def _umask() -> int:
@@ -122,17 +120,7 @@ def _umask() -> int:
     return mask
 
 
-def _put_in_place(temporary: Path, folder: Path) -> None:
-    if not folder.exists():
-        temporary.rename(folder)
-        return
-    # The old result leaves by a rename, too, so that the name is never without a whole result for long.
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".old", dir=folder.parent))
-    folder.rename(old / folder.name)
-    try:
-        temporary.rename(folder)
-    except OSError:
-        (old / folder.name).rename(folder)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
+def _predecessor(folder: Path, overwrite: bool) -> list[Path]:
+    """What has to make way; asked again at the end, as another query may have been faster."""
+    check_vacant(folder, overwrite)
+    return [folder] if folder.exists() else []

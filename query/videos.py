@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from query.source import check_source
-from store import seal, vectors
+from store import pooled_file, seal, vectors
 from store.database import DATABASE, open_readonly, reading
 from store.errors import FaceReelError, StoreError
 from store.library import Library
+from store.pooled_header import POOLED
 from store.records import FrameTimes, Person, Tracklet, Video
 from store.video_index import VideoIndex
 
@@ -86,15 +87,18 @@ def screen_time(person: Person, tracklets: tuple[Tracklet, ...], video: Video, t
     return float(int(times.durations[seen].sum()) * video.time_base)
 
 
-def verify(folder: Path) -> Health:
-    """Check an index from its pages up to its video; vectors.faiss is made anew if it has to be."""
+def verify(folder: Path, content: bool = False) -> Health:
+    """Check an index from its pages up to its video; what is derived from its rows is made anew if it has to be.
+
+    That the video is the same is told by size and time, by `content` also by reading it as a whole.
+    """
     try:
         with VideoIndex(folder) as index:
             name = index.video.name
             _check_pages(folder, index.video.path)
             _check_rows(index)
-            notes = _vectors_put_right(index)
-            problems = _source_problem(index.video)
+            notes = _put_right(index)
+            problems = _source_problem(index.video, content)
     except FaceReelError as error:
         return Health(folder.name, (str(error),))
     return Health(name, problems, notes)
@@ -129,28 +133,38 @@ def _check_rows(index: VideoIndex) -> None:
             raise ValueError("a tracklet lies outside its shot")
         if sorted(n for person in index.people() for n in person.tracklets) != [t.number for t in tracklets]:
             raise ValueError("a tracklet belongs to nobody, or to two")
+    faces = 0
     for tracklet in tracklets:
-        index.sightings([tracklet.number])
+        faces += len(index.sightings([tracklet.number])[tracklet.number])
         index.exemplars([tracklet.number])
-    looks = index.looks()
+    looks, spans = index.looks(), {item.number: range(item.start, item.end) for item in tracklets}
     with reading(index.folder, index.video.path):
-        if not set(looks.tracklets.tolist()) <= {tracklet.number for tracklet in tracklets}:
+        if any(
+            frame not in spans.get(number, ())
+            for number, frame in zip(looks.tracklets.tolist(), looks.frames.tolist(), strict=True)
+        ):
             raise ValueError("a look belongs to no tracklet")
+        if index.stats.faces != faces:
+            raise ValueError(f"{faces} faces where {index.stats.faces} were counted")
 
 
-def _vectors_put_right(index: VideoIndex) -> tuple[str, ...]:
+def _put_right(index: VideoIndex) -> tuple[str, ...]:
+    """Make anew what is derived from the rows where it is not as it should be; says what was."""
+    notes = []
     digest = vectors.rows_digest(index.exemplar_numbers(), index.looks().embeddings)
     try:
         vectors.read(index.folder, digest)
     except vectors.UnusableVectors as reason:
         index.vectors()
-        return (f"{vectors.VECTORS} was {reason}; made anew from {DATABASE}",)
-    return ()
+        notes.append(f"{vectors.VECTORS} was {reason}; made anew from {DATABASE}")
+    if reason_pooled := pooled_file.put_right(index.folder):
+        notes.append(f"{POOLED} was {reason_pooled}; made anew from {DATABASE}")
+    return tuple(notes)
 
 
-def _source_problem(video: Video) -> tuple[str, ...]:
+def _source_problem(video: Video, content: bool) -> tuple[str, ...]:
     try:
-        check_source(video)
+        check_source(video, content)
     except FaceReelError as error:
         return (str(error),)
     return ()

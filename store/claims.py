@@ -11,7 +11,9 @@ from pathlib import Path
 
 from store.folders import HASH_DIGITS, locked, make_store, unwritable
 
-CLAIM = ".claim-"  # with the first digits of the content's hash: an empty file whose lock is the claim
+CLAIM = (
+    ".facereel-claim-"  # with the first digits of the content's hash: an empty file whose lock is the claim
+)
 _LOOK_AGAIN = 0.5  # seconds
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from store import schema
+from store import pooled_header, schema
 from store.errors import DamagedIndexError, NewerIndexError, StoreError
 from store.folders import shown, unwritable
 
@@ -24,11 +24,35 @@ def reading(folder: Path, video_path: str | None = None) -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
-        video = "VIDEO" if video_path is None else shlex.quote(shown(video_path))
         reason = shown(str(error)) or type(error).__name__
         raise DamagedIndexError(
-            f"{shown(folder / DATABASE)} is damaged ({reason}); run: python cli.py index --force {video}"
+            f"{shown(folder / DATABASE)} is damaged ({reason}); run: {_anew(folder, video_path)}"
         ) from error
+
+
+@contextmanager
+def writing(store: Path) -> Iterator[None]:
+    """Turn what writing an index raises, as on a full disk, into UnwritableError."""
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError) as error:
+        raise unwritable(store, error) from error
+
+
+def stamp(folder: Path) -> tuple[int, int]:
+    """By what an index.db is known to be the one that was read; zeros where there is none."""
+    try:
+        status = (folder / DATABASE).stat()
+    except OSError:
+        return 0, 0
+    return status.st_ino, status.st_mtime_ns
+
+
+def predecessor(folder: Path, seen: tuple[int, int]) -> list[Path]:
+    """The index that a new one replaces; raises StoreError unless it still has the stamp `seen`."""
+    if stamp(folder) != seen:
+        raise StoreError(f"{shown(folder)} was written or removed meanwhile; run it again")
+    return [folder]
 
 
 def open_readonly(folder: Path) -> sqlite3.Connection:
@@ -62,9 +86,16 @@ def open_readonly(folder: Path) -> sqlite3.Connection:
         connection.close()
         raise NewerIndexError(
             f"{shown(folder)} was written by a newer version (schema {found}, this one knows {known}); "
-            "install that version or run: python cli.py index --force VIDEO"
+            f"install that version or run: {_anew(folder)}"
         )
     return connection
+
+
+def _anew(folder: Path, video_path: str | None = None) -> str:
+    """The command that makes an index anew."""
+    path = video_path or pooled_header.video_path(folder)
+    video = "VIDEO" if path is None else shlex.quote(shown(path))
+    return f"python cli.py index --force {video} --store {shlex.quote(shown(folder.parent))}"
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -85,8 +116,5 @@ def _roll_back(path: Path) -> None:
 def _upgrade(path: Path) -> None:
     from sqlite_utils import Database
 
-    with closing(sqlite3.connect(path, timeout=30)) as connection:
-        try:
-            schema.migrate(Database(connection))
-        except sqlite3.OperationalError as error:
-            raise unwritable(path.parent, error) from error
+    with closing(sqlite3.connect(path, timeout=30)) as connection, writing(path.parent):
+        schema.migrate(Database(connection))

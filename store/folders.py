@@ -1,8 +1,8 @@
-"""The folders of a store: names, owner-only creation, locks, swaps and leftovers.
+"""Folders that are there whole or not at all, in a store or among results: names, locks, swaps and leftovers.
 
-Knows nothing of what lies in an index. Every change of a store's folder listing happens under the store's
-lock, so that a reader never meets the moment between two renames. A crash leaves folders whose names start
-with one of three prefixes; `clean_leftovers` finishes what they stood for.
+Knows nothing of what lies in them. Every change of a store's folder listing happens under the store's lock, so
+that a reader never meets the moment between two renames. A crash leaves folders whose names start with one of
+three prefixes; `clean_leftovers` finishes what they stood for.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from secrets import token_hex
 
 from store.errors import StoreError, UnwritableError
 
-WRITING = ".tmp-"  # being written; its writer holds its lock
-REPLACED = ".old-"  # an index set aside while its successor is renamed in
-REMOVED = ".del-"  # taken out for good, not yet deleted
+# Nobody else calls folders so: a store and results may lie among things that are not ours to delete.
+WRITING = ".facereel-tmp-"  # being written; its writer holds its lock
+REPLACED = ".facereel-old-"  # set aside while its successor is renamed in
+REMOVED = ".facereel-del-"  # taken out for good, not yet deleted
 
-# With the 13 bytes of the hash and the 20 of a prefix this stays below 143 bytes, the longest file name that
+# With the 13 bytes of the hash and the 23 of a prefix this stays below 143 bytes, the longest file name that
 # eCryptfs allows (ext4, APFS and NTFS allow 255).
 MAX_NAME_BYTES = 100
 HASH_DIGITS = 12
@@ -82,12 +83,17 @@ def unwritable(folder: Path, error: Exception) -> UnwritableError:
 def make_store(store: Path) -> None:
     """Create the store for its owner only (0700) unless it is there; raises UnwritableError."""
     try:
-        if not store.is_dir():
-            store.parent.mkdir(parents=True, exist_ok=True)
-            store.mkdir(mode=0o700, exist_ok=True)
-            sync(store.parent)
+        make_folder(store, 0o700)
     except OSError as error:
         raise unwritable(store, error) from error
+
+
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Create a folder, and what is missing above it, unless it is there; on the disk when this returns."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(mode, exist_ok=True)
+        sync(folder.parent)
 
 
 def sync(path: Path) -> None:
@@ -120,18 +126,29 @@ def locked(folder: Path, shared: bool = False) -> Iterator[None]:
 
 
 @contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """A file beside `target` to write in, which takes its place once it is whole and on the disk, or vanishes."""
+    unfinished = target.with_name(f".{target.name[:100]}.part")
+    try:
+        yield unfinished
+        sync(unfinished)
+        unfinished.replace(target)
+        sync(target.parent)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
 def writing_folder(store: Path) -> Iterator[Path]:
-    """A locked, empty folder (0700) inside the store to write an index in; gone afterwards unless renamed."""
+    """A locked, empty folder (0700) inside a store to write in; gone afterwards unless renamed. Raises OSError."""
     # The process number is for people who look; the lock tells whether the writer lives, also across
     # containers that share a store and after the number was given to another process.
     folder = store / f"{WRITING}{os.getpid()}-{token_hex(4)}"
-    try:
-        with locked(store):
-            folder.mkdir(mode=0o700)
-            lock = locked(folder)
-            lock.__enter__()
-    except OSError as error:
-        raise unwritable(store, error) from error
+    with locked(store):
+        folder.mkdir(mode=0o700)
+        lock = locked(folder)
+        lock.__enter__()
     try:
         yield folder
     finally:
@@ -192,13 +209,15 @@ def clean_leftovers(store: Path) -> None:
 
 
 def _restore(aside: Path) -> None:
-    """Put a replaced index back when its successor never came, else delete it."""
+    """Put what was replaced back when its successor never came, else delete it."""
     name = aside.name[len(REPLACED) :].partition("-")[2]
-    successors = [f for f in index_folders(aside.parent) if hash_suffix(f.name) == hash_suffix(name)]
-    if successors or hash_suffix(name) is None:
+    digits = hash_suffix(name)  # of an index, whose successor may have another name
+    same = [f for f in index_folders(aside.parent) if digits is not None and hash_suffix(f.name) == digits]
+    if same or not name or aside.with_name(name).exists():
         shutil.rmtree(aside, ignore_errors=True)
     else:
         aside.rename(aside.with_name(name))
+        sync(aside.parent)
 
 
 def _has_writer(folder: Path) -> bool:

@@ -14,17 +14,17 @@ import time
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from secrets import token_hex
 
 from store import folders
 from store.chapters import Chapter, Kept, pack, unpack
 from store.config import Config
+from store.database import stamp
 from store.folders import HASH_DIGITS
 from store.records import EngineInfo, Ints
 
-UNFINISHED = ".part-"  # with the first digits of the content's hash
+UNFINISHED = ".facereel-part-"  # with the first digits of the content's hash
 _FORMAT = 1
-_KEEP = 30 * 86400.0  # seconds after which nobody is expected to go on
+_KEEP = 30 * 86400 * 10**9  # nanoseconds after which nobody is expected to go on
 
 
 class Journal:
@@ -45,15 +45,12 @@ class Journal:
         Raises UnwritableError.
         """
         kept = Kept(chapter, pts)
-        target = self._folder / (self._file % len(self.kept))
-        written = target.with_name(f"{token_hex(4)}.tmp")
         try:
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(pack(kept))
-            folders.sync(written)
-            written.replace(target)
-            folders.sync(self._folder)
+            folders.make_folder(self._folder, 0o700)
+            with folders.whole_file(self._folder / (self._file % len(self.kept))) as written:
+                handle = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                with os.fdopen(handle, "wb") as file:
+                    file.write(pack(kept))
         except OSError as error:
             raise folders.unwritable(self._store, error) from error
         self.kept.append(kept)
@@ -77,8 +74,24 @@ class Journal:
 
 
 def clean_journals(store: Path, everything: bool = False) -> None:
-    """Delete what was kept of videos that nobody went on with for a month, or of all."""
+    """Delete what was kept of videos that were indexed since, that nobody went on with for a month, or of all."""
     for folder in store.glob(f"{UNFINISHED}*"):
         with suppress(OSError):
-            if everything or time.time() - folder.stat().st_mtime > _KEEP:
+            last = folder.stat().st_mtime_ns
+            if everything or time.time_ns() - last > _KEEP or _indexed_since(folder, last):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def drop_journal(store: Path, digits: str | None) -> None:
+    """Delete what was kept of the video whose content's hash begins so, if anything was."""
+    if digits:
+        shutil.rmtree(store / f"{UNFINISHED}{digits}", ignore_errors=True)
+
+
+def _indexed_since(folder: Path, moment: int) -> bool:
+    """Whether the run ended with an index, and died before it tidied up."""
+    digits = folder.name.removeprefix(UNFINISHED)
+    return any(
+        folders.hash_suffix(index.name) == digits and stamp(index)[1] > moment
+        for index in folders.index_folders(folder.parent)
+    )

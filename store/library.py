@@ -47,7 +47,7 @@ class Library:
     def listing(self) -> Listing:
         """Every index, at the cost of opening each once; raises StoreError when the store cannot be read."""
         entries, failures = [], []
-        with self._undisturbed():
+        with self.undisturbed():
             for folder in folders.index_folders(self.store):
                 try:
                     entries.append(Entry(folder, *read_identity(folder)))
@@ -57,12 +57,12 @@ class Library:
 
     def find(self, name: str | Path) -> VideoIndex:
         """Open the index of a video named as for `locate`; raises its errors and those of VideoIndex."""
-        with self._undisturbed():
+        with self.undisturbed():
             return VideoIndex(self.locate(name))
 
     def by_hash(self, sha256: str) -> VideoIndex | None:
         """Open the index of the video with that content; None when there is none. Damage raises."""
-        with self._undisturbed():
+        with self.undisturbed():
             for folder in folders.index_folders(self.store):
                 if folders.hash_suffix(folder.name) == sha256[: folders.HASH_DIGITS]:
                     index = VideoIndex(folder)
@@ -75,6 +75,7 @@ class Library:
         """Delete the index of a video, also a damaged one, and return where it was."""
         folder = self.locate(name)
         folders.remove_folder(folder)
+        journal.drop_journal(self.store, folders.hash_suffix(folder.name))
         return folder
 
     def locate(self, name: str | Path) -> Path:
@@ -107,8 +108,8 @@ class Library:
         raise NotIndexedError(f"{shown(name)} is not indexed; run: {command}")
 
     @contextmanager
-    def _undisturbed(self) -> Iterator[None]:
-        """Keep writers from renaming folders meanwhile."""
+    def undisturbed(self) -> Iterator[None]:
+        """Keep writers from renaming folders meanwhile; what is found and then read is one state of the store."""
         try:
             lock = folders.locked(self.store, shared=True) if self.store.is_dir() else None
             if lock:

@@ -6,9 +6,8 @@ from and carries checksums. Missing, stale or torn, it is made anew; deleted, no
 
 from __future__ import annotations
 
-import json
+import logging
 import os
-import struct
 import zlib
 from contextlib import suppress
 from dataclasses import astuple, dataclass
@@ -17,17 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from store import folders, rows
+from store import folders, pooled_header, rows
 from store.database import DATABASE
 from store.pooled import ROW, Pooled, pool
+from store.pooled_header import HEADER_READ, POOLED, UNUSABLE
 from store.records import EngineInfo, Ints, Video
 from store.video_index import VideoIndex, read_video
 
-POOLED = "pooled.bin"
-_START = struct.Struct("<4sII")  # magic, checksum and length of the header, which is JSON
-_MAGIC = b"FRp1"
-_HEADER_READ = 8192  # bytes: a header has about a thousand
-_UNUSABLE = (OSError, ValueError, LookupError, TypeError, struct.error)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,9 +40,9 @@ def read_identity(folder: Path) -> tuple[Video, EngineInfo]:
     """What a listing shows of an index; raises the errors of VideoIndex."""
     try:
         with open(os.path.join(folder, POOLED), "rb", buffering=0) as file:
-            header, _ = _header(file.read(_HEADER_READ), _stamp(folder))
+            header, _ = _header(file.read(HEADER_READ), _stamp(folder))
         return rows.video_of(header["video"]), EngineInfo(*header["engine"])
-    except _UNUSABLE:
+    except (*UNUSABLE, _StaleError):
         return read_video(folder)
 
 
@@ -57,8 +53,27 @@ def read(folder: Path) -> Known:
             data = file.read()
         header, start = _header(data, _stamp(folder))
         return _known(header, memoryview(data)[start:])
-    except _UNUSABLE:
+    except (OSError, _StaleError):
         return keep(folder)
+    except UNUSABLE as reason:
+        known = keep(folder)
+        logger.warning("%s is made anew from %s: %s", folders.shown(folder / POOLED), DATABASE, reason)
+        return known
+
+
+def put_right(folder: Path) -> str:
+    """Hold what was pooled against the rows and keep it anew; says what was wrong with it, if anything was."""
+    reason, told = "", None
+    try:
+        data = (folder / POOLED).read_bytes()
+        header, start = _header(data, _stamp(folder))
+        told = _body(_known(header, memoryview(data)[start:]))
+    except (OSError, _StaleError):
+        pass
+    except UNUSABLE as error:
+        reason = str(error)
+    known = keep(folder)
+    return "not made from these rows" if told not in (None, _body(known)) else reason
 
 
 def keep(folder: Path) -> Known:
@@ -75,10 +90,8 @@ def keep(folder: Path) -> Known:
     return known
 
 
-def drop(folder: Path) -> None:
-    """Delete what was pooled, as whoever removes somebody from an index must, once its rows are changed."""
-    for name in (POOLED, f"{POOLED}.tmp"):
-        (folder / name).unlink(missing_ok=True)
+class _StaleError(Exception):
+    """What was pooled is of an index.db that was written since."""
 
 
 def _stamp(folder: Path) -> list[int]:
@@ -91,15 +104,11 @@ def _stamp(folder: Path) -> list[int]:
 
 
 def _header(data: bytes, stamp: list[int]) -> tuple[dict[str, Any], int]:
-    """The header and where the arrays begin; raises ValueError unless it is whole and of that index.db."""
-    magic, checksum, length = _START.unpack_from(data)
-    text = data[_START.size : _START.size + length]
-    if magic != _MAGIC or zlib.crc32(text) != checksum:
-        raise ValueError("torn or from elsewhere")
-    header: dict[str, Any] = json.loads(text)
+    """The header and where the arrays begin; raises one of UNUSABLE, _StaleError when of another index.db."""
+    header, start = pooled_header.unpack(data)
     if header["stamp"] != stamp or "looks" not in header:  # which earlier versions did not count
-        raise ValueError("of another index.db")
-    return header, _START.size + length
+        raise _StaleError
+    return header, start
 
 
 def _known(header: dict[str, Any], body: memoryview) -> Known:
@@ -127,14 +136,19 @@ def _known(header: dict[str, Any], body: memoryview) -> Known:
     )
 
 
-def _write(folder: Path, video: Video, engine: EngineInfo, known: Known, stamp: list[int]) -> None:
-    """Write whole or not at all, for the owner only; the caller holds the folder's lock."""
+def _body(known: Known) -> bytes:
+    """All arrays, as they stand behind the header."""
     pooled = known.pooled
-    body = b"".join((
+    return b"".join((
         pooled.rows.tobytes(), known.ticks.astype("<i8").tobytes(), pooled.vectors.astype("<f4").tobytes(),
         pooled.people.astype("<i8").tobytes(), pooled.people_vectors.astype("<f4").tobytes(),
         pooled.evidence.astype("<f8").tobytes(),
     ))  # fmt: skip
+
+
+def _write(folder: Path, video: Video, engine: EngineInfo, known: Known, stamp: list[int]) -> None:
+    """Write whole or not at all, for the owner only; the caller holds the folder's lock."""
+    pooled, body = known.pooled, _body(known)
     row = rows.video_row(video)
     header = {
         "stamp": stamp, "checksum": zlib.crc32(body), "tracklets": len(pooled.rows),
@@ -142,9 +156,13 @@ def _write(folder: Path, video: Video, engine: EngineInfo, known: Known, stamp: 
         "looks": known.looks, "lookless": known.lookless,
         "video": row | {"path": os.fsdecode(row["path"]), "name": os.fsdecode(row["name"])},
     }  # fmt: skip
-    text = json.dumps(header).encode()
     unfinished = folder / f"{POOLED}.tmp"
     handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(_START.pack(_MAGIC, zlib.crc32(text), len(text)) + text + body)
-    unfinished.replace(folder / POOLED)
+    # What a lost power leaves of it does not bear its checksums: waiting for the disk would protect nothing.
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(pooled_header.pack(header) + body)
+        unfinished.replace(folder / POOLED)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from store import folders, rows, seal, vectors
-from store.database import DATABASE, open_readonly
-from store.errors import StoreError
-from store.folders import shown
+from store.database import DATABASE, open_readonly, predecessor, reading, writing
 from store.records import EngineInfo, Floats, Person
 from store.video_index import write_vectors
 
@@ -32,33 +29,18 @@ class Recognition:
     settings: dict[str, float | int | str]  # that are other than before
 
 
-@contextmanager
-def replacing(folder: Path) -> Iterator[None]:
-    """Turn what writing beside an index raises into UnwritableError."""
-    try:
-        yield
-    except (OSError, sqlite3.OperationalError) as error:
-        raise folders.unwritable(folder.parent, error) from error
-
-
-def replace_recognition(folder: Path, recognition: Recognition, seen: os.stat_result) -> None:
+def replace_recognition(folder: Path, recognition: Recognition, seen: tuple[int, int]) -> None:
     """Write an index anew with another recognition and let it take the old one's place.
 
-    `seen` is the status of index.db when it was read: raises StoreError when it was written meanwhile,
-    UnwritableError; either way the old index stays as it was.
+    `seen` is its stamp when it was read: raises StoreError when it was written meanwhile, UnwritableError,
+    DamagedIndexError; in any case the old index stays as it was.
     """
-
-    def old() -> list[Path]:
-        now = (folder / DATABASE).stat() if (folder / DATABASE).is_file() else None
-        if now is None or (now.st_ino, now.st_mtime_ns) != (seen.st_ino, seen.st_mtime_ns):
-            raise StoreError(f"{shown(folder)} was written or removed meanwhile; run it again")
-        return [folder]
-
-    with replacing(folder), folders.writing_folder(folder.parent) as fresh:
+    store = folder.parent
+    with reading(folder), writing(store), folders.writing_folder(store) as fresh:
         _write(fresh / DATABASE, folder, recognition)
         write_vectors(fresh)
         folders.sync(fresh)
-        folders.swap_in(fresh, folder, old)
+        folders.swap_in(fresh, folder, lambda: predecessor(folder, seen))
 
 
 def _write(path: Path, folder: Path, recognition: Recognition) -> None:

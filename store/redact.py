@@ -12,7 +12,9 @@ import numpy as np
 
 from store import folders, rows, seal, vectors
 from store.claims import claimed
-from store.database import DATABASE, open_readonly, reading
+from store.database import DATABASE, open_readonly, predecessor, reading, writing
+from store.errors import StoreError
+from store.folders import shown
 from store.video_index import VideoIndex, write_vectors
 
 # What hangs on a tracklet, first what points at others.
@@ -23,27 +25,34 @@ _HANGING = (
 )
 
 
-def drop_tracklets(folder: Path, numbers: Collection[int]) -> None:
+def drop_tracklets(folder: Path, numbers: Collection[int], seen: tuple[int, int]) -> None:
     """Rewrite an index without some tracklets, their looks and vectors, and people who are left with none.
 
-    The index is there as it was or as it is to be, whatever happens meanwhile; frames and shots stay. Raises
-    DamagedIndexError, UnwritableError.
+    The index is there as it was or as it is to be, whatever happens meanwhile; frames and shots stay. `seen` is
+    its stamp when the numbers were read: raises StoreError when it was written since or is just being indexed,
+    as then they may be other people's; DamagedIndexError, UnwritableError.
     """
     with VideoIndex(folder) as index:
         video, dim = index.video, index.engine.dim
     store = folder.parent
-    with claimed(store, video.sha256, lambda: None), folders.writing_folder(store) as written:
-        try:
-            with reading(folder, video.path), closing(_without(folder, numbers, dim)) as connection:
-                os.close(os.open(written / DATABASE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-                # Unlike a file whose rows were deleted, a new one has no pages in which they still stand.
-                connection.execute("VACUUM INTO ?", (str(written / DATABASE),))
-            folders.sync(written / DATABASE)
-            write_vectors(written)
-            folders.sync(written)
-            folders.swap_in(written, folder, lambda: [folder])
-        except OSError as error:
-            raise folders.unwritable(store, error) from error
+
+    def busy() -> None:
+        raise StoreError(
+            f"{shown(video.name)} is being indexed by another process; run this again when that is done"
+        )
+
+    with (
+        claimed(store, video.sha256, busy), reading(folder, video.path), writing(store),
+        folders.writing_folder(store) as written,
+    ):  # fmt: skip
+        with closing(_without(folder, numbers, dim)) as connection:
+            os.close(os.open(written / DATABASE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            # Unlike a file whose rows were deleted, a new one has no pages in which they still stand.
+            connection.execute("VACUUM INTO ?", (str(written / DATABASE),))
+        folders.sync(written / DATABASE)
+        write_vectors(written)
+        folders.sync(written)
+        folders.swap_in(written, folder, lambda: predecessor(folder, seen))
 
 
 def _without(folder: Path, numbers: Collection[int], dim: int) -> sqlite3.Connection:
@@ -60,5 +69,6 @@ def _without(folder: Path, numbers: Collection[int], dim: int) -> sqlite3.Connec
     exemplars = np.array([exemplar for exemplar, _ in left], np.int64)
     digest = vectors.rows_digest(exemplars, rows.embeddings_of([blob for _, blob in left], dim))
     connection.execute("UPDATE vectors SET count = ?, sha256 = ?", (len(left), digest))
+    connection.execute("UPDATE stats SET faces = (SELECT count(*) FROM sightings)")
     seal.put(connection)
     return connection

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from store.folders import sync
+from store.folders import whole_file
 from store.records import Floats, Ints
 
 if TYPE_CHECKING:
@@ -91,14 +91,10 @@ def write(folder: Path, vectors: Vectors, digest: str) -> None:
 
     payload = faiss.serialize_index(vectors.index).tobytes()
     trailer = MAGIC + hashlib.sha256(payload).digest() + bytes.fromhex(digest)
-    unfinished = folder / f"{VECTORS}.tmp"
-    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(payload + trailer)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(folder / VECTORS)
-    sync(folder)
+    with whole_file(folder / VECTORS) as unfinished:
+        handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(payload + trailer)
 
 
 def read(folder: Path, digest: str) -> Vectors:
@@ -124,6 +120,9 @@ def read(folder: Path, digest: str) -> Vectors:
         raise UnusableVectors("not readable by this version of FAISS") from error
     if not isinstance(index, faiss.IndexIDMap):
         raise UnusableVectors("from elsewhere")
+    numbers, flat = faiss.vector_to_array(index.id_map), faiss.downcast_index(index.index)
+    if rows_digest(numbers, flat.reconstruct_n(0, flat.ntotal)) != digest:
+        raise UnusableVectors("not of these rows")
     return Vectors(index)
 
 

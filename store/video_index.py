@@ -17,8 +17,8 @@ from types import TracebackType
 import numpy as np
 
 from store import folders, rows, vectors
-from store.database import DATABASE, open_readonly, reading
-from store.errors import OptionError, StoreError
+from store.database import DATABASE, open_readonly, reading, writing
+from store.errors import DamagedIndexError, OptionError, StoreError
 from store.index_writer import write_database
 from store.records import (
     SOURCES,
@@ -50,14 +50,11 @@ def write_index(store: Path, contents: IndexContents) -> Path:
     folders.make_store(store)
     folders.clean_leftovers(store)
     target = store / folders.folder_name(contents.video.name, contents.video.sha256)
-    with folders.writing_folder(store) as folder:
-        try:
-            write_database(folder / DATABASE, contents)
-            write_vectors(folder)
-            folders.sync(folder)
-            folders.swap_in(folder, target, lambda: _predecessors(target, contents.video.sha256))
-        except (OSError, sqlite3.OperationalError) as error:
-            raise folders.unwritable(store, error) from error
+    with writing(store), folders.writing_folder(store) as folder:
+        write_database(folder / DATABASE, contents)
+        write_vectors(folder)
+        folders.sync(folder)
+        folders.swap_in(folder, target, lambda: _predecessors(target, contents.video.sha256))
     return target
 
 
@@ -239,9 +236,15 @@ def _predecessors(target: Path, sha256: str) -> list[Path]:
         if folder == target:
             same.append(folder)
         elif folders.hash_suffix(folder.name) == sha256[: folders.HASH_DIGITS]:
-            with suppress(StoreError):  # one that cannot be read is not ours to delete
+            try:
                 if read_video(folder)[0].sha256 == sha256:
                     same.append(folder)
+            except (
+                DamagedIndexError
+            ):  # of the same content by the digits of its name, and good for nothing else
+                same.append(folder)
+            except StoreError:
+                continue  # one that may not be read is not ours to delete
     return same
 
 

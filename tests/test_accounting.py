@@ -83,31 +83,32 @@ def test_an_index_of_an_older_version_says_that_nobody_counted(tmp_path: Path) -
 def test_a_query_says_what_it_searched_and_left_out(
     run: Run, store: Path, film: Path, photos: Path, tmp_path: Path
 ) -> None:
-    for engine, name in (("fake-other", "other.mp4"), ("fake", "torn.mp4")):
-        path = film_of_two(tmp_path / name, seconds=0.4 + 0.1 * len(engine))
+    for engine, name in (("fake-other", "other.mp4"), ("fake", "torn.mp4"), ("fake", "gone.mp4")):
+        path = film_of_two(tmp_path / name, seconds=0.1 * (name == "gone.mp4") + 0.1 * len(engine))
         assert run("index", path, "--store", store, "--engine", engine).exit_code == 0
     (torn,) = store.glob("torn*")
     (torn / DATABASE).write_bytes(b"no database")
+    path.unlink()
     args = ("query", photos / "red.png", "--store", store, *FAKE, "--out", tmp_path / "out", "--min-duration")
     result = run(*args, "0.1")
-    assert "searched: 1 video, 3 tracklets, " in result.stdout
+    assert result.exit_code == 1, "what is gone could not be cut"
+    assert "searched: 2 videos, 6 tracklets, " in result.stdout
     assert "; left out: 2 videos" in result.stdout
     written = json.loads((tmp_path / "out" / "red" / "metadata.json").read_text())["search"]
-    with VideoIndex(next(store.glob("two*"))) as index:
-        looks = len(index.looks())
+    looks = 0
+    for name in ("two*", "gone*"):
+        with VideoIndex(next(store.glob(name))) as index:
+            looks += len(index.looks())
     assert written == {
-        "videos": 1, "tracklets": 3, "looks": looks,
+        "videos": 2, "tracklets": 6, "looks": looks,
         "left_out": [
             {"video": "other.mp4", "why": "other_engine"}, {"video": torn.name, "why": "damaged"},
         ],
-        "tracklets_without_a_look": 0, "matches": 2, "just_missed": 0, "min_duration": 0.1, "too_short": 0,
+        "not_cut": [{"video": "gone.mp4", "why": "gone"}],
+        "tracklets_without_a_look": 0, "matches": 4, "just_missed": 0, "min_duration": 0.1, "too_short": 0,
     }  # fmt: skip
     told = json.loads(run(*args, "1.5", "--overwrite", "--json").stdout)
-    assert (told["search"]["matches"], told["search"]["too_short"], told["search"]["min_duration"]) == (
-        2,
-        2,
-        1.5,
-    )
+    assert [told["search"][key] for key in ("matches", "too_short", "min_duration")] == [4, 2, 1.5]
     assert {item["kind"] for item in told["left_out"]} == {"other_engine", "damaged"}
 
 

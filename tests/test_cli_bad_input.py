@@ -319,5 +319,8 @@ def test_ctrl_c_ends_with_a_line(
     monkeypatch.setattr(console, "progress_bars", interrupt)
     result = run("index", film, "--store", tmp_path / "s", *FAKE)
     assert result.exit_code == 130
-    assert result.stderr == "stopped; what was not finished was not kept\n"
+    assert (
+        result.stderr
+        == "stopped; nothing unfinished was kept; index goes on where it stopped when run again\n"
+    )
     assert not (tmp_path / "s").exists()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from indexer.cores import cores, threads
+from indexer.cores import cores, free_memory, threads
+from indexer.devices import Compute
 
 
 @pytest.fixture
@@ -50,3 +51,39 @@ def test_where_affinity_is_not_known_all_cores_count(tmp_path: Path, monkeypatch
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert cores(tmp_path) == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "gib"),
+    [
+        ({}, 8),
+        ({"memory.max": "max\n", "memory.current": "5\n"}, 8),
+        ({"memory.max": f"{3 << 30}\n", "memory.current": f"{1 << 30}\n"}, 2),
+        ({"memory.max": f"{1 << 30}\n", "memory.current": f"{2 << 30}\n"}, 0),
+        (
+            {
+                "memory.max": f"{3 << 30}\n",
+                "memory.current": f"{3 << 30}\n",
+                "memory.stat": f"inactive_file {1 << 30}\n",
+            },
+            1,
+        ),
+        ({"memory/memory.limit_in_bytes": f"{4 << 30}\n", "memory/memory.usage_in_bytes": "0\n"}, 4),
+        ({"memory/memory.limit_in_bytes": f"{1 << 63}\n", "memory/memory.usage_in_bytes": "0\n"}, 8),
+    ],
+)
+def test_a_container_bounds_the_memory(files: dict[str, str], gib: int, tmp_path: Path) -> None:
+    told = tmp_path / "meminfo"
+    told.write_text(f"MemTotal: 99 kB\nMemAvailable: {8 << 20} kB\n")
+    assert free_memory(group(tmp_path, files), told) == gib << 30
+    assert free_memory(tmp_path / "none", tmp_path / "none") > 1 << 60
+
+
+@pytest.mark.usefixtures("eight")
+def test_videos_at_once_share_the_cores() -> None:
+    assert [Compute(threads=wanted).shared(jobs).threads for wanted, jobs in ((8, 2), (6, 4), (2, 8))] == [
+        4,
+        1,
+        1,
+    ]
+    assert Compute(threads=5).shared(1) == Compute(threads=5)

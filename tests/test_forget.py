@@ -14,10 +14,11 @@ import pytest
 from store import pooled_file, redact
 from store.chapters import Chapter, Followed
 from store.config import Config
-from store.database import DATABASE
+from store.database import DATABASE, stamp
 from store.errors import UnwritableError
 from store.journal import Journal
 from store.library import Library
+from store.pooled_header import POOLED
 from store.vectors import VECTORS
 from store.video_index import VideoIndex, write_index
 from tests.conftest import Run
@@ -91,7 +92,7 @@ def test_nothing_is_left_of_what_is_derived_either(run: Run, store: Path, photos
     assert run("forget", photos / "red.png", "--store", store, *FAKE).exit_code == 0
     assert run("query", photos / "green.png", "--store", store, *FAKE, "--dry-run").exit_code == 0
     left = everything(store)
-    assert pooled_file.POOLED in {path.name for path in folder.iterdir()}
+    assert POOLED in {path.name for path in folder.iterdir()}
     assert not any(trace in left for trace in theirs)
     assert face.exemplars[0].jpeg not in left
     assert [path.name for path in store.iterdir()] == [folder.name]
@@ -120,7 +121,7 @@ def test_what_could_not_be_searched_is_said(run: Run, store: Path, photos: Path,
 def test_a_tracklet_goes_with_all_that_hangs_on_it(tmp_path: Path) -> None:
     contents = make_contents(tracklets=6, looks=3)
     folder = write_index(tmp_path, contents)
-    redact.drop_tracklets(folder, [1, 3, 5])
+    redact.drop_tracklets(folder, [1, 3, 5], stamp(folder))
     with VideoIndex(folder) as index:
         assert [tracklet.number for tracklet in index.tracklets()] == [2, 4, 6]
         assert [person.number for person in index.people()] == [1]
@@ -141,7 +142,7 @@ def test_when_it_fails_all_is_as_it_was(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(redact, "write_vectors", full)
     with pytest.raises(UnwritableError, match="No space left"):
-        redact.drop_tracklets(folder, [1])
+        redact.drop_tracklets(folder, [1], stamp(folder))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert list(tmp_path.iterdir()) == [folder]
     assert VECTORS in before

@@ -229,5 +229,5 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path, films: list[tuple[Video, FrameTimes]]) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(UnwritableError, match="cannot be made"):
+    with pytest.raises(UnwritableError, match="cannot be written"):
         write(tmp_path / "file" / "me", films)

@@ -22,7 +22,7 @@ from store.database import DATABASE
 from store.errors import DamagedIndexError
 from store.library import Library
 from store.pooled import pool
-from store.pooled_file import POOLED
+from store.pooled_header import POOLED
 from store.records import Floats, IndexContents, Person
 from store.video_index import VideoIndex, write_index
 from tests.factories import make_contents, make_video
@@ -151,13 +151,6 @@ def test_damage_of_the_index_is_told_though_it_was_kept(folder: Path) -> None:
         pooled_file.read(folder)
     with pytest.raises(DamagedIndexError):
         pooled_file.read_identity(folder)
-
-
-def test_dropped_it_is_gone(folder: Path) -> None:
-    pooled_file.keep(folder)
-    pooled_file.drop(folder)
-    pooled_file.drop(folder)
-    assert not (folder / POOLED).exists()
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permissions do not bind here")

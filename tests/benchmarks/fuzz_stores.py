@@ -16,6 +16,7 @@ from store.chapters import Chapter, Followed, Kept, pack, unpack
 from store.database import DATABASE
 from store.errors import FaceReelError
 from store.library import Library
+from store.pooled_header import POOLED
 from store.vectors import VECTORS
 from store.video_index import VideoIndex
 from tests.benchmarks.fuzz_harm import MUTATIONS, Rng
@@ -28,7 +29,7 @@ def harmed_index(kind: str, index: Path, place: Path, rng: Rng) -> Outcome:
     folder = Path(shutil.copytree(index, place / "store" / index.name))
     if kind == "pooled":
         pooled_file.keep(folder)
-    path = folder / {"database": DATABASE, "vectors": VECTORS, "pooled": pooled_file.POOLED}[kind]
+    path = folder / {"database": DATABASE, "vectors": VECTORS, "pooled": POOLED}[kind]
     before = path.read_bytes()
     harm = str(rng.choice(list(MUTATIONS)))
     path.write_bytes(MUTATIONS[harm](before, rng))

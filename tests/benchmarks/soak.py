@@ -106,7 +106,8 @@ def _queries(place: Path, asked: list[Path]) -> Report:
 
 
 def _question(photo: Path, store: Path, out: Path | None) -> list[str]:
-    how = ["--dry-run"] if out is None else ["--out", str(out), "--overwrite", "--size", "64"]
+    cut = ["--out", str(out), "--overwrite", "--size", "64", "--video", "001.mp4", "--video", "100.mp4"]
+    how = ["--dry-run"] if out is None else cut
     return ["query", str(photo), "--store", str(store), *FAKE, "--json", *how]
 
 

@@ -19,7 +19,7 @@ from store.config import Config
 from store.digest import hash_file
 from store.folders import index_folders
 from store.library import Library
-from store.pooled_file import POOLED
+from store.pooled_header import POOLED
 from store.records import FrameTimes, Video
 from store.video_index import VideoIndex
 from tests.benchmarks.figures import Figure, at_most

@@ -1,0 +1,222 @@
+"""Damage is named with a command that repairs it, what is derived is made anew, moved videos are found again."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shlex
+import shutil
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from query import videos
+from query.search import scope, search
+from store import claims, pooled_file, redact, vectors
+from store.database import DATABASE, stamp
+from store.errors import NotIndexedError, StoreError
+from store.folders import index_folders
+from store.library import Library
+from store.pooled_header import POOLED
+from store.video_index import VideoIndex, write_index
+from tests.conftest import Run
+from tests.factories import make_contents
+from tests.fake_engine import film_of_two
+from tests.test_pooled_file import asked_in
+
+FAKE = ("--engine", "fake")
+
+
+@pytest.fixture
+def here(run: Run, tmp_path: Path) -> Path:
+    """A folder with the film a.mp4 and the store `s` with its index, which a query has pooled."""
+    film_of_two(tmp_path / "a.mp4", seconds=0.4)
+    assert run("index", tmp_path / "a.mp4", "--store", tmp_path / "s", *FAKE).exit_code == 0
+    return tmp_path
+
+
+def only(store: Path) -> Path:
+    (folder,) = index_folders(store)
+    return folder
+
+
+@pytest.mark.parametrize("start", [0, 20_000])
+@pytest.mark.parametrize("asks", ["query", "verify"])
+def test_the_command_that_is_named_repairs(run: Run, here: Path, photos: Path, start: int, asks: str) -> None:
+    """Also when not even the video's name can be read from index.db."""
+    database = only(here / "s") / DATABASE
+    data = database.read_bytes()
+    database.write_bytes(data[:start] + b"\xff" * (len(data) - start))
+    args = ("query", photos / "red.png", *FAKE, "--dry-run") if asks == "query" else ("verify",)
+    result = run(*args, "--store", here / "s")
+    assert result.exit_code == 1
+    (line,) = (text for text in result.output.splitlines() if "is damaged" in text)
+    words = shlex.split(line.partition("run: ")[2])
+    assert words[:4] == ["python", "cli.py", "index", "--force"]
+    assert run(*words[2:], *FAKE).exit_code == 0
+    assert run("verify", "--store", here / "s").stdout == "a.mp4: ok\n"
+    assert run("query", photos / "red.png", "--store", here / "s", *FAKE, "--dry-run").exit_code == 0
+
+
+def test_a_damaged_index_makes_way_for_its_video_under_another_name(run: Run, here: Path) -> None:
+    (only(here / "s") / DATABASE).write_bytes(b"torn")
+    renamed = (here / "a.mp4").rename(here / "b.mp4")
+    assert run("index", renamed, "--store", here / "s", *FAKE).exit_code == 0
+    assert only(here / "s").name.startswith("b.mp4-")
+
+
+def test_a_torn_pooled_file_is_made_anew_and_said_once(
+    run: Run, here: Path, photos: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = only(here / "s") / POOLED
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9] + b"otherwise")
+    for _ in range(2):
+        assert run("query", photos / "red.png", "--store", here / "s", *FAKE, "--dry-run").exit_code == 0
+    (record,) = caplog.records
+    assert record.getMessage() == f"{path} is made anew from index.db: torn"
+    assert path.read_bytes() == whole
+
+
+def test_verify_sees_what_bears_every_seal_but_is_wrong(here: Path) -> None:
+    """Vectors and evidence of other rows, sealed as these rows'; rows whose count is another."""
+    folder = only(here / "s")
+    assert videos.verify(folder) == videos.Health("a.mp4", ())
+    with VideoIndex(folder) as index:
+        looks, numbers, video, engine = index.looks(), index.exemplar_numbers(), index.video, index.engine
+    digest = vectors.rows_digest(numbers, looks.embeddings)
+    vectors.write(folder, vectors.build(numbers, looks.embeddings[::-1]), digest)
+    assert videos.verify(folder).notes == ("vectors.faiss was not of these rows; made anew from index.db",)
+    known = pooled_file.read(folder)
+    forged = replace(known, pooled=replace(known.pooled, evidence=known.pooled.evidence + 1))
+    status = (folder / DATABASE).stat()
+    pooled_file._write(folder, video, engine, forged, [status.st_size, status.st_mtime_ns])
+    assert videos.verify(folder).notes == (
+        "pooled.bin was not made from these rows; made anew from index.db",
+    )
+    np.testing.assert_array_equal(pooled_file.read(folder).pooled.evidence, known.pooled.evidence)
+    for harm, said in (
+        ("UPDATE stats SET faces = faces + 1", "were counted"),
+        ("UPDATE exemplars SET frame = 0 WHERE tracklet = 2", "a look belongs to no tracklet"),
+    ):
+        whole = (folder / DATABASE).read_bytes()
+        with closing(sqlite3.connect(folder / DATABASE, isolation_level=None)) as rows:
+            rows.execute(harm)
+        (problem,) = videos.verify(folder).problems
+        assert said in problem
+        (folder / DATABASE).write_bytes(whole)
+
+
+def test_a_video_with_the_same_size_and_time_is_read_on_request(run: Run, here: Path) -> None:
+    film = here / "a.mp4"
+    status, data = film.stat(), film.read_bytes()
+    film.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    os.utime(film, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert run("verify", "--store", here / "s").exit_code == 0
+    result = run("verify", "--store", here / "s", "--content")
+    assert result.exit_code == 1
+    assert "has changed since it was indexed" in result.stdout
+
+
+def test_a_moved_video_costs_only_itself_and_is_found_again(run: Run, here: Path, photos: Path) -> None:
+    other = film_of_two(here / "other.mp4", seconds=0.5)
+    assert run("index", other, "--store", here / "s", *FAKE).exit_code == 0
+    moved = (here / "a.mp4").rename(here / "elsewhere.mp4")
+    query = ("query", photos / "red.png", "--store", here / "s", *FAKE, "--out", here / "out", "--overwrite")
+    result = run(*query)
+    assert result.exit_code == 1
+    (error,) = (line for line in result.stderr.splitlines() if line.startswith("error: "))
+    assert f"not cut: {here / 'a.mp4'} is no longer there" in error
+    assert "python cli.py index FILE" in error
+    told = json.loads((here / "out" / "red" / "metadata.json").read_text())
+    assert {clip["video"]["file"] for clip in told["clips"]} == {"other.mp4"}
+    told = json.loads(run(*query, "--json").stdout)
+    assert [item["video"] for item in told["not_cut"]] == ["a.mp4"]
+    named = run(*query, "--video", moved, "--json")
+    assert named.exit_code == 0
+    assert {clip["video"]["file"] for clip in json.loads(named.stdout)["clips"]} == {"elsewhere.mp4"}
+    indexed = run("index", moved, "--store", here / "s", *FAKE)
+    assert f"indexed already, as {here / 'a.mp4'}; that it lies here now is noted" in indexed.stdout
+    assert run(*query).exit_code == 0
+    assert run("verify", "--store", here / "s").stdout == "elsewhere.mp4: ok\nother.mp4: ok\n"
+
+
+def test_a_copy_is_no_move(run: Run, here: Path) -> None:
+    copy = shutil.copy(here / "a.mp4", here / "copy.mp4")
+    assert "indexed already; --force" in run("index", copy, "--store", here / "s", *FAKE).stdout
+    assert run("verify", "--store", here / "s").stdout == "a.mp4: ok\n"
+
+
+def test_a_changed_video_is_refused_until_what_is_named_was_done(run: Run, here: Path, photos: Path) -> None:
+    film_of_two(here / "a.mp4", seconds=0.7)
+    query = ("query", photos / "red.png", "--store", here / "s", *FAKE, "--out", here / "out", "--overwrite")
+    result = run(*query)
+    assert result.exit_code == 1
+    assert "has changed since it was indexed; run: python cli.py index" in result.stderr
+    assert not (here / "out" / "red").exists()
+    old = result.stderr.rpartition("python cli.py remove ")[2].rstrip(")\n")
+    assert run("index", here / "a.mp4", "--store", here / "s", *FAKE).exit_code == 0
+    assert run(*query).exit_code == 1
+    assert run("remove", old, "--store", here / "s").exit_code == 0
+    assert run(*query).exit_code == 0
+
+
+def test_what_was_read_of_another_index_is_not_forgotten_here(here: Path, run: Run, photos: Path) -> None:
+    """Numbers of tracklets mean other people once a video was indexed again."""
+    folder = only(here / "s")
+    seen, before = stamp(folder), (folder / DATABASE).read_bytes()
+    shutil.copy(folder / DATABASE, folder / "newer")
+    (folder / "newer").replace(folder / DATABASE)
+    with pytest.raises(StoreError, match="was written or removed meanwhile; run it again"):
+        redact.drop_tracklets(folder, [1], seen)
+    with VideoIndex(folder) as index:
+        sha256 = index.video.sha256
+    with claims.claimed(here / "s", sha256, lambda: None):
+        result = run("forget", photos / "red.png", "--store", here / "s", *FAKE)
+    assert result.exit_code == 1
+    assert (
+        "error: a.mp4 is being indexed by another process; run this again when that is done" in result.stderr
+    )
+    assert (folder / DATABASE).read_bytes() == before
+
+
+def _replace_and_remove_for_ever(store: Path) -> None:
+    seed = 0
+    while True:
+        folder = write_index(store, make_contents(seed, tracklets=2, looks=1))
+        seed += 1
+        if seed % 3 == 0:
+            Library(store).remove(folder.name)
+
+
+def test_a_query_sees_one_state_of_the_store(tmp_path: Path) -> None:
+    """Another process replaces and removes the index that is chosen, read and answered from."""
+    store = tmp_path / "s"
+    folder = write_index(store, make_contents())
+    engine = VideoIndex(folder).engine
+    asked = asked_in(folder).asked  # of one who is in none of the later ones
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.test_damage"])
+    writer = context.Process(target=_replace_and_remove_for_ever, args=(store,))
+    writer.start()
+    answered, until = 0, time.monotonic() + 1.5
+    try:
+        while time.monotonic() < until or answered < 20:
+            library = Library(store)
+            with library.undisturbed():
+                try:
+                    where = scope(library, [], engine)
+                except NotIndexedError:
+                    continue
+                search([asked], where, 0.42)
+            answered += 1
+    finally:
+        writer.kill()
+        writer.join()
+    assert answered >= 20
