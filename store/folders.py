@@ -100,7 +100,9 @@ def sync(path: Path) -> None:
     """Force a file or the entries of a folder onto the disk."""
     if sys.platform == "win32" and path.is_dir():
         return  # Windows keeps folder entries itself and cannot open them
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(
+        path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY
+    )  # there only writers may sync
     try:
         os.fsync(handle)
     finally:

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shlex
 import shutil
 import sqlite3
-import time
+import threading
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from query import videos
-from query.search import scope, search
-from store import claims, pooled_file, redact, vectors
+from query import search, videos
+from store import claims, folders, pooled_file, redact, vectors
 from store.database import DATABASE, stamp
-from store.errors import NotIndexedError, StoreError
+from store.errors import StoreError
 from store.folders import index_folders
-from store.library import Library
 from store.pooled_header import POOLED
 from store.video_index import VideoIndex, write_index
 from tests.conftest import Run
 from tests.factories import make_contents
 from tests.fake_engine import film_of_two
-from tests.test_pooled_file import asked_in
 
 FAKE = ("--engine", "fake")
 
@@ -186,37 +183,30 @@ def test_what_was_read_of_another_index_is_not_forgotten_here(here: Path, run: R
     assert (folder / DATABASE).read_bytes() == before
 
 
-def _replace_and_remove_for_ever(store: Path) -> None:
-    seed = 0
-    while True:
-        folder = write_index(store, make_contents(seed, tracklets=2, looks=1))
-        seed += 1
-        if seed % 3 == 0:
-            Library(store).remove(folder.name)
+@pytest.mark.parametrize("change", ["replaced", "removed"])
+def test_what_a_query_chose_is_there_until_it_was_read(
+    run: Run, here: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """Between choosing indexes and reading them nobody renames one; whoever wants to waits for that moment."""
+    store, really = here / "s", search.search
+    folder = only(store)
+    with VideoIndex(folder) as index:
+        anew = make_contents(video=index.video)
+    if change == "replaced":
+        writer = threading.Thread(target=write_index, args=(store, anew))
+    else:
+        writer = threading.Thread(target=folders.remove_folder, args=(folder,))
 
+    def meanwhile(*args: Any) -> list[search.Answer]:
+        writer.start()
+        writer.join(0.3)
+        assert writer.is_alive(), "it did not wait"
+        return really(*args)
 
-def test_a_query_sees_one_state_of_the_store(tmp_path: Path) -> None:
-    """Another process replaces and removes the index that is chosen, read and answered from."""
-    store = tmp_path / "s"
-    folder = write_index(store, make_contents())
-    engine = VideoIndex(folder).engine
-    asked = asked_in(folder).asked  # of one who is in none of the later ones
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.test_damage"])
-    writer = context.Process(target=_replace_and_remove_for_ever, args=(store,))
-    writer.start()
-    answered, until = 0, time.monotonic() + 1.5
-    try:
-        while time.monotonic() < until or answered < 20:
-            library = Library(store)
-            with library.undisturbed():
-                try:
-                    where = scope(library, [], engine)
-                except NotIndexedError:
-                    continue
-                search([asked], where, 0.42)
-            answered += 1
-    finally:
-        writer.kill()
-        writer.join()
-    assert answered >= 20
+    monkeypatch.setattr(search, "search", meanwhile)
+    result = run("query", photos / "red.png", "--store", store, *FAKE, "--dry-run")
+    assert result.exit_code == 0
+    assert "2 clips of red" in result.stdout
+    writer.join(20)
+    left = run("list", "--store", store).stdout
+    assert ("holds no index" in left) is (change == "removed")

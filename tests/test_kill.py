@@ -16,8 +16,10 @@ import pytest
 
 import cli
 from indexer import engine
+from indexer.engines import weights
 from store import folders
 from store.claims import CLAIM
+from store.errors import UnwritableError
 from store.journal import UNFINISHED
 from tests.benchmarks import kill
 from tests.conftest import Run
@@ -270,3 +272,28 @@ def test_a_run_that_died_at_its_end_leaves_no_looks(run: Run, store: Path) -> No
     assert journal.exists(), "a run with --force goes on with it"
     assert run("remove", "two.mp4", "--store", store).exit_code == 0
     assert [path.name for path in store.iterdir()] == [newer.name]
+
+
+def test_unpacked_weights_are_whole_and_leave_nothing_beside_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a model of a process that was killed, or on a full disk, would take its 40 MB for ever."""
+    kind = weights.Weights("small.onnx", "0" * 64)
+    monkeypatch.setenv("FACEREEL_CACHE", str(tmp_path))
+    monkeypatch.setattr(weights, "_checked_source", lambda kind: tmp_path)
+    monkeypatch.setattr(weights, "_unpack", lambda source: b"model")
+    name = f"small-{'0' * 12}-v{weights.UNPACKING}.onnx"
+    (tmp_path / f"{name}abcd1234").write_bytes(b"mod")
+
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(weights, "sync", full)
+        with pytest.raises(UnwritableError, match="No space left on device"):
+            weights.unpacked(kind)
+    assert list(tmp_path.iterdir()) == []
+    disk = Disk(monkeypatch)
+    assert weights.unpacked(kind).read_bytes() == b"model"
+    disk.assert_lasting(tmp_path / name)
+    assert len(list(tmp_path.iterdir())) == 2

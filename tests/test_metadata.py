@@ -200,6 +200,23 @@ def test_an_existing_result_stays_unless_asked(tmp_path: Path, films: list[tuple
     assert [path.name for path in tmp_path.iterdir()] == ["me"]
 
 
+def test_of_two_queries_at_once_the_faster_stays(
+    tmp_path: Path, films: list[tuple[Video, FrameTimes]]
+) -> None:
+    video, times = films[0]
+
+    def meanwhile(clip: Clip, file: str) -> None:
+        write(tmp_path / "me", films)
+
+    with pytest.raises(ResultExistsError, match="--overwrite"):
+        write_result(
+            tmp_path / "me", [make_clip(video, times, 3, 8)], {video.sha256: times}, [REFERENCE], ENGINE, 0.36,
+            on_clip_done=meanwhile,
+        )  # fmt: skip
+    assert len(list((tmp_path / "me").glob("*.mp4"))) == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["me"]
+
+
 def test_overwrite_never_takes_a_folder_of_something_else(
     tmp_path: Path, films: list[tuple[Video, FrameTimes]]
 ) -> None:

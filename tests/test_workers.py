@@ -175,14 +175,17 @@ def test_processes_share_a_store(tmp_path: Path, run: Run, photos: Path) -> None
     """Three index the same two videos while others are asked for and removed; neither breaks."""
     films = [film_of_two(tmp_path / f"{n}.mp4", seconds=1.0 + n) for n in range(2)]
     store = tmp_path / "s"
-    both = [start("index", *films, "--store", store, *FAKE, *force) for force in ((), (), ("--force",))]
+    with claimed(store, hash_file(films[0]), lambda: None):
+        both = [start("index", *films, "--store", store, *FAKE, *force) for force in ((), (), ("--force",))]
+        for process in both:
+            assert process.stderr is not None
+            assert process.stderr.readline() == "another process is indexing 0.mp4; waiting for it\n"
     while any(process.poll() is None for process in both):
         result = run("query", photos / "red.png", "--store", store, *FAKE, "--dry-run")
         assert result.exit_code == 0 or "holds no index" in result.stderr, result.stderr
         assert run("list", "--store", store).exit_code == 0
     ends = [(process.wait(), *process.communicate()) for process in both]
     assert [code for code, _, _ in ends] == [0, 0, 0], ends
-    assert any("waiting for it" in err for _, _, err in ends)
     assert run("verify", "--store", store).stdout == "0.mp4: ok\n1.mp4: ok\n"
     assert len(list(store.iterdir())) == 2
 

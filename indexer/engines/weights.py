@@ -11,6 +11,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from store.digest import hash_file
 from store.errors import EngineError, UnwritableError
+from store.folders import locked, sync
 
 if TYPE_CHECKING:
     import onnx
@@ -51,19 +53,27 @@ def unpacked(weights: Weights) -> Path:
     """
     target = cache_folder() / f"{Path(weights.file).stem}-{weights.sha256[:12]}-v{UNPACKING}.onnx"
     seal = target.with_suffix(".sha256")
-    if target.is_file() and seal.is_file() and hash_file(target) == seal.read_text().strip():
+    if _is_whole(target, seal):
         return target
     source = _checked_source(weights)
-    model = _unpack(source)
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write(target, model)
-        _write(seal, hashlib.sha256(model).hexdigest().encode())
+        with locked(target.parent):
+            if not _is_whole(target, seal):  # another process was faster
+                for left in chain(*(target.parent.glob(f"{path.name}?*") for path in (target, seal))):
+                    left.unlink(missing_ok=True)  # by one that died
+                model = _unpack(source)
+                _write(target, model)
+                _write(seal, hashlib.sha256(model).hexdigest().encode())
     except OSError as error:
         raise UnwritableError(
             f"{target.parent} cannot be written ({error.strerror}); name another folder in FACEREEL_CACHE"
         ) from error
     return target
+
+
+def _is_whole(target: Path, seal: Path) -> bool:
+    return target.is_file() and seal.is_file() and hash_file(target) == seal.read_text().strip()
 
 
 def _checked_source(weights: Weights) -> Path:
@@ -82,13 +92,17 @@ def _checked_source(weights: Weights) -> Path:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write whole or not at all: several processes may do this at once."""
+    """Write whole or not at all: where there are no locks, several processes may do this at once."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(temporary).replace(path)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        sync(Path(temporary))
+        Path(temporary).replace(path)
+        sync(path.parent)
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def _unpack(source: Path) -> bytes:

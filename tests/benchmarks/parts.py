@@ -13,6 +13,7 @@ from indexer.engine import DEFAULT_ENGINE, load_engine
 from tests.benchmarks import engines, identity, scan_modes
 from tests.benchmarks.figures import Figure, at_most, media_figures, scenario_figures, shot_figures
 from tests.benchmarks.fuzz import fuzz
+from tests.benchmarks.kill import kills
 from tests.benchmarks.portraits import media, people_folder, photos
 from tests.benchmarks.run_facereel import Answer, ask
 from tests.benchmarks.scenarios import Rendered, all_scenarios, render
@@ -105,6 +106,7 @@ PARTS: dict[str, Callable[..., Iterator[Report]]] = {
     "engines": compared,
     "fuzz": fuzz,
     "soak": soak,
+    "kill": kills,
 }
 
 
