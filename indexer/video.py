@@ -74,7 +74,8 @@ def probe(path: Path) -> Probe:
     if path.is_dir():
         raise VideoError(f"{path} is a folder; give a video file")
     if not path.is_file():
-        raise VideoError(f"{path} is not there; check the name")
+        why = "is a pipe or a device; give a file" if path.exists() else "is not there; check the name"
+        raise VideoError(f"{path} {why}")
     with _open(path) as container:
         stream = _picture_stream(container, path)
         if (stream.width or 0) * (stream.height or 0) > _MAX_PIXELS:

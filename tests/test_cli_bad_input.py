@@ -52,6 +52,16 @@ def test_no_such_video(refuses: Refuses, tmp_path: Path, name: str) -> None:
     assert line.isprintable(), "a terminal would obey it"
 
 
+@pytest.mark.parametrize("kind", ["pipe", "zeros"])
+def test_what_has_no_end_is_not_begun(refuses: Refuses, store: Path, tmp_path: Path, kind: str) -> None:
+    """Neither as a video nor as a photo."""
+    path = Path("/dev/zero") if kind == "zeros" else tmp_path / "pipe.mp4"
+    if kind == "pipe":
+        os.mkfifo(path)
+    assert "is a pipe or a device; give a file" in refuses("index", path, "--store", tmp_path / "s", *FAKE)
+    assert "is a pipe or a device; give a file" in refuses("query", path, "--store", store, *FAKE)
+
+
 def test_not_a_video(refuses: Refuses, tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("text")
     assert "text.mp4 cannot be read as a video" in refuses(
