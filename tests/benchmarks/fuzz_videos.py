@@ -23,6 +23,7 @@ SECONDS = 1.0
 OPEN_ENDED = ("h264.ts", "pieces.mp4", "bare.h264")  # no length in the header: they may end anywhere
 RED = (40, 40, 230)
 MS = Fraction(1, 1000)
+_ENOUGH = 1 << 30  # bytes that a growing file stops at: reading it takes longer than a case may
 LARGE = 12_000  # pixels, sides of a picture that no film has
 _SMALL = {"frames": FRAMES, "size": (128, 128), "gop": 8, "colours": RED}
 FILMS = {
@@ -197,7 +198,7 @@ def growing(path: Path, data: bytes, rng: Rng) -> Iterator[None]:
 
     def write() -> None:
         with path.open("ab", buffering=0) as file:
-            while not done.wait(pause):
+            while not done.wait(pause) and file.tell() < _ENOUGH:
                 file.write(data)
 
     path.write_bytes(data)
