@@ -9,12 +9,14 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store import folders, index_writer, schema, vectors
+from store.crops import decode_crop, encode_crop
 from store.database import DATABASE
 from store.digest import hash_file
 from store.errors import (
@@ -26,7 +28,7 @@ from store.errors import (
 )
 from store.records import IndexContents
 from store.video_index import VideoIndex, write_index
-from tests.factories import make_contents, make_video
+from tests.factories import CROP, make_contents, make_video
 
 
 def assert_holds(index: VideoIndex, contents: IndexContents) -> None:
@@ -402,3 +404,12 @@ def test_a_crafted_vectors_faiss_is_not_given_to_faiss(tmp_path: Path, place: in
     path.write_bytes(bytes(payload) + trailer[:-64] + hashlib.sha256(payload).digest() + trailer[-32:])
     with pytest.raises(vectors.UnusableVectors, match=r"elsewhere|not of this version"):
         vectors.read(folder, trailer[-32:].hex())
+
+
+def test_a_look_that_claims_to_be_huge_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    jpeg = bytearray(encode_crop(CROP))
+    place = jpeg.index(b"\xff\xc0") + 5
+    jpeg[place : place + 4] = (9000).to_bytes(2, "big") * 2
+    monkeypatch.setattr(cv2, "imdecode", lambda *args: pytest.fail("it was unpacked"))
+    with pytest.raises(ValueError, match="no picture of the right size"):
+        decode_crop(bytes(jpeg))
