@@ -9,19 +9,22 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 
-_TABLES = (
-    "engine", "config", "stats", "frames", "shots", "people", "tracklets", "sightings", "exemplars", "vectors",
-)  # fmt: skip
-# Without name, path and time, which change when a video is moved and are held against the file itself.
-_VIDEO = (
-    "sha256, size, width, height, rotation, sample_aspect_ratio, time_base_numerator, time_base_denominator, "
-    "frame_rate, origin_pts, codec, has_audio, frame_count, warnings"
+_TABLES = ("engine", "config", "frames", "shots", "people", "tracklets", "sightings", "exemplars", "vectors")
+# Of these not what may differ between two indexes of one video: where it lies, and how long it took.
+_COLUMNS = {
+    "video": "sha256, size, width, height, rotation, sample_aspect_ratio, time_base_numerator, time_base_denominator, "
+    "frame_rate, origin_pts, codec, has_audio, frame_count, warnings",
+    "stats": "faces, searched, skipped, damaged, concealed, missing",
+}
+_QUERIES = (
+    *(f"SELECT {columns} FROM {table}" for table, columns in _COLUMNS.items()),
+    *(f"SELECT * FROM {table} ORDER BY 1, 2" for table in _TABLES),
 )
-_QUERIES = (f"SELECT {_VIDEO} FROM video", *(f"SELECT * FROM {table} ORDER BY 1, 2" for table in _TABLES))
 _EVENTS = (
-    f"UPDATE OF {_VIDEO} ON video", "DELETE ON video",
-    *(f"{event} ON {table}" for table in _TABLES for event in ("UPDATE", "DELETE")),
-)  # fmt: skip
+    *(f"UPDATE OF {columns} ON {table}" for table, columns in _COLUMNS.items()),
+    *(f"UPDATE ON {table}" for table in _TABLES),
+    *(f"DELETE ON {table}" for table in (*_COLUMNS, *_TABLES)),
+)
 CREATE = (
     "CREATE TABLE seal (sha256 TEXT NOT NULL)",
     *(

@@ -177,7 +177,7 @@ def _growth(rows: list[dict[str, Any]]) -> float:
 
 
 def _contents(folder: Path) -> list[str]:
-    """All rows of an index, but for how long it took and the seal that holds that, too."""
+    """All rows of an index, but for how long it took."""
     with closing(sqlite3.connect(folder / DATABASE)) as connection:
         connection.execute("UPDATE stats SET seconds = 0")
         return list(connection.iterdump())
