@@ -63,15 +63,15 @@ class Forked:
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> kill.Range:
-    return kill.Range(tmp_path_factory.mktemp("kill"), Forked, seconds=24)
+    return kill.Range(tmp_path_factory.mktemp("kill"), Forked, seconds=14)
 
 
 @pytest.mark.parametrize("command", kill.COMMANDS)
 def test_whatever_the_moment_nothing_is_lost(scene: kill.Range, command: str) -> None:
-    """Two moments of each command here; `python -m tests.benchmarks kill` has fifty, and chapters."""
-    told = scene.kill(command, 2, random.Random(command))
+    """A moment of each command here; `python -m tests.benchmarks kill` has fifty, and chapters."""
+    told = scene.kill(command, 1, random.Random(command))
     assert told.failures == []
-    assert told.during + told.after == 2
+    assert told.during + told.after == 1
 
 
 def test_the_check_sees_what_is_half_done(tmp_path: Path) -> None:

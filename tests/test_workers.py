@@ -12,6 +12,7 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -229,3 +230,11 @@ def alive(session: int) -> list[str]:
         except OSError:
             continue
     return found
+
+
+def test_a_killed_worker_is_not_the_videos_fault() -> None:
+    """Out of memory the system kills; the video need not be damaged."""
+    worker = workers._Worker(SimpleNamespace(exitcode=-9), None, path=Path("a.mp4"))  # type: ignore[arg-type]
+    assert "a.mp4: its process was killed (SIGKILL), perhaps for want of memory" in str(
+        workers._death(worker).error
+    )

@@ -29,6 +29,7 @@ import av
 from query import videos
 from store import folders
 from store.database import DATABASE
+from store.journal import UNFINISHED
 from tests.benchmarks.figures import Figure, at_least, at_most
 from tests.fake_engine import backdrop, draw_face, write_film, write_photo
 
@@ -40,13 +41,13 @@ FPS = 5  # few frames make the minute that a chapter has at least
 FAKE, OTHER = ("--engine", "fake"), ("--engine", "fake-other")
 # What is done, how often out of a hundred it is killed, and what was done before.
 COMMANDS: dict[str, tuple[int, tuple[str, ...], tuple[str, ...]]] = {
-    "index": (28, (), ("index", "film.mp4", *FAKE)),
+    "index": (30, (), ("index", "film.mp4", *FAKE)),
     "index --force": (18, ("film",), ("index", "film.mp4", "--force", "--min-face", "24", *FAKE)),
     "query": (14, ("film",), ("query", "red.png", "--out", "out", *FAKE)),
     "query --overwrite": (10, ("film", "result"), ("query", "red.png", "--out", "out", "--overwrite", *FAKE)),
     "remove": (8, ("film",), ("remove", "film.mp4")),
-    "reembed": (11, ("film",), ("reembed", "film.mp4", *OTHER)),
-    "forget": (11, ("film",), ("forget", "red.png", *FAKE)),
+    "reembed": (10, ("film",), ("reembed", "film.mp4", *OTHER)),
+    "forget": (10, ("film",), ("forget", "red.png", *FAKE)),
 }
 BEFORE = {
     "film": ("index", "film.mp4", *FAKE),
@@ -85,6 +86,7 @@ class Killed:
     after: int = 0  # had ended before
     old: int = 0  # all was as it was
     new: int = 0  # all was as it was to be
+    went_on: int = 0  # of the old ones: chapters were kept, with which the next run went on
     failures: list[str] = field(default_factory=list)
 
 
@@ -103,6 +105,7 @@ class Range:
     def __init__(self, folder: Path, starter: Start = start, seconds: float = 140.0) -> None:
         """`seconds` of film; from 120 on the index is made in chapters."""
         self.folder, self._start = folder, starter
+        self._bases: dict[tuple[str, ...], Path] = {}
         folder.mkdir(parents=True, exist_ok=True)
         write_film(folder / "film.mp4", _pictures(round(seconds * FPS)), fps=FPS, sound=True)
         write_photo(folder / "red.png", "red")
@@ -110,9 +113,7 @@ class Range:
     def kill(self, command: str, moments: int, rng: random.Random) -> Killed:
         """Kill one command at some moments of its work."""
         _, before, args = COMMANDS[command]
-        told, base = Killed(command), self._place()
-        for name in before:
-            self._finish(BEFORE[name], base)
+        told, base = Killed(command), self._base(before)
         old = state(base)
         whole = self._copy(base)
         told.work = self._work(args, whole)
@@ -145,12 +146,21 @@ class Range:
         if found not in ends:
             raise AssertionError("neither as it was nor as it was to be")
         told.old += found == ends[0]
+        told.went_on += bool(list((place / "store").glob(f"{UNFINISHED}*/*.npz")))
         told.new += found == ends[1] != ends[0]
         if found != ends[1] or args[0] not in ("remove", "query"):
             self._finish(args, place)
         if (ended := state(place)) != ends[1]:
             raise AssertionError(f"the next run ended otherwise: {_difference(ended, ends[1])}")
         _check_sound(place)
+
+    def _base(self, before: tuple[str, ...]) -> Path:
+        """A place where that was done, made once."""
+        if before not in self._bases:
+            self._bases[before] = self._copy(self._base(before[:-1])) if before else self._place()
+            for name in before[-1:]:
+                self._finish(BEFORE[name], self._bases[before])
+        return self._bases[before]
 
     def _place(self) -> Path:
         place = Path(tempfile.mkdtemp(dir=self.folder))
@@ -203,6 +213,7 @@ def kills(
     rows = [
         {"command": one.command, "work, s": round(one.work, 2), "moments": one.during + one.after,
          "killed": one.during, "had ended": one.after, "as it was": one.old, "as it was to be": one.new,
+         "with chapters": one.went_on,
          "failed": "; ".join(one.failures) or None}
         for one in found
     ]  # fmt: skip
