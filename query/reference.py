@@ -35,7 +35,11 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "JPEG2000", "TIFF", "GIF", "BMP", "PP
 def read_photo(path: Path) -> Image:
     """The upright picture as BGR (H, W, 3); raises PhotoError when it cannot be read."""
     if not path.is_file():
-        why = "is a pipe or a device; give a file" if path.exists() else "is not there; check the name"
+        why = (
+            "is a folder, a pipe or a device; give a file"
+            if path.exists()
+            else "is not there; check the name"
+        )
         raise PhotoError(f"{path} {why}")
     try:
         with warnings.catch_warnings():

@@ -58,8 +58,8 @@ def test_what_has_no_end_is_not_begun(refuses: Refuses, store: Path, tmp_path: P
     path = Path("/dev/zero") if kind == "zeros" else tmp_path / "pipe.mp4"
     if kind == "pipe":
         os.mkfifo(path)
-    assert "is a pipe or a device; give a file" in refuses("index", path, "--store", tmp_path / "s", *FAKE)
-    assert "is a pipe or a device; give a file" in refuses("query", path, "--store", store, *FAKE)
+    assert "a pipe or a device; give a file" in refuses("index", path, "--store", tmp_path / "s", *FAKE)
+    assert "a pipe or a device; give a file" in refuses("query", path, "--store", store, *FAKE)
 
 
 def test_not_a_video(refuses: Refuses, tmp_path: Path) -> None:
