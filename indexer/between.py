@@ -20,6 +20,8 @@ from store.records import Faces, Floats, Image
 
 # Correlation at which a face is still itself: other faces at its place reach 0.73, full covers 0.58.
 SURELY = 0.8
+# In a long stretch a head may turn, and its box with it, while the face stays itself: there it must be almost still.
+STILL = 0.9
 # Each end may know its half of the frames, and they may be two faces: from frame to frame a face keeps this much.
 SAME = 0.55
 # How far a face may be from its place at the other end, in widths, and how much larger: its way between them is
@@ -27,6 +29,10 @@ SAME = 0.55
 _NEAR, _MAX_GROWTH = 0.8, 1.5
 # Mean change of grey level of the tiny picture from one frame to the next that may be a cut.
 JUMP = 12.0
+
+# Whoever comes and goes between two searched frames changes a part of the picture as large as a cell of this grid by
+# more levels than noise, light and a camera on its stand do.
+_CELLS, _CALM = (32, 18), 12.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,12 +44,12 @@ class Picture:
 
 
 def between(
-    first: Faces, last: Faces, pictures: list[Picture], weak: float, strong: float
+    first: Faces, last: Faces, pictures: list[Picture], weak: float, strong: float, alike: float = SURELY
 ) -> list[Faces | None]:
     """Faces of the pictures between the outer two, whose faces are known; None where only a search can tell.
 
-    Faces scored below `weak` are passed over; those from `strong` on must be there at both ends. Those that are
-    known come in the same order in every picture.
+    Faces scored below `weak` are passed over; those from `strong` on must be there at both ends, and correlate with
+    one of them by `alike` or more. Those that are known come in the same order in every picture.
     """
     inner = len(pictures) - 2
     first, last = _above(first, weak), _above(last, weak)
@@ -58,7 +64,7 @@ def between(
     open_to_doubt = _jumps(pictures)
     for face in range(len(pairs)):
         ends = first.boxes[one[face]], last.boxes[other[face]]
-        shifts, seen = _witnessed(boxes[:, face], ends, pictures)
+        shifts, seen = _witnessed(boxes[:, face], ends, pictures, alike)
         boxes[:, face] += np.tile(shifts, 2)
         landmarks[:, face] += shifts[:, None]
         open_to_doubt |= ~seen
@@ -68,6 +74,22 @@ def between(
     ]
 
 
+def is_calm(pictures: list[Picture]) -> bool:
+    """Do the pictures between the outer two show nothing that these do not explain? A slow change may go on."""
+    cells = np.stack([cv2.resize(one.tiny, _CELLS, interpolation=cv2.INTER_AREA) for one in pictures])
+    seen = cells.astype(np.float32)
+    expected = _on_the_way(seen[0], seen[-1], np.linspace(0, 1, len(seen), dtype=np.float32)[1:-1])
+    return bool(np.abs(seen[1:-1] - expected).max(initial=0) < _CALM)
+
+
+def all_known(faces: Faces, known: Faces, strong: float) -> bool:
+    """Is every face that counts one of those that are known to be there?"""
+    if not len(known):
+        return bool(faces.scores.max(initial=0) < strong)
+    apart = _apart(faces.boxes[faces.scores >= strong], known.boxes)
+    return bool((apart.min(axis=1) <= _NEAR).all())
+
+
 def _on_the_way(first: Floats, last: Floats, parts: Floats) -> Floats:
     """Values at shares (P,) of the way from the first to the last (F, ...): (P, F, ...)."""
     shares = parts.reshape(-1, *(1,) * first.ndim)
@@ -75,7 +97,7 @@ def _on_the_way(first: Floats, last: Floats, parts: Floats) -> Floats:
 
 
 def _witnessed(
-    boxes: Floats, ends: tuple[Floats, Floats], pictures: list[Picture]
+    boxes: Floats, ends: tuple[Floats, Floats], pictures: list[Picture], alike: float
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """How far beside its expected boxes (P, 4) a face is, pixels (P, 2), and whether it surely is there (P,)."""
     sides = to_sides(boxes)
@@ -85,7 +107,7 @@ def _witnessed(
     ]
     patches = [take_patch(picture.grey, side) for picture, side in zip(pictures[1:-1], sides, strict=True)]
     rows = _standard([known[0], *patches, known[1]])
-    seen = (rows[1:-1] @ rows[[0, -1]].T).max(axis=1) >= SURELY
+    seen = (rows[1:-1] @ rows[[0, -1]].T).max(axis=1) >= alike
     steps = (rows[1:] * rows[:-1]).sum(axis=1) >= SAME
     whole = steps[1:] & steps[:-1]
     shifts = np.zeros((len(boxes), 2), np.float32)
@@ -93,7 +115,7 @@ def _witnessed(
         said = max(
             (testify(own, pictures[place + 1].grey, sides[place]) for own in known), key=lambda t: t.whole
         )
-        seen[place] = said.whole >= SURELY
+        seen[place] = said.whole >= alike
         shifts[place] = np.array(said.shift) * sides[place, 2:]
     return shifts, seen & whole
 

@@ -48,7 +48,7 @@ class Setting:
 def chapters(views: Iterator[View], setting: Setting, first: int = 0) -> Iterator[Chapter]:
     """Follow faces from the frame `first` on, which begins a chapter, to the end of the video."""
     # Looks are embedded beside the search of later frames.
-    with ThreadPoolExecutor(1) as recogniser:
+    with ThreadPoolExecutor(setting.engine.threads) as recogniser:
         work = _Work(setting, recogniser, first)
         marks: dict[int, int] = {}
         waiting: deque[View] = deque()  # until it is settled which shot they belong to

@@ -13,6 +13,10 @@ from store.records import Floats, Person
 # Similarity down to which groups are joined. On a sitcom of six alike people every value from 0.36 to 0.43
 # gives pure groups that are large enough; from 0.50 on the groups stay small and recall falls.
 JOIN = 0.40
+# Small faces resemble each other: of rendered strangers' pairs 5 in 100 reach JOIN at 16 px, 1 in 100 at 20. Where ones
+# smaller than usual are asked for, a face below this width, pixels, stands alone.
+RECOGNISABLE = 24
+USUAL = 20  # pixels: from this --min-face on all are joined
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,6 +27,7 @@ class Evidence:
     quality: float  # of its best look, 0..1
     start: int  # frames, [start, end)
     end: int
+    alone: bool = False  # never joined: too small
 
     @property
     def weight(self) -> float:
@@ -39,6 +44,8 @@ def group(evidence: list[Evidence], join: float = JOIN) -> list[int]:
     weights = np.array([item.weight for item in evidence])
     similarity = (vectors @ vectors.T).astype(np.float64)
     similarity[_together(evidence)] = -np.inf
+    alone = [item.alone for item in evidence]
+    similarity[alone], similarity[:, alone] = -np.inf, -np.inf
     np.fill_diagonal(similarity, -np.inf)
     member_of = _link(similarity, weights, join)
     numbers: dict[int, int] = {}
@@ -57,6 +64,11 @@ def number_people(evidence: list[Evidence], scale: float = 1.0) -> list[int]:
     longest_first = sorted(seen, key=lambda key: (-seen[key], key))
     order = {number: rank for rank, number in enumerate(longest_first, start=1)}
     return [order[number] for number in groups]
+
+
+def stands_alone(face_width: float, min_face: int) -> bool:
+    """Is a face too small to be joined by its looks? Both in pixels; never where the smallest is the usual one."""
+    return face_width < RECOGNISABLE and min_face < USUAL
 
 
 def as_people(numbers: list[int]) -> tuple[Person, ...]:

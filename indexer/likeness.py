@@ -6,6 +6,7 @@ Pure functions on thumbnails; what they mean for shots is decided in shots.py.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -27,18 +28,25 @@ _PURE = 0.08  # a smaller share of the other side is not to be seen
 BLANK_CONTRAST = 5.0  # standard deviation of grey levels in a picture that shows nothing
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Thumb:
-    """One frame, as small as likeness needs."""
+    """One frame, as small as likeness needs; what few frames are asked for is reckoned when it is."""
 
     index: int
-    layout: Floats  # (36, 64) grey
-    texture: Floats  # (36, 64) grey against its surroundings, so that light does not matter
-    contrast: float
+    grey: Floats  # (36, 64)
+    layout: Floats  # (36, 64) grey, slightly blurred
 
-    @property
+    @cached_property
+    def texture(self) -> Floats:
+        """Grey (36, 64) against its surroundings, so that light does not matter."""
+        detail = self.grey - cv2.GaussianBlur(self.grey, (0, 0), 3)
+        strength = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 3))
+        return np.asarray(detail / (strength + 4), np.float32)
+
+    @cached_property
     def blank(self) -> bool:
-        return self.contrast < BLANK_CONTRAST
+        """Whether it shows nothing."""
+        return float(self.grey.std()) < BLANK_CONTRAST
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +61,9 @@ class Mixture:
 
 
 def thumb_of(index: int, tiny: Image) -> Thumb:
-    grey = cv2.cvtColor(cv2.resize(tiny, _SMALL, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
-    layout = grey.astype(np.float32)
-    detail = layout - cv2.GaussianBlur(layout, (0, 0), 3)
-    strength = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 3))
-    texture = (detail / (strength + 4)).astype(np.float32)
-    return Thumb(index, np.asarray(cv2.GaussianBlur(layout, (0, 0), 1)), texture, float(layout.std()))
+    small = cv2.cvtColor(cv2.resize(tiny, _SMALL, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+    grey = small.astype(np.float32)
+    return Thumb(index, grey, np.asarray(cv2.GaussianBlur(grey, (0, 0), 1)))
 
 
 def likeness(a: Thumb, b: Thumb) -> float:

@@ -38,8 +38,11 @@ class Frame:
         planar = self.picture.format.name in _PLANAR
         return self._upright(_shrunk(self._plane(0), *size) if planar else self._converted(*size, "gray"))
 
-    def tiny(self, width: int, height: int, grey: Grey) -> Image:
-        """The upright picture as BGR (height, width, 3), both even, by way of its `grey`: far cheaper than image()."""
+    def small(self, width: int, height: int, grey: Grey) -> Image:
+        """The upright picture as BGR (height, width, 3), both even, by way of its `grey`: far cheaper than image().
+
+        Colours are those of standard definition: to the eye, and to a detector, the same.
+        """
         if self.picture.format.name not in _PLANAR:
             return self.image(width, height)
         half = self._lying(width // 2, height // 2)

@@ -19,7 +19,7 @@ import numpy as np
 from indexer.chapters import Setting, chapters, mark
 from indexer.engine import FaceEngine
 from indexer.exemplars import pool
-from indexer.group import Evidence, as_people, number_people
+from indexer.group import Evidence, as_people, number_people, stands_alone
 from indexer.reading import Reading
 from indexer.scan import Scan, View
 from indexer.video import Probe, probe, read_frames
@@ -87,7 +87,7 @@ def _look_at(
     starts = [start for chapter in told for start in (chapter.start, *chapter.cuts)]
     edges = [*starts, len(reading.pts)]
     followed = sorted((item for chapter in told for item in chapter.followed), key=_first_sight)
-    people = number_people([_evidence(item) for item in followed], engine.bar.scale)
+    people = number_people([_evidence(item, config.min_face) for item in followed], engine.bar.scale)
     return IndexContents(
         video=video.video(sha256, reading),
         times=reading.times(video.frame_rate, video.time_base),
@@ -119,18 +119,19 @@ def _told(
     journal: Journal | None,
 ) -> Iterator[Chapter]:
     """The chapters of a video, first those that an earlier run kept."""
-    search_every, look_every = (
+    search_every, glance_every, look_every = (
         max(1, round(seconds * video.frame_rate))
-        for seconds in (config.search_interval, config.look_interval)
+        for seconds in (config.search_interval, config.glance_interval, config.look_interval)
     )
-    scan = Scan(video.width, video.height, search_every, look_every, config)
+    scan = Scan(video.width, video.height, search_every, glance_every, look_every, config)
     kept = journal.kept if journal is not None else []
     first = 0
     if kept:
         first, keyframe = kept[-1].chapter.end, kept[-1].chapter.keyframe
         ticks = [tick for part in kept for tick in part.pts[:-1].tolist()]
         reading.go_on([*ticks, int(kept[-1].pts[-1])], keyframe)
-    views = scan.views(read_frames(video, reading, engine.threads), engine)
+    # One thread more than there are for all: the decoder goes on while one of its threads waits for us.
+    views = scan.views(read_frames(video, reading, engine.threads + 1), engine)
     if kept:
         begun = next(views, None)
         if begun is None or mark(begun) != kept[-1].chapter.mark:
@@ -155,9 +156,16 @@ def _first_sight(item: Followed) -> tuple[int, list[float]]:
     return int(item.sightings.frames[0]), item.sightings.boxes[0].tolist()
 
 
-def _evidence(item: Followed) -> Evidence:
+def _evidence(item: Followed, min_face: int) -> Evidence:
     frames, looks = item.sightings.frames, item.exemplars
-    return Evidence(pool(looks), max(look.quality for look in looks), int(frames[0]), int(frames[-1]) + 1)
+    alone = stands_alone(_face_width(item), min_face)
+    return Evidence(
+        pool(looks), max(look.quality for look in looks), int(frames[0]), int(frames[-1]) + 1, alone
+    )
+
+
+def _face_width(item: Followed) -> float:
+    return float(np.median(item.sightings.boxes[:, 2]))
 
 
 def _tracklet(number: int, shot: int, item: Followed, person: int) -> Tracklet:
@@ -166,6 +174,6 @@ def _tracklet(number: int, shot: int, item: Followed, person: int) -> Tracklet:
     return Tracklet(
         number=number, shot=shot, start=int(seen.frames[0]), end=int(seen.frames[-1]) + 1,
         start_reason=item.start_reason, end_reason=item.end_reason, person=person,
-        face_width=float(np.median(seen.boxes[:, 2])),
+        face_width=_face_width(item),
         score=float(seen.scores[detected].mean()) if detected.any() else 0.0,
     )  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 
 from indexer.engine import FaceEngine
 from indexer.exemplars import weighed
-from indexer.group import Evidence, as_people, number_people
+from indexer.group import USUAL, Evidence, as_people, number_people, stands_alone
 from indexer.quality import look_quality
 from store import evidence
 from store.database import stamp
@@ -47,13 +47,14 @@ def reembed_index(folder: Path, engine: FaceEngine) -> Reembedded:
         looked_by = str(index.config.get(REEMBEDDED, old.name))
         if old.compares_with(engine.info):
             return Reembedded(name, str(folder), old.name, old.name, count, len(people), len(people), True)
-        tracklets = index.tracklets()
+        tracklets, min_face = index.tracklets(), int(index.config.get("min_face", USUAL))
         vectors, qualities, grounds = [], [], []
         for tracklet, embeddings, worth in _recognised(index, tracklets, engine):
             vectors.append(embeddings)
             qualities.append(worth)
             pooled = evidence.pool(embeddings, worth)
-            grounds.append(Evidence(pooled, float(worth.max(initial=0)), tracklet.start, tracklet.end))
+            alone = stands_alone(tracklet.face_width, min_face)
+            grounds.append(Evidence(pooled, float(worth.max(initial=0)), tracklet.start, tracklet.end, alone))
     info = replace(engine.info, detector_sha256=old.detector_sha256)
     anew = _named(as_people(number_people(grounds, engine.bar.scale)), people)
     none = np.zeros((0, info.dim), np.float32)

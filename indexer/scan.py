@@ -12,14 +12,19 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
+
 from indexer.align import align
-from indexer.between import Picture, between
+from indexer.between import STILL, SURELY, Picture, all_known, between, is_calm
 from indexer.engine import FaceEngine
 from indexer.picture import Frame
 from indexer.shots import TINY
+from indexer.tiles import closer_size, look_closer
 from indexer.witness import Grey
 from store.config import Config
 from store.records import Faces, Image
+
+_GLANCE = 320  # longest side of the picture in which a glance looks for somebody new, pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +64,7 @@ class Scan:
     width: int  # displayed pixels
     height: int
     search_every: int  # frames from one keyframe to the next
+    glance_every: int  # frames that are never left without a glance
     look_every: int  # frames between those of which aligned looks are taken, besides all that were searched
     config: Config
 
@@ -69,7 +75,8 @@ class Scan:
 
     def views(self, frames: Iterable[Frame], engine: FaceEngine) -> Iterator[View]:
         """Look at frames in order, a few stretches at a time."""
-        with ThreadPoolExecutor(engine.threads) as pool:
+        threads = engine.threads
+        with ThreadPoolExecutor(threads) as pool:
             waiting: deque[Future[list[View]]] = deque()
             before: Future[Stretch] | None = None
             for stretch in self._stretches(frames):
@@ -77,7 +84,7 @@ class Scan:
                 own = pool.submit(self._opened, stretch, engine)
                 waiting.append(pool.submit(self._settled, before, own, engine))
                 before = own
-                if len(waiting) > engine.threads:
+                if len(waiting) > threads:
                     yield from waiting.popleft().result()
             while waiting:
                 yield from waiting.popleft().result()
@@ -99,7 +106,7 @@ class Scan:
         stretch = []
         for frame in frames:
             grey = frame.grey(width, height)
-            stretch.append(_Sight(frame, Picture(grey, frame.tiny(*TINY, grey))))
+            stretch.append(_Sight(frame, Picture(grey, frame.small(*TINY, grey))))
         self._search(stretch[-1], engine)
         return stretch
 
@@ -124,26 +131,60 @@ class Scan:
         assert last.faces is not None
         found = between(
             first.faces, last.faces, [sight.picture for sight in stretch],
-            self.config.weak_score, self.config.strong_score,
+            self.config.weak_score, self.config.strong_score, STILL if self._is_long(stretch) else SURELY,
         )  # fmt: skip
         for sight, faces in zip(inner, found, strict=True):
             sight.faces = faces
             sight.run = first.frame.index, last.frame.index
         doubtful = [place for place, faces in enumerate(found, start=1) if faces is None]
+        if not doubtful and self._worth_a_search(stretch, engine):
+            doubtful = [len(stretch) // 2]
         if doubtful:
             middle = doubtful[len(doubtful) // 2]
             self._search(stretch[middle], engine)
             self._settle(stretch[: middle + 1], engine)
             self._settle(stretch[middle:], engine)
 
+    def _worth_a_search(self, stretch: Stretch, engine: FaceEngine) -> bool:
+        """May somebody have come and gone in a long stretch whose ends agree? A small picture of its middle tells."""
+        if not self._is_long(stretch) or is_calm([sight.picture for sight in stretch]):
+            return False
+        middle = stretch[len(stretch) // 2]
+        assert middle.faces is not None
+        height, width = middle.picture.grey.shape
+        shrink = max(1.0, max(height, width) / _GLANCE)
+        seen = engine.detect(
+            self._image(middle, 2 * round(width / shrink / 2), 2 * round(height / shrink / 2))
+        )
+        boxes = np.asarray(middle.faces.boxes / shrink, np.float32)
+        known = Faces(boxes, middle.faces.scores, middle.faces.landmarks)
+        return not all_known(seen, known, self.config.strong_score)
+
+    def _is_long(self, stretch: Stretch) -> bool:
+        return len(stretch) > self.glance_every + 1
+
+    def _image(self, sight: _Sight, width: int, height: int) -> Image:
+        """The picture as a detector takes it; in even sizes at a third of the cost."""
+        if width % 2 or height % 2:
+            return sight.frame.image(width, height)
+        return sight.frame.small(width, height, sight.picture.grey)
+
     def _search(self, sight: _Sight, engine: FaceEngine) -> None:
         height, width = sight.picture.grey.shape
-        sight.faces = engine.detect(sight.frame.image(width, height))
+        if (closer := closer_size(self.width, self.height, self.config.min_face, width)) is None:
+            sight.faces = engine.detect(self._image(sight, width, height))
+        else:
+            found = look_closer(sight.frame.image, engine.detect, closer)
+            scale = np.float32(width / closer[0])
+            sight.faces = Faces(found.boxes * scale, found.scores, found.landmarks * scale)
         sight.searched, sight.run = True, None
 
     def _crops(self, sight: _Sight, faces: Faces) -> tuple[Image | None, ...]:
         strong = faces.scores >= self.config.strong_score
-        if not strong.any() or not (sight.searched or sight.frame.index % self.look_every == 0):
+        # Where nobody moves a look is as good as the next.
+        steady = sight.run is not None and sight.run[1] - sight.run[0] > self.glance_every
+        look = sight.searched or sight.frame.index % (self.look_every * (1 + steady)) == 0
+        if not strong.any() or not look:
             return (None,) * len(faces)
         picture = sight.frame.image(self.width, self.height)
         return tuple(align(picture, faces.landmarks[n]) if strong[n] else None for n in range(len(faces)))

@@ -12,6 +12,7 @@ from bisect import bisect_right, insort
 from collections import deque
 from fractions import Fraction
 
+import numpy as np
 from scenedetect import FrameTimecode
 from scenedetect.detectors import AdaptiveDetector
 
@@ -39,12 +40,13 @@ class ShotDetector:
     """Finds scene changes in frames that are pushed one by one; an answer comes about a second late."""
 
     def __init__(self, frame_rate: Fraction) -> None:
-        self._rate = max(frame_rate, Fraction(1))
+        rate = max(frame_rate, Fraction(1))
+        self._clock = FrameTimecode(0, fps=float(rate))
         self._adaptive = AdaptiveDetector(
             adaptive_threshold=ADAPTIVE_RATIO, min_scene_len=1, min_content_val=MIN_CONTENT
         )
-        self._spans = tuple(max(6, round(seconds * self._rate)) for seconds in MIXTURE_SECONDS)
-        self._flash = max(4, round(FLASH_SECONDS * self._rate))
+        self._spans = tuple(max(6, round(seconds * rate)) for seconds in MIXTURE_SECONDS)
+        self._flash = max(4, round(FLASH_SECONDS * rate))
         self.delay = self._spans[-1] + self._flash + 2  # frames until an answer is final
         self._over = False
         self._thumbs: deque[Thumb] = deque(maxlen=2 * self.delay + 2)
@@ -70,7 +72,7 @@ class ShotDetector:
         thumb = thumb_of(index, tiny)
         self._steps.append(change(self._thumbs[-1] if self._thumbs else thumb, thumb))
         self._thumbs.append(thumb)
-        timecode = FrameTimecode(index, fps=float(self._rate))
+        timecode = FrameTimecode(index, fps=self._clock)
         self._candidates += [cut.frame_num for cut in self._adaptive.process_frame(timecode, tiny)]
         if index - _QUIET not in self._candidates and self._jumped(index - _QUIET):
             self._candidates.append(index - _QUIET)
@@ -149,10 +151,12 @@ class ShotDetector:
         ):
             return False
         place = cut - self._thumbs[0].index
-        steps = [self._steps[near] for near in range(place - _QUIET, place + _QUIET + 1)]
-        step = steps.pop(_QUIET)
-        part = float((step > _JUMP_LEVEL).mean())
-        if part > _JUMP_PART or max(float(other.max()) for other in steps) > 0.35 * float(step.max()):
+        step = self._steps[place]
+        jumped = np.count_nonzero(step > _JUMP_LEVEL)
+        if not _JUMPED <= jumped <= _JUMP_PART * len(step):
+            return False
+        steps = [self._steps[place + near] for near in range(-_QUIET, _QUIET + 1) if near]
+        if max(float(other.max()) for other in steps) > 0.35 * float(step.max()):
             return False
         return changed(before, after, _JUMP_LEVEL, _JUMP_ALIKE) >= _JUMPED
 

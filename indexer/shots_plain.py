@@ -13,12 +13,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
+from onnxruntime import InferenceSession
 from scenedetect import FrameTimecode
 from scenedetect.detector import SceneDetector
 from scenedetect.detectors import ContentDetector
 from scenedetect.detectors.transnet_v2 import TransnetV2Detector
 
-from indexer.devices import be_silent
+from indexer.cores import cores
+from indexer.devices import CPU, be_silent, options
 from indexer.shots import ShotDetector
 from store.config import Config
 from store.errors import OptionError
@@ -138,7 +140,11 @@ def _transnet(model: str) -> TransnetV2Detector:
     be_silent()
     try:
         # Without a least length of shots: its filter loses the first cut.
-        detector = TransnetV2Detector(model, onnx_providers=["CPUExecutionProvider"], min_scene_len=0)
+        detector = TransnetV2Detector(model, onnx_providers=[CPU], min_scene_len=0)
+        # Its own session asks the machine how many cores there are, not the container.
+        chosen = options()
+        chosen.intra_op_num_threads = cores()
+        detector.predictor.session = InferenceSession(model, chosen, providers=[CPU])
     except Exception as error:  # whatever ONNX Runtime makes of a file that is no model
         raise OptionError(f"--shots-model {shown(model)} is no ONNX model; give TransNetV2's") from error
     session = detector.predictor.session

@@ -133,7 +133,7 @@ def _pictures(container: InputContainer, stream: VideoStream, reading: Reading) 
     # Sound is not decoded, but it tells how far the file goes.
     packets = container.demux(stream, *container.streams.audio)
     empty = _REPEAT if stream.codec_context.name == "mpeg4" else 0
-    ended: dict[int, float] = {}  # seconds that each stream reaches
+    ended: dict[int, int] = {}  # ticks that each stream reaches
     held: list[_Packet] | None = None if reading.begin is None else []
     while True:
         try:
@@ -144,11 +144,11 @@ def _pictures(container: InputContainer, stream: VideoStream, reading: Reading) 
         if packet is None:
             reading.broken_off = _shortfall(container, stream, reading.packets, ended)
             return
-        if packet.pts is not None and packet.time_base:
-            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-            number = packet.stream.index
+        number = packet.stream.index
+        if packet.pts is not None:
+            end = packet.pts + (packet.duration or 0)
             ended[number] = max(ended.get(number, end), end)
-        if packet.stream.index != stream.index:
+        if number != stream.index:
             continue
         reading.packets += packet.size > empty
         reading.damaged += packet.size > 0 and packet.is_corrupt
@@ -172,20 +172,23 @@ def _ready(
     return [*held, packet], None
 
 
-def _shortfall(container: InputContainer, stream: VideoStream, packets: int, ended: dict[int, float]) -> str:
+def _shortfall(container: InputContainer, stream: VideoStream, packets: int, ended: dict[int, int]) -> str:
     """How far a file goes that ends before its header says it does, in words; empty for a whole one."""
     if container.format.name not in _LENGTH_STATED:
         return ""
     if packets < stream.frames:
         return f"{packets} of {stream.frames} packets"
     rate = float(stream.average_rate or 25)
-    stated, reached = _stated(stream), ended.get(stream.index, 0.0)
+    seconds = {
+        number: float(tick * (container.streams[number].time_base or 0)) for number, tick in ended.items()
+    }
+    stated, reached = _stated(stream), seconds.get(stream.index, 0.0)
     if stated is not None and reached < stated - _TOLERATED_FRAMES / rate:
         return f"{reached:.2f} s of {stated:.2f} s"
     if container.format.name == "avi":
         return ""
     stated = ((container.start_time or 0) + (container.duration or 0)) / av.time_base
-    reached = max(ended.values(), default=0.0)
+    reached = max(seconds.values(), default=0.0)
     return f"{reached:.1f} s of {stated:.1f} s" if reached < stated - _TOLERATED else ""
 
 

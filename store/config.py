@@ -31,9 +31,10 @@ class Config:
     min_detections: int = 3
     # Looks kept of a tracklet: five reach what fifteen do on hand-held photos, six leave room for poses.
     looks: int = 6
-    # Time from one searched frame to the next where nothing changes, seconds; 0 searches every frame. At 0.4 a third
-    # of a film's frames is searched and a twelfth of somebody's talking; longer intervals save little more.
-    search_interval: float = 0.4
+    # Time from one searched frame to the next where nothing changes, seconds; 0 searches every frame.
+    search_interval: float = 0.8
+    # Longest time without a glance at a small picture where anything moves at all, seconds.
+    glance_interval: float = 0.4
     # Time between looks at a face where nothing changes, seconds.
     look_interval: float = 0.2
 

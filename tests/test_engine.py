@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from indexer.align import align
-from indexer.engine import DEFAULT_ENGINE, FaceEngine, load_engine
+from indexer.engine import LOADERS, FaceEngine, load_engine
 from store.errors import EngineError
 from store.records import Faces, Image
 from tests.fake_engine import backdrop, draw_face
@@ -45,7 +45,7 @@ PICTURES: dict[str, dict[str, Callable[[], Image]]] = {
         "again": lambda: squares("red")[:, 20:].copy(),
         "other": lambda: squares("cyan"),
     },
-    DEFAULT_ENGINE: PHOTOS,
+    **dict.fromkeys(LOADERS, PHOTOS),
     "pack": PHOTOS,
     "pack-of-one-size": PHOTOS,
     "pack-with-manifest": PHOTOS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.group import Evidence, group
+from indexer.group import RECOGNISABLE, Evidence, group, stands_alone
+from store.config import Config
 from store.records import Floats
 
 
@@ -140,3 +142,16 @@ def test_a_good_long_look_outweighs_a_poor_short_one() -> None:
     assert len(set(group(near, join=0.4))) == 1
     near[0], near[1] = look(0, 0, 5, quality=0.01), look(60, 100, 175, quality=0.9)
     assert len(set(group(near, join=0.4))) == 2
+
+
+def test_a_face_too_small_to_be_known_joins_nobody() -> None:
+    same = [look(0, 0, 10), look(5, 20, 30), replace(look(2, 40, 50), alone=True)]
+    assert group(same) == [0, 0, 1]
+    assert group([replace(one, alone=True) for one in same]) == [0, 1, 2]
+
+
+def test_only_who_asks_for_smaller_faces_than_usual_has_them_alone() -> None:
+    usual = Config().min_face
+    assert not stands_alone(12.0, usual)
+    assert stands_alone(12.0, usual - 1)
+    assert not stands_alone(float(RECOGNISABLE), usual - 1)

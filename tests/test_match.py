@@ -154,6 +154,14 @@ def test_a_group_that_just_misses_comes_in_when_it_looks_like_the_sure_ones() ->
     assert "below the bar" in misses[0].why
 
 
+@pytest.mark.parametrize(("width", "found"), [(40, [1, 2]), (16, [1])])
+def test_but_not_when_it_is_too_small_to_look_like_anybody(width: float, found: list[int]) -> None:
+    film = Film()
+    film.add(1, 0, 70, face(0.6, 0.6), face(0.6, 0.6))
+    film.add(2, 100, 170, face(MEASURED_BAR - 0.03, 0.6), width=width)
+    assert numbers(film.ask()[0]) == found
+
+
 def test_a_near_miss_says_what_is_poor_about_it() -> None:
     film = Film()
     film.add(1, 0, 40, face(MEASURED_BAR - 0.05), width=18, sharp=0.1, frontal=0.1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -38,9 +40,11 @@ def film(path: Path, size: tuple[int, int] = (320, 180), frames: int = 31, draw:
     return write_film(path, pictures())
 
 
-def scan(path: Path, engine: FakeEngine | None = None, every: int = EVERY, **settings: Any) -> list[View]:
+def scan(
+    path: Path, engine: FakeEngine | None = None, every: int = EVERY, glance: int = EVERY, **settings: Any
+) -> list[View]:
     video = probe(path)
-    scanner = Scan(video.width, video.height, every, 5, Config(**settings))
+    scanner = Scan(video.width, video.height, every, glance, 5, Config(**settings))
     return list(scanner.views(read_frames(video, Reading()), engine or FakeEngine()))
 
 
@@ -132,12 +136,24 @@ def test_looks_are_cut_from_the_full_picture_now_and_then(tmp_path: Path) -> Non
 
 
 def test_the_smallest_face_says_how_large_a_picture_is_searched() -> None:
-    sides = [Scan(1920, 1080, 5, 5, Config(min_face=face)).scale for face in (10, 20, 40, 400)]
+    sides = [Scan(1920, 1080, 5, 5, 5, Config(min_face=face)).scale for face in (10, 20, 40, 400)]
     assert sides == sorted(sides)
     for face in (20, 25):
-        scale = Scan(1920, 1080, 5, 5, Config(min_face=face)).scale
+        scale = Scan(1920, 1080, 5, 5, 5, Config(min_face=face)).scale
         assert face / scale >= Config().detector_min_face
-    assert Scan(320, 180, 5, 5, Config()).scale == 1.0
+    assert Scan(320, 180, 5, 5, 5, Config()).scale == 1.0
+
+
+def test_small_faces_are_looked_for_closer_when_they_are_asked_for(tmp_path: Path) -> None:
+    def far(step: int, picture: Image) -> None:
+        draw_face(picture, "cyan", (1100 + step, 600, 12, 12))
+
+    path = film(tmp_path / "a.mp4", (1280, 720), frames=11, draw=far)
+    assert any(len(view.faces) == 1 for view in scan(path))
+    for view in scan(path, min_face=12):
+        assert len(view.faces) == 2
+        x, y = 1100 + view.index, 600
+        assert view.faces.boxes[-1] == pytest.approx([x, y, x + 12, y + 12], abs=2)
 
 
 def test_a_fault_in_the_engine_is_not_swallowed(tmp_path: Path) -> None:
@@ -159,9 +175,62 @@ def test_only_a_few_frames_are_held_at_a_time(tmp_path: Path) -> None:
             yield frame
 
     video = probe(film(tmp_path / "a.mp4", frames=60))
-    views = Scan(320, 180, 5, 5, Config()).views(counted(read_frames(video, Reading())), FakeEngine())
+    views = Scan(320, 180, 5, 5, 5, Config()).views(counted(read_frames(video, Reading())), FakeEngine())
     for seen, view in enumerate(views, start=1):
         assert read - seen <= 20  # four stretches
         assert isinstance(view.faces.boxes, np.ndarray)
     assert read == 60
     assert video.frame_rate == Fraction(25)
+
+
+def test_somebody_who_comes_and_goes_in_a_long_stretch_is_met_by_the_glance_at_its_middle(
+    tmp_path: Path,
+) -> None:
+    def green(step: int, picture: Image) -> None:
+        if 7 <= step < 14:
+            draw_face(picture, "green", (240, 60, 50, 50))
+
+    path = film(tmp_path / "a.mp4", draw=green)
+    there = [1] * 7 + [2] * 7 + [1] * 17
+    assert [len(view.faces) for view in scan(path, every=20, glance=10)] == faces_of(path, 1) == there
+
+
+class Counting(FakeEngine):
+    """Counts the pictures that it is given, by their width."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.widths: Counter[int] = Counter()
+
+    def detect(self, image: Image) -> Faces:
+        self.widths[image.shape[1]] += 1
+        return super().detect(image)
+
+
+@pytest.mark.parametrize(("still", "glances"), [(True, 0), (False, 2)])
+def test_a_long_stretch_is_glanced_at_only_where_anything_moves(
+    tmp_path: Path, still: bool, glances: int
+) -> None:
+    def pictures() -> Iterator[Image]:
+        for step in range(41):
+            picture = backdrop((640, 360))
+            # Away and back: what the ends of a stretch show does not explain what lies between.
+            lamp = 0 if still else abs(step % 20 - 10) * 6
+            cv2.circle(picture, (500, 100 + lamp), 30, (250, 250, 250), -1)
+            yield picture
+
+    engine = Counting()
+    views = scan(write_film(tmp_path / "a.mp4", pictures()), engine, every=20, glance=10)
+    assert [view.index for view in views if view.searched] == [0, 20, 40]
+    assert engine.widths == Counter({640: 3} | ({320: glances} if glances else {}))
+
+
+def test_looks_are_fewer_where_nobody_moves(tmp_path: Path) -> None:
+    def pictures() -> Iterator[Image]:
+        for _ in range(41):
+            picture = backdrop((640, 360))
+            draw_face(picture, "red", (100, 100, 90, 90))
+            yield picture
+
+    views = scan(write_film(tmp_path / "a.mp4", pictures()), every=20, glance=10)
+    assert [view.index for view in views if view.crops[0] is not None] == [0, 10, 20, 30, 40]

@@ -2,6 +2,7 @@
 
 Tables on stdout, progress on stderr, exit 1 when a promised figure is missed. $FACEREEL_MEDIA names the
 folder with the hand-checked footage and photos of known people; without it samples/people play all parts.
+$FACEREEL_TRANSNET names TransNetV2 as ONNX, to be measured too.
 """
 
 from __future__ import annotations

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from indexer.engine import DEFAULT_ENGINE, load_engine
-from tests.benchmarks import engines, identity, scan_modes
+from tests.benchmarks import engines, identity, scan_modes, shot_detectors, small_faces
 from tests.benchmarks.figures import Figure, at_most, media_figures, scenario_figures, shot_figures
 from tests.benchmarks.fuzz import fuzz
 from tests.benchmarks.kill import kills
 from tests.benchmarks.portraits import media, people_folder, photos
 from tests.benchmarks.run_facereel import Answer, ask
 from tests.benchmarks.scenarios import Rendered, all_scenarios, render
+from tests.benchmarks.scenes_small import SCENES
 from tests.benchmarks.scoring import ClipScore, score_clips
 from tests.benchmarks.scoring_shots import ShotScore, score_shots
 from tests.benchmarks.scoring_tracks import TrackScore, score_tracks
@@ -37,13 +38,17 @@ def accuracy(only: str, engine: Words = ()) -> Iterator[Report]:
 
 
 def shots(only: str) -> Iterator[Report]:
-    """The shot detector alone, over scenarios and footage."""
-    total, rows = ShotScore(), []
+    """The shot detector alone, over scenarios and footage; then all that --shots knows beside each other."""
+    configs = shot_detectors.detectors()
+    total, rows, totals = ShotScore(), [], {name: ShotScore() for name in configs}
     for name, video, truth in _all_truths(only):
         score = score_shots(truth, ask(video, {}).shots)
         total.add(score)
         rows.append({"video": name, "changes": _by_kind(score), "surplus": str(score.surplus)})
+        for way, starts in shot_detectors.starts_by(video, configs).items():
+            totals[way].add(score_shots(truth, starts))
     yield "shots", rows, shot_figures(total)
+    yield "shots by detector", [shot_detectors.row(way, score) for way, score in totals.items()], []
 
 
 def strangers(only: str, engine: Words = ()) -> Iterator[Report]:
@@ -97,10 +102,22 @@ def compared(only: str) -> Iterator[Report]:
     yield from engines.compared(lambda words: footage(only, words))
 
 
+def small(only: str) -> Iterator[Report]:
+    """Faces from 12 px on in 1920x1080, by a closer look and without."""
+    engine, rows = load_engine(), []
+    for width, scene in SCENES.items():
+        if only in scene.name:
+            _say(scene.name)
+            rows += small_faces.rows_of(width, render(scene), engine)
+    if rows:
+        yield "small faces", rows, small_faces.figures(rows)
+
+
 PARTS: dict[str, Callable[..., Iterator[Report]]] = {
     "accuracy": accuracy,
     "shots": shots,
     "scan": scans,
+    "small": small,
     "strangers": strangers,
     "identity": identities,
     "engines": compared,

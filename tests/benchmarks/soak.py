@@ -1,6 +1,7 @@
 """Load: two hundred videos in one go, five hundred queries in one process, two hours of video in one piece.
 
-Memory has to stay flat but for what was seen, no file may stay open, and results have to be those of videos and queries one by one.
+Memory has to stay flat but for what was seen, no file may stay open, and results have to be those of videos and
+queries one by one.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,6 @@ STAGES = {
 }
 ORDER = ("convert", "shots", "detect", "between", "track", "looks", "embed", "write")
 PLAIN_FRAMES = 60
-EVERY = Config(search_interval=0.0)  # every frame is searched
 
 
 @dataclass(slots=True, eq=False)
@@ -94,7 +93,7 @@ class Measured:
         }
 
 
-def measure(source: Input, engine: FaceEngine, rounds: int) -> Measured:
+def measure(source: Input, engine: FaceEngine, rounds: int, config: Config) -> Measured:
     """Decode, index and run the plain loop in turn; the engine is loaded before."""
     with tempfile.TemporaryDirectory(prefix="facereel-bench-") as temporary:
         store, stages = Path(temporary), Stages()
@@ -102,17 +101,17 @@ def measure(source: Input, engine: FaceEngine, rounds: int) -> Measured:
 
         def index() -> None:
             with stages.watching(STAGES):
-                runs.append(_index(source, store / "default", engine, Config()))
+                runs.append(_index(source, store / "default", engine, config))
 
         works: dict[str, Callable[[], object]] = {
             "decode": lambda: decode(source.path),
             "index": index,
-            "every": lambda: _index(source, store / "every", engine, EVERY),
+            "every": lambda: _index(source, store / "every", engine, replace(config, search_interval=0.0)),
             "plain": lambda: plain_loop(source.path, PLAIN_FRAMES),
         }
         costs = in_turn(rounds, works)
         size = sum(file.stat().st_size for file in (store / "default").rglob("*") if file.is_file())
-        peak = peak_memory(source, store / "command")
+        peak = peak_memory(source, store / "command", config)
     return Measured(
         source, len(runs[-1].times.pts), costs,
         {stage: seconds / rounds for stage, seconds in stages.seconds.items()},
@@ -157,18 +156,17 @@ def plain_loop(path: Path, frames: int) -> int:
     return seen
 
 
-def peak_memory(source: Input, store: Path) -> int:
+def peak_memory(source: Input, store: Path, config: Config) -> int:
     """Most memory that the whole command takes for a video, bytes."""
-    return run(
-        sys.executable, str(ROOT / "cli.py"), "index", str(source.path), "--store", str(store), "--force"
-    ).peak
+    options = ("--store", str(store), "--force", "--min-face", str(config.min_face))
+    return run(sys.executable, str(ROOT / "cli.py"), "index", str(source.path), *options).peak
 
 
 def memory_rows(sources: Sequence[Input]) -> Iterator[dict[str, Any]]:
     """The same video, short and long: memory must not grow."""
     for source in sources:
         with tempfile.TemporaryDirectory(prefix="facereel-bench-") as temporary:
-            peak = peak_memory(source, Path(temporary))
+            peak = peak_memory(source, Path(temporary), Config())
         yield {"video": source.name, "minutes": source.seconds / 60, "peak MiB": peak / 2**20}
 
 

@@ -1,0 +1,53 @@
+"""The detectors of scene changes beside each other: what each finds, by one decode of every video."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from indexer.reading import Reading
+from indexer.scan import Scan
+from indexer.shots import TINY
+from indexer.shots_plain import shot_detector
+from indexer.video import probe, read_frames
+from store.config import Config
+from tests.benchmarks.figures import GRADUAL, NO_CHANGE
+from tests.benchmarks.scoring_shots import ShotScore
+
+
+def detectors() -> dict[str, Config]:
+    """All by name; TransNetV2 where $FACEREEL_TRANSNET names its ONNX file."""
+    known = {"adaptive": Config(), "content": Config(shots="content")}
+    if model := os.environ.get("FACEREEL_TRANSNET"):
+        known["transnetv2"] = Config(shots="transnetv2", shots_model=model)
+    return known
+
+
+def starts_by(video: Path, configs: Mapping[str, Config]) -> dict[str, list[int]]:
+    """First frames of the shots (without frame 0) that each finds in a video, shown what an index shows it."""
+    known = probe(video)
+    scale = Scan(known.width, known.height, 1, 1, 1, Config()).scale
+    size = round(known.width / scale), round(known.height / scale)
+    found = {name: shot_detector(known.frame_rate, config) for name, config in configs.items()}
+    for frame in read_frames(known, Reading()):
+        tiny = frame.small(*TINY, frame.grey(*size))
+        for detector in found.values():
+            detector.push(frame.index, tiny)
+    for detector in found.values():
+        detector.finish()
+    return {name: detector.cuts() for name, detector in found.items()}
+
+
+def row(name: str, score: ShotScore) -> dict[str, Any]:
+    """A detector's line."""
+    events = sum(score.there.get(kind, 0) for kind in NO_CHANGE)
+    return {
+        "--shots": name,
+        "hard cuts: recall": score.recall("cut"),
+        "precision": score.precision,
+        "gradual: recall": score.recall(*GRADUAL),
+        "taken for a change": f"{sum(score.fooled.values())} of {events}",
+        "surplus": len(score.surplus),
+    }
