@@ -32,6 +32,9 @@ from store.journal import Journal
 from store.records import DETECTED, IndexContents, IndexStats, Shot, Tracklet
 from store.video_index import write_index
 
+# Of decoded pictures, 12 bits a pixel, from one searched frame to the next; three such stretches are in memory at once.
+STRETCH_BYTES = 64 << 20
+
 Progress = Callable[[int, int], None]  # frames done, frames in all as far as known
 
 
@@ -123,6 +126,7 @@ def _told(
         max(1, round(seconds * video.frame_rate))
         for seconds in (config.search_interval, config.glance_interval, config.look_interval)
     )
+    search_every = min(search_every, max(1, STRETCH_BYTES * 2 // (3 * video.width * video.height)))
     scan = Scan(video.width, video.height, search_every, glance_every, look_every, config)
     kept = journal.kept if journal is not None else []
     first = 0

@@ -84,7 +84,7 @@ class Scan:
                 own = pool.submit(self._opened, stretch, engine)
                 waiting.append(pool.submit(self._settled, before, own, engine))
                 before = own
-                if len(waiting) > threads:
+                if len(waiting) >= threads:
                     yield from waiting.popleft().result()
             while waiting:
                 yield from waiting.popleft().result()
@@ -117,10 +117,12 @@ class Scan:
         if before is not None:
             self._settle([before.result()[-1], *stretch], engine)
         runs = [None, *(sight.run for sight in stretch)]  # keyframes, and so the frame before, are of none
-        return [
+        views = [
             self._view(sight, sight.run is not None and sight.run == run)
             for sight, run in zip(stretch, runs, strict=False)
         ]
+        del stretch[:-1]  # pictures that nobody needs any more; the next stretch begins with the last one
+        return views
 
     def _settle(self, stretch: Stretch, engine: FaceEngine) -> None:
         """Say what is in the frames between the first and the last, which were searched."""
