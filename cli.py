@@ -204,6 +204,7 @@ def query(
     dry_run: opt.DryRun = False,
     explain: opt.Explain = False,
     overwrite: opt.Overwrite = False,
+    absolute: opt.Absolute = False,
     engine: opt.Engine = ENGINE,
     device: opt.Device = "auto",
     threads: opt.Threads = 0,
@@ -218,7 +219,7 @@ def query(
     from query import asked, deliver, search
     from store.library import Library
 
-    wishes = deliver.Wishes(crop, size, min_duration, dry_run, overwrite)  # type: ignore[arg-type]
+    wishes = deliver.Wishes(crop, size, min_duration, dry_run, overwrite, absolute)  # type: ignore[arg-type]
     photos = asked.who_is_asked(refs)
     folders = deliver.result_folders(photos, out, name)
     if not dry_run:
@@ -244,6 +245,8 @@ def query(
             report.answer(answer, result, where, dry_run, explain)
     if as_json:
         console.say_json(report.query_json(results, where))
+    elif whole or any(found["clips"] for found in results):
+        report.searched(results[-1]["search"])
     if not whole:
         raise typer.Exit(1)
 
@@ -374,6 +377,10 @@ def forget(
         console.say_json(report.forgotten_json(people, holdings, alike, where, dry_run))
     else:
         report.forgotten(people, holdings, alike, where, dry_run)
+    if where.left_out:
+        names = ", ".join(item.name for item in where.left_out)
+        console.fail(f"could not be searched and may still hold them: {names}")
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -434,12 +441,15 @@ def engines(
 
 def _calibrate(folder: Path, engine: FaceEngine, out: Path, store: Path, as_json: bool) -> None:
     from query import asked, calibration
+    from store.folders import make_store
 
     if not folder.is_dir():
         raise OptionError(f"{folder} is not a folder; name one that has a folder of photos for each person")
     people = asked.read_people(asked.who_is_asked([folder]), engine)
     report_engines.photos_left_out(people)
     measured = calibration.measure(people, engine)
+    if out == store:
+        make_store(store)
     files = calibration.write(measured, out)
     if as_json:
         console.say(files[0].read_text(encoding="utf-8").rstrip())

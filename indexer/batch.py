@@ -14,7 +14,7 @@ from store.claims import claimed
 from store.config import Config
 from store.digest import hash_file
 from store.errors import DamagedIndexError, EngineMismatchError, NotIndexedError, VideoError
-from store.folders import shown, unwritable
+from store.folders import remove_folder, shown, unwritable
 from store.library import Library
 from store.moved import record_place
 from store.video_index import VideoIndex
@@ -41,6 +41,11 @@ class Indexed:
     tracklets: int
     people: int
     warnings: tuple[str, ...]
+    # What was lost, as in IndexStats.
+    frames_skipped: int | None
+    frames_damaged: int | None
+    frames_concealed: int | None
+    frames_missing: int | None
     skipped: str = ""  # why nothing was done, if nothing was
 
 
@@ -85,7 +90,8 @@ def index_one(
     if known is not None:
         return known
     probe(path)  # what is no video is refused before it is read as a whole
-    sha256, waited = hash_file(path), False
+    before = path.stat()
+    sha256, waited = hash_file(path, before.st_size), False
 
     def wait() -> None:
         nonlocal waited
@@ -94,13 +100,29 @@ def index_one(
         waited = True
         progress(0, 0)
 
+    def watched(done: int, total: int) -> None:
+        now = path.stat()
+        _check_unchanged(path, before, now.st_size, now.st_mtime_ns)
+        progress(done, total)
+
     with claimed(store, sha256, wait):
         known = _known(path, store, engine, config) if waited and not force else None
         if known is not None:
             return known
-        folder = index_video(path, store, engine, config, progress, sha256, note)
+        folder = index_video(path, store, engine, config, watched, sha256, note)
         with VideoIndex(folder) as index:
+            try:
+                _check_unchanged(path, before, index.video.size, index.video.mtime_ns)
+            except VideoError:
+                remove_folder(folder)
+                raise
             return _figures(index)
+
+
+def _check_unchanged(path: Path, before: os.stat_result, size: int, mtime_ns: int) -> None:
+    """Raise VideoError for a file that is written to while it is read: its index would be of neither."""
+    if (before.st_size, before.st_mtime_ns) != (size, mtime_ns):
+        raise VideoError(f"{shown(path)} is still being written to; index it again once it is complete")
 
 
 def _expanded(path: Path) -> list[Path]:
@@ -147,5 +169,6 @@ def _figures(index: VideoIndex, skipped: str = "") -> Indexed:
         folder=index.folder, frames=index.video.frame_count, duration=index.video.duration(index.times()),
         seconds=index.stats.seconds, shots=len(index.shots()), faces=index.stats.faces,
         tracklets=len(index.tracklets()), people=len(index.people()), warnings=index.video.warnings,
-        skipped=skipped,
+        frames_skipped=index.stats.skipped, frames_damaged=index.stats.damaged,
+        frames_concealed=index.stats.concealed, frames_missing=index.stats.missing, skipped=skipped,
     )  # fmt: skip

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+# What a process may always try to take, bytes: it reserves more than it uses.
+_LEAST_LIMIT = 4 << 30
 
 
 def cores(cgroup: Path = _CGROUP) -> int:
@@ -21,6 +24,22 @@ def threads(wanted: int = 0, cgroup: Path = _CGROUP) -> int:
     """How many threads to use: as many as were `wanted` (0: any number), never more than there are cores."""
     there = cores(cgroup)
     return min(wanted, there) if wanted > 0 else there
+
+
+def bear_the_blame(free: int) -> None:
+    """Let this process fail alone when memory runs out, as far as the system can: Linux.
+
+    It takes no more than is `free` (bytes) now, and is the one that the system ends first.
+    """
+    if sys.platform != "linux":
+        return
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = max(free, _LEAST_LIMIT)
+    resource.setrlimit(resource.RLIMIT_DATA, (min(limit, most) if most > 0 else limit, most))
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def free_memory(cgroup: Path = _CGROUP, told: Path = Path("/proc/meminfo")) -> int:

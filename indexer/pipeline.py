@@ -100,6 +100,7 @@ def _look_at(
             seconds=time.monotonic() - started,
             faces=sum(len(item.sightings) for item in followed),
             searched=sum(chapter.searched for chapter in told),
+            **reading.losses(),
         ),
         shots=tuple(Shot(number, edges[number], edges[number + 1]) for number in range(len(starts))),
         people=as_people(people),

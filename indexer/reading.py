@@ -46,6 +46,13 @@ class Reading:
         last = self.durations[-1] or usual_duration(frame_rate, time_base)
         return FrameTimes(pts, np.append(np.diff(pts), last).astype(np.int64))
 
+    def losses(self) -> dict[str, int]:
+        """The same in numbers, by the fields of IndexStats."""
+        return {
+            "skipped": self.misplaced, "damaged": self.damaged + self.pictureless, "concealed": self.concealed,
+            "missing": missing_frames(self.pts)[1],
+        }  # fmt: skip
+
     def warnings(self) -> tuple[str, ...]:
         """What was lost, a sentence each."""
         said = []

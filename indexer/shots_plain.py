@@ -20,7 +20,7 @@ from scenedetect.detectors import ContentDetector
 from scenedetect.detectors.transnet_v2 import TransnetV2Detector
 
 from indexer.cores import cores
-from indexer.devices import CPU, options
+from indexer.devices import CPU, be_silent, options
 from indexer.shots import ShotDetector
 from store.config import Config
 from store.errors import OptionError
@@ -137,6 +137,7 @@ def _transnet(model: str) -> TransnetV2Detector:
         raise OptionError("--shots transnetv2 needs its weights as ONNX; add --shots-model FILE.onnx")
     if not Path(model).is_file():
         raise OptionError(f"--shots-model {shown(model)} is not there; check the name")
+    be_silent()
     try:
         # Without a least length of shots: its filter loses the first cut.
         detector = TransnetV2Detector(model, onnx_providers=[CPU], min_scene_len=0)

@@ -33,6 +33,9 @@ _REPEAT = 8  # bytes; MPEG-4 in AVI repeats a frame by a packet as small as this
 _LISTS = frozenset({"hls", "dash", "concat", "sdp", "rtsp", "image2", "imf", "tty"})
 _SCOPE = {"protocol_whitelist": "file"}
 
+# Of a picture: 8192x8192, twice 8K television. Larger ones are bombs: a hundred of them are on their way at once.
+_MAX_PIXELS = 1 << 26
+
 _Packet: TypeAlias = "av.Packet[Any]"
 
 
@@ -71,9 +74,14 @@ def probe(path: Path) -> Probe:
     if path.is_dir():
         raise VideoError(f"{path} is a folder; give a video file")
     if not path.is_file():
-        raise VideoError(f"{path} is not there; check the name")
+        why = "is a pipe or a device; give a file" if path.exists() else "is not there; check the name"
+        raise VideoError(f"{path} {why}")
     with _open(path) as container:
         stream = _picture_stream(container, path)
+        if (stream.width or 0) * (stream.height or 0) > _MAX_PIXELS:
+            raise VideoError(
+                f"{path} is {stream.width}x{stream.height}; scale it below {_MAX_PIXELS:,} pixels"
+            )
         first = _first_frame(container, stream, path)
         aspect = Fraction(stream.sample_aspect_ratio or 1)
         aspect = aspect if aspect > 0 else Fraction(1)
@@ -101,6 +109,7 @@ def read_frames(video: Probe, reading: Reading, threads: int = 0) -> Iterator[Fr
     with _open(video.path) as container:
         stream = _picture_stream(container, video.path)
         stream.thread_type = "AUTO"
+        stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
         if threads:
             stream.codec_context.thread_count = threads
         usual = usual_duration(video.frame_rate, video.time_base)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.batch import Indexed, index_one
-from indexer.cores import cores, free_memory
+from indexer.cores import bear_the_blame, cores, free_memory
 from indexer.engine import LOADERS, FaceEngine
 from store.config import Config
 from store.errors import EngineError, FaceReelError, VideoError
@@ -195,6 +195,7 @@ def _work(line: Connection, load: Load, loaders: dict[str, Any]) -> None:
     """What a worker does, in its own process, until nobody listens any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the business of who hired it
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    bear_the_blame(free_memory())
     LOADERS.update(loaders)
     try:
         engine = load()

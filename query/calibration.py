@@ -88,8 +88,10 @@ def write(measured: Calibration, folder: Path) -> tuple[Path, Path]:
         make_folder(folder)
         with whole_file(target.with_suffix(".png")) as unfinished:
             _plot(measured, unfinished)
+            unfinished.chmod(0o600)  # it may lie in a store
         with whole_file(target) as unfinished:
             unfinished.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+            unfinished.chmod(0o600)
     except OSError as error:
         raise UnwritableError(
             f"{shown(folder)} cannot be written ({error.strerror}); choose another --out"

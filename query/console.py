@@ -31,14 +31,19 @@ def note(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """A warning, on stderr."""
-    note(f"warning: {text}")
+    """A warning, on stderr, one line."""
+    note(f"warning: {_one_line(text)}")
 
 
 def fail(text: str) -> None:
     """An error, on stderr, one line; red on a terminal."""
-    line = f"error: {' '.join(text.split())}"
+    line = f"error: {_one_line(text)}"
     note(f"\033[31m{line}\033[0m" if sys.stderr.isatty() and not os.environ.get("NO_COLOR") else line)
+
+
+def _one_line(text: str) -> str:
+    """What a file's name or a library's words may hold, without what a terminal would obey."""
+    return "".join(sign if sign.isprintable() else shown(sign) for sign in " ".join(text.split()))
 
 
 def say_json(value: Any) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from query.accounting import told
 from query.asked import Photos, folder_name
 from query.clips import plan_clips
 from query.metadata import JSON_FILE, describe
@@ -28,6 +29,7 @@ class Wishes:
     min_duration: float = 0.0  # seconds
     dry_run: bool = False
     overwrite: bool = False
+    absolute: bool = False  # metadata says where photos and videos lie
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,15 +78,21 @@ def deliver(
     matches = [pair for pair in answer.matches if pair[0].video.sha256 not in not_cut]
     clips, dropped = plan_clips(matches, answer.times, wishes.crop, wishes.size, wishes.min_duration)
     references, lost = answer.asked.references, tuple(not_cut.values())
+    search = told(answer, wishes.min_duration, dropped, lost)
     if wishes.dry_run or not clips:
         files = [""] * len(clips)
-        document = describe(clips, files, answer.times, references, engine, threshold)
+        document = describe(
+            clips, files, answer.times, references, engine, threshold, None, search, wishes.absolute
+        )
         for clip in document["clips"]:
             clip["file"] = None
         return Delivery(tuple(clips), dropped, None, document, lost)
     from query.result import write_result
 
-    write_result(folder, clips, answer.times, references, engine, threshold, wishes.overwrite, on_clip_done)
+    write_result(
+        folder, clips, answer.times, references, engine, threshold, wishes.overwrite, on_clip_done,
+        search, wishes.absolute,
+    )  # fmt: skip
     document = json.loads((folder / JSON_FILE).read_text(encoding="utf-8"))
     return Delivery(tuple(clips), dropped, folder, document, lost)
 
@@ -96,5 +104,7 @@ def _lost_videos(answer: Answer) -> dict[str, LeftOut]:
         try:
             check_source(video)
         except FaceReelError as error:
-            lost[video.sha256] = LeftOut(shown(video.name), str(error))
+            lost[video.sha256] = LeftOut(
+                shown(video.name), str(error), "changed" if Path(video.path).is_file() else "gone"
+            )
     return lost

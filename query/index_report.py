@@ -34,6 +34,9 @@ def indexed(path: Path, figures: Mapping[str, Any]) -> None:
         say(f"{name}: {clock(told['duration'])} indexed in {told['seconds']:.1f} s ({speed})")
     things = [("frame", ""), ("shot", ""), ("face", ""), ("tracklet", ""), ("person", "people")]
     say("  " + ", ".join(count(told[many or f"{one}s"], one, many) for one, many in things))
+    losses = {key: told[f"frames_{key}"] for key in ("skipped", "damaged", "concealed", "missing")}
+    if any(losses.values()):
+        say("  lost: " + ", ".join(f"{number:,} {key}" for key, number in losses.items() if number))
     lost(path, told["warnings"])
 
 

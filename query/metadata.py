@@ -1,4 +1,4 @@
-"""Clips -> metadata.json, clips.csv, frames.csv. File names, no paths: a result can be moved."""
+"""Clips -> metadata.json, clips.csv, frames.csv. File names, no paths unless asked: a result can be moved and given."""
 
 from __future__ import annotations
 
@@ -33,11 +33,13 @@ LINE_WIDTH = 220  # characters: a frame's entry stays on one line of the JSON
 def describe(
     clips: Sequence[Clip], files: Sequence[str], times: Mapping[str, FrameTimes],
     references: Sequence[Reference], engine: EngineInfo, threshold: float, created: datetime | None = None,
+    search: Mapping[str, Any] | None = None, absolute: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
-    """The whole result as metadata.json holds it.
+    """The whole result as metadata.json holds it; `search` says what was searched and left out.
 
     `files` are the clips' file names, `times` go by the video's sha256, `threshold` is the bar that was used.
     Boxes are in pixels of the displayed picture, times in seconds from the start as a player shows them.
+    `absolute` adds where photos and videos lie.
     """
     moment = (created or datetime.now(timezone.utc)).astimezone(timezone.utc)
     return {
@@ -50,12 +52,14 @@ def describe(
         },
         "references": [
             {"file": Path(reference.path).name, "sha256": reference.sha256, "box": _round(reference.box, 2),
-             "warnings": list(reference.warnings)}
+             "warnings": list(reference.warnings), **_path(reference.path, absolute)}
             for reference in references
         ],
         "threshold": round(float(threshold), 4),
+        **({} if search is None else {"search": dict(search)}),
         "clips": [
-            _clip(clip, file, times[clip.match.video.sha256]) for clip, file in zip(clips, files, strict=True)
+            _clip(clip, file, times[clip.match.video.sha256], absolute)
+            for clip, file in zip(clips, files, strict=True)
         ],
     }  # fmt: skip
 
@@ -68,12 +72,16 @@ def write_metadata(folder: Path, document: Mapping[str, Any], evidence: Sequence
     _write_csv(folder / FRAMES_FILE, FRAME_COLUMNS, (row for clip in clips for row in _frame_rows(clip)))
 
 
-def _clip(clip: Clip, file: str, times: FrameTimes) -> dict[str, Any]:
+def _path(path: str, absolute: bool) -> dict[str, str]:
+    return {"path": str(Path(path).absolute())} if absolute else {}
+
+
+def _clip(clip: Clip, file: str, times: FrameTimes, absolute: bool) -> dict[str, Any]:
     video, match = clip.match.video, clip.match
     start_pts, end_pts = int(times.pts[clip.start]), times.end_pts(clip.end)
     return {
         "file": file,
-        "video": _video(video),
+        "video": _video(video) | _path(video.path, absolute),
         "start": _seconds(video, start_pts),
         "end": _seconds(video, end_pts),
         "start_frame": clip.start,

@@ -90,6 +90,7 @@ Face = Annotated[int | None, typer.Option(help="Which face of the photo; 1 is th
 DryRun = Annotated[bool, _flag("--dry-run", "List the clips, cut nothing.")]
 ForgetDryRun = Annotated[bool, _flag("--dry-run", "Say what would go, delete nothing.")]
 Explain = Annotated[bool, _flag("--explain", "Also list what just missed, and why.")]
+Absolute = Annotated[bool, _flag("--absolute", "Let the metadata say where photos and videos lie.")]
 Overwrite = Annotated[bool, _flag("--overwrite", "Replace an earlier result.")]
 
 # verify

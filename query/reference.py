@@ -26,29 +26,47 @@ _SMALL_FACE = 40.0  # pixels; below it single photos lose a tenth of their true 
 _PROFILE = 0.25
 _SAME_FACE = 0.5  # of the smaller box, when one face is found at two sizes
 _WEAK = 0.4  # strength below which a single photo is as likely to agree with a pattern as with a face
-_MAX_PIXELS = (
-    80_000_000  # unpacked it takes up to 0.8 GB; a larger one is a bomb or a mistake (JPEGs shrink first)
-)
+# Unpacked it takes up to 0.8 GB; a larger one is a bomb or a mistake. JPEGs shrink first, unless they are progressive.
+_MAX_PIXELS = 80_000_000
+# Of all that Pillow reads: some of the others run programs, few are photos.
+_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "JPEG2000", "TIFF", "GIF", "BMP", "PPM")
 
 
 def read_photo(path: Path) -> Image:
     """The upright picture as BGR (H, W, 3); raises PhotoError when it cannot be read."""
     if not path.is_file():
-        raise PhotoError(f"{path} is not there; check the name")
+        why = (
+            "is a folder, a pipe or a device; give a file"
+            if path.exists()
+            else "is not there; check the name"
+        )
+        raise PhotoError(f"{path} {why}")
     try:
-        with warnings.catch_warnings(), Pillow.open(path) as photo:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of bombs and odd tags: what matters is whether it can be read
-            photo.draft("RGB", (2 * _SIDES[-1], 2 * _SIDES[-1]))  # JPEGs are unpacked no larger than that
-            if photo.width * photo.height > _MAX_PIXELS:
-                raise PhotoError(
-                    f"{path} is {photo.width}x{photo.height}; scale it below {_MAX_PIXELS:,} pixels"
-                )
-            ImageOps.exif_transpose(photo, in_place=True)
-            upright = photo if photo.mode == "RGB" else photo.convert("RGB")
-            return np.ascontiguousarray(np.asarray(upright, np.uint8)[..., ::-1])
+            return _read(path)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Pillow.DecompressionBombError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PhotoError(f"{path} cannot be read as a photo ({reason}); give a JPEG, PNG or WebP") from error
+
+
+def _read(path: Path) -> Image:
+    with Pillow.open(path, formats=_FORMATS) as photo:
+        if not photo.info.get("progressive"):
+            photo.draft("RGB", (2 * _SIDES[-1], 2 * _SIDES[-1]))  # JPEGs are unpacked no larger than that
+        if photo.width * photo.height > _MAX_PIXELS:
+            raise PhotoError(f"{path} is {photo.width}x{photo.height}; scale it below {_MAX_PIXELS:,} pixels")
+        photo.load()
+        upright = _upright(photo).convert("RGB")
+        return np.ascontiguousarray(np.asarray(upright, np.uint8)[..., ::-1])
+
+
+def _upright(photo: Pillow.Image) -> Pillow.Image:
+    """The photo turned as its EXIF says; as it is where that is nonsense, of whatever kind."""
+    try:
+        return ImageOps.exif_transpose(photo)
+    except Exception:
+        return photo
 
 
 def find_faces(image: Image, engine: FaceEngine) -> Faces:

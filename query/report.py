@@ -106,6 +106,18 @@ def _sentence(answer: Answer, result: Delivery, where: Scope, dry_run: bool) -> 
     return f"{name} was not found in {searched}; nothing was written.{_nearest(answer)}"
 
 
+def searched(told: dict[str, Any]) -> None:
+    """What the answers rest on; `told` as query.accounting has it."""
+    things = [count(told[f"{thing}s"], thing) for thing in ("video", "tracklet", "look")]
+    left = [
+        count(told["tracklets_without_a_look"], "tracklet") + " without a usable look"
+        if told["tracklets_without_a_look"] else "",
+        count(len(told["left_out"]), "video") if told["left_out"] else "",
+    ]  # fmt: skip
+    rest = ", ".join(text for text in left if text)
+    say(f"searched: {', '.join(things)}" + (f"; left out: {rest}" if rest else ""))
+
+
 def answer_json(answer: Answer, result: Delivery, explain: bool) -> dict[str, Any]:
     """One person's result: metadata.json as it is or would be, and what was left out."""
     extra: dict[str, Any] = {
@@ -134,7 +146,7 @@ def query_json(results: Sequence[dict[str, Any]], where: Scope) -> dict[str, Any
 def _scope_json(where: Scope) -> dict[str, Any]:
     return {
         "searched": [{"file": video.name, "sha256": video.sha256} for _, video in where.searched],
-        "left_out": [{"video": item.name, "why": item.reason} for item in where.left_out],
+        "left_out": [{"video": item.name, "kind": item.kind, "why": item.reason} for item in where.left_out],
     }
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from query.cutter import cut_clips
 from query.metadata import JSON_FILE, SCHEMA, describe, write_metadata
@@ -24,6 +26,7 @@ def write_result(
     folder: Path, clips: Sequence[Clip], times: Mapping[str, FrameTimes], references: Sequence[Reference],
     engine: EngineInfo, threshold: float, overwrite: bool = False,
     on_clip_done: Callable[[Clip, str], None] = lambda clip, file: None,
+    search: Mapping[str, Any] | None = None, absolute: bool = False,
 ) -> list[Path]:  # fmt: skip
     """Cut the clips and describe them in `folder`; the paths of the clips, in their order.
 
@@ -45,7 +48,7 @@ def write_result(
 
             targets = [temporary / files[place] for place in own]
             cut_clips(video, [clips[place] for place in own], times[sha256], targets, done)
-        document = describe(clips, files, times, references, engine, threshold)
+        document = describe(clips, files, times, references, engine, threshold, None, search, absolute)
         write_metadata(temporary, document, [clip.match.evidence for clip in clips])
     return [folder / file for file in files]
 
@@ -102,13 +105,19 @@ def _whole_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
             yield temporary
             for file in temporary.iterdir():
                 folders.sync(file)
-            temporary.chmod(0o755)  # made private
+            temporary.chmod(0o777 & ~_umask())  # made private; now as its user makes folders
             folders.sync(temporary)
             folders.swap_in(temporary, folder, lambda: _predecessor(folder, overwrite))
     except OSError as error:
         raise UnwritableError(
             f"{shown(folder)} cannot be written ({error.strerror}); free some space, or choose another --out"
         ) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)  # can only be read by setting it
+    os.umask(mask)
+    return mask
 
 
 def _predecessor(folder: Path, overwrite: bool) -> list[Path]:

@@ -11,12 +11,25 @@ from query.asked import Asked
 from query.match import Hit, Miss, match
 from query.records import Match
 from store import pooled_file
-from store.errors import EngineMismatchError, NotIndexedError, OptionError, StoreError
+from store.errors import (
+    DamagedIndexError,
+    EngineMismatchError,
+    NewerIndexError,
+    NotIndexedError,
+    OptionError,
+    StoreError,
+)
 from store.folders import shown
 from store.library import Library
 from store.pooled_file import Known
 from store.records import EngineInfo, FrameTimes, Sightings, Video
 from store.video_index import VideoIndex
+
+# Why an index was not searched, in a word for scripts.
+KINDS = {
+    EngineMismatchError: "other_engine", NewerIndexError: "newer_version", DamagedIndexError: "damaged",
+    StoreError: "unreadable",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +37,8 @@ class LeftOut:
     """An index that a query could not search, and why."""
 
     name: str
-    reason: str
+    reason: str  # with the remedy, which may name a path
+    kind: str = "unreadable"  # one of KINDS' words
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +59,15 @@ class NearMiss:
     miss: Miss
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What of one index a query was held against."""
+
+    tracklets: int
+    looks: int
+    lookless: int  # tracklets left out: no look of them was worth keeping
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
     """All that was found of one person."""
@@ -53,6 +76,8 @@ class Answer:
     matches: tuple[tuple[Match, Sightings], ...]
     misses: tuple[NearMiss, ...]  # most similar first
     times: dict[str, FrameTimes]  # of the videos with matches, by sha256
+    where: Scope
+    counts: dict[str, Counts]  # by the sha256 of the videos searched
 
 
 def not_indexed(library: Library, names: Sequence[str | Path]) -> list[Path]:
@@ -98,7 +123,7 @@ def scope(library: Library, names: Sequence[str | Path], engine: EngineInfo) -> 
         raise NotIndexedError(
             f"{shown(library.store)} holds no index; run: python cli.py index VIDEO (or name another --store)"
         )
-    return Scope(searched, tuple(LeftOut(shown(name), str(error)) for name, error in refused))
+    return Scope(searched, tuple(LeftOut(shown(name), str(error), _kind(error)) for name, error in refused))
 
 
 def search(people: Sequence[Asked], where: Scope, threshold: float, scale: float = 1.0) -> list[Answer]:
@@ -106,8 +131,10 @@ def search(people: Sequence[Asked], where: Scope, threshold: float, scale: float
     if not 0 < threshold < 1:
         raise OptionError(f"threshold {threshold:g} cannot be used; give a similarity between 0 and 1")
     found: list[_Found] = [_Found([], [], {}) for _ in people]
+    counts: dict[str, Counts] = {}
     for folder, video in where.searched:
         known = pooled_file.read(folder)
+        counts[video.sha256] = Counts(len(known.pooled.rows), known.looks, known.lookless)
         answers = [match(known.pooled, list(asked.references), threshold, scale) for asked in people]
         for so_far, (_, misses) in zip(found, answers, strict=True):
             so_far.misses.extend(_near_misses(video, known, misses))
@@ -119,9 +146,14 @@ def search(people: Sequence[Asked], where: Scope, threshold: float, scale: float
         Answer(
             asked, tuple(so_far.matches),
             tuple(sorted(so_far.misses, key=lambda item: -item.miss.similarity)), so_far.times,
+            where, counts,
         )
         for asked, so_far in zip(people, found, strict=True)
     ]  # fmt: skip
+
+
+def _kind(error: StoreError) -> str:
+    return next(word for kind, word in KINDS.items() if isinstance(error, kind))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

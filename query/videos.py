@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from query.source import check_source
-from store import pooled_file, vectors
+from store import pooled_file, seal, vectors
 from store.database import DATABASE, open_readonly, reading
 from store.errors import FaceReelError, StoreError
 from store.library import Library
@@ -61,6 +61,8 @@ def details(index: VideoIndex) -> dict[str, Any]:
         "path": video.path, "bytes": video.size, "codec": video.codec, "has_audio": video.has_audio,
         "rotation": video.rotation, "sample_aspect_ratio": str(video.sample_aspect_ratio),
         "time_base": str(video.time_base), "frame_rate": str(video.frame_rate), "frames": video.frame_count,
+        "frames_skipped": index.stats.skipped, "frames_damaged": index.stats.damaged,
+        "frames_concealed": index.stats.concealed, "frames_missing": index.stats.missing,
         "faces": index.stats.faces, "frames_searched": index.stats.searched,
         "seconds_to_index": round(index.stats.seconds, 3), "warnings": list(video.warnings),
         "weights": {
@@ -114,6 +116,7 @@ def _check_pages(folder: Path, video_path: str) -> None:
             raise ValueError(said[0])
         if connection.execute("PRAGMA foreign_key_check").fetchone():
             raise ValueError("a row points at one that is not there")
+        seal.check(connection)
 
 
 def _check_rows(index: VideoIndex) -> None:

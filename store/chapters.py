@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -52,6 +53,10 @@ class Kept:
     pts: Ints  # ticks
 
 
+# What reading altered bytes raises, besides ValueError; RuntimeError is for encryption and methods nobody knows.
+_NO_ARCHIVE = (
+    zipfile.BadZipFile, zlib.error, OSError, LookupError, TypeError, EOFError, RuntimeError, MemoryError,
+)  # fmt: skip
 _NUMBERS = ("start", "end", "searched", "keyframe", "mark")
 _LOOK = tuple(field.name for field in fields(Exemplar) if field.name != "jpeg")
 
@@ -96,7 +101,7 @@ def unpack(content: bytes) -> Kept:
         numbers = {name: int(told[name]) for name in _NUMBERS}
         chapter = Chapter(cuts=tuple(told["cuts"]), followed=followed, **numbers)
         return Kept(chapter, arrays["pts"])
-    except (zipfile.BadZipFile, OSError, LookupError, TypeError, EOFError) as error:
+    except _NO_ARCHIVE as error:
         raise ValueError(f"no chapter: {error}") from error
 
 

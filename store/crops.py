@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 
 from store.records import Image
@@ -24,8 +26,15 @@ def encode_crop(crop: Image) -> bytes:
 def decode_crop(jpeg: bytes) -> Image:
     """An aligned face from JPEG; raises ValueError when there is none."""
     import cv2
+    from PIL import Image as Pillow
 
-    crop = cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), cv2.IMREAD_COLOR) if jpeg else None
+    try:
+        # Unpacked, what claims to be larger may fill the memory before anybody sees that it is.
+        with Pillow.open(io.BytesIO(jpeg), formats=("JPEG",)) as claimed:
+            right = claimed.size == (CROP_SIDE, CROP_SIDE)
+    except (OSError, SyntaxError, Pillow.DecompressionBombError, Warning):
+        right = False
+    crop = cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), cv2.IMREAD_COLOR) if right else None
     if crop is None or crop.shape != (CROP_SIDE, CROP_SIDE, 3):
         raise ValueError("a crop is no picture of the right size")
     return crop.astype(np.uint8, copy=False)

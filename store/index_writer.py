@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from store import rows, schema, vectors
+from store import rows, schema, seal, vectors
 from store.folders import sync
 from store.records import IndexContents
 
@@ -35,6 +35,7 @@ def write_database(path: Path, contents: IndexContents) -> None:
             _insert_video(db, contents)
             _insert_faces(db, contents)
             _insert_looks(db, contents)
+            seal.put(connection)
     sync(path)
 
 

@@ -32,6 +32,8 @@ class Known:
 
     pooled: Pooled
     ticks: Ints  # (T, 2) when each of its tracklets begins and is over
+    looks: int  # that were pooled
+    lookless: int  # tracklets that cannot be searched: no look of them was worth keeping
 
 
 def read_identity(folder: Path) -> tuple[Video, EngineInfo]:
@@ -78,9 +80,11 @@ def keep(folder: Path) -> Known:
     """Read an index and keep what was pooled beside it, where that may be written."""
     with VideoIndex(folder) as index:
         stamp = _stamp(folder)
-        pooled, times = pool(index.tracklets(), index.looks()), index.times()
+        tracklets, looks, times = index.tracklets(), index.looks(), index.times()
+        pooled = pool(tracklets, looks)
         start, end = pooled.rows["start"], pooled.rows["end"] - 1
-        known = Known(pooled, np.stack([times.pts[start], times.pts[end] + times.durations[end]], axis=1))
+        known = Known(pooled, np.stack([times.pts[start], times.pts[end] + times.durations[end]], axis=1), len(looks),
+                      len(tracklets) - len(pooled.rows))  # fmt: skip
         with suppress(OSError), folders.locked(folder):
             _write(folder, index.video, index.engine, known, stamp)
     return known
@@ -102,7 +106,7 @@ def _stamp(folder: Path) -> list[int]:
 def _header(data: bytes, stamp: list[int]) -> tuple[dict[str, Any], int]:
     """The header and where the arrays begin; raises one of UNUSABLE, _StaleError when of another index.db."""
     header, start = pooled_header.unpack(data)
-    if header["stamp"] != stamp:
+    if header["stamp"] != stamp or "looks" not in header:  # which earlier versions did not count
         raise _StaleError
     return header, start
 
@@ -127,6 +131,8 @@ def _known(header: dict[str, Any], body: memoryview) -> Known:
             evidence=np.frombuffer(parts[5], "<f8"),
         ),
         ticks=np.frombuffer(parts[1], "<i8").reshape(count, 2),
+        looks=int(header["looks"]),
+        lookless=int(header["lookless"]),
     )
 
 
@@ -147,6 +153,7 @@ def _write(folder: Path, video: Video, engine: EngineInfo, known: Known, stamp: 
     header = {
         "stamp": stamp, "checksum": zlib.crc32(body), "tracklets": len(pooled.rows),
         "dim": pooled.vectors.shape[1], "people": len(pooled.people), "engine": astuple(engine),
+        "looks": known.looks, "lookless": known.lookless,
         "video": row | {"path": os.fsdecode(row["path"]), "name": os.fsdecode(row["name"])},
     }  # fmt: skip
     unfinished = folder / f"{POOLED}.tmp"

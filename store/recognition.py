@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from store import folders, rows, vectors
+from store import folders, rows, seal, vectors
 from store.database import DATABASE, open_readonly, predecessor, reading, writing
 from store.records import EngineInfo, Floats, Person
 from store.video_index import write_vectors
@@ -72,3 +72,4 @@ def _put_in(db: sqlite3.Connection, recognition: Recognition) -> None:
     db.executemany("UPDATE exemplars SET embedding = ?, quality = ? WHERE exemplar = ?", changed)
     digest = vectors.rows_digest(np.array(numbers, np.int64), embeddings)
     db.execute("UPDATE vectors SET count = ?, dim = ?, sha256 = ?", (len(numbers), engine.dim, digest))
+    seal.put(db)

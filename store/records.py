@@ -204,6 +204,11 @@ class IndexStats:
     seconds: float  # wall time
     faces: int  # sightings: faces in frames
     searched: int  # frames in which a detector looked
+    # What was lost, besides what Video.warnings says in words; None where an older version did not count it.
+    skipped: int | None = None  # frames left out for an impossible time stamp
+    damaged: int | None = None  # packets of the picture that gave no frame
+    concealed: int | None = None  # frames whose picture the decoder partly made up
+    missing: int | None = None  # frames that would fill the gaps of a regular film
 
 
 @dataclass(frozen=True, slots=True, eq=False)

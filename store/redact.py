@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from store import folders, rows, vectors
+from store import folders, rows, seal, vectors
 from store.claims import claimed
 from store.database import DATABASE, open_readonly, predecessor, reading, writing
 from store.errors import StoreError
@@ -70,4 +70,5 @@ def _without(folder: Path, numbers: Collection[int], dim: int) -> sqlite3.Connec
     digest = vectors.rows_digest(exemplars, rows.embeddings_of([blob for _, blob in left], dim))
     connection.execute("UPDATE vectors SET count = ?, sha256 = ?", (len(left), digest))
     connection.execute("UPDATE stats SET faces = (SELECT count(*) FROM sightings)")
+    seal.put(connection)
     return connection

@@ -22,6 +22,7 @@ from store.records import (
     EngineInfo,
     Exemplar,
     Floats,
+    IndexStats,
     Ints,
     Reason,
     Sightings,
@@ -31,6 +32,7 @@ from store.records import (
 
 Row = dict[str, Any]
 LANDMARKS = 5
+LOSSES = ("skipped", "damaged", "concealed", "missing")
 
 
 def video_row(video: Video) -> Row:
@@ -81,6 +83,12 @@ def engine_of(row: sqlite3.Row) -> EngineInfo:
     """The engine of its row; the digests may be empty, as those of an engine without weights are."""
     digests = str(row["detector_sha256"]), str(row["recognizer_sha256"])
     return EngineInfo(str(row["name"]), int(row["dim"]), *digests)
+
+
+def stats_of(row: sqlite3.Row) -> IndexStats:
+    """The figures of their row."""
+    losses = {key: None if row[key] is None else int(row[key]) for key in LOSSES}
+    return IndexStats(float(row["seconds"]), int(row["faces"]), int(row["searched"]), **losses)
 
 
 def tracklet_row(tracklet: Tracklet) -> Row:

@@ -10,6 +10,8 @@ import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
+from store import seal
+
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
@@ -113,12 +115,21 @@ def m005_views(db: Database) -> None:
         db.create_view(name, query)
 
 
+def m006_losses(db: Database) -> None:
+    """How many frames were lost and why; NULL where nobody counted. A seal over all rows."""
+    for column in ("skipped", "damaged", "concealed", "missing"):
+        db.table("stats").add_column(column, int)
+    for statement in seal.CREATE:
+        db.execute(statement)
+
+
 MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     m001_video,
     m002_timeline,
     m003_faces,
     m004_looks,
     m005_views,
+    m006_losses,
 )
 
 

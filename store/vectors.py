@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 VECTORS = "vectors.faiss"
 MAGIC = b"FRv1"
+_HEADERS = 2 * 37 + 2 * 8  # bytes of a serialised index beside its vectors and their numbers
 TRAILER_BYTES = len(MAGIC) + 2 * hashlib.sha256().digest_size
 
 
@@ -112,6 +113,7 @@ def read(folder: Path, digest: str) -> Vectors:
         raise UnusableVectors("torn or from elsewhere")
     if trailer[-32:].hex() != digest:
         raise UnusableVectors("not made from these rows")
+    _check_layout(payload)
     try:
         index = faiss.deserialize_index(np.frombuffer(payload, dtype=np.uint8))
     except RuntimeError as error:  # another version's format
@@ -122,6 +124,25 @@ def read(folder: Path, digest: str) -> Vectors:
     if rows_digest(numbers, flat.reconstruct_n(0, flat.ntotal)) != digest:
         raise UnusableVectors("not of these rows")
     return Vectors(index)
+
+
+def _check_layout(payload: bytes) -> None:
+    """Raise UnusableVectors unless the bytes are those of an index as `build` makes it, but for its numbers.
+
+    FAISS believes the lengths that stand in a file, and writes where they lead it.
+    """
+    import faiss
+
+    dim, count = (int.from_bytes(payload[start:end], "little") for start, end in ((4, 8), (8, 16)))
+    if len(payload) < _HEADERS or len(payload) != _HEADERS + count * (4 * dim + 8):
+        raise UnusableVectors("from elsewhere")
+    floats, numbers = _HEADERS - 8, _HEADERS + 4 * dim * count
+    same = build(
+        np.frombuffer(payload, "<i8", count, numbers),
+        np.frombuffer(payload, "<f4", count * dim, floats).reshape(count, dim),
+    )
+    if faiss.serialize_index(same.index).tobytes() != payload:
+        raise UnusableVectors("not of this version of FAISS")
 
 
 def _packed(embeddings: Floats) -> Floats:

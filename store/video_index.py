@@ -26,7 +26,6 @@ from store.records import (
     Exemplar,
     FrameTimes,
     IndexContents,
-    IndexStats,
     Ints,
     Looks,
     Person,
@@ -78,8 +77,8 @@ class VideoIndex:
                 self.config: dict[str, float | int | str] = {
                     str(key): _setting(value) for key, value in self._all("SELECT key, value FROM config")
                 }
-                (stats,) = self._all("SELECT seconds, faces, searched FROM stats")
-                self.stats = IndexStats(float(stats[0]), int(stats[1]), int(stats[2]))
+                (stats,) = self._all("SELECT * FROM stats")
+                self.stats = rows.stats_of(stats)
         except BaseException:
             self.close()
             raise

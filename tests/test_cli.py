@@ -96,7 +96,8 @@ def test_query_cuts_clips_and_says_where_they_are(
     folder = tmp_path / "out" / "red"
     lines = result.stdout.splitlines()
     assert lines[0].startswith("  two_0001_00-00-00.000.mp4  0:00.000 - 0:01.200  1.20 s  ")
-    assert lines[-1] == f"2 clips of red in 1 of 1 video: {folder}"
+    assert lines[-2] == f"2 clips of red in 1 of 1 video: {folder}"
+    assert lines[-1].startswith("searched: 1 video, 3 tracklets, ")
     document = json.loads((folder / "metadata.json").read_text())
     for clip in document["clips"]:
         with av.open(str(folder / clip["file"])) as container:
@@ -118,7 +119,7 @@ def test_dry_run_cuts_nothing(run: Run, store: Path, photos: Path, tmp_path: Pat
     args = ("query", photos / "red.png", "--store", store, *FAKE, "--out", tmp_path / "out", "--dry-run")
     result = run(*args)
     assert "2 clips of red in 1 of 1 video; nothing was cut" in result.stdout
-    header, *rows = result.stdout.splitlines()[1:]
+    header, *rows, _ = result.stdout.splitlines()[1:]
     assert header.split()[:3] == ["video", "start", "end"]
     assert [row.split()[0] for row in rows] == ["two.mp4", "two.mp4"]
     document = json.loads(run(*args, "--json").stdout)

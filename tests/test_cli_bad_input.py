@@ -45,10 +45,21 @@ def refuses(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Refuse
     return check
 
 
-@pytest.mark.parametrize("name", ["no such.mp4", "-dash.mp4", "线\nbreak.mp4", "no*.mp4"])
+@pytest.mark.parametrize("name", ["no such.mp4", "-dash.mp4", "线\nbreak.mp4", "no*.mp4", "\x1b[31m.mp4"])
 def test_no_such_video(refuses: Refuses, tmp_path: Path, name: str) -> None:
     line = refuses("index", "--store", tmp_path / "s", *FAKE, "--", tmp_path / name)
     assert "is not there" in line
+    assert line.isprintable(), "a terminal would obey it"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "zeros"])
+def test_what_has_no_end_is_not_begun(refuses: Refuses, store: Path, tmp_path: Path, kind: str) -> None:
+    """Neither as a video nor as a photo."""
+    path = Path("/dev/zero") if kind == "zeros" else tmp_path / "pipe.mp4"
+    if kind == "pipe":
+        os.mkfifo(path)
+    assert "a pipe or a device; give a file" in refuses("index", path, "--store", tmp_path / "s", *FAKE)
+    assert "a pipe or a device; give a file" in refuses("query", path, "--store", store, *FAKE)
 
 
 def test_not_a_video(refuses: Refuses, tmp_path: Path) -> None:

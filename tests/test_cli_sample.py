@@ -66,7 +66,7 @@ def test_clips_are_written_and_told_of_by_a_real_process(sample_store: Path, tmp
     command = [sys.executable, str(CLI), "query", str(photo), "--store", str(sample_store), "--size", "128"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)
     assert done.stderr == ""
-    assert done.stdout.splitlines()[-1].endswith(f"of 1 video: {Path('outputs/biden')}")
+    assert done.stdout.splitlines()[-2].endswith(f"of 1 video: {Path('outputs/biden')}")
     document = json.loads((tmp_path / "outputs" / "biden" / "metadata.json").read_text())
     for clip in document["clips"]:
         with av.open(str(tmp_path / "outputs" / "biden" / clip["file"])) as container:

@@ -11,10 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from store import redact
+from store import pooled_file, redact
+from store.chapters import Chapter, Followed
+from store.config import Config
 from store.database import DATABASE, stamp
 from store.errors import UnwritableError
+from store.journal import Journal
 from store.library import Library
+from store.pooled_header import POOLED
 from store.vectors import VECTORS
 from store.video_index import VideoIndex, write_index
 from tests.conftest import Run
@@ -63,6 +67,37 @@ def test_nothing_of_a_person_is_left(run: Run, store: Path, photos: Path, tmp_pa
     assert "red was not found" in run("forget", photos / "red.png", "--store", store, *FAKE).stdout
 
 
+def test_nothing_is_left_of_what_is_derived_either(run: Run, store: Path, photos: Path) -> None:
+    """Pooled evidence, and what an unfinished run kept of another video in which the person may be."""
+    (folder,) = store.iterdir()
+    known = pooled_file.keep(folder).pooled
+    own = [vector.tobytes() for vector in known.vectors] + [
+        vector.tobytes() for vector in known.people_vectors
+    ]
+    seen = {tracklet: known.rows["person"].tolist().count(tracklet) for tracklet in known.people.tolist()}
+    red = max(seen, key=lambda person: seen[person])
+    theirs = [
+        bytes_ for bytes_, person in zip(own, known.rows["person"].tolist(), strict=False) if person == red
+    ]
+    theirs.append(known.people_vectors[known.people.tolist().index(red)].tobytes())
+    with VideoIndex(folder) as index:
+        (number, *_) = (tracklet.number for tracklet in index.tracklets() if tracklet.person == red)
+        face = Followed(
+            "scene_cut", "occlusion", index.sightings([number])[number], index.exemplars()[number]
+        )
+        journal = Journal(store, "a" * 64, index.engine, 0.42, Config())
+    journal.append(Chapter(0, 30, (), 10, (face,), 0, 0), np.arange(31))
+    assert all(trace in everything(store) for trace in theirs)
+    assert face.exemplars[0].jpeg in everything(store)
+    assert run("forget", photos / "red.png", "--store", store, *FAKE).exit_code == 0
+    assert run("query", photos / "green.png", "--store", store, *FAKE, "--dry-run").exit_code == 0
+    left = everything(store)
+    assert POOLED in {path.name for path in folder.iterdir()}
+    assert not any(trace in left for trace in theirs)
+    assert face.exemplars[0].jpeg not in left
+    assert [path.name for path in store.iterdir()] == [folder.name]
+
+
 def test_a_dry_run_deletes_nothing(run: Run, store: Path, photos: Path) -> None:
     before = everything(store)
     told = json.loads(
@@ -79,6 +114,8 @@ def test_what_could_not_be_searched_is_said(run: Run, store: Path, photos: Path,
     result = run("forget", photos / "red.png", "--store", store, *FAKE)
     assert "not searched: other.mp4 was indexed by fake-other" in result.stderr
     assert "red was forgotten in 1 of 1 video" in result.stdout
+    assert "could not be searched and may still hold them: other.mp4" in result.stderr
+    assert result.exit_code == 1
 
 
 def test_a_tracklet_goes_with_all_that_hangs_on_it(tmp_path: Path) -> None:

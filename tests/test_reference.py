@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import EpsImagePlugin
 from PIL import Image as Pillow
 
 from query.records import Reference
@@ -163,3 +164,36 @@ def test_a_photo_of_somebody_else_is_named(tmp_path: Path) -> None:
     assert disagreements(photos[:2]) == []
     assert disagreements(photos[:1]) == []
     assert len(disagreements([photos[0], photos[2]])) == 2
+
+
+def test_exif_that_is_nonsense_does_not_spoil_the_photo(tmp_path: Path) -> None:
+    """Orientation is taken where it can be read, and the picture as it is elsewhere."""
+    plain = Pillow.open(write_photo(tmp_path / "red.png", "red", size=(64, 48)))
+    for number, block in enumerate(
+        (b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0junk")
+    ):
+        path = tmp_path / f"{number}.jpg"
+        plain.convert("RGB").save(path, exif=block)
+        assert read_photo(path).shape == (48, 64, 3)
+
+
+def test_a_progressive_bomb_is_refused_before_its_coefficients_fill_the_memory(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.jpg"
+    Pillow.new("RGB", (32, 32)).save(path, progressive=True)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"\xff\xc2") + 5
+    data[place : place + 4] = (12_000).to_bytes(2, "big") * 2
+    path.write_bytes(data)
+    with pytest.raises(PhotoError, match="12000x12000; scale it below"):
+        read_photo(path)
+
+
+def test_a_program_under_the_name_of_a_photo_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostScript is drawn by running it; formats that nobody takes photos in are not read at all."""
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *args: pytest.fail("it was run"))
+    path = tmp_path / "photo.jpg"
+    path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\nshowpage\n%%EOF\n")
+    with pytest.raises(PhotoError, match="cannot be read as a photo"):
+        read_photo(path)

@@ -9,12 +9,14 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store import folders, index_writer, schema, vectors
+from store.crops import decode_crop, encode_crop
 from store.database import DATABASE
 from store.digest import hash_file
 from store.errors import (
@@ -26,7 +28,7 @@ from store.errors import (
 )
 from store.records import IndexContents
 from store.video_index import VideoIndex, write_index
-from tests.factories import make_contents, make_video
+from tests.factories import CROP, make_contents, make_video
 
 
 def assert_holds(index: VideoIndex, contents: IndexContents) -> None:
@@ -389,3 +391,25 @@ def test_hash_file(tmp_path: Path) -> None:
     assert hash_file(path) == hashlib.sha256(b"abc" * 1_000_000).hexdigest()
     with pytest.raises(InputError, match="No such file"):
         hash_file(tmp_path / "none.mp4")
+
+
+@pytest.mark.parametrize("place", [4, 8, 41, 45, 74])
+def test_a_crafted_vectors_faiss_is_not_given_to_faiss(tmp_path: Path, place: int) -> None:
+    """It believes the lengths that it reads; checksums say nothing of who made them."""
+    folder = write_index(tmp_path, make_contents())
+    path = folder / vectors.VECTORS
+    data = path.read_bytes()
+    payload, trailer = bytearray(data[: -vectors.TRAILER_BYTES]), data[-vectors.TRAILER_BYTES :]
+    payload[place : place + 4] = b"\xff\xff\xff\x3f"
+    path.write_bytes(bytes(payload) + trailer[:-64] + hashlib.sha256(payload).digest() + trailer[-32:])
+    with pytest.raises(vectors.UnusableVectors, match=r"elsewhere|not of this version"):
+        vectors.read(folder, trailer[-32:].hex())
+
+
+def test_a_look_that_claims_to_be_huge_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    jpeg = bytearray(encode_crop(CROP))
+    place = jpeg.index(b"\xff\xc0") + 5
+    jpeg[place : place + 4] = (9000).to_bytes(2, "big") * 2
+    monkeypatch.setattr(cv2, "imdecode", lambda *args: pytest.fail("it was unpacked"))
+    with pytest.raises(ValueError, match="no picture of the right size"):
+        decode_crop(bytes(jpeg))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import struct
+import zlib
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +22,7 @@ from indexer.reading import Reading
 from indexer.video import Probe, probe, read_frames
 from store.errors import VideoError
 from store.frame_clock import FrameClock
+from tests.benchmarks.fuzz_videos import png_file, write_pngs
 from tests.video_factory import Recipe, code_box, frame_pts, read_number, write_video
 
 MS = Fraction(1, 1000)
@@ -298,3 +301,15 @@ def test_without_display_times_the_decoding_times_count_from_the_start() -> None
     # As AVI with B-frames comes out of FFmpeg; a repeated frame leaves a gap, the end has no times.
     stamps = [(1, 2), (3, 3), (2, 4), (6, 6), (5, None), (9, None)]
     assert [clock.tick(pts, dts) for pts, dts in stamps] == [3, 4, 5, 7, 8, 9]
+
+
+def test_pictures_of_a_size_that_no_film_has_are_refused(tmp_path: Path) -> None:
+    """From the header on where it says so; one that comes later is left out and counted."""
+    large = png_file(struct.pack(">IIBBBBB", 8400, 8400, 1, 0, 0, 0, 0), zlib.compress(bytes(8400 * 1051), 1))
+    small = png_file(struct.pack(">IIBBBBB", 64, 64, 1, 0, 0, 0, 0), zlib.compress(bytes(64 * 9)))
+    path = write_pngs(tmp_path / "later.mov", [small, small, large, small], 64)
+    seen, reading = probe(path), Reading()
+    assert [frame.index for frame in read_frames(seen, reading, threads=1)] == [0, 1, 2]
+    assert reading.losses()["damaged"] == 1
+    with pytest.raises(VideoError, match="is 8400x8400; scale it below 67,108,864 pixels"):
+        probe(write_pngs(tmp_path / "first.mov", [large], 8400))

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from indexer import workers
@@ -33,7 +34,10 @@ FAKE = ("--engine", "fake")
 
 
 class Fragile(FakeEngine):
-    """Reads address 0 when it sees magenta, sleeps for ever when it sees blue, breaks when it sees yellow."""
+    """Reads address 0 when it sees magenta, sleeps for ever when it sees blue, breaks when it sees yellow.
+
+    When it sees all of these at once it tries to take more memory than there is.
+    """
 
     def detect(self, image: Image) -> Faces:
         b, g, r = (int(value) for value in image.reshape(-1, 3).max(axis=0) > 200)
@@ -41,6 +45,8 @@ class Fragile(FakeEngine):
             ctypes.string_at(0)
         while (b, g, r) == (1, 0, 0):
             time.sleep(1)
+        if (b, g, r) == (1, 1, 1):
+            np.ones(1 << 46, np.uint8)
         if (b, g, r) == (0, 1, 1):
             raise RuntimeError("a bug\nof two lines")
         return super().detect(image)
@@ -54,7 +60,8 @@ def deadly(compute: Compute) -> FakeEngine:
 def film_of(person: str, path: Path, frames: int = 12) -> Path:
     pictures = [backdrop((160, 90), shade=100) for _ in range(frames)]
     for picture in pictures:
-        draw_face(picture, person, (40, 20, 40, 40))
+        for place, one in enumerate(person.split()):
+            draw_face(picture, one, (40 + 60 * place, 20, 40, 40))
     return write_film(path, pictures)
 
 
@@ -95,6 +102,27 @@ def test_a_hang_costs_one_video(
     assert result.exit_code == 1
     assert "blue.mp4: no progress for 2 s" in result.stderr
     assert len(Library(tmp_path / "s").listing().entries) == 1
+
+
+def test_a_lack_of_memory_costs_one_video(run: Run, tmp_path: Path, fragile: tuple[str, str]) -> None:
+    films = [film_of(person, tmp_path / f"{person}.mp4") for person in ("cyan red", "red")]
+    result = run("index", *films, "--store", tmp_path / "s", *fragile)
+    assert result.exit_code == 1
+    assert "cyan red.mp4: not enough memory; index it alone, or scale it down" in result.stderr
+    assert len(Library(tmp_path / "s").listing().entries) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells and takes such limits")
+def test_a_worker_is_the_one_to_go_when_memory_runs_out() -> None:
+    """It may take what is free when it starts, and the system is told to end it before anything else."""
+    script = (
+        "import resource; from indexer.cores import bear_the_blame; bear_the_blame(5 << 30); "
+        "print(resource.getrlimit(resource.RLIMIT_DATA)[0], open('/proc/self/oom_score_adj').read())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert list(map(int, done.stdout.split())) == [5 << 30, 1000]
 
 
 def test_an_engine_that_crashes_or_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

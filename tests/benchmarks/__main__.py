@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.figures import Figure
-from tests.benchmarks.parts import BY_ENGINE, PARTS
+from tests.benchmarks.parts import BY_ENGINE, LONG, PARTS
 from tests.benchmarks.run_facereel import engine_words
 from tests.benchmarks.speed import Extent, speed
 
@@ -35,10 +35,13 @@ def main() -> int:
     )
     known = ", ".join((*PARTS, "speed"))
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"any of {known}; all but scan when none is named"
+        "parts",
+        nargs="*",
+        metavar="PART",
+        help=f"any of {known}; all but {', '.join(LONG)} when none is named",
     )
     parser.add_argument(
-        "--full", action="store_true", help="speed: every size and scene, 30 s each; scan, too"
+        "--full", action="store_true", help="speed: every size and scene, 30 s each; scan and soak, too"
     )
     parser.add_argument("--long", action="store_true", help="speed: memory for half an hour of video, too")
     parser.add_argument("--only", default="", help="only scenarios and videos whose name holds this")
@@ -51,8 +54,7 @@ def main() -> int:
     parts = PARTS | {"speed": partial(speed, extent=Extent(chosen.full, chosen.long))}
     if unknown := [part for part in chosen.parts if part not in parts]:
         parser.error(f"no part is called {unknown[0]!r}; known: {known}")
-    # Asking all scenarios twice over takes as long as everything else together.
-    usual = [part for part in parts if part != "scan" or chosen.full]
+    usual = [part for part in parts if part not in LONG or chosen.full]
     asked = chosen.parts or (BY_ENGINE if chosen.engine else usual)
     if chosen.engine and (unfit := [part for part in asked if part not in BY_ENGINE]):
         parser.error(f"{unfit[0]} takes no --engine; those that do: {', '.join(BY_ENGINE)}")

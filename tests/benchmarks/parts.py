@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from indexer.engine import DEFAULT_ENGINE, load_engine
 from tests.benchmarks import engines, identity, scan_modes, shot_detectors, small_faces
 from tests.benchmarks.figures import Figure, at_most, media_figures, scenario_figures, shot_figures
+from tests.benchmarks.fuzz import fuzz
 from tests.benchmarks.kill import kills
 from tests.benchmarks.portraits import media, people_folder, photos
 from tests.benchmarks.run_facereel import Answer, ask
@@ -20,6 +21,7 @@ from tests.benchmarks.scenes_small import SCENES
 from tests.benchmarks.scoring import ClipScore, score_clips
 from tests.benchmarks.scoring_shots import ShotScore, score_shots
 from tests.benchmarks.scoring_tracks import TrackScore, score_tracks
+from tests.benchmarks.soak import soak
 
 Report: TypeAlias = tuple[str, list[dict[str, Any]], list[Figure]]
 Words: TypeAlias = tuple[str, ...]  # options of the command line that choose an engine
@@ -119,10 +121,14 @@ PARTS: dict[str, Callable[..., Iterator[Report]]] = {
     "strangers": strangers,
     "identity": identities,
     "engines": compared,
+    "fuzz": fuzz,
+    "soak": soak,
     "kill": kills,
 }
 
 
+# Each takes as long as everything else together: all scenarios asked twice over; hours of video.
+LONG = ("scan", "soak")
 # Those of which another engine may be asked for.
 BY_ENGINE = ("accuracy", "strangers", "identity")
 

@@ -1,0 +1,203 @@
+"""Honest accounting: what was lost of a video, and what a query searched and left out, in numbers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from indexer import pipeline
+from indexer.batch import index_one
+from query import videos
+from store.config import Config
+from store.database import DATABASE
+from store.errors import VideoError
+from store.records import IndexContents
+from store.video_index import VideoIndex, write_index
+from tests.conftest import Run
+from tests.factories import make_contents
+from tests.fake_engine import FakeEngine, film_of_two
+
+FAKE = ("--engine", "fake")
+LOSSES = ("skipped", "damaged", "concealed", "missing")
+
+
+@pytest.fixture(scope="module")
+def harmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film of which some packets cannot be decoded."""
+    path = film_of_two(tmp_path_factory.mktemp("harmed") / "harmed.mkv", seconds=1.0)
+    data = bytearray(path.read_bytes())
+    place = len(data) // 2
+    data[place : place + 300] = b"\x55" * 300
+    path.write_bytes(data)
+    return path
+
+
+def test_losses_are_numbers_in_the_index_and_wherever_it_is_told_of(
+    run: Run, harmed: Path, tmp_path: Path
+) -> None:
+    report, store = tmp_path / "report.json", tmp_path / "s"
+    result = run("index", harmed, "--store", store, *FAKE, "--report", report)
+    assert result.exit_code == 0
+    (told,) = json.loads(report.read_text())["videos"]
+    assert told["frames_damaged"] + told["frames_concealed"] > 0
+    assert "  lost: " in result.stdout
+    lost = told["frames_damaged"] + told["frames_skipped"] + told["frames_missing"]
+    assert told["frames"] < 75 <= told["frames"] + lost + 1
+    known = json.loads(run("info", harmed, "--store", store, "--json").stdout)
+    again = json.loads(run("index", harmed, "--store", store, *FAKE, "--json").stdout)["videos"][0]
+    for key in LOSSES:
+        assert known[f"frames_{key}"] == told[f"frames_{key}"] == again[f"frames_{key}"]
+        line = f"frames {key}: {known[f'frames_{key}']}"
+        assert line in run("info", harmed, "--store", store).stdout.splitlines()
+
+
+def test_a_whole_film_lost_nothing(run: Run, store: Path, film: Path) -> None:
+    known = json.loads(run("info", film, "--store", store, "--json").stdout)
+    assert [known[f"frames_{key}"] for key in LOSSES] == [0, 0, 0, 0]
+    assert "lost:" not in run("index", film, "--store", store, *FAKE).stdout
+
+
+def test_an_index_of_an_older_version_says_that_nobody_counted(tmp_path: Path) -> None:
+    folder = write_index(tmp_path, make_contents())
+    with closing(sqlite3.connect(folder / DATABASE)) as db:
+        triggers = db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for (name,) in triggers:
+            db.execute(f"DROP TRIGGER {name}")
+        db.execute("DROP TABLE seal")
+        for key in LOSSES:
+            db.execute(f"ALTER TABLE stats DROP COLUMN {key}")
+        db.execute("PRAGMA user_version = 5")
+        db.commit()
+    with VideoIndex(folder) as index:
+        assert [getattr(index.stats, key) for key in LOSSES] == [None] * 4
+        assert videos.details(index)["frames_damaged"] is None
+
+
+def test_a_query_says_what_it_searched_and_left_out(
+    run: Run, store: Path, film: Path, photos: Path, tmp_path: Path
+) -> None:
+    for engine, name in (("fake-other", "other.mp4"), ("fake", "torn.mp4"), ("fake", "gone.mp4")):
+        path = film_of_two(tmp_path / name, seconds=0.1 * (name == "gone.mp4") + 0.1 * len(engine))
+        assert run("index", path, "--store", store, "--engine", engine).exit_code == 0
+    (torn,) = store.glob("torn*")
+    (torn / DATABASE).write_bytes(b"no database")
+    path.unlink()
+    args = ("query", photos / "red.png", "--store", store, *FAKE, "--out", tmp_path / "out", "--min-duration")
+    result = run(*args, "0.1")
+    assert result.exit_code == 1, "what is gone could not be cut"
+    assert "searched: 2 videos, 6 tracklets, " in result.stdout
+    assert "; left out: 2 videos" in result.stdout
+    written = json.loads((tmp_path / "out" / "red" / "metadata.json").read_text())["search"]
+    looks = 0
+    for name in ("two*", "gone*"):
+        with VideoIndex(next(store.glob(name))) as index:
+            looks += len(index.looks())
+    assert written == {
+        "videos": 2, "tracklets": 6, "looks": looks,
+        "left_out": [
+            {"video": "other.mp4", "why": "other_engine"}, {"video": torn.name, "why": "damaged"},
+        ],
+        "not_cut": [{"video": "gone.mp4", "why": "gone"}],
+        "tracklets_without_a_look": 0, "matches": 4, "just_missed": 0, "min_duration": 0.1, "too_short": 0,
+    }  # fmt: skip
+    told = json.loads(run(*args, "1.5", "--overwrite", "--json").stdout)
+    assert [told["search"][key] for key in ("matches", "too_short", "min_duration")] == [4, 2, 1.5]
+    assert {item["kind"] for item in told["left_out"]} == {"other_engine", "damaged"}
+
+
+def test_metadata_names_no_folder_unless_asked(
+    run: Run, store: Path, film: Path, photos: Path, tmp_path: Path
+) -> None:
+    """Neither in what is written nor in reasons of what was left out."""
+    other = film_of_two(tmp_path / "other.mp4", seconds=0.5)
+    run("index", other, "--store", store, "--engine", "fake-other")
+    out = tmp_path / "out"
+    args = ("query", photos / "red.png", "--store", store, *FAKE, "--out", out)
+    assert run(*args).exit_code == 0
+    texts = [
+        path.read_text(encoding="utf-8-sig") for path in (out / "red").iterdir() if path.suffix != ".mp4"
+    ]
+    texts += [path.read_bytes().decode("latin-1") for path in (out / "red").glob("*.mp4")]
+    assert len(texts) == 5
+    assert not any(str(place) in text for text in texts for place in (tmp_path, film.parent))
+    assert run(*args, "--absolute", "--overwrite").exit_code == 0
+    document = json.loads((out / "red" / "metadata.json").read_text())
+    assert {clip["video"]["path"] for clip in document["clips"]} == {str(film.resolve())}
+    assert document["references"][0]["path"] == str(photos / "red.png")
+
+
+def test_turned_bits_are_told_from_rows_that_somebody_wrote(tmp_path: Path) -> None:
+    folder = write_index(tmp_path, make_contents())
+    path = folder / DATABASE
+
+    def said() -> str:
+        with closing(sqlite3.connect(path)) as db:
+            (crop,) = db.execute("SELECT crop FROM exemplars").fetchone()
+        assert crop in path.read_bytes()
+        return "; ".join(problem for problem in videos.verify(folder).problems if "is damaged" in problem)
+
+    whole = path.read_bytes()
+    assert said() == ""
+    with closing(sqlite3.connect(path)) as db:
+        (crop,) = db.execute("SELECT crop FROM exemplars").fetchone()
+    place = whole.index(crop) + len(crop) - 200
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    assert "its rows are not those that were written" in said()
+    path.write_bytes(whole)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE people SET name = 'Ada'")
+        db.commit()
+    assert said() == ""
+
+
+def test_a_file_that_is_still_being_written_is_refused(film: Path, tmp_path: Path) -> None:
+    """Its index would be of neither what it was nor what it becomes."""
+    growing = Path(shutil.copy(film, tmp_path / "growing.mp4"))
+
+    def progress(done: int, total: int) -> None:
+        if done == 40:
+            with growing.open("ab") as file:
+                file.write(b"more")
+
+    with pytest.raises(VideoError, match="still being written to; index it again once it is complete"):
+        index_one(growing, tmp_path / "s", FakeEngine(), Config(), progress)
+    assert not list((tmp_path / "s").glob("*"))
+
+
+def test_a_file_that_grew_behind_the_last_frame_leaves_no_index(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    growing = Path(shutil.copy(film, tmp_path / "growing.mp4"))
+    look_at = pipeline.look_at
+
+    def grown(*args: Any) -> IndexContents:
+        with growing.open("ab") as file:
+            file.write(b"more")
+        return look_at(*args)
+
+    monkeypatch.setattr(pipeline, "look_at", grown)
+    with pytest.raises(VideoError, match="still being written to"):
+        index_one(growing, tmp_path / "s", FakeEngine(), Config(), lambda done, total: None)
+    assert not list((tmp_path / "s").glob("*"))
+
+
+def test_a_batch_with_failures_ends_by_naming_each(run: Run, film: Path, tmp_path: Path) -> None:
+    names = ["a.mp4", "b.mp4"]
+
+    def broken() -> Iterator[Path]:
+        for name in names:
+            (tmp_path / name).write_bytes(b"nothing")
+            yield tmp_path / name
+
+    result = run("index", *broken(), film, "--store", tmp_path / "s", *FAKE)
+    assert result.exit_code == 1
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("error: 2 of 3 videos failed: ")
+    assert all(name in last for name in names)

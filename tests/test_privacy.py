@@ -1,0 +1,253 @@
+"""Faces are biometric data: stores are their owner's alone, nothing leaves the machine, nothing foreign is run."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import onnxruntime
+import pytest
+
+from indexer import devices
+from indexer.engine import load_engine
+from indexer.engines import opencv_zoo, weights
+from query import calibration
+from store.chapters import Chapter
+from store.claims import claimed
+from store.config import Config
+from store.errors import EngineError
+from store.journal import Journal
+from tests.conftest import SAMPLES, Run
+from tests.test_architecture import PROGRAM, ROOT, tree
+from tests.test_calibration import crowd
+
+FAKE = ("--engine", "fake")
+
+
+def modes(folder: Path) -> set[tuple[str, int]]:
+    """What may be done with folders and files, from a folder on."""
+    return {
+        ("folder" if path.is_dir() else "file", stat.S_IMODE(path.stat().st_mode))
+        for path in (folder, *folder.rglob("*"))
+    }
+
+
+@pytest.fixture
+def careless() -> Iterator[None]:
+    """A umask that lets everybody do everything."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("careless")
+def test_a_store_is_its_owners_alone(run: Run, film: Path, photos: Path, tmp_path: Path) -> None:
+    """Indexes with all that is derived from them, journals, claims and calibrations, whatever the umask."""
+    store, engine = tmp_path / "faceindex", load_engine("fake")
+    # A process of its own: workers of this one may have been forked from what was started under another umask.
+    words = [sys.executable, "-m", "tests.fake_cli", "index", str(film), "--store", str(store), *FAKE]
+    subprocess.run(words, cwd=ROOT, capture_output=True, check=True, timeout=120)
+    other = ("--store", store, "--engine", "fake-new")
+    for command in (
+        ("query", photos / "red.png", "--store", store, *FAKE, "--dry-run"), ("reembed", "two.mp4", *other),
+        ("forget", photos / "red.png", *other), ("query", photos / "green.png", *other, "--dry-run"),
+    ):  # fmt: skip
+        assert run(*command).exit_code == 0
+    calibration.write(calibration.measure(crowd(0), engine), store)
+    journal = Journal(store, "a" * 64, engine.info, 0.4, Config())
+    journal.append(Chapter(0, 1, (), 1, (), 0, 0), np.arange(2))
+    with claimed(store, "b" * 64, lambda: None):
+        names = {path.name for path in store.rglob("*")}
+        assert {"index.db", "vectors.faiss", "pooled.bin", "calibration-fake.json"} <= names
+        assert len(list(store.iterdir())) == 5  # an index, a journal, a claim, a calibration and its plot
+        assert modes(store) == {("folder", 0o700), ("file", 0o600)}
+
+
+@pytest.mark.parametrize(("mask", "folder", "file"), [(0o077, 0o700, 0o600), (0o027, 0o750, 0o640)])
+def test_a_result_is_for_those_for_whom_its_user_makes_files(
+    run: Run, store: Path, photos: Path, tmp_path: Path, mask: int, folder: int, file: int
+) -> None:
+    args = ("query", photos / "red.png", "--store", store, *FAKE, "--out", tmp_path / "out")
+    before = os.umask(mask)
+    try:
+        assert run(*args).exit_code == 0
+    finally:
+        os.umask(before)
+    assert modes(tmp_path / "out" / "red") == {("folder", folder), ("file", file)}
+
+
+SPY = """
+import os, sys
+def note(text):
+    with open(os.environ["NETWORK_LOG"], "a") as file:
+        file.write(text + "\\n")
+def hook(event, args):
+    if event not in ("socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo",
+                     "socket.gethostbyname", "urllib.Request"):
+        return
+    if getattr(args[0], "family", None) != 1:  # AF_UNIX: by these processes of one machine talk
+        note(f"asked: {event} {args}")
+        raise OSError("the network is cut off")
+sys.addaudithook(hook)
+note("spied on")
+"""
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first second of the sample film, with real faces."""
+    path = tmp_path_factory.mktemp("short") / "short.mp4"
+    with av.open(str(SAMPLES / "sample.mp4")) as source, av.open(str(path), "w") as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        for number, packet in enumerate(source.demux(stream)):
+            if packet.dts is None or number >= 25:
+                break
+            packet.stream = copy
+            target.mux(packet)
+    return path
+
+
+def alone() -> list[str]:
+    """What runs a command without any network where this system can."""
+    words = ["unshare", "--map-root-user", "--net"]
+    there = shutil.which("unshare") and subprocess.run([*words, "true"], capture_output=True, check=False)
+    return words if there and there.returncode == 0 else []
+
+
+def test_nothing_asks_the_network(short: Path, tmp_path: Path) -> None:
+    """Neither Python's code, in whatever process of ours, nor the libraries' own, which the kernel counts."""
+    (tmp_path / "sitecustomize.py").write_text(SPY)
+    log, store = tmp_path / "log", tmp_path / "s"
+    photo = SAMPLES / "people" / "biden" / "biden.jpg"
+    script = (
+        f"set -e; {sys.executable} cli.py index {short} --store {store}; "
+        f"{sys.executable} cli.py query {photo} --store {store} --out {tmp_path}; "
+        "if [ -f /proc/net/snmp ]; then grep ^Ip: /proc/net/snmp; fi"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NETWORK_LOG": str(log)}
+    without = alone()
+    done = subprocess.run(
+        [*without, "sh", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
+        timeout=120,
+    )  # fmt: skip
+    assert "short.mp4: " in done.stdout
+    assert ", 1 tracklet, " in done.stdout
+    assert "searched: 1 video, " in done.stdout
+    noted = log.read_text().splitlines()
+    assert set(noted) == {"spied on"}
+    assert len(noted) >= 3  # both commands, and what workers are forked from
+    asking = "import socket; socket.create_connection(('127.0.0.1', 9))"
+    subprocess.run(
+        [sys.executable, "-c", asking], env=environment, capture_output=True, check=False, timeout=60
+    )
+    assert "asked: socket." in log.read_text(), "a spy that sees nothing proves nothing"
+    if without:
+        names, figures = (line.split() for line in done.stdout.splitlines()[-2:])
+        kernel = dict(zip(names, figures, strict=True))
+        assert (kernel["OutRequests"], kernel["OutNoRoutes"]) == ("0", "0")
+
+
+def test_onnx_runtime_is_told_to_keep_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(onnxruntime, "disable_telemetry_events", lambda: said.append("quiet"))
+    devices.options()
+    assert said == ["quiet"]
+
+
+def test_altered_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Both as they come and as they were unpacked: the latter are then unpacked anew."""
+    monkeypatch.setenv("FACEREEL_CACHE", str(tmp_path / "cache"))
+    model = weights.unpacked(opencv_zoo.DETECTOR)
+    whole = model.read_bytes()
+    model.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert weights.unpacked(opencv_zoo.DETECTOR).read_bytes() == whole
+    model.unlink()
+    changed = weights.Weights(opencv_zoo.DETECTOR.file, "0" * 64)
+    with pytest.raises(EngineError, match=r"has SHA-256 49f000ec501f\.\.\., not 000000000000"):
+        weights.unpacked(changed)
+
+
+RUNS_WHAT_IT_READS = {
+    "pickle",
+    "cPickle",
+    "dill",
+    "joblib",
+    "marshal",
+    "shelve",
+    "cloudpickle",
+    "torch",
+    "yaml",
+}
+RUNS_WORDS = {"eval", "exec", "compile", "__import__", "system", "popen"}
+ASKS_SQL = {"execute", "executemany", "executescript", "_all", "_numbers"}
+
+
+def calls(path: Path) -> Iterator[tuple[ast.Call, str]]:
+    """Every call in a module of ours with the last word of what is called."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            yield node, getattr(node.func, "attr", getattr(node.func, "id", ""))
+
+
+def test_nothing_that_is_read_is_run() -> None:
+    found = []
+    for path in PROGRAM:
+        for node in ast.walk(tree(path)):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found += [f"{path} imports {name}" for name in names if name.split(".")[0] in RUNS_WHAT_IT_READS]
+        for call, name in calls(path):
+            regular = isinstance(call.func, ast.Attribute) and getattr(call.func.value, "id", "") == "re"
+            words = {word.arg: ast.unparse(word.value) for word in call.keywords}
+            if (name in RUNS_WORDS and not regular) or words.get("shell", "False") != "False":
+                found.append(f"{path}:{call.lineno} runs {ast.unparse(call)[:60]}")
+            if (
+                name == "load"
+                and ast.unparse(call.func) == "np.load"
+                and words.get("allow_pickle") != "False"
+            ):
+                found.append(f"{path}:{call.lineno} may unpickle")
+    assert found == []
+
+
+def constant(node: ast.expr) -> bool:
+    """Whether a text is known from the source alone: written out, or put together of constants of the module."""
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "len":
+        return all(constant(part) for part in node.args)
+    if isinstance(node, ast.JoinedStr):
+        return all(isinstance(part, ast.Constant) or constant(part.value) for part in node.values)  # type: ignore[attr-defined]
+    if isinstance(node, ast.Attribute):
+        return node.attr.isupper()
+    return isinstance(node, ast.Constant) or (isinstance(node, ast.Name) and node.id.lstrip("_").isupper())
+
+
+def loose(path: Path) -> Iterator[str]:
+    """SQL that is put together where it is asked, of more than constants."""
+    built: dict[str, ast.expr] = {}
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            built[node.targets[0].id] = node.value
+        if isinstance(node, ast.For) and isinstance(node.target, ast.Name):
+            built[node.target.id] = node.iter
+    for call, name in calls(path):
+        if name in ASKS_SQL and call.args:
+            asked = call.args[0]
+            asked = built.get(asked.id, asked) if isinstance(asked, ast.Name) else asked
+            handed_on = (
+                isinstance(asked, ast.Name) and asked.id == "query"
+            )  # of those that are checked here themselves
+            if not constant(asked) and not handed_on:
+                yield f"{path}:{call.lineno} {ast.unparse(call)[:80]}"
+
+
+def test_sql_is_never_put_together_from_values() -> None:
+    assert [found for path in PROGRAM for found in loose(path)] == []
