@@ -11,20 +11,16 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from indexer.parts import around, parts_of
+from indexer.places import moved, overlaps, places, visible_part
 from indexer.scan import View
-from indexer.trail import ROOT, Candidate, Glance, Memory, Trail, overlaps, visible_part
-from store.boxes import share_of_union, to_corners, to_sides
+from indexer.trail import ROOT, Candidate, Glance, Memory, Trail, Whole
+from store.boxes import to_sides
 from store.config import Config
 from store.records import Floats, Ints, Reason
 
-# A detection further from where it is expected than this is another face, unless it looks just like this one.
-_MIN_IOU = 0.2
-_MAX_DISTANCE = 0.6  # between centres, in widths of the face
-_FAR = 2.0  # how far a face may jump that is surely the same
-_MAX_GROWTH = 1.6  # ratio of widths from one frame to the next
 # Patches of one face in neighbouring frames correlate above 0.64 in 99 of 100 cases, or share 0.5 of their blocks;
 # those of different faces at the same place reach 0.73 at most.
 _OTHER_SHARE, _OTHER_WHOLE = 0.4, 0.55
@@ -54,6 +50,8 @@ class Tracker:
         self._shot, self._shot_start = 0, start
         self._ended: list[Trail] = []
         self._holders: dict[int, Trail] = {}  # by face of the last view
+        # By face of the last view that something divides: its parts, and the whole's box less the one around them.
+        self._parts: dict[int, tuple[list[int], Floats]] = {}
 
     def step(self, view: View, shot: int, mixed: bool = False) -> list[Trail]:
         """Take the next frame, which belongs to that shot; gives the trails that ended.
@@ -68,6 +66,7 @@ class Tracker:
         self._memory.append(glance)
         boxes = to_sides(view.faces.boxes)
         if view.continues and same_shot:
+            self._join(boxes)
             for detection, trail in self._holders.items():
                 if trail in self._trails:
                     self._take(trail, boxes[detection], detection, glance)
@@ -80,10 +79,12 @@ class Tracker:
     def _match(self, boxes: Floats, glance: Glance) -> None:
         """Find out which faces of a view continue which trails, and which begin new ones."""
         view, self._holders = glance.view, {}
-        strong = np.flatnonzero(view.faces.scores >= self._config.strong_score)
-        weak = np.flatnonzero(
-            (view.faces.scores >= self._config.weak_score) & (view.faces.scores < self._config.strong_score)
-        )
+        self._find_parts(boxes, glance)
+        self._join(boxes)
+        scores = view.faces.scores.copy()
+        scores[[part for parts, _ in self._parts.values() for part in parts[1:]]] = 0
+        strong = np.flatnonzero(scores >= self._config.strong_score)
+        weak = np.flatnonzero((scores >= self._config.weak_score) & (scores < self._config.strong_score))
         unmatched_trails = list(self._trails)
         for chosen in (strong, weak):
             unmatched_trails, left = self._assign(unmatched_trails, boxes, chosen, glance)
@@ -91,7 +92,10 @@ class Tracker:
                 unclaimed = left
         for detection in unclaimed:
             if not overlaps(boxes[detection], glance.taken):  # else a part of a face that a trail holds
-                self._start(boxes[detection], int(detection), glance)
+                trail = Trail(self._shot, "occlusion")
+                self._take(trail, boxes[detection], int(detection), glance)
+                self._trails.append(trail)
+        self._leave_parts(glance.view.index)
 
     def finish(self, reason: Reason = "video_end") -> list[Trail]:
         """No more frames will come: gives the trails that were still running."""
@@ -129,7 +133,7 @@ class Tracker:
 
     def _affinity(self, trails: list[Trail], expected: Floats, boxes: Floats, glance: Glance) -> Floats:
         """How well detections (M, 4) fit trails expected at (N, 4) in place and look: (N, M), 0 where they cannot."""
-        place, far = _places(expected, boxes)
+        place, far = places(expected, boxes)
         affinity = np.zeros_like(place)
         for row, column in zip(*np.nonzero((place > 0) | far), strict=True):
             patch = trails[row].patch
@@ -162,15 +166,38 @@ class Tracker:
             landmarks = view.faces.landmarks[detection]
             trail.remember(Candidate(view.index, box, landmarks, score, crop))
 
-    def _start(self, box: Floats, detection: int, glance: Glance) -> None:
-        for other in [
-            other for other in self._trails if other.is_rest_of(box) and other.frames[0] < glance.view.index
-        ]:
-            other.give_up(glance.view.index)
-            self._end(other)
-        trail = Trail(self._shot, "occlusion")
-        self._take(trail, box, detection, glance)
-        self._trails.append(trail)
+    def _find_parts(self, boxes: Floats, glance: Glance) -> None:
+        """Find faces that something narrow divides: detections (of N, 4) beside it where the witness sees the whole."""
+        self._parts = {}
+        for trail in self._trails if len(boxes) else ():
+            whole = trail.divided or trail.whole(self._memory)
+            parts = parts_of(boxes, whole.box) if whole else []
+            divides = len(parts) > (0 if trail.divided else 1) and not any(
+                part in self._parts for part in parts
+            )
+            trail.divided = None
+            if whole is None or not divides:
+                continue
+            testimony = glance.testify(whole.patch, whole.box)
+            if testimony.visible:
+                trail.patch = whole.patch
+                trail.divided = Whole(moved(whole.box, testimony.shift), whole.patch)
+                parts.sort(key=lambda detection: -float(glance.view.faces.scores[detection]))
+                self._parts[parts[0]] = (parts, trail.divided.box - around(boxes[parts]))
+
+    def _join(self, boxes: Floats) -> None:
+        """Give a divided face the box (of N, 4) of the whole, which moves with its parts."""
+        for keep, (parts, more) in self._parts.items():
+            boxes[keep] = around(boxes[parts]) + more
+
+    def _leave_parts(self, now: int) -> None:
+        """End trails that are down to a part of a face whose other part a young trail follows."""
+        for young in [trail for trail in self._trails if now - trail.frames[0] <= self._reach]:
+            begin = young.frames[0]
+            for other in [trail for trail in self._trails if trail.frames[0] < begin]:
+                if other.is_rest_of(young.boxes[-1]):
+                    other.give_up(begin)
+                    self._end(other)
 
     def _root(self, trail: Trail) -> None:
         """Follow a trail back from its first detection."""
@@ -218,17 +245,3 @@ class Tracker:
     def _at_edge(self, box: Floats) -> bool:
         grown = box + np.array([-_EDGE, -_EDGE, 2 * _EDGE, 2 * _EDGE], np.float32) * box[2]
         return visible_part(grown, self._stage.width, self._stage.height) < 1.0
-
-
-def _places(expected: Floats, boxes: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """How near detections (M, 4) are to expected places (N, 4): (N, M) 0..1.5, 0 where too far; and which are far
-    but not out of reach."""
-    shared = share_of_union(to_corners(expected), to_corners(boxes))
-    centres = expected[:, None, :2] + expected[:, None, 2:] / 2 - boxes[None, :, :2] - boxes[None, :, 2:] / 2
-    sizes = np.sqrt(np.prod(expected[:, 2:], axis=1))[:, None], np.sqrt(np.prod(boxes[:, 2:], axis=1))[None]
-    smaller, larger = np.minimum(*sizes), np.maximum(*sizes)
-    distance = np.hypot(centres[..., 0], centres[..., 1]) / np.maximum(smaller, 1e-6)
-    possible = larger < _MAX_GROWTH * smaller
-    near = possible & ((shared > _MIN_IOU) | (distance < _MAX_DISTANCE))
-    place = np.where(near, shared + 0.5 * np.clip(1 - distance, 0, 1) + 1e-3, 0)
-    return np.asarray(place, np.float32), np.asarray(possible & ~near & (distance < _FAR))

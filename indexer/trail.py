@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from indexer.places import moved, overlaps, visible_part
 from indexer.scan import View
 from indexer.witness import PLAINLY, Grey, Testimony, correlation, take_patch, testify
-from store.boxes import share_of_smaller, to_corners
 from store.records import DETECTED, INTERPOLATED, TRACKED, Floats, Image, Reason, Sightings
 
 _DAMPING = 0.85  # a velocity is believed less with every frame that nobody confirms it
 _VELOCITY_GAIN = 0.4
 _MAX_CANDIDATES = 64
-_HELD = 0.4  # share of the smaller box from which two boxes are at one place
+_LATE = 10  # frames
 ROOT = 5  # detections after which a trail is followed back from its first one
 _PATCH_AGE = 8  # frames for which a face that is only weakly seen is compared with an older, better patch
 
@@ -59,6 +59,14 @@ class Glance:
         return self.patches[key]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Whole:
+    """A face before something narrow came between."""
+
+    box: Floats  # (4,) x y w h: where it is by now
+    patch: Grey
+
+
 Memory = deque[Glance]  # consecutive frames of the running shot, oldest first
 
 
@@ -81,6 +89,7 @@ class Trail:
     first_patches: list[Grey] = field(default_factory=list)
     last_patches: deque[Grey] = field(default_factory=lambda: deque(maxlen=ROOT))
     first_mixed: bool = False
+    divided: Whole | None = None  # what the parts belong to that are seen of it
     rooted: bool = False  # followed back from its first detection
     found: int = 0  # frames in which the scan saw the face
     end_reason: Reason = "occlusion"
@@ -166,13 +175,19 @@ class Trail:
             self.sources.insert(0, TRACKED)
             glance.taken.append(box)
 
+    def whole(self, memory: Memory) -> Whole | None:
+        """The face where it was widest of late, if that is remembered."""
+        frames, boxes = self.frames[-_LATE:], self.boxes[-_LATE:]
+        index = int(np.argmax([box[2] for box in boxes]))
+        seen = next((seen for seen in memory if seen.view.index == frames[index]), None)
+        return None if seen is None else Whole(boxes[index], seen.patch(boxes[index]))
+
     def is_rest_of(self, box: Floats) -> bool:
         """Is this trail down to a sliver of a face whose other part was just found in `box`?
 
         Something narrow that passes a face leaves a part on either side of it, and a detector finds both.
         """
-        recent = np.array(self.boxes[-10:])
-        widest = recent[int(recent[:, 2].argmax())]
+        widest = max(self.boxes[-_LATE:], key=lambda seen: float(seen[2]))
         apart = np.abs(box[:2] + box[2:] / 2 - widest[:2] - widest[2:] / 2)
         return bool(self.boxes[-1][2] < 0.75 * widest[2] and apart.max() < 0.6 * widest[2])
 
@@ -220,23 +235,7 @@ def _confirmed(patches: list[Grey], glance: Glance, place: Floats, width: int, h
     testimony, *others = [glance.testify(patch, place) for patch in patches]
     if not testimony.visible or not all(other.visible for other in others):
         return None
-    shift = np.array([*testimony.shift, 0, 0], np.float32) * np.array([place[2], place[3], 0, 0], np.float32)
-    box = (place + shift).astype(np.float32)
+    box = moved(place, testimony.shift)
     if visible_part(box, width, height) < 0.5 or overlaps(box, glance.taken):
         return None
     return box
-
-
-def visible_part(box: Floats, width: int, height: int) -> float:
-    """Share of a box that lies inside the picture, 0..1."""
-    x, y, w, h = (float(value) for value in box)
-    inside_x = max(0.0, min(x + w, width) - max(x, 0.0))
-    inside_y = max(0.0, min(y + h, height) - max(y, 0.0))
-    return inside_x * inside_y / max(w * h, 1e-6)
-
-
-def overlaps(box: Floats, taken: list[Floats]) -> bool:
-    """Does another face hold this place? Measured against the smaller of the two."""
-    if not taken:
-        return False
-    return bool((share_of_smaller(to_corners(box[None]), to_corners(np.array(taken))) > _HELD).any())

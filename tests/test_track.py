@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations
 
@@ -19,6 +19,7 @@ from indexer.scan import View
 from indexer.shots import TINY
 from indexer.track import Stage, Tracker
 from indexer.trail import Trail
+from store.boxes import share_of_union, to_corners
 from store.config import Config
 from store.records import DETECTED, Faces
 
@@ -256,3 +257,29 @@ def test_the_order_of_detections_does_not_matter(scene: tuple[list[Actor], list[
     for a, b in zip(one, other, strict=True):
         np.testing.assert_array_equal(np.array(a.boxes), np.array(b.boxes))
         assert (a.sources, a.start_reason, a.end_reason) == (b.sources, b.start_reason, b.end_reason)
+
+
+def divided(frame: int, face: Actor, bar: tuple[float, float]) -> View:
+    """A face that a bar [x0, x1) stands before: the detector sees what is left of it on either side."""
+    x, y, w, h = face.path(frame)
+    parts = [(x, min(bar[0], x + w)), (max(bar[1], x), x + w)]
+    view = view_of(frame, [face])
+    view.grey[:, max(0, round(bar[0])) : max(0, round(bar[1]))] = 90
+    boxes = np.array([[x0, y, x1, y + h] for x0, x1 in parts if x1 - x0 > 0.25 * w], np.float32)
+    scores, landmarks = np.full(len(boxes), 0.8, np.float32), np.zeros((len(boxes), 5, 2), np.float32)
+    return replace(view, faces=Faces(boxes, scores, landmarks), crops=(CROP,) * len(boxes))
+
+
+@pytest.mark.parametrize("speed", [3, 5, 8])
+def test_a_face_that_something_narrow_passes_stays_one(speed: int) -> None:
+    face = Actor(3, hold(130, 50, side=60), range(60))
+    tracker, trails = Tracker(Stage(WIDTH, HEIGHT, RATE), Config()), []
+    for frame in range(60):
+        bar = 100 + speed * max(0, frame - 20)
+        trails += tracker.step(divided(frame, face, (bar, bar + 10)), 0)
+    trails += tracker.finish()
+    assert spans(trails) == [(0, 60)]
+    assert (
+        share_of_union(to_corners(np.array(trails[0].boxes)), to_corners(np.array([face.path(0)]))).min()
+        > 0.45
+    )
