@@ -92,10 +92,7 @@ class Tracker:
                 unclaimed = left
         for detection in unclaimed:
             if not overlaps(boxes[detection], glance.taken):  # else a part of a face that a trail holds
-                trail = Trail(self._shot, "occlusion")
-                self._take(trail, boxes[detection], int(detection), glance)
-                self._trails.append(trail)
-        self._leave_parts(glance.view.index)
+                self._start(boxes[detection], int(detection), glance)
 
     def finish(self, reason: Reason = "video_end") -> list[Trail]:
         """No more frames will come: gives the trails that were still running."""
@@ -190,14 +187,15 @@ class Tracker:
         for keep, (parts, more) in self._parts.items():
             boxes[keep] = around(boxes[parts]) + more
 
-    def _leave_parts(self, now: int) -> None:
-        """End trails that are down to a part of a face whose other part a young trail follows."""
-        for young in [trail for trail in self._trails if now - trail.frames[0] <= self._reach]:
-            begin = young.frames[0]
-            for other in [trail for trail in self._trails if trail.frames[0] < begin]:
-                if other.is_rest_of(young.boxes[-1]):
-                    other.give_up(begin)
-                    self._end(other)
+    def _start(self, box: Floats, detection: int, glance: Glance) -> None:
+        for other in [
+            other for other in self._trails if other.is_rest_of(box) and other.frames[0] < glance.view.index
+        ]:
+            other.give_up(glance.view.index)
+            self._end(other)
+        trail = Trail(self._shot, "occlusion")
+        self._take(trail, box, detection, glance)
+        self._trails.append(trail)
 
     def _root(self, trail: Trail) -> None:
         """Follow a trail back from its first detection."""

@@ -229,11 +229,14 @@ class Trail:
 
 
 def _confirmed(patches: list[Grey], glance: Glance, place: Floats, width: int, height: int) -> Floats | None:
-    """The box at which the witness sees the face near a place by every patch, or None."""
+    """The box at which the witness sees the face near a place by every patch, by the first plainly, or None.
+
+    The detector sees nothing there: half a likeness (a bright edge, skin) is no face.
+    """
     if glance.mixed:
         return None
     testimony, *others = [glance.testify(patch, place) for patch in patches]
-    if not testimony.visible or not all(other.visible for other in others):
+    if testimony.whole < PLAINLY or not all(other.visible for other in others):
         return None
     box = moved(place, testimony.shift)
     if visible_part(box, width, height) < 0.5 or overlaps(box, glance.taken):

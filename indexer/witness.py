@@ -26,9 +26,10 @@ _BLOCK_ALIKE = 0.55  # correlation of a block with its counterpart
 # A wall in shadow correlates with a face by its slope of light alone, but has not its contrast.
 _PLAIN = 0.4
 # Measured on rendered occlusions and films, up to eight frames apart: of faces at least half to be seen 19 in 20 keep
-# a share of 0.5 or a correlation of 0.66; of 100 fully covered places one reaches 0.45, and 0.58.
+# a share of 0.5; of 100 fully covered places one reaches 0.45. Whole patches of other faces correlate by 0.73 at most;
+# the edge of a cover with a brightly lit face by 0.79.
 SHARE_VISIBLE = 0.5
-WHOLE_VISIBLE = 0.66  # correlation of whole patches, which survives motion blur
+WHOLE_VISIBLE = 0.8  # correlation of whole patches
 
 
 @dataclass(frozen=True, slots=True)

@@ -283,3 +283,24 @@ def test_a_face_that_something_narrow_passes_stays_one(speed: int) -> None:
         share_of_union(to_corners(np.array(trails[0].boxes)), to_corners(np.array([face.path(0)]))).min()
         > 0.45
     )
+
+
+def lit(frame: int) -> View:
+    """A face lit from the right, which a plain cover passes from frame 20 to 39: its edge is where the light began."""
+    covered = 20 <= frame < 40
+    face = Actor(3, hold(130, 50, side=60), range(60), missed=range(20, 40))
+    view = view_of(frame, [face])
+    side = view.grey[50:125, 165:190]
+    side[:] = cv2.convertScaleAbs(side, alpha=0.8, beta=70)
+    if covered:
+        edge = 158 + 3 * (frame - 20)
+        view.grey[:, edge - 90 : edge], view.grey[:, edge : edge + 60] = 110, 190
+    return view
+
+
+def test_an_edge_of_light_is_no_face() -> None:
+    tracker, trails = Tracker(Stage(WIDTH, HEIGHT, RATE), Config()), []
+    for frame in range(60):
+        trails += tracker.step(lit(frame), 0)
+    trails += tracker.finish()
+    assert spans(trails) == [(0, 20), (40, 60)]
