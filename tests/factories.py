@@ -1,4 +1,4 @@
-"""Small random records: whatever an index can hold, without a video."""
+"""Small random records: whatever an index can hold, without a video; and whether an index holds them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from store.records import (
     Tracklet,
     Video,
 )
+from store.video_index import VideoIndex
 
 CROP = np.add.outer(np.arange(112), np.arange(112))[..., None].repeat(3, axis=2).astype(np.uint8)
 
@@ -113,3 +114,42 @@ def make_contents(
         sightings=sightings,
         exemplars=exemplars,
     )
+
+
+def assert_holds(index: VideoIndex, contents: IndexContents) -> None:
+    """Every record comes back as it was written, crops as JPEG keeps them."""
+    assert index.video == contents.video
+    assert index.engine == contents.engine
+    assert index.stats == contents.stats
+    assert index.config == contents.config
+    assert {k: type(v) for k, v in index.config.items()} == {k: type(v) for k, v in contents.config.items()}
+    assert index.shots() == contents.shots
+    assert index.people() == contents.people
+    assert index.tracklets() == contents.tracklets
+    np.testing.assert_array_equal(index.times().pts, contents.times.pts)
+    np.testing.assert_array_equal(index.times().durations, contents.times.durations)
+    sightings = index.sightings(contents.sightings)
+    for number, expected in contents.sightings.items():
+        for field in ("frames", "boxes", "scores", "sources"):
+            found = getattr(sightings[number], field)
+            np.testing.assert_array_equal(found, getattr(expected, field))
+            assert found.dtype == getattr(expected, field).dtype
+    assert_looks(index, contents)
+
+
+def assert_looks(index: VideoIndex, contents: IndexContents) -> None:
+    exemplars = index.exemplars()
+    assert exemplars.keys() == contents.exemplars.keys()
+    for number, expected in contents.exemplars.items():
+        for found, wanted in zip(exemplars[number], expected, strict=True):
+            for field in ("frame", "score", "quality", "sharpness", "frontality"):
+                assert getattr(found, field) == getattr(wanted, field)
+            for field in ("box", "landmarks", "embedding"):
+                np.testing.assert_array_equal(getattr(found, field), getattr(wanted, field))
+            assert np.abs(found.crop.astype(int) - wanted.crop).mean() < 2
+    looks = index.looks()
+    every = [(n, e) for n in sorted(contents.exemplars) for e in contents.exemplars[n]]
+    assert looks.tracklets.tolist() == [n for n, _ in every]
+    assert looks.frames.tolist() == [e.frame for _, e in every]
+    assert looks.widths.tolist() == [e.box[2] for _, e in every]
+    assert looks.embeddings.shape == (len(every), contents.engine.dim)

@@ -1,11 +1,11 @@
-"""Index round trips, atomic writing, permissions, damage: on real SQLite files."""
+"""Index round trips, atomic writing, permissions: on real SQLite files."""
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
 import stat
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,59 +15,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store import folders, index_writer, schema, vectors
+from store import folders, index_writer, vectors
 from store.crops import decode_crop, encode_crop
 from store.database import DATABASE
 from store.digest import hash_file
 from store.errors import (
-    DamagedIndexError,
     InputError,
-    NewerIndexError,
     OptionError,
     UnwritableError,
 )
-from store.records import IndexContents
 from store.video_index import VideoIndex, write_index
-from tests.factories import CROP, make_contents, make_video
-
-
-def assert_holds(index: VideoIndex, contents: IndexContents) -> None:
-    """Every record comes back as it was written, crops as JPEG keeps them."""
-    assert index.video == contents.video
-    assert index.engine == contents.engine
-    assert index.stats == contents.stats
-    assert index.config == contents.config
-    assert {k: type(v) for k, v in index.config.items()} == {k: type(v) for k, v in contents.config.items()}
-    assert index.shots() == contents.shots
-    assert index.people() == contents.people
-    assert index.tracklets() == contents.tracklets
-    np.testing.assert_array_equal(index.times().pts, contents.times.pts)
-    np.testing.assert_array_equal(index.times().durations, contents.times.durations)
-    sightings = index.sightings(contents.sightings)
-    for number, expected in contents.sightings.items():
-        for field in ("frames", "boxes", "scores", "sources"):
-            found = getattr(sightings[number], field)
-            np.testing.assert_array_equal(found, getattr(expected, field))
-            assert found.dtype == getattr(expected, field).dtype
-    assert_looks(index, contents)
-
-
-def assert_looks(index: VideoIndex, contents: IndexContents) -> None:
-    exemplars = index.exemplars()
-    assert exemplars.keys() == contents.exemplars.keys()
-    for number, expected in contents.exemplars.items():
-        for found, wanted in zip(exemplars[number], expected, strict=True):
-            for field in ("frame", "score", "quality", "sharpness", "frontality"):
-                assert getattr(found, field) == getattr(wanted, field)
-            for field in ("box", "landmarks", "embedding"):
-                np.testing.assert_array_equal(getattr(found, field), getattr(wanted, field))
-            assert np.abs(found.crop.astype(int) - wanted.crop).mean() < 2
-    looks = index.looks()
-    every = [(n, e) for n in sorted(contents.exemplars) for e in contents.exemplars[n]]
-    assert looks.tracklets.tolist() == [n for n, _ in every]
-    assert looks.frames.tolist() == [e.frame for _, e in every]
-    assert looks.widths.tolist() == [e.box[2] for _, e in every]
-    assert looks.embeddings.shape == (len(every), contents.engine.dim)
+from tests.factories import CROP, assert_holds, make_contents, make_video
 
 
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -233,177 +191,12 @@ def test_reads_on_while_a_newer_one_is_written(tmp_path: Path) -> None:
         np.testing.assert_allclose(hits[:, 0], 1, atol=1e-5)
 
 
-def read_all(folder: Path) -> None:
-    with VideoIndex(folder) as index:
-        index.times(), index.shots(), index.people(), index.exemplars(), index.looks()
-        index.exemplar_numbers(), index.vectors()
-        index.sightings(t.number for t in index.tracklets())
-
-
-def is_said_damaged(folder: Path) -> bool:
-    message = ""
-    try:
-        read_all(folder)
-    except DamagedIndexError as error:
-        message = str(error)
-    if message:
-        assert "index.db is damaged" in message
-        assert "run: python cli.py index --force" in message
-        assert message.isprintable()
-    return bool(message)
-
-
-def test_damage_anywhere_is_named_with_its_remedy(tmp_path: Path) -> None:
-    """Zeros, noise and truncation over the whole file: either all is read, or it is said to be damaged."""
-    folder = write_index(tmp_path, make_contents())
-    path = folder / DATABASE
-    whole = path.read_bytes()
-    rng = np.random.default_rng(0)
-    said = 0
-    for offset in range(0, len(whole), len(whole) // 60):
-        noise = rng.integers(0, 256, 200, dtype=np.uint8).tobytes()
-        for damaged in (
-            whole[:offset],
-            whole[:offset] + bytes(200) + whole[offset + 200 :],
-            whole[:offset] + noise + whole[offset + 200 :],
-        ):
-            path.write_bytes(damaged[: len(whole)])
-            # A changed number may pass, or a version so changed be newer; only errors of ours may come.
-            with suppress(NewerIndexError, OptionError):
-                said += is_said_damaged(folder)
-    assert said > 60
-    path.unlink()
-    with pytest.raises(DamagedIndexError, match="No such file"):
-        read_all(folder)
-
-
-def test_rows_that_are_missing_or_wrong_are_damage(tmp_path: Path) -> None:
-    folder = write_index(tmp_path, make_contents())
-    whole = (folder / DATABASE).read_bytes()
-    for harm in (
-        "DELETE FROM video",
-        "DELETE FROM engine",
-        "DROP TABLE stats",
-        "DELETE FROM sightings WHERE frame = (SELECT max(frame) FROM sightings)",
-        "DELETE FROM frames WHERE frame = 7",
-        "DELETE FROM exemplars WHERE exemplar = 1",
-        "UPDATE sightings SET source = 'guessed'",
-        "UPDATE tracklets SET end_reason = 'bored'",
-        "UPDATE video SET time_base_denominator = 0",
-        "UPDATE video SET frame_rate = 'fast'",
-        "UPDATE video SET sha256 = 'xyz'",
-        "UPDATE video SET warnings = '{'",
-        "UPDATE config SET value = x'00'",
-        "UPDATE exemplars SET embedding = zeroblob(64)",
-        "UPDATE exemplars SET embedding = zeroblob(63)",
-        "UPDATE exemplars SET crop = x'ffd8'",
-        "UPDATE exemplars SET landmarks = '[1]'",
-        "UPDATE tracklets SET score = 'high'",
-        "UPDATE vectors SET sha256 = ''",
-    ):
-        (folder / DATABASE).write_bytes(whole)
-        with closing(sqlite3.connect(folder / DATABASE, isolation_level=None)) as rows:
-            rows.execute(harm)
-        with pytest.raises(DamagedIndexError):
-            read_all(folder)
-
-
-def test_newer_version_and_foreign_file(tmp_path: Path) -> None:
-    folder = write_index(tmp_path, make_contents())
-    with closing(sqlite3.connect(folder / DATABASE)) as rows:
-        rows.execute("PRAGMA user_version = 99")
-    with pytest.raises(NewerIndexError, match="schema 99"):
-        VideoIndex(folder)
-    with closing(sqlite3.connect(folder / DATABASE)) as rows:
-        rows.execute("PRAGMA user_version = 0")
-    with pytest.raises(DamagedIndexError, match="holds no index"):
-        VideoIndex(folder)
-
-
-def test_older_version_is_upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    contents = make_contents()
-    folder = write_index(tmp_path, contents)
-    later = (*schema.MIGRATIONS, lambda db: db.execute("CREATE TABLE later (word TEXT)"))
-    monkeypatch.setattr(schema, "MIGRATIONS", later)
-    with VideoIndex(folder) as index:
-        assert_holds(index, contents)
-    with closing(sqlite3.connect(folder / DATABASE)) as rows:
-        assert schema.version(rows) == len(later)
-        assert rows.execute("SELECT * FROM later").fetchall() == []
-
-
-@pytest.mark.parametrize("harm", ["missing", "empty", "torn", "flipped", "foreign", "stale"])
-def test_unusable_vectors_are_rebuilt_and_said_once(
-    tmp_path: Path, harm: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    import faiss
-
-    folder = write_index(tmp_path, make_contents(seed=1))
-    path = folder / vectors.VECTORS
-    whole = path.read_bytes()
-    if harm == "missing":
-        path.unlink()
-    elif harm == "foreign":
-        faiss.write_index(faiss.IndexFlatIP(16), str(path))
-    elif harm == "stale":
-        other = write_index(tmp_path / "other", make_contents(seed=2))
-        path.write_bytes((other / vectors.VECTORS).read_bytes())
-    else:
-        flipped = whole[:200] + bytes([whole[200] ^ 1]) + whole[201:]
-        path.write_bytes({"empty": b"", "torn": whole[:-100], "flipped": flipped}[harm])
-    with VideoIndex(folder) as index:
-        looks, numbers = index.looks(), index.exemplar_numbers()
-        for _ in range(2):
-            similarities, found = index.vectors().nearest(looks.embeddings, 3)
-            assert found[:, 0].tolist() == numbers.tolist()
-            np.testing.assert_allclose(similarities[:, 0], 1, atol=1e-5)
-    assert path.read_bytes() == whole
-    assert [r.levelname for r in caplog.records] == ["WARNING"]
-
-
-def test_vectors_are_exact_and_plain_faiss(tmp_path: Path) -> None:
-    import faiss
-
-    folder = write_index(tmp_path, make_contents(tracklets=20, looks=5))
-    with VideoIndex(folder) as index:
-        embeddings, numbers, found = index.looks().embeddings, index.exemplar_numbers(), index.vectors()
-    similarities = embeddings @ embeddings.T
-    bar = float(similarities[3, 7])
-    rows, hits, above = found.above(embeddings[:5], bar)
-    wanted = {(r, int(numbers[c])) for r, c in np.argwhere(similarities[:5] >= bar + 1e-6)}
-    assert wanted <= set(zip(rows.tolist(), hits.tolist(), strict=True))
-    assert (above >= bar - 1e-6).all()
-    assert found.nearest(embeddings[:2], 1000)[1].shape == (2, 100)
-    assert faiss.read_index(str(folder / vectors.VECTORS)).ntotal == 100
-
-
-def test_no_looks_at_all(tmp_path: Path) -> None:
-    with VideoIndex(write_index(tmp_path, make_contents(looks=0))) as index:
-        query = np.ones((2, 16), np.float32)
-        assert index.vectors().nearest(query, 5)[1].shape == (2, 0)
-        assert len(index.vectors().above(query, 0.1)[0]) == 0
-        assert len(index.looks()) == 0
-
-
 def test_hash_file(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"abc" * 1_000_000)
     assert hash_file(path) == hashlib.sha256(b"abc" * 1_000_000).hexdigest()
     with pytest.raises(InputError, match="No such file"):
         hash_file(tmp_path / "none.mp4")
-
-
-@pytest.mark.parametrize("place", [4, 8, 41, 45, 74])
-def test_a_crafted_vectors_faiss_is_not_given_to_faiss(tmp_path: Path, place: int) -> None:
-    """It believes the lengths that it reads; checksums say nothing of who made them."""
-    folder = write_index(tmp_path, make_contents())
-    path = folder / vectors.VECTORS
-    data = path.read_bytes()
-    payload, trailer = bytearray(data[: -vectors.TRAILER_BYTES]), data[-vectors.TRAILER_BYTES :]
-    payload[place : place + 4] = b"\xff\xff\xff\x3f"
-    path.write_bytes(bytes(payload) + trailer[:-64] + hashlib.sha256(payload).digest() + trailer[-32:])
-    with pytest.raises(vectors.UnusableVectors, match=r"elsewhere|not of this version"):
-        vectors.read(folder, trailer[-32:].hex())
 
 
 def test_a_look_that_claims_to_be_huge_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:

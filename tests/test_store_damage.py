@@ -1,0 +1,119 @@
+"""What is damaged, foreign, older or newer is said, with its remedy: on real SQLite files."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from store import schema
+from store.database import DATABASE
+from store.errors import (
+    DamagedIndexError,
+    NewerIndexError,
+    OptionError,
+)
+from store.video_index import VideoIndex, write_index
+from tests.factories import assert_holds, make_contents
+
+
+def read_all(folder: Path) -> None:
+    with VideoIndex(folder) as index:
+        index.times(), index.shots(), index.people(), index.exemplars(), index.looks()
+        index.exemplar_numbers(), index.vectors()
+        index.sightings(t.number for t in index.tracklets())
+
+
+def is_said_damaged(folder: Path) -> bool:
+    message = ""
+    try:
+        read_all(folder)
+    except DamagedIndexError as error:
+        message = str(error)
+    if message:
+        assert "index.db is damaged" in message
+        assert "run: python cli.py index --force" in message
+        assert message.isprintable()
+    return bool(message)
+
+
+def test_damage_anywhere_is_named_with_its_remedy(tmp_path: Path) -> None:
+    """Zeros, noise and truncation over the whole file: either all is read, or it is said to be damaged."""
+    folder = write_index(tmp_path, make_contents())
+    path = folder / DATABASE
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    said = 0
+    for offset in range(0, len(whole), len(whole) // 60):
+        noise = rng.integers(0, 256, 200, dtype=np.uint8).tobytes()
+        for damaged in (
+            whole[:offset],
+            whole[:offset] + bytes(200) + whole[offset + 200 :],
+            whole[:offset] + noise + whole[offset + 200 :],
+        ):
+            path.write_bytes(damaged[: len(whole)])
+            # A changed number may pass, or a version so changed be newer; only errors of ours may come.
+            with suppress(NewerIndexError, OptionError):
+                said += is_said_damaged(folder)
+    assert said > 60
+    path.unlink()
+    with pytest.raises(DamagedIndexError, match="No such file"):
+        read_all(folder)
+
+
+def test_rows_that_are_missing_or_wrong_are_damage(tmp_path: Path) -> None:
+    folder = write_index(tmp_path, make_contents())
+    whole = (folder / DATABASE).read_bytes()
+    for harm in (
+        "DELETE FROM video",
+        "DELETE FROM engine",
+        "DROP TABLE stats",
+        "DELETE FROM sightings WHERE frame = (SELECT max(frame) FROM sightings)",
+        "DELETE FROM frames WHERE frame = 7",
+        "DELETE FROM exemplars WHERE exemplar = 1",
+        "UPDATE sightings SET source = 'guessed'",
+        "UPDATE tracklets SET end_reason = 'bored'",
+        "UPDATE video SET time_base_denominator = 0",
+        "UPDATE video SET frame_rate = 'fast'",
+        "UPDATE video SET sha256 = 'xyz'",
+        "UPDATE video SET warnings = '{'",
+        "UPDATE config SET value = x'00'",
+        "UPDATE exemplars SET embedding = zeroblob(64)",
+        "UPDATE exemplars SET embedding = zeroblob(63)",
+        "UPDATE exemplars SET crop = x'ffd8'",
+        "UPDATE exemplars SET landmarks = '[1]'",
+        "UPDATE tracklets SET score = 'high'",
+        "UPDATE vectors SET sha256 = ''",
+    ):
+        (folder / DATABASE).write_bytes(whole)
+        with closing(sqlite3.connect(folder / DATABASE, isolation_level=None)) as rows:
+            rows.execute(harm)
+        with pytest.raises(DamagedIndexError):
+            read_all(folder)
+
+
+def test_newer_version_and_foreign_file(tmp_path: Path) -> None:
+    folder = write_index(tmp_path, make_contents())
+    with closing(sqlite3.connect(folder / DATABASE)) as rows:
+        rows.execute("PRAGMA user_version = 99")
+    with pytest.raises(NewerIndexError, match="schema 99"):
+        VideoIndex(folder)
+    with closing(sqlite3.connect(folder / DATABASE)) as rows:
+        rows.execute("PRAGMA user_version = 0")
+    with pytest.raises(DamagedIndexError, match="holds no index"):
+        VideoIndex(folder)
+
+
+def test_older_version_is_upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    contents = make_contents()
+    folder = write_index(tmp_path, contents)
+    later = (*schema.MIGRATIONS, lambda db: db.execute("CREATE TABLE later (word TEXT)"))
+    monkeypatch.setattr(schema, "MIGRATIONS", later)
+    with VideoIndex(folder) as index:
+        assert_holds(index, contents)
+    with closing(sqlite3.connect(folder / DATABASE)) as rows:
+        assert schema.version(rows) == len(later)
+        assert rows.execute("SELECT * FROM later").fetchall() == []
