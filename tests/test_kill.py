@@ -22,6 +22,7 @@ from store.claims import CLAIM
 from store.errors import UnwritableError
 from store.journal import UNFINISHED
 from tests.benchmarks import kill
+from tests.benchmarks.kill_state import State, check_between, state
 from tests.conftest import Run
 from tests.fake_cli import add_fake_engines
 from tests.fake_engine import film_of_two
@@ -76,14 +77,14 @@ def test_whatever_the_moment_nothing_is_lost(scene: kill.Range, command: str) ->
 
 def test_the_check_sees_what_is_half_done(tmp_path: Path) -> None:
     """The judge of the kills is no judge if it lets torn things pass."""
-    old = kill.State({"a": "1"}, None)
+    old = State({"a": "1"}, None)
     for found in (
-        kill.State({"a": "2"}, None),
-        kill.State({"b": "1"}, None),
-        kill.State({}, {"metadata.json": "x"}),
+        State({"a": "2"}, None),
+        State({"b": "1"}, None),
+        State({}, {"metadata.json": "x"}),
     ):
         with pytest.raises(AssertionError):
-            kill._check_between(found, (old, kill.State({}, {"metadata.json": "y"})))
+            check_between(found, (old, State({}, {"metadata.json": "y"})))
 
 
 def test_a_result_set_aside_comes_back(tmp_path: Path) -> None:
@@ -141,7 +142,7 @@ def test_on_a_full_disk_all_stays_as_it_was(
     ]
     for earlier_words in before_words:
         assert run(*earlier_words).exit_code == 0
-    old, failed = kill.state(disk), 0
+    old, failed = state(disk), 0
     for spare in SPARE:
         ballast = fill(small_disk, spare)
         result = run(*words)
@@ -151,18 +152,18 @@ def test_on_a_full_disk_all_stays_as_it_was(
         (error,) = (line for line in result.stderr.splitlines() if line.startswith("error: "))
         assert "No space left on device" in error or "disk is full" in error
         assert "; " in error, "what to do about it"
-        assert kill.state(disk) == old
+        assert state(disk) == old
         left = [path.name for room in ("store", "out") for path in (disk / room).glob(".facereel*")]
         assert left == []
     assert failed >= 2
     ballast.unlink()
     if failed == len(SPARE):
         assert run(*words).exit_code == 0
-    ended = kill.state(disk)
+    ended = state(disk)
     assert run("verify").exit_code == 0
     if name.startswith("query"):
         assert run(*words, *(() if "--overwrite" in words else ("--overwrite",))).exit_code == 0
-        assert kill.state(disk) == ended, "a little room is enough for all or for nothing"
+        assert state(disk) == ended, "a little room is enough for all or for nothing"
 
 
 def test_an_index_can_be_removed_from_a_full_disk(small_disk: Path, run: Run, tmp_path: Path) -> None:

@@ -7,30 +7,24 @@ stays behind, and the next run ends with what a run that nobody killed ends with
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import os
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import av
-
-from query import videos
 from store import folders
-from store.database import DATABASE
 from store.journal import UNFINISHED
 from tests.benchmarks.figures import Figure, at_least, at_most
+from tests.benchmarks.kill_state import State, check_between, check_sound, difference, listing, state
 from tests.fake_engine import backdrop, draw_face, write_film, write_photo
 
 MOMENTS = 50
@@ -66,14 +60,6 @@ class Running(Protocol):
 
 
 Start = Callable[[Sequence[str], Path], Running]  # a command line, and the folder to run it in
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What is there for a user: indexes by folder, with a digest of their rows, and the files of the result."""
-
-    indexes: dict[str, str]
-    result: dict[str, str] | None
 
 
 @dataclass(slots=True)
@@ -139,7 +125,7 @@ class Range:
         told.during += code < 0
         told.after += code >= 0
         _await_the_end(process.pid)
-        _check_between(state(place), ends)
+        check_between(state(place), ends)
         folders.clean_leftovers(place / "store")
         folders.clean_leftovers(place / "out")
         found = state(place)
@@ -151,8 +137,8 @@ class Range:
         if found != ends[1] or args[0] not in ("remove", "query"):
             self._finish(args, place)
         if (ended := state(place)) != ends[1]:
-            raise AssertionError(f"the next run ended otherwise: {_difference(ended, ends[1])}")
-        _check_sound(place)
+            raise AssertionError(f"the next run ended otherwise: {difference(ended, ends[1])}")
+        check_sound(place)
 
     def _base(self, before: tuple[str, ...]) -> Path:
         """A place where that was done, made once."""
@@ -187,16 +173,9 @@ class Range:
         return time.monotonic() - started
 
     def _until_changed(self, process: Running, place: Path) -> None:
-        before, until = _listing(place), time.monotonic() + PATIENCE
-        while _listing(place) == before and _lives(process.pid) and time.monotonic() < until:
+        before, until = listing(place), time.monotonic() + PATIENCE
+        while listing(place) == before and _lives(process.pid) and time.monotonic() < until:
             time.sleep(0.0005)
-
-
-def state(place: Path) -> State:
-    """What is there."""
-    store, result = place / "store", place / "out" / "red"
-    files = {file.name: _digest(file) for file in sorted(result.iterdir())} if result.is_dir() else None
-    return State({folder.name: _rows(folder / DATABASE) for folder in folders.index_folders(store)}, files)
 
 
 def kills(
@@ -237,63 +216,6 @@ def _pictures(count: int) -> Iterator[Any]:
         if shot % 3 == 0:
             draw_face(picture, "blue", (100, 30, 36, 36))
         yield picture
-
-
-def _rows(database: Path) -> str:
-    """A digest of all rows but how long the run took."""
-    digest = hashlib.sha256()
-    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-        for line in connection.iterdump():
-            head, _, rest = line.partition(",")
-            digest.update((rest if head.startswith('INSERT INTO "stats"') else line).encode())
-    return digest.hexdigest()
-
-
-def _digest(file: Path) -> str:
-    content = file.read_bytes()
-    if file.suffix == ".mp4":
-        # x264 looks beyond the picture's edge, where no memory is defined: the last bits of pixels are not told.
-        with av.open(str(file)) as clip:
-            told = [(frame.pts, frame.duration, frame.width, frame.height) for frame in clip.decode(video=0)]
-        with av.open(str(file)) as clip:
-            sound = [bytes(packet) for packet in clip.demux(audio=0)]
-        content = repr((told, sound)).encode()
-    if file.suffix == ".json":
-        content = json.dumps(json.loads(content) | {"created": ""}).encode()
-    return hashlib.sha256(content).hexdigest()
-
-
-def _check_between(found: State, ends: tuple[State, State]) -> None:
-    """Nobody who looks before anything was tidied up may meet something half-done."""
-    for name, rows in found.indexes.items():
-        if rows not in [end.indexes.get(name) for end in ends]:
-            raise AssertionError(f"{name} is neither the old index nor the new one")
-    if found.result is not None and found.result not in [end.result for end in ends]:
-        raise AssertionError("the result is not complete")
-
-
-def _check_sound(place: Path) -> None:
-    """Indexes pass their check, and nothing else lies there."""
-    for folder in folders.index_folders(place / "store"):
-        if problems := videos.verify(folder).problems:
-            raise AssertionError(str(problems))
-        if strange := {file.name for file in folder.iterdir()} - {DATABASE, "vectors.faiss", "pooled.bin"}:
-            raise AssertionError(f"{strange} lies in {folder.name}")
-    left = [path.name for room in ("store", "out") for path in (place / room).glob(".*")]
-    if left:
-        raise AssertionError(f"{left} was left")
-
-
-def _difference(one: State, other: State) -> str:
-    return f"{[one.indexes, one.result]} instead of {[other.indexes, other.result]}"
-
-
-def _listing(place: Path) -> list[str]:
-    found = []
-    for room in ("store", "out"):
-        with suppress(OSError):
-            found += [f"{room}/{name}" for name in sorted(os.listdir(place / room))]
-    return found
 
 
 def _lives(pid: int) -> bool:

@@ -1,0 +1,91 @@
+"""What lies in a store and its results after a kill, and whether that is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+
+from query import videos
+from store import folders
+from store.database import DATABASE
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is there for a user: indexes by folder, with a digest of their rows, and the files of the result."""
+
+    indexes: dict[str, str]
+    result: dict[str, str] | None
+
+
+def state(place: Path) -> State:
+    """What is there."""
+    store, result = place / "store", place / "out" / "red"
+    files = {file.name: _digest(file) for file in sorted(result.iterdir())} if result.is_dir() else None
+    return State({folder.name: _rows(folder / DATABASE) for folder in folders.index_folders(store)}, files)
+
+
+def _rows(database: Path) -> str:
+    """A digest of all rows but how long the run took."""
+    digest = hashlib.sha256()
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+        for line in connection.iterdump():
+            head, _, rest = line.partition(",")
+            digest.update((rest if head.startswith('INSERT INTO "stats"') else line).encode())
+    return digest.hexdigest()
+
+
+def _digest(file: Path) -> str:
+    content = file.read_bytes()
+    if file.suffix == ".mp4":
+        # x264 looks beyond the picture's edge, where no memory is defined: the last bits of pixels are not told.
+        with av.open(str(file)) as clip:
+            told = [(frame.pts, frame.duration, frame.width, frame.height) for frame in clip.decode(video=0)]
+        with av.open(str(file)) as clip:
+            sound = [bytes(packet) for packet in clip.demux(audio=0)]
+        content = repr((told, sound)).encode()
+    if file.suffix == ".json":
+        content = json.dumps(json.loads(content) | {"created": ""}).encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def check_between(found: State, ends: tuple[State, State]) -> None:
+    """Nobody who looks before anything was tidied up may meet something half-done."""
+    for name, rows in found.indexes.items():
+        if rows not in [end.indexes.get(name) for end in ends]:
+            raise AssertionError(f"{name} is neither the old index nor the new one")
+    if found.result is not None and found.result not in [end.result for end in ends]:
+        raise AssertionError("the result is not complete")
+
+
+def check_sound(place: Path) -> None:
+    """Indexes pass their check, and nothing else lies there."""
+    for folder in folders.index_folders(place / "store"):
+        if problems := videos.verify(folder).problems:
+            raise AssertionError(str(problems))
+        if strange := {file.name for file in folder.iterdir()} - {DATABASE, "vectors.faiss", "pooled.bin"}:
+            raise AssertionError(f"{strange} lies in {folder.name}")
+    left = [path.name for room in ("store", "out") for path in (place / room).glob(".*")]
+    if left:
+        raise AssertionError(f"{left} was left")
+
+
+def difference(one: State, other: State) -> str:
+    """In words for who reads of a failure."""
+    return f"{[one.indexes, one.result]} instead of {[other.indexes, other.result]}"
+
+
+def listing(place: Path) -> list[str]:
+    """What lies in the store and among the results, by name."""
+    found = []
+    for room in ("store", "out"):
+        with suppress(OSError):
+            found += [f"{room}/{name}" for name in sorted(os.listdir(place / room))]
+    return found
