@@ -70,7 +70,7 @@ def _agreement(exemplars: tuple[Exemplar, ...]) -> float:
 def _jump(trail: Trail, first: int, last: int) -> int:
     """Frame in (first, last] at which the box moves most for its size."""
     start = trail.frames[0]
-    boxes = np.array(trail.boxes[first - start : last - start + 1])
+    boxes = trail.boxes.rows(slice(first - start, last - start + 1))
     steps = np.abs(np.diff(boxes, axis=0)).sum(axis=1) / boxes[1:, 2]
     return first + 1 + int(steps.argmax())
 
@@ -82,12 +82,12 @@ def _cut(trail: Trail, frame: int) -> list[Trail]:
     early, late = slice(None, index), slice(index, None)
     return [
         replace(
-            trail, end_reason="identity_change", frames=trail.frames[early], boxes=trail.boxes[early],
+            trail, end_reason="identity_change", frames=trail.frames[early], boxes=trail.boxes.part(early),
             scores=trail.scores[early], sources=trail.sources[early],
             candidates=[look for look in trail.candidates if look.frame < frame],
         ),
         replace(
-            trail, start_reason="identity_change", frames=trail.frames[late], boxes=trail.boxes[late],
+            trail, start_reason="identity_change", frames=trail.frames[late], boxes=trail.boxes.part(late),
             scores=trail.scores[late], sources=trail.sources[late],
             candidates=[look for look in trail.candidates if look.frame >= frame],
         ),

@@ -5,12 +5,14 @@ The tracker links detections; a Trail holds one face's and mends its gaps by the
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from indexer.packed import Boxes
 from indexer.places import moved, overlaps, visible_part
 from indexer.scan import View
 from indexer.witness import PLAINLY, Grey, Testimony, correlation, take_patch, testify
@@ -77,8 +79,8 @@ class Trail:
     shot: int
     start_reason: Reason
     frames: list[int] = field(default_factory=list)
-    boxes: list[Floats] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
+    boxes: Boxes = field(default_factory=Boxes)
+    scores: array[float] = field(default_factory=lambda: array("f"))
     sources: list[int] = field(default_factory=list)
     candidates: list[Candidate] = field(default_factory=list)
     velocity: Floats = field(default_factory=lambda: np.zeros(2, np.float32))  # pixels a frame
@@ -170,15 +172,15 @@ class Trail:
             if box is None:
                 return
             self.frames.insert(0, glance.view.index)
-            self.boxes.insert(0, box)
+            self.boxes.prepend(box)
             self.scores.insert(0, self.scores[0])
             self.sources.insert(0, TRACKED)
             glance.taken.append(box)
 
     def whole(self, memory: Memory) -> Whole | None:
         """The face where it was widest of late, if that is remembered."""
-        frames, boxes = self.frames[-_LATE:], self.boxes[-_LATE:]
-        index = int(np.argmax([box[2] for box in boxes]))
+        frames, boxes = self.frames[-_LATE:], self.boxes.rows(slice(-_LATE, None))
+        index = int(boxes[:, 2].argmax())
         seen = next((seen for seen in memory if seen.view.index == frames[index]), None)
         return None if seen is None else Whole(boxes[index], seen.patch(boxes[index]))
 
@@ -187,15 +189,13 @@ class Trail:
 
         Something narrow that passes a face leaves a part on either side of it, and a detector finds both.
         """
-        widest = max(self.boxes[-_LATE:], key=lambda seen: float(seen[2]))
+        widest = max(self.boxes.rows(slice(-_LATE, None)), key=lambda seen: float(seen[2]))
         apart = np.abs(box[:2] + box[2:] / 2 - widest[:2] - widest[2:] / 2)
         return bool(self.boxes[-1][2] < 0.75 * widest[2] and apart.max() < 0.6 * widest[2])
 
     def give_up(self, frame: int) -> None:
         """Leave a frame and what follows to another trail."""
-        kept = sum(1 for own in self.frames if own < frame)
-        self.frames, self.boxes = self.frames[:kept], self.boxes[:kept]
-        self.scores, self.sources = self.scores[:kept], self.sources[:kept]
+        self._keep(slice(sum(1 for own in self.frames if own < frame)))
         self.candidates = [look for look in self.candidates if look.frame < frame]
         self.patch_mixed = True
 
@@ -207,18 +207,21 @@ class Trail:
             self.start_reason = "scene_cut"
         if kept.stop < len(self.frames):
             self.end_reason = "scene_cut"
-        self.frames, self.boxes = self.frames[kept], self.boxes[kept]
-        self.scores, self.sources = self.scores[kept], self.sources[kept]
+        self._keep(kept)
         self.candidates = [look for look in self.candidates if not mixed(look.frame)]
 
     def sightings(self) -> Sightings:
         """The record of this trail."""
         return Sightings(
             np.array(self.frames, np.int64),
-            np.array(self.boxes, np.float32).reshape(-1, 4),
+            self.boxes.rows(),
             np.array(self.scores, np.float32),
             np.array(self.sources, np.uint8),
         )
+
+    def _keep(self, part: slice) -> None:
+        self.frames, self.boxes = self.frames[part], self.boxes.part(part)
+        self.scores, self.sources = self.scores[part], self.sources[part]
 
     def _append(self, frame: int, box: Floats, score: float, source: int, glance: Glance) -> None:
         self.frames.append(frame)
