@@ -110,8 +110,9 @@ class Trail:
         A weak one may be half covered: the patch that the witness knows stays an older, `sure` one for a while.
         """
         if self.frames:
-            moved = box[:2] + box[2:] / 2 - self.boxes[-1][:2] - self.boxes[-1][2:] / 2
-            self.velocity += _VELOCITY_GAIN * (moved.astype(np.float32) - self.velocity)
+            last = self.boxes[-1]
+            step = box[:2] + box[2:] / 2 - last[:2] - last[2:] / 2
+            self.velocity += _VELOCITY_GAIN * (step.astype(np.float32) - self.velocity)
         self._append(frame, box, score, DETECTED if glance.view.searched else INTERPOLATED, glance)
         self.found += 1
         patch = glance.patch(box)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 _TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 _ENDED = "ZX"
 
 
@@ -24,8 +23,8 @@ class Sample:
     done: int  # how far its work was, in whatever is counted
     seconds: float  # since it began
     cpu: float  # seconds, of all processes that are there
-    largest: int  # bytes in memory of the largest process
-    total: int  # bytes of all; pages that they share count for each
+    largest: int  # bytes of the largest process
+    total: int  # bytes of all; pages that they share count once
     handles: int  # open files of the process that has most
 
 
@@ -62,22 +61,28 @@ def watch(command: Sequence[str], every: float, done: Callable[[], int], folder:
 def sample(root: int, done: int = 0, seconds: float = 0.0) -> Sample:
     """How a process and all it started are at this moment; processes that end meanwhile are left out."""
     sizes, handles, cpu = [0], [0], 0.0
-    for pid, ticks, pages in _tree(root):
+    for pid, ticks in _tree(root):
         with suppress(OSError):
             handles.append(len(os.listdir(_PROC / str(pid) / "fd")))
-            sizes.append(pages * _PAGE)
+            sizes.append(_size(pid))
             cpu += ticks / _TICKS
     return Sample(done, seconds, cpu, max(sizes), sum(sizes), max(handles))
 
 
-def _tree(root: int) -> list[tuple[int, int, int]]:
-    """Number, processor ticks and pages in memory of a process and of all below it."""
-    below: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+def _size(pid: int) -> int:
+    """Its share of what is in memory, bytes: of pages that several have, an equal part."""
+    lines = (_PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) << 10
+
+
+def _tree(root: int) -> list[tuple[int, int]]:
+    """Number and processor ticks of a process and of all below it."""
+    below: dict[int, list[tuple[int, int]]] = defaultdict(list)
     own = None
     for path in _PROC.glob("[0-9]*/stat"):
         with suppress(OSError):
             fields = path.read_text().rpartition(")")[2].split()
-            known = int(path.parent.name), int(fields[11]) + int(fields[12]), int(fields[21])
+            known = int(path.parent.name), int(fields[11]) + int(fields[12])
             if fields[0] not in _ENDED:
                 below[int(fields[1])].append(known)
                 own = known if known[0] == root else own

@@ -157,7 +157,7 @@ def _commands(rounds: int, commands: dict[str, tuple[str, ...]]) -> Costs:
     costs: Costs = {name: [] for name in commands}
     for _ in range(rounds):
         for name, arguments in commands.items():
-            costs[name].append(run(sys.executable, *arguments).cost)
+            costs[name].append(run(sys.executable, *arguments))
     return costs
 
 

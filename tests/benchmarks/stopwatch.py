@@ -1,11 +1,10 @@
-"""How long work takes: wall and processor time, in turn with a reference, by stage, and memory of a process."""
+"""How long work takes: wall and processor time, in turn with a reference, by stage."""
 
 from __future__ import annotations
 
-import json
+import os
 import statistics
 import subprocess
-import sys
 import threading
 import time
 from collections import defaultdict
@@ -99,63 +98,15 @@ class Stages:
                 setattr(holder, last, found)
 
 
-# Run between us and the program: the largest size of a child counts that of the process it was started from. What works
-# may be a process far below: all are summed up twenty times a second, pages that they share counted once.
-_MEASURE = """
-import glob, json, os, resource, subprocess, sys, threading, time
-
-def tree(pid):
-    yield pid
-    for file in glob.glob(f"/proc/{pid}/task/*/children"):
-        for child in open(file).read().split():
-            yield from tree(child)
-
-def size(pid):
-    for line in open(f"/proc/{pid}/smaps_rollup"):
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-def watch():
-    global peak
-    while not over.wait(0.05):
-        try:
-            peak = max(peak, sum(map(size, tree(child.pid))))
-        except OSError:
-            pass  # a process ended just now
-
-peak, over, start = 0, threading.Event(), time.perf_counter()
-child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-watcher = threading.Thread(target=watch)
-if WATCHED:
-    watcher.start()
-words = child.stderr.read()
-_, status, used = os.wait4(child.pid, 0)
-wall = time.perf_counter() - start
-over.set()
-unit = 1 if sys.platform == "darwin" else 1024
-print(json.dumps({"wall": wall, "cpu": used.ru_utime + used.ru_stime,
-                  "peak": max(peak, used.ru_maxrss * unit), "code": os.waitstatus_to_exitcode(status),
-                  "words": words.decode(errors="replace")[-400:]}))
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What a program took, its start included."""
-
-    cost: Cost
-    peak: int  # bytes
-
-
-def run(*command: str, watched: bool = False) -> Run:
-    """Run a program to its end; raises RuntimeError with its last words when it fails.
-
-    `watched` counts the memory of all processes below it, too (Linux only), which costs it time.
-    """
-    code = _MEASURE.replace("WATCHED", str(watched))
-    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=True)
-    said = json.loads(done.stdout)
-    if said["code"] != 0:
-        raise RuntimeError(f"{' '.join(command[:3])} ended with {said['code']}: {said['words']}")
-    return Run(Cost(said["wall"], said["cpu"]), int(said["peak"]))
+def run(*command: str) -> Cost:
+    """Run a program to its end; raises RuntimeError with its last words when it fails."""
+    started = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:
+        assert child.stderr is not None
+        words = child.stderr.read().decode(errors="replace")
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    wall = time.perf_counter() - started
+    if child.returncode != 0:
+        raise RuntimeError(f"{' '.join(command[:3])} ended with {child.returncode}: {words[-400:]}")
+    return Cost(wall, used.ru_utime + used.ru_stime)
