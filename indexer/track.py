@@ -90,7 +90,8 @@ class Tracker:
             unmatched_trails, left = self._assign(unmatched_trails, boxes, chosen, glance)
             if chosen is strong:
                 unclaimed = left
-        for detection in unclaimed:
+        # Of several new ones at one place the surest counts, whatever order the detector gives them in.
+        for detection in sorted(unclaimed, key=lambda new: (-scores[new], *boxes[new])):
             if not overlaps(boxes[detection], glance.taken):  # else a part of a face that a trail holds
                 self._start(boxes[detection], int(detection), glance)
 
@@ -167,13 +168,13 @@ class Tracker:
         """Find faces that something narrow divides: detections (of N, 4) beside it where the witness sees the whole."""
         self._parts = {}
         for trail in self._trails if len(boxes) else ():
-            whole = trail.divided or trail.whole(self._memory)
-            parts = parts_of(boxes, whole.box) if whole else []
-            divides = len(parts) > (0 if trail.divided else 1) and not any(
-                part in self._parts for part in parts
-            )
-            trail.divided = None
-            if whole is None or not divides:
+            divided, trail.divided = trail.divided, None
+            parts = parts_of(boxes, divided.box if divided else trail.widest()[1])
+            if len(parts) < (1 if divided else 2) or any(part in self._parts for part in parts):
+                continue
+            # Only here: what the whole looked like is sought for hardly any face.
+            whole = divided or trail.whole(self._memory)
+            if whole is None:
                 continue
             testimony = glance.testify(whole.patch, whole.box)
             if testimony.visible:

@@ -21,7 +21,7 @@ from store.records import DETECTED, INTERPOLATED, TRACKED, Floats, Image, Reason
 _DAMPING = 0.85  # a velocity is believed less with every frame that nobody confirms it
 _VELOCITY_GAIN = 0.4
 _MAX_CANDIDATES = 64
-_LATE = 10  # frames
+_LATE = 10  # frames of which the widest box is that of the whole face
 ROOT = 5  # detections after which a trail is followed back from its first one
 _PATCH_AGE = 8  # frames for which a face that is only weakly seen is compared with an older, better patch
 
@@ -180,17 +180,22 @@ class Trail:
 
     def whole(self, memory: Memory) -> Whole | None:
         """The face where it was widest of late, if that is remembered."""
-        frames, boxes = self.frames[-_LATE:], self.boxes.rows(slice(-_LATE, None))
-        index = int(boxes[:, 2].argmax())
-        seen = next((seen for seen in memory if seen.view.index == frames[index]), None)
-        return None if seen is None else Whole(boxes[index], seen.patch(boxes[index]))
+        frame, box = self.widest()
+        seen = next((seen for seen in memory if seen.view.index == frame), None)
+        return None if seen is None else Whole(box, seen.patch(box))
+
+    def widest(self) -> tuple[int, Floats]:
+        """Frame and box (4,) in which the face was widest of late."""
+        late = self.boxes.rows(slice(-_LATE, None))
+        index = int(late[:, 2].argmax())
+        return self.frames[-_LATE:][index], late[index]
 
     def is_rest_of(self, box: Floats) -> bool:
         """Is this trail down to a sliver of a face whose other part was just found in `box`?
 
         Something narrow that passes a face leaves a part on either side of it, and a detector finds both.
         """
-        widest = max(self.boxes.rows(slice(-_LATE, None)), key=lambda seen: float(seen[2]))
+        _, widest = self.widest()
         apart = np.abs(box[:2] + box[2:] / 2 - widest[:2] - widest[2:] / 2)
         return bool(self.boxes[-1][2] < 0.75 * widest[2] and apart.max() < 0.6 * widest[2])
 

@@ -35,7 +35,7 @@ HEAVY = {"av", "cv2", "faiss", "numpy", "onnx", "onnxruntime", "PIL", "scenedete
 
 MODULE_LINES = 260
 FUNCTION_LINES = 45
-# cli.py declares every option of every command, a line and a help text each: longer, but without logic.
+# cli.py has the signature of every command, a line an option: longer, but without logic.
 CLI = "cli.py"
 
 

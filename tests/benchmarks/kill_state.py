@@ -29,10 +29,12 @@ def state(place: Path) -> State:
     """What is there."""
     store, result = place / "store", place / "out" / "red"
     files = {file.name: _digest(file) for file in sorted(result.iterdir())} if result.is_dir() else None
-    return State({folder.name: _rows(folder / DATABASE) for folder in folders.index_folders(store)}, files)
+    return State(
+        {folder.name: rows_digest(folder / DATABASE) for folder in folders.index_folders(store)}, files
+    )
 
 
-def _rows(database: Path) -> str:
+def rows_digest(database: Path) -> str:
     """A digest of all rows but how long the run took."""
     digest = hashlib.sha256()
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:

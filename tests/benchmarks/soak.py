@@ -10,11 +10,9 @@ import hashlib
 import json
 import multiprocessing
 import os
-import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,6 +21,7 @@ from typer.testing import CliRunner
 import cli
 from store.database import DATABASE
 from tests.benchmarks.figures import Figure, at_least, at_most
+from tests.benchmarks.kill_state import rows_digest
 from tests.benchmarks.processes import Sample, sample, watch
 from tests.benchmarks.run_facereel import ROOT
 from tests.benchmarks.soak_videos import long_film, many_films, photos
@@ -77,7 +76,7 @@ def _videos(place: Path, films: list[Path]) -> Report:
     for film in chosen:
         watch(_command("index", film, "--store", other, *FAKE), 60, lambda: 0, ROOT)
         (own,) = other.glob(f"{film.name}-*")
-        alike += _contents(own) == _contents(store / own.name)
+        alike += rows_digest(own / DATABASE) == rows_digest(store / own.name / DATABASE)
     return "soak: videos", rows, [
         at_least("videos indexed in one go", len(told["videos"]) - told["failed"], VIDEOS),
         at_most("memory after 199 videos over that after 50", _growth(rows), 1.1),
@@ -178,13 +177,6 @@ def _row(what: str, one: Sample, value: int | None = None) -> dict[str, Any]:
 
 def _growth(rows: list[dict[str, Any]]) -> float:
     return float(rows[-1]["all processes, MiB"] / rows[1]["all processes, MiB"])
-
-
-def _contents(folder: Path) -> list[str]:
-    """All rows of an index, but for how long it took."""
-    with closing(sqlite3.connect(folder / DATABASE)) as connection:
-        connection.execute("UPDATE stats SET seconds = 0")
-        return list(connection.iterdump())
 
 
 def _digest(answer: str) -> str:
