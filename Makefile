@@ -35,8 +35,9 @@ lint: $(DEV)  ## ruff and, from Python 3.11 on, mypy; without the tests
 ifeq ($(VERSION),3.10)
 	@echo "mypy: left out; the last NumPy for Python 3.10 does not say the types of its arrays well enough"
 else
-	$(BIN)/mypy
-	cd samples && ../$(BIN)/mypy --config-file ../pyproject.toml make_sample.py
+	@mkdir -p .typing && ln -sfn .. .typing/facereel
+	$(BIN)/python -m mypy
+	cd samples && ../$(BIN)/python -m mypy --config-file ../pyproject.toml make_sample.py
 endif
 
 format: $(DEV)  ## let ruff lay out the code
@@ -47,7 +48,7 @@ bench: $(DEV)  ## measure accuracy and speed; FACEREEL_MEDIA names a folder with
 	$(BIN)/python -m tests.benchmarks
 
 clean:  ## remove the environment, the caches and what the demo wrote
-	rm -rf $(VENV) .mypy_cache samples/.mypy_cache .pytest_cache .ruff_cache .hypothesis outputs/demo
+	rm -rf $(VENV) .typing build dist facereel.egg-info .mypy_cache samples/.mypy_cache .pytest_cache .ruff_cache .hypothesis outputs/demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(MADE):
@@ -55,7 +56,7 @@ $(MADE):
 	$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-$(RUN): requirements.txt $(MADE)
+$(RUN): requirements.txt pyproject.toml $(MADE)
 	@echo "Installing packages into $(VENV), once; this takes a minute or two"
 	$(PIP) install -r requirements.txt
 	$(HEADLESS)

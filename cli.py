@@ -9,21 +9,31 @@ import sys
 import traceback
 from contextlib import closing
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+if __name__ == "__main__":  # python cli.py: the package of that name has to be this folder
+    _package = find_spec("facereel")
+    if _package is None or Path(str(_package.origin)).resolve().parent != Path(__file__).resolve().parent:
+        _elsewhere = f" (it has the one in {Path(str(_package.origin)).parent})" if _package else ""
+        sys.exit(
+            f"error: this Python does not know the FaceReel in {Path(__file__).resolve().parent}{_elsewhere}; "
+            "run in that folder: pip install -r requirements.txt"
+        )
 
 import typer
 from typer.core import TyperGroup
 
-from query import console, index_report, report, report_engines, store_commands
-from query import options as opt
-from query.store_commands import STORE
-from store.errors import FaceReelError, MissingPackError, OptionError
+from facereel.query.terminal import console, index_report, report, report_engines, store_commands
+from facereel.query.terminal import options as opt
+from facereel.query.terminal.store_commands import STORE
+from facereel.store.model.errors import FaceReelError, MissingPackError, OptionError
 
 if TYPE_CHECKING:
-    from indexer.engine import FaceEngine
-    from indexer.workers import Task
-    from query.calibration import ChosenEngine
+    from facereel.indexer.engines.engine import FaceEngine
+    from facereel.indexer.jobs.local import Task
+    from facereel.query.people.calibration import ChosenEngine
 
 
 class Commands(TyperGroup):
@@ -84,10 +94,10 @@ def index(
     debug: opt.Debug = False,
 ) -> None:
     """Look at every face of a video once and keep what was seen."""
-    from indexer.batch import check_store, find_videos
-    from indexer.shots_plain import check_shots
-    from indexer.workers import Task
-    from store.config import Config, search_interval
+    from facereel.indexer.jobs.job import check_store, find_videos
+    from facereel.indexer.jobs.local import Task
+    from facereel.indexer.shots.plain import check_shots
+    from facereel.store.model.config import Config, search_interval
 
     check_store(store)
     paths = find_videos(videos)
@@ -122,7 +132,7 @@ def _index(
     paths: list[Path], engine: ChosenEngine, task: Task, jobs: int, quiet: bool, debug: bool
 ) -> list[dict[str, Any]]:
     """Index videos, telling of each; one that fails does not stop the rest. Results in the order of the paths."""
-    from indexer.workers import Failed, index_many, sensible_jobs
+    from facereel.indexer.jobs.local import Failed, index_many, sensible_jobs
 
     if (carried := sensible_jobs(jobs)) < jobs:
         console.note(f"--jobs {jobs} is more than this machine carries; {carried} at once")
@@ -154,9 +164,9 @@ def _index(
 
 def _chosen(name: str, device: str, threads: int, calibration: Path | None, store: Path) -> ChosenEngine:
     """The engine that was asked for, not loaded yet; a pack that is not here is offered where somebody can answer."""
-    from indexer.engine import Compute
-    from indexer.engines import packs
-    from query.calibration import ChosenEngine
+    from facereel.indexer.engines import packs
+    from facereel.indexer.engines.engine import Compute
+    from facereel.query.people.calibration import ChosenEngine
 
     compute = Compute(device, threads)
     if threads > compute.allowed:
@@ -178,7 +188,7 @@ def _somebody_there() -> bool:
 
 def _get_pack(name: str, agreed: bool) -> Path:
     """Fetch a pack once the licence of its weights was shown and agreed to."""
-    from indexer.engines import packs
+    from facereel.indexer.engines import packs
 
     packs.check_name(name)
     console.note(packs.LICENCE)
@@ -216,8 +226,10 @@ def query(
     chosen = _chosen(engine, device, threads, calibration, store)
     # Weights are read in the background from here on, while the rest is imported and the photos are read.
     machine = chosen(console.note)
-    from query import asked, deliver, search
-    from store.library import Library
+    from facereel.query.clips import render as deliver
+    from facereel.query.people import photos as asked
+    from facereel.query.search import search
+    from facereel.store.library.catalogue import Library
 
     wishes = deliver.Wishes(crop, size, min_duration, dry_run, overwrite, absolute)  # type: ignore[arg-type]
     photos = asked.who_is_asked(refs)
@@ -252,9 +264,9 @@ def query(
 
 
 def _index_first(path: Path, store: Path, chosen: ChosenEngine) -> None:
-    from indexer.batch import check_store
-    from indexer.workers import Failed, Task, index_many
-    from store.config import Config
+    from facereel.indexer.jobs.job import check_store
+    from facereel.indexer.jobs.local import Failed, Task, index_many
+    from facereel.store.model.config import Config
 
     check_store(store)
     console.note(f"{path.name} is not indexed yet; indexing it first")
@@ -287,8 +299,9 @@ def forget(
     debug: opt.Debug = False,
 ) -> None:
     """Delete a person's looks and vectors from every index; videos and clips stay."""
-    from query import asked, forget, search
-    from store.library import Library
+    from facereel.query.people import photos as asked
+    from facereel.query.search import forget, search
+    from facereel.store.library.catalogue import Library
 
     machine = _chosen(engine, "auto", 0, None, store)(console.note)
     base = machine.bar.value if threshold is None else threshold
@@ -341,16 +354,17 @@ def engines(
     elif calibrate is not None:
         _calibrate(calibrate, _chosen(engine, device, threads, None, store).loaded(), out, store, as_json)
     else:
-        from indexer.engine import Compute
-        from query.engines import known_engines
+        from facereel.indexer.engines.engine import Compute
+        from facereel.indexer.engines.status import known_engines
 
         known = known_engines(Compute(device, threads), speed)
         console.say_json({"engines": known}) if as_json else report_engines.engines(known)
 
 
 def _calibrate(folder: Path, engine: FaceEngine, out: Path, store: Path, as_json: bool) -> None:
-    from query import asked, calibration
-    from store.folders import make_store
+    from facereel.query.people import calibration
+    from facereel.query.people import photos as asked
+    from facereel.store.files.folders import make_store
 
     if not folder.is_dir():
         raise OptionError(f"{folder} is not a folder; name one that has a folder of photos for each person")
@@ -378,9 +392,9 @@ def reembed(
     debug: opt.Debug = False,
 ) -> None:
     """Recognise the kept looks anew by another engine, without looking at the video again."""
-    from indexer.reembed import reembed_index
-    from store.folders import index_folders
-    from store.library import Library
+    from facereel.indexer.identity.reembed import reembed_index
+    from facereel.store.files.folders import index_folders
+    from facereel.store.library.catalogue import Library
 
     library = Library(store)
     folders = index_folders(store) if video == "all" else [library.locate(video)]

@@ -1,0 +1,1 @@
+"""Pass one: a video becomes an index. `pipeline.py` tells the story."""

@@ -16,21 +16,21 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.chapters import Setting, chapters, mark
-from indexer.engine import FaceEngine
-from indexer.exemplars import pool
-from indexer.group import Evidence, as_people, number_people, stands_alone
-from indexer.reading import Reading
-from indexer.scan import Scan, View
-from indexer.video import Probe, probe, read_frames
-from store import pooled_file
-from store.chapters import Chapter, Followed
-from store.config import Config
-from store.errors import VideoError
-from store.folders import shown
-from store.journal import Journal
-from store.records import DETECTED, IndexContents, IndexStats, Shot, Tracklet
-from store.video_index import write_index
+from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.identity.clustering import Evidence, as_people, number_people, stands_alone
+from facereel.indexer.identity.exemplars import pool
+from facereel.indexer.media.decode_log import Reading
+from facereel.indexer.media.video import Probe, probe, read_frames
+from facereel.indexer.scan.scan import Scan, View
+from facereel.indexer.segments import Setting, chapters, mark
+from facereel.store.files.folders import shown
+from facereel.store.index import pooled_file
+from facereel.store.index.reader import write_index
+from facereel.store.model.config import Config
+from facereel.store.model.errors import VideoError
+from facereel.store.model.records import DETECTED, IndexContents, IndexStats, Shot, Tracklet
+from facereel.store.resume.checkpoint import Journal
+from facereel.store.resume.segments import Chapter, Followed
 
 # Of decoded pictures, 12 bits a pixel, from one searched frame to the next; three such stretches are in memory at once.
 STRETCH_BYTES = 56 << 20

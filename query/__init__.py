@@ -1,0 +1,1 @@
+"""Pass two: a question becomes an answer, and the answer clips."""

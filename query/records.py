@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from store.records import Floats, Reason, Sightings, Tracklet, Video
+from facereel.store.model.records import Floats, Reason, Sightings, Tracklet, Video
 
 Found: TypeAlias = Literal["direct", "expanded"]
 CropMode: TypeAlias = Literal["follow", "tube", "none"]

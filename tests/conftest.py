@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
-import cli
-from indexer.engine import LOADERS
+from facereel import cli
+from facereel.indexer.engines.engine import LOADERS
 from tests.fake_cli import add_fake_engines
 from tests.fake_engine import film_of_two, write_photo
+from tests.program import ROOT, SAMPLES, Run
 
-SAMPLES = Path(__file__).parent.parent / "samples"
-Run = Callable[..., Result]
+
+class _RootIsNoTestPackage:
+    """The root is the package facereel; pytest would import it a second time, under the folder's name."""
+
+    @staticmethod
+    def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        return pytest.Dir.from_parent(parent, path=path) if path == ROOT else None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hooks of a conftest are not asked about folders above it; those of a plugin are."""
+    config.pluginmanager.register(_RootIsNoTestPackage())
 
 
 @pytest.fixture(scope="session", autouse=True)

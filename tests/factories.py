@@ -7,8 +7,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from store.crops import encode_crop
-from store.records import (
+from facereel.store.index.crops import decode_crop, encode_crop
+from facereel.store.index.reader import VideoIndex
+from facereel.store.model.records import (
     EngineInfo,
     Exemplar,
     FrameTimes,
@@ -20,7 +21,6 @@ from store.records import (
     Tracklet,
     Video,
 )
-from store.video_index import VideoIndex
 
 CROP = np.add.outer(np.arange(112), np.arange(112))[..., None].repeat(3, axis=2).astype(np.uint8)
 
@@ -146,7 +146,7 @@ def assert_looks(index: VideoIndex, contents: IndexContents) -> None:
                 assert getattr(found, field) == getattr(wanted, field)
             for field in ("box", "landmarks", "embedding"):
                 np.testing.assert_array_equal(getattr(found, field), getattr(wanted, field))
-            assert np.abs(found.crop.astype(int) - wanted.crop).mean() < 2
+            assert np.abs(decode_crop(found.jpeg).astype(int) - decode_crop(wanted.jpeg)).mean() < 2
     looks = index.looks()
     every = [(n, e) for n in sorted(contents.exemplars) for e in contents.exemplars[n]]
     assert looks.tracklets.tolist() == [n for n, _ in every]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-import cli
-from indexer.engine import LOADERS, Compute, FaceEngine
+from facereel import cli
+from facereel.indexer.engines.engine import LOADERS, Compute, FaceEngine
 from tests.fake_engine import FakeEngine
 
 

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.align import TEMPLATE
-from indexer.engine import Bar
-from store.evidence import MEASURED_BAR
-from store.records import Embeddings, EngineInfo, Faces, Image
+from facereel.indexer.engines.alignment import TEMPLATE
+from facereel.indexer.engines.engine import Bar
+from facereel.store.model.pooling import MEASURED_BAR
+from facereel.store.model.records import Embeddings, EngineInfo, Faces, Image
 
 # BGR; hues 60 degrees apart, so that two people agree at 0.02 and one with itself at 1.
 PEOPLE = {

@@ -16,8 +16,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from indexer.engines.opencv_zoo import DETECTOR, RECOGNIZER, STRIDES
-from indexer.engines.weights import unpacked
+from facereel.indexer.engines.opencv_zoo import DETECTOR, RECOGNIZER, STRIDES
+from facereel.indexer.engines.weights import unpacked
 
 INPUT = "input.1"
 

@@ -12,17 +12,18 @@ from typing import Any
 
 import pytest
 
-from indexer import pipeline
-from indexer.batch import index_one
-from query import videos
-from store.config import Config
-from store.database import DATABASE
-from store.errors import VideoError
-from store.records import IndexContents
-from store.video_index import VideoIndex, write_index
-from tests.conftest import Run
+from facereel.indexer import pipeline
+from facereel.indexer.jobs.job import index_one
+from facereel.query import videos
+from facereel.store.index import summary
+from facereel.store.index.database import DATABASE
+from facereel.store.index.reader import VideoIndex, write_index
+from facereel.store.model.config import Config
+from facereel.store.model.errors import VideoError
+from facereel.store.model.records import IndexContents
 from tests.factories import make_contents
 from tests.fake_engine import FakeEngine, film_of_two
+from tests.program import Run
 
 FAKE = ("--engine", "fake")
 LOSSES = ("skipped", "damaged", "concealed", "missing")
@@ -77,7 +78,7 @@ def test_an_index_of_an_older_version_says_that_nobody_counted(tmp_path: Path) -
         db.commit()
     with VideoIndex(folder) as index:
         assert [getattr(index.stats, key) for key in LOSSES] == [None] * 4
-        assert videos.details(index)["frames_damaged"] is None
+        assert summary.details(index)["frames_damaged"] is None
 
 
 def test_a_query_says_what_it_searched_and_left_out(

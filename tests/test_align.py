@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from indexer.align import CROP_SIZE, TEMPLATE, align, frontality, similarity_transform
-from indexer.quality import look_quality, sharpness, size_quality
-from store.records import Floats, Image
+from facereel.indexer.engines.alignment import CROP_SIZE, TEMPLATE, align, frontality, similarity_transform
+from facereel.indexer.identity.quality import look_quality, sharpness, size_quality
+from facereel.store.model.records import Floats, Image
 
 ANGLES = st.floats(-180, 180)
 SCALES = st.floats(0.05, 20)

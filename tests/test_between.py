@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from indexer.between import Picture, between
-from store.records import Faces, Image
+from facereel.indexer.scan.interpolation import Picture, between
+from facereel.store.model.records import Faces, Image
 from tests.fake_engine import backdrop, draw_face
 
 WEAK, STRONG = 0.25, 0.6

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from indexer.engine import load_engine
-from query import calibration
-from query.asked import Asked
-from query.records import Reference
-from store.errors import EngineMismatchError, OptionError
-from store.records import Floats
-from tests.conftest import Run
+from facereel.indexer.engines.engine import load_engine
+from facereel.query.people import calibration
+from facereel.query.people.photos import Asked
+from facereel.query.records import Reference
+from facereel.store.model.errors import EngineMismatchError, OptionError
+from facereel.store.model.records import Floats
 from tests.fake_engine import PEOPLE, write_photo
+from tests.program import Run
 
 FAKE = ("--engine", "fake")
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import cli
-from indexer.engine import DEFAULT_ENGINE
-from tests.conftest import Run
+from facereel import cli
+from facereel.indexer.engines.engine import DEFAULT_ENGINE
 from tests.fake_engine import film_of_two, write_photo
+from tests.program import Run
 
 FAKE = ("--engine", "fake")
 

@@ -13,9 +13,9 @@ import av
 import numpy as np
 import pytest
 
-from query import console
-from tests.conftest import Run
+from facereel.query.terminal import console
 from tests.fake_engine import film_of_two, write_photo
+from tests.program import Run
 
 FAKE = ("--engine", "fake")
 Refuses = Callable[..., str]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from indexer.engine import DEFAULT_ENGINE, PACKS
-from indexer.engines import packs
-from query import engines
-from tests.conftest import Run
+from facereel.indexer.engines import packs
+from facereel.indexer.engines import status as engines
+from facereel.indexer.engines.engine import DEFAULT_ENGINE, PACKS
 from tests.insightface_pack import build_pack
+from tests.program import Run
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +80,7 @@ def test_on_a_terminal_the_first_use_asks(
         return answer == "y"
 
     monkeypatch.setattr(packs, "fetch", lambda name: build_pack(home / name))
-    monkeypatch.setattr("cli._somebody_there", lambda: True)
+    monkeypatch.setattr("facereel.cli._somebody_there", lambda: True)
     monkeypatch.setattr("typer.confirm", confirm)
     result = run("index", film, "--engine", "buffalo_sc", "--store", tmp_path / "s")
     assert result.exit_code == code

@@ -11,7 +11,7 @@ from typing import Any
 import av
 import pytest
 
-from tests.conftest import SAMPLES, Run
+from tests.program import SAMPLES, Run
 
 CLI = Path(__file__).parent.parent / "cli.py"
 Box = list[float]

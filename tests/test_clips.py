@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from query import framing
-from query.clips import plan_clips
-from query.records import CropMode, Match
-from store.errors import OptionError
-from store.records import Floats, FrameTimes, Sightings, Tracklet, Video
+from facereel.query.clips import framing
+from facereel.query.clips.plan import plan_clips
+from facereel.query.records import CropMode, Match
+from facereel.store.model.errors import OptionError
+from facereel.store.model.records import Floats, FrameTimes, Sightings, Tracklet, Video
 
 SHA = "a" * 64
 EPSILON = 2e-3  # pixels: float32 boxes in pictures of thousands of pixels

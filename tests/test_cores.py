@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from indexer.cores import cores, free_memory, threads
-from indexer.devices import Compute
+from facereel.indexer.engines.devices import Compute
+from facereel.indexer.machine import cores, free_memory, threads
 
 
 @pytest.fixture

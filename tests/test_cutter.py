@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 os.environ.setdefault("SVT_LOG", "1")
 
-from query.clips import plan_clips
-from query.cutter import cut_clips
-from query.records import Clip, CropMode, Match
-from query.source import check_source
-from store.errors import CutError, VideoError
-from store.records import FrameTimes, Sightings, Tracklet, Video
+from facereel.indexer.media.source import check_source
+from facereel.query.clips.cutter import cut_clips
+from facereel.query.clips.plan import plan_clips
+from facereel.query.records import Clip, CropMode, Match
+from facereel.store.model.errors import CutError, VideoError
+from facereel.store.model.records import FrameTimes, Sightings, Tracklet, Video
 from tests.video_factory import Recipe, code_box, index_pass, onsets, read_number, write_video
 
 MS = Fraction(1, 1000)

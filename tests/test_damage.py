@@ -16,16 +16,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from query import search, videos
-from store import claims, folders, pooled_file, redact, vectors
-from store.database import DATABASE, stamp
-from store.errors import StoreError
-from store.folders import index_folders
-from store.pooled_header import POOLED
-from store.video_index import VideoIndex, write_index
-from tests.conftest import Run
+from facereel.query import videos
+from facereel.query.search import search
+from facereel.store.files import folders
+from facereel.store.files import locks as claims
+from facereel.store.files.folders import index_folders
+from facereel.store.index import pooled_file, redact, vectors
+from facereel.store.index.database import DATABASE, stamp
+from facereel.store.index.pooled_header import POOLED
+from facereel.store.index.reader import VideoIndex, write_index
+from facereel.store.index.verify import Health
+from facereel.store.model.errors import StoreError
 from tests.factories import make_contents
 from tests.fake_engine import film_of_two
+from tests.program import Run
 
 FAKE = ("--engine", "fake")
 
@@ -84,7 +88,7 @@ def test_a_torn_pooled_file_is_made_anew_and_said_once(
 def test_verify_sees_what_bears_every_seal_but_is_wrong(here: Path) -> None:
     """Vectors and evidence of other rows, sealed as these rows'; rows whose count is another."""
     folder = only(here / "s")
-    assert videos.verify(folder) == videos.Health("a.mp4", ())
+    assert videos.verify(folder) == Health("a.mp4", ())
     with VideoIndex(folder) as index:
         looks, numbers, video, engine = index.looks(), index.exemplar_numbers(), index.video, index.engine
     digest = vectors.rows_digest(numbers, looks.embeddings)

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from indexer.align import align
-from indexer.engine import LOADERS, FaceEngine, load_engine
-from store.errors import EngineError
-from store.records import Faces, Image
+from facereel.indexer.engines.alignment import align
+from facereel.indexer.engines.engine import LOADERS, FaceEngine, load_engine
+from facereel.store.model.errors import EngineError
+from facereel.store.model.records import Faces, Image
 from tests.fake_engine import backdrop, draw_face
 from tests.insightface_pack import build_manifest_pack, build_pack
 

@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from store import pooled_file, redact
-from store.chapters import Chapter, Followed
-from store.config import Config
-from store.database import DATABASE, stamp
-from store.errors import UnwritableError
-from store.journal import Journal
-from store.library import Library
-from store.pooled_header import POOLED
-from store.vectors import VECTORS
-from store.video_index import VideoIndex, write_index
-from tests.conftest import Run
+from facereel.store.index import pooled_file, redact
+from facereel.store.index.database import DATABASE, stamp
+from facereel.store.index.pooled_header import POOLED
+from facereel.store.index.reader import VideoIndex, write_index
+from facereel.store.index.vectors import VECTORS
+from facereel.store.library.catalogue import Library
+from facereel.store.model.config import Config
+from facereel.store.model.errors import UnwritableError
+from facereel.store.resume.checkpoint import Journal
+from facereel.store.resume.segments import Chapter, Followed
 from tests.factories import make_contents
 from tests.fake_engine import film_of_two
+from tests.program import Run
 
 FAKE = ("--engine", "fake")
 

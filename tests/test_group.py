@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.group import RECOGNISABLE, Evidence, group, stands_alone
-from store.config import Config
-from store.records import Floats
+from facereel.indexer.identity.clustering import RECOGNISABLE, Evidence, group, stands_alone
+from facereel.store.model.config import Config
+from facereel.store.model.records import Floats
 
 
 def unit(vector: Floats) -> Floats:

@@ -15,15 +15,15 @@ import onnx
 import pytest
 from insightface.utils import storage
 
-from indexer.align import align
-from indexer.devices import Compute
-from indexer.engine import FaceEngine, load_engine
-from indexer.engines import packs
-from indexer.reading import Reading
-from indexer.video import probe, read_frames
-from store.boxes import share_of_union
-from store.errors import EngineError, OptionError
-from store.records import Image
+from facereel.indexer.engines import packs
+from facereel.indexer.engines.alignment import align
+from facereel.indexer.engines.devices import Compute
+from facereel.indexer.engines.engine import FaceEngine, load_engine
+from facereel.indexer.media.decode_log import Reading
+from facereel.indexer.media.video import probe, read_frames
+from facereel.store.model.boxes import share_of_union
+from facereel.store.model.errors import EngineError, OptionError
+from facereel.store.model.records import Image
 from tests.insightface_pack import build_pack
 
 ROOT = Path(__file__).parent.parent
@@ -91,7 +91,7 @@ def test_a_pack_sees_what_the_engine_sees_whose_weights_it_holds(pack: FaceEngin
 
 
 def test_the_index_says_which_files_were_used(folder: Path, pack: FaceEngine) -> None:
-    from store.digest import hash_file
+    from facereel.store.files.digest import hash_file
 
     assert pack.info.detector_sha256 == hash_file(folder / "det.onnx")
     assert pack.info.recognizer_sha256 == hash_file(folder / "rec.onnx")
@@ -190,7 +190,10 @@ def test_a_device_that_is_not_there_is_said_with_what_to_install(folder: Path) -
 
 
 def test_the_default_engine_does_not_wait_for_insightface() -> None:
-    source = "import sys; from indexer.engine import load_engine; load_engine(); print('insightface' in sys.modules)"
+    source = (
+        "import sys; from facereel.indexer.engines.engine import load_engine; load_engine(); "
+        "print('insightface' in sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )

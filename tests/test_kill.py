@@ -14,18 +14,17 @@ from pathlib import Path
 
 import pytest
 
-import cli
-from indexer import engine
-from indexer.engines import weights
-from store import folders
-from store.claims import CLAIM
-from store.errors import UnwritableError
-from store.journal import UNFINISHED
+from facereel import cli
+from facereel.indexer.engines import engine, weights
+from facereel.store.files import folders
+from facereel.store.files.locks import CLAIM
+from facereel.store.model.errors import UnwritableError
+from facereel.store.resume.checkpoint import UNFINISHED
 from tests.benchmarks import kill
 from tests.benchmarks.kill_state import State, check_between, state
-from tests.conftest import Run
 from tests.fake_cli import add_fake_engines
 from tests.fake_engine import film_of_two
+from tests.program import Run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are told by /proc")
 FAKE = ("--engine", "fake")
@@ -49,7 +48,12 @@ class Forked:
     def __init__(self, args: Sequence[str], place: Path) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(
-            ["tests.test_kill", "indexer.workers", "indexer.pipeline", "query.result"]
+            [
+                "test_kill",
+                "facereel.indexer.jobs.local",
+                "facereel.indexer.pipeline",
+                "facereel.query.clips.result",
+            ]
         )
         self._process: BaseProcess = context.Process(target=_command_line, args=(tuple(args), place))
         self._process.start()
@@ -221,8 +225,8 @@ def test_what_has_its_name_is_on_the_disk(
 
     Indexing is called here rather than in a worker, where it could not be watched.
     """
-    from indexer.batch import index_one
-    from store.config import Config
+    from facereel.indexer.jobs.job import index_one
+    from facereel.store.model.config import Config
 
     film, store, out = (
         film_of_two(tmp_path / "film.mp4", seconds=0.4),

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from query.match import Hit, Miss, bar_for, match, similarity_to
-from query.records import Reference
-from store.evidence import MEASURED_BAR
-from store.pooled import pool
-from store.records import Floats, Looks, Tracklet
+from facereel.query.records import Reference
+from facereel.query.search.matching import Hit, Miss, bar_for, match, similarity_to
+from facereel.store.index.pooled import pool
+from facereel.store.model.pooling import MEASURED_BAR
+from facereel.store.model.records import Floats, Looks, Tracklet
 
 DIM = 24
 

@@ -13,12 +13,12 @@ import av
 import numpy as np
 import pytest
 
-from query.clips import plan_clips
-from query.metadata import FRAME_COLUMNS, describe, write_metadata
-from query.records import Clip, Match, Reference
-from query.result import clip_file_name, write_result
-from store.errors import CutError, ResultExistsError, UnwritableError, VideoError
-from store.records import EngineInfo, FrameTimes, Sightings, Tracklet, Video
+from facereel.query.clips.plan import plan_clips
+from facereel.query.clips.result import clip_file_name, write_result
+from facereel.query.export.metadata import FRAME_COLUMNS, describe, write_metadata
+from facereel.query.records import Clip, Match, Reference
+from facereel.store.model.errors import CutError, ResultExistsError, UnwritableError, VideoError
+from facereel.store.model.records import EngineInfo, FrameTimes, Sightings, Tracklet, Video
 from tests.video_factory import Recipe, code_box, index_pass, write_video
 
 ENGINE = EngineInfo("fake", 4, "d" * 64, "e" * 64)

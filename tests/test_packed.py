@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.packed import Boxes
-from store.records import Floats
+from facereel.indexer.track.box_buffer import Boxes
+from facereel.store.model.records import Floats
 
 box = st.lists(st.floats(-1e4, 1e4, width=32), min_size=4, max_size=4).map(
     lambda sides: np.array(sides, np.float32)

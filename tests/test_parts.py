@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from indexer.parts import around, parts_of
+from facereel.indexer.track.fragments import around, parts_of
 
 WHOLE = [100, 50, 60, 80]
 LEFT, RIGHT = [98, 55, 24, 70], [136, 52, 26, 75]

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer import pipeline
-from indexer.pipeline import index_video
-from store.config import Config
-from store.digest import hash_file
-from store.errors import VideoError
-from store.records import Image, IndexContents
-from store.video_index import VideoIndex
+from facereel.indexer import pipeline
+from facereel.indexer.pipeline import index_video
+from facereel.store.files.digest import hash_file
+from facereel.store.index.crops import decode_crop
+from facereel.store.index.reader import VideoIndex
+from facereel.store.model.config import Config
+from facereel.store.model.errors import VideoError
+from facereel.store.model.records import Image, IndexContents
 from tests.fake_engine import FakeEngine, backdrop, draw_face, write_film
 from tests.video_factory import Recipe, write_video
 
@@ -107,7 +108,7 @@ def test_all_parts_fit_together(contents: IndexContents) -> None:
         assert 1 <= len(looks) <= Config().looks
         for look in looks:
             assert tracklet.start <= look.frame < tracklet.end
-            assert look.crop.shape == (112, 112, 3)
+            assert decode_crop(look.jpeg).shape == (112, 112, 3)
             assert look.embedding.shape == (FakeEngine().info.dim,)
             assert 0 < look.quality <= 1
     members = [number for person in contents.people for number in person.tracklets]

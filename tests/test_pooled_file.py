@@ -13,18 +13,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from query.asked import Asked
-from query.match import match
-from query.records import Reference
-from query.search import Answer, Scope, search
-from store import pooled_file
-from store.database import DATABASE
-from store.errors import DamagedIndexError
-from store.library import Library
-from store.pooled import pool
-from store.pooled_header import POOLED
-from store.records import Floats, IndexContents, Person
-from store.video_index import VideoIndex, write_index
+from facereel.query.people.photos import Asked
+from facereel.query.records import Reference
+from facereel.query.search.matching import match
+from facereel.query.search.search import Answer, Scope, search
+from facereel.store.index import pooled_file
+from facereel.store.index.database import DATABASE
+from facereel.store.index.pooled import pool
+from facereel.store.index.pooled_header import POOLED
+from facereel.store.index.reader import VideoIndex, write_index
+from facereel.store.library.catalogue import Library
+from facereel.store.model.errors import DamagedIndexError
+from facereel.store.model.records import Floats, IndexContents, Person
 from tests.factories import make_contents, make_video
 
 DIM = 16

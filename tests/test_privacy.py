@@ -16,17 +16,16 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from indexer import devices
-from indexer.engine import load_engine
-from indexer.engines import opencv_zoo, weights
-from query import calibration
-from store.chapters import Chapter
-from store.claims import claimed
-from store.config import Config
-from store.errors import EngineError
-from store.journal import Journal
-from tests.conftest import SAMPLES, Run
-from tests.test_architecture import PROGRAM, ROOT, tree
+from facereel.indexer.engines import devices, opencv_zoo, weights
+from facereel.indexer.engines.engine import load_engine
+from facereel.query.people import calibration
+from facereel.store.files.locks import claimed
+from facereel.store.model.config import Config
+from facereel.store.model.errors import EngineError
+from facereel.store.resume.checkpoint import Journal
+from facereel.store.resume.segments import Chapter
+from tests.program import ROOT, SAMPLES, Run
+from tests.test_architecture import PROGRAM, tree
 from tests.test_calibration import crowd
 
 FAKE = ("--engine", "fake")

@@ -19,7 +19,7 @@ import typer
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-import cli
+from facereel import cli
 
 ROOT = Path(__file__).parent.parent
 RUN = "requirements.txt"
@@ -56,15 +56,13 @@ def texts() -> Iterator[tuple[str, str]]:
 def requirements(name: str) -> dict[str, Requirement]:
     """What a requirements file itself names, by canonical name."""
     lines = (line.split("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines())
-    found = [Requirement(line) for line in lines if line and not line.startswith("-r")]
+    found = [Requirement(line) for line in lines if line and not line.startswith("-")]
     return {canonicalize_name(requirement.name): requirement for requirement in found}
 
 
 def third_parties(*folders: str) -> dict[str, str]:
     """Top-level packages from outside that the Python files there import, each with one file that does."""
-    ours = {"cli", "indexer", "query", "store", "tests"} | {
-        path.stem for path in (ROOT / "samples").glob("*.py")
-    }
+    ours = {"facereel", "tests"} | {path.stem for path in (ROOT / "samples").glob("*.py")}
     found: dict[str, str] = {}
     for folder in folders:
         place = ROOT / folder

@@ -10,17 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.engine import load_engine
-from indexer.reembed import reembed_index
-from query import videos
-from store import folders, recognition, video_index
-from store.database import DATABASE
-from store.errors import StoreError, UnwritableError
-from store.library import Library
-from store.video_index import VideoIndex
-from tests.conftest import SAMPLES, Run
+from facereel.indexer.engines.engine import load_engine
+from facereel.indexer.identity.reembed import reembed_index
+from facereel.query import videos
+from facereel.store.files import folders
+from facereel.store.index import reader as video_index
+from facereel.store.index import recognition
+from facereel.store.index.crops import decode_crop
+from facereel.store.index.database import DATABASE
+from facereel.store.index.reader import VideoIndex
+from facereel.store.library.catalogue import Library
+from facereel.store.model.errors import StoreError, UnwritableError
 from tests.fake_engine import backdrop, write_film
 from tests.insightface_pack import build_pack
+from tests.program import SAMPLES, Run
 
 FAKE = ("--engine", "fake")
 
@@ -62,11 +65,11 @@ def test_what_is_of_that_recogniser_stays_as_it_is(run: Run, store: Path) -> Non
 
 def test_there_and_back_gives_the_same_looks(run: Run, store: Path) -> None:
     with VideoIndex(only(store)) as index:
-        crops = [look.crop for looks in index.exemplars().values() for look in looks]
+        crops = [decode_crop(look.jpeg) for looks in index.exemplars().values() for look in looks]
     for name in ("fake-new", "fake-other", "fake"):
         assert run("reembed", "all", "--store", store, "--engine", name).exit_code == 0
     with VideoIndex(only(store)) as index:
-        again = [look.crop for looks in index.exemplars().values() for look in looks]
+        again = [decode_crop(look.jpeg) for looks in index.exemplars().values() for look in looks]
         assert index.config[recognition.REEMBEDDED] == "fake"
     np.testing.assert_array_equal(crops, again)
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from PIL import EpsImagePlugin
 from PIL import Image as Pillow
 
-from query.records import Reference
-from query.reference import disagreements, find_faces, read_photo, read_reference
-from store.digest import hash_file
-from store.errors import PhotoError
-from store.records import Image
+from facereel.query.people.reference import disagreements, find_faces, read_photo, read_reference
+from facereel.query.records import Reference
+from facereel.store.files.digest import hash_file
+from facereel.store.model.errors import PhotoError
+from facereel.store.model.records import Image
 from tests.fake_engine import FakeEngine, backdrop, draw_face, write_photo
 
 ENGINE = FakeEngine()

@@ -11,13 +11,14 @@ import av
 import numpy as np
 import pytest
 
-from indexer import chapters, pipeline
-from store import journal
-from store.chapters import Kept, pack, unpack
-from store.config import Config
-from store.digest import hash_file
-from store.journal import UNFINISHED, Journal, clean_journals
-from store.records import Faces, Image, IndexContents
+from facereel.indexer import pipeline
+from facereel.indexer import segments as chapters
+from facereel.store.files.digest import hash_file
+from facereel.store.model.config import Config
+from facereel.store.model.records import Faces, Image, IndexContents
+from facereel.store.resume import checkpoint as journal
+from facereel.store.resume.checkpoint import UNFINISHED, Journal, clean_journals
+from facereel.store.resume.segments import Kept, pack, unpack
 from tests.fake_engine import FakeEngine, backdrop, draw_face, write_film
 
 SHOT, SHOTS = 15, 12  # frames of a shot, and how many there are

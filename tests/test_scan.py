@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 import pytest
 
-from indexer.picture import Frame
-from indexer.reading import Reading
-from indexer.scan import Scan, View
-from indexer.shots import TINY
-from indexer.video import probe, read_frames
-from store.config import Config
-from store.records import Faces, Image
+from facereel.indexer.media.decode_log import Reading
+from facereel.indexer.media.frame import Frame
+from facereel.indexer.media.video import probe, read_frames
+from facereel.indexer.scan.scan import Scan, View
+from facereel.indexer.shots.detector import TINY
+from facereel.store.model.config import Config
+from facereel.store.model.records import Faces, Image
 from tests.fake_engine import FakeEngine, backdrop, draw_face, write_film
 
 Drawn = Callable[[int, Image], None]  # draws into the picture of a frame

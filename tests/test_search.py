@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from query import asked, deliver, search
-from store.errors import EngineMismatchError, NotIndexedError, OptionError, PhotoError
-from store.evidence import MEASURED_BAR
-from store.library import Library
+from facereel.query.clips import render as deliver
+from facereel.query.people import photos as asked
+from facereel.query.search import search
+from facereel.store.library.catalogue import Library
+from facereel.store.model.errors import EngineMismatchError, NotIndexedError, OptionError, PhotoError
+from facereel.store.model.pooling import MEASURED_BAR
 from tests.fake_engine import FakeEngine, write_photo
 
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from indexer.shots import TINY, ShotDetector
-from store.records import Image
+from facereel.indexer.shots.detector import TINY, ShotDetector
+from facereel.store.model.records import Image
 
 Picture: TypeAlias = NDArray[np.float32]  # (72, 128, 3)
 WIDTH, HEIGHT = TINY

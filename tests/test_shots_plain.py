@@ -11,13 +11,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from indexer.pipeline import look_at
-from indexer.shots import TINY, ShotDetector
-from indexer.shots_plain import PlainShots, shot_detector
-from store.config import Config
-from store.digest import hash_file
-from store.errors import OptionError
-from store.records import Image
+from facereel.indexer.pipeline import look_at
+from facereel.indexer.shots.detector import TINY, ShotDetector
+from facereel.indexer.shots.plain import PlainShots, shot_detector
+from facereel.store.files.digest import hash_file
+from facereel.store.model.config import Config
+from facereel.store.model.errors import OptionError
+from facereel.store.model.records import Image
 from tests.fake_engine import FakeEngine, backdrop
 
 RATE = Fraction(25)

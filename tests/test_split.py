@@ -7,11 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from indexer.align import TEMPLATE
-from indexer.exemplars import choose, embed
-from indexer.split import split_mixed
-from indexer.trail import Candidate, Trail
-from store.records import DETECTED, Image
+from facereel.indexer.engines.alignment import TEMPLATE
+from facereel.indexer.identity.exemplars import choose, embed
+from facereel.indexer.identity.splitting import split_mixed
+from facereel.indexer.track.track import Candidate, Trail
+from facereel.store.model.records import DETECTED, Image
 from tests.fake_engine import FakeEngine, backdrop, draw_face
 
 ENGINE = FakeEngine()

@@ -15,16 +15,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store import folders, index_writer, vectors
-from store.crops import decode_crop, encode_crop
-from store.database import DATABASE
-from store.digest import hash_file
-from store.errors import (
+from facereel.store.files import folders
+from facereel.store.files.digest import hash_file
+from facereel.store.index import vectors
+from facereel.store.index import writer as index_writer
+from facereel.store.index.crops import decode_crop, encode_crop
+from facereel.store.index.database import DATABASE
+from facereel.store.index.reader import VideoIndex, write_index
+from facereel.store.model.errors import (
     InputError,
     OptionError,
     UnwritableError,
 )
-from store.video_index import VideoIndex, write_index
 from tests.factories import CROP, assert_holds, make_contents, make_video
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from store import schema
-from store.database import DATABASE
-from store.errors import (
+from facereel.store.index import schema
+from facereel.store.index.database import DATABASE
+from facereel.store.index.reader import VideoIndex, write_index
+from facereel.store.model.errors import (
     DamagedIndexError,
     NewerIndexError,
     OptionError,
 )
-from store.video_index import VideoIndex, write_index
 from tests.factories import assert_holds, make_contents
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from store import folders
-from store.database import DATABASE
-from store.digest import hash_file
-from store.errors import DamagedIndexError, NotIndexedError, OptionError, StoreError
-from store.library import Library
-from store.records import Video
-from store.video_index import VideoIndex, write_index
+from facereel.store.files import folders
+from facereel.store.files.digest import hash_file
+from facereel.store.index.database import DATABASE
+from facereel.store.index.reader import VideoIndex, write_index
+from facereel.store.library.catalogue import Library
+from facereel.store.model.errors import DamagedIndexError, NotIndexedError, OptionError, StoreError
+from facereel.store.model.records import Video
 from tests.factories import make_contents, make_video
 
 
@@ -138,7 +138,9 @@ def _write_for_ever(store: Path) -> None:
 def test_killed_writers_lose_nothing_and_readers_never_miss(tmp_path: Path) -> None:
     write_index(tmp_path, make_contents())
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["store.video_index", "sqlite_utils", "faiss", "cv2", "tests.factories"])
+    context.set_forkserver_preload(
+        ["facereel.store.index.reader", "sqlite_utils", "faiss", "cv2", "tests.factories"]
+    )
     for moment in range(6):
         writers = [context.Process(target=_write_for_ever, args=(tmp_path,)) for _ in range(2)]
         for writer in writers:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.tiles import CLOSER_BELOW, LARGEST, OVERLAP, closer_size, look_closer, tiles
-from store.config import Config
-from store.records import Faces, Image
+from facereel.indexer.scan.tiles import CLOSER_BELOW, LARGEST, OVERLAP, closer_size, look_closer, tiles
+from facereel.store.model.config import Config
+from facereel.store.model.records import Faces, Image
 from tests.fake_engine import FakeEngine, backdrop, draw_face
 
 SIZE = (1200, 1170)  # two tiles by two

@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from indexer.align import TEMPLATE
-from indexer.scan import View
-from indexer.shots import TINY
-from indexer.track import Stage, Tracker
-from indexer.trail import Trail
-from store.boxes import share_of_union, to_corners
-from store.config import Config
-from store.records import DETECTED, Faces
+from facereel.indexer.engines.alignment import TEMPLATE
+from facereel.indexer.scan.scan import View
+from facereel.indexer.shots.detector import TINY
+from facereel.indexer.track.track import Trail
+from facereel.indexer.track.tracker import Stage, Tracker
+from facereel.store.model.boxes import share_of_union, to_corners
+from facereel.store.model.config import Config
+from facereel.store.model.records import DETECTED, Faces
 
 WIDTH, HEIGHT, RATE = 320, 180, 25.0
 CROP = np.zeros((112, 112, 3), np.uint8)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from store import vectors
-from store.video_index import VideoIndex, write_index
+from facereel.store.index import vectors
+from facereel.store.index.reader import VideoIndex, write_index
 from tests.factories import make_contents
 
 

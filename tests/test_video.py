@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 os.environ.setdefault("SVT_LOG", "1")
 
-from indexer.reading import Reading
-from indexer.video import Probe, probe, read_frames
-from store.errors import VideoError
-from store.frame_clock import FrameClock
+from facereel.indexer.media.clock import FrameClock
+from facereel.indexer.media.decode_log import Reading
+from facereel.indexer.media.video import Probe, probe, read_frames
+from facereel.store.model.errors import VideoError
 from tests.benchmarks.fuzz_videos import png_file, write_pngs
 from tests.video_factory import Recipe, code_box, frame_pts, read_number, write_video
 

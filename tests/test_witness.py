@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from indexer import witness
-from indexer.witness import PATCH, Grey, take_patch
-from store.records import Floats
+from facereel.indexer.scan import patches as witness
+from facereel.indexer.scan.patches import PATCH, take_patch
+from facereel.store.model.records import Floats, Grey
 
 SIZE = (240, 320)  # rows, columns
 FACES = [(100, 60, 64, 80), (40, 90, 40, 50), (150, 20, 120, 150)]  # x y w h

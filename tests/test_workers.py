@@ -17,17 +17,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from indexer import workers
-from indexer.batch import Indexed
-from indexer.engine import LOADERS, Compute, load_engine
-from store.claims import CLAIM, claimed
-from store.config import Config
-from store.digest import hash_file
-from store.errors import EngineError
-from store.library import Library
-from store.records import Faces, Image
-from tests.conftest import Run
+from facereel.indexer.engines.engine import LOADERS, Compute, load_engine
+from facereel.indexer.jobs import local as workers
+from facereel.indexer.jobs.job import Indexed
+from facereel.store.files.digest import hash_file
+from facereel.store.files.locks import CLAIM, claimed
+from facereel.store.library.catalogue import Library
+from facereel.store.model.config import Config
+from facereel.store.model.errors import EngineError
+from facereel.store.model.records import Faces, Image
 from tests.fake_engine import FakeEngine, backdrop, draw_face, film_of_two, write_film
+from tests.program import Run
 
 ROOT = Path(__file__).parent.parent
 FAKE = ("--engine", "fake")
@@ -116,7 +116,7 @@ def test_a_lack_of_memory_costs_one_video(run: Run, tmp_path: Path, fragile: tup
 def test_a_worker_is_the_one_to_go_when_memory_runs_out() -> None:
     """It may take what is free when it starts, and the system is told to end it before anything else."""
     script = (
-        "import resource; from indexer.cores import bear_the_blame; bear_the_blame(5 << 30); "
+        "import resource; from facereel.indexer.machine import bear_the_blame; bear_the_blame(5 << 30); "
         "print(resource.getrlimit(resource.RLIMIT_DATA)[0], open('/proc/self/oom_score_adj').read())"
     )
     done = subprocess.run(

@@ -19,10 +19,10 @@ from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from indexer.reading import Reading
-from indexer.video import probe, read_frames
-from store.digest import hash_file
-from store.records import FrameTimes, Image, Video
+from facereel.indexer.media.decode_log import Reading
+from facereel.indexer.media.video import probe, read_frames
+from facereel.store.files.digest import hash_file
+from facereel.store.model.records import FrameTimes, Image, Video
 
 CELLS = (4, 3)  # columns, rows of the bar code: numbers up to 4095
 RATE = 48_000  # Hz

@@ -1,10 +1,10 @@
-"""One file an engine, named in LOADERS of indexer/engine.py. How to add another:
+"""One file an engine, named in LOADERS of indexer/engines/engine.py. How to add another:
 
 1. Write `indexer/engines/NAME.py`: a class with what `indexer.engine.FaceEngine` asks for, made from a Compute, whose
    `providers()` and `check()` say where to run. Its docstring says where the weights are from, under which licence,
    and which papers they follow. What every detector needs is in candidates.py: scales, padding, the best of boxes
    that overlap. Weights are checked by digest and never fetched unasked.
-2. Enter a function that imports it in LOADERS, and its licence in LICENCES of query/engines.py.
+2. Enter a function that imports it in LOADERS, and its licence in LICENCES of indexer/engines/status.py.
 3. Run `python -m pytest tests/test_engine.py`: the contract test takes every engine of LOADERS and is the checklist.
    Pictures of any size; boxes and landmarks in pixels, best first; unit vectors, alone as in a batch; strengths that
    tell faces from none; several threads at once.

@@ -18,15 +18,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import devices
-from indexer.align import align
-from indexer.devices import Compute
-from indexer.engine import Bar
-from indexer.engines import candidates
-from store.digest import hash_file
-from store.errors import EngineError
-from store.folders import shown
-from store.records import Embeddings, EngineInfo, Faces, Floats, Image
+from facereel.indexer.engines import detections as candidates
+from facereel.indexer.engines import devices
+from facereel.indexer.engines.alignment import align
+from facereel.indexer.engines.devices import Compute
+from facereel.indexer.engines.engine import Bar
+from facereel.store.files.digest import hash_file
+from facereel.store.files.folders import shown
+from facereel.store.model.errors import EngineError
+from facereel.store.model.records import Embeddings, EngineInfo, Faces, Floats, Image
 
 BAR = Bar(0.40, "InsightFace 2.1's own default; not measured here, --calibrate does")
 BATCH = 32  # crops at once: fills a GPU, and takes 100 MB with the largest recogniser

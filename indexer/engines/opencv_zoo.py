@@ -15,13 +15,13 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from indexer import devices
-from indexer.devices import Compute
-from indexer.engine import Bar
-from indexer.engines import candidates
-from indexer.engines.weights import Weights, unpacked
-from store.evidence import MEASURED_BAR
-from store.records import Embeddings, EngineInfo, Faces, Floats, Image
+from facereel.indexer.engines import detections as candidates
+from facereel.indexer.engines import devices
+from facereel.indexer.engines.devices import Compute
+from facereel.indexer.engines.engine import Bar
+from facereel.indexer.engines.weights import Weights, unpacked
+from facereel.store.model.pooling import MEASURED_BAR
+from facereel.store.model.records import Embeddings, EngineInfo, Faces, Floats, Image
 
 DETECTOR = Weights(
     "face_detection_yunet_2023mar_int8bq.onnx",

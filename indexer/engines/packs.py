@@ -11,9 +11,9 @@ import tempfile
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from indexer.engine import PACKS
-from store.errors import EngineError, MissingPackError, OptionError, UnwritableError
-from store.folders import shown
+from facereel.indexer.engines.engine import PACKS
+from facereel.store.files.folders import shown
+from facereel.store.model.errors import EngineError, MissingPackError, OptionError, UnwritableError
 
 LICENCE = (
     "InsightFace's weights are for non-commercial research only, whether downloaded by hand or by a program; "

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from store.digest import hash_file
-from store.errors import EngineError, UnwritableError
-from store.folders import locked, sync
+from facereel.store.files.digest import hash_file
+from facereel.store.files.folders import locked, sync
+from facereel.store.model.errors import EngineError, UnwritableError
 
 if TYPE_CHECKING:
     import onnx

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from av.video.stream import VideoStream
 
-from store.records import Image
+from facereel.store.model.records import Image
 
 CODING: dict[str, object] = {"crf": "20", "preset": "veryfast", "threads": "1"}
 QUARTERS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}

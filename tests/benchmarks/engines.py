@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from indexer.engine import load_engine
-from query import calibration
-from store.evidence import MEASURED_BAR
+from facereel.indexer.engines.engine import load_engine
+from facereel.query.people import calibration
+from facereel.store.model.pooling import MEASURED_BAR
 from tests.benchmarks.figures import Figure, at_most
 from tests.benchmarks.portraits import cache_folder
 from tests.benchmarks.run_facereel import engine_words

@@ -14,14 +14,16 @@ from pathlib import Path
 import av
 import numpy as np
 
-from indexer.batch import index_one
-from query import deliver, search, videos
-from query.asked import read_people, who_is_asked
-from query.reference import read_reference
-from store.config import Config
-from store.digest import hash_file
-from store.errors import FaceReelError
-from store.library import Library
+from facereel.indexer.jobs.job import index_one
+from facereel.query import videos
+from facereel.query.clips import render as deliver
+from facereel.query.people.photos import read_people, who_is_asked
+from facereel.query.people.reference import read_reference
+from facereel.query.search import search
+from facereel.store.files.digest import hash_file
+from facereel.store.library.catalogue import Library
+from facereel.store.model.config import Config
+from facereel.store.model.errors import FaceReelError
 from tests.benchmarks import fuzz_photos, fuzz_videos
 from tests.benchmarks.fuzz_harm import HEADERS, MUTATIONS, NAMES, Rng
 from tests.benchmarks.fuzz_outcome import Outcome, bad_message, refused

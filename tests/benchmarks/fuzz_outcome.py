@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from store.errors import FaceReelError
+from facereel.store.model.errors import FaceReelError
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from query import videos
-from store import pooled_file
-from store.chapters import Chapter, Followed, Kept, pack, unpack
-from store.database import DATABASE
-from store.errors import FaceReelError
-from store.library import Library
-from store.pooled_header import POOLED
-from store.vectors import VECTORS
-from store.video_index import VideoIndex
+from facereel.query import videos
+from facereel.store.index import pooled_file, summary
+from facereel.store.index.database import DATABASE
+from facereel.store.index.pooled_header import POOLED
+from facereel.store.index.reader import VideoIndex
+from facereel.store.index.vectors import VECTORS
+from facereel.store.library.catalogue import Library
+from facereel.store.model.errors import FaceReelError
+from facereel.store.resume.segments import Chapter, Followed, Kept, pack, unpack
 from tests.benchmarks.fuzz_harm import MUTATIONS, Rng
 from tests.benchmarks.fuzz_outcome import Outcome
 from tests.factories import make_contents
@@ -43,7 +43,7 @@ def harmed_index(kind: str, index: Path, place: Path, rng: Rng) -> Outcome:
     if kind == "vectors" and (health.problems or path.read_bytes() != before):
         return Outcome(kind, "not mended", str(health))
     with suppress(FaceReelError), VideoIndex(folder) as opened:
-        videos.details(opened)
+        summary.details(opened)
         opened.vectors()
     if health.problems:
         wrong = "\n" in health.problems[0] or ";" not in health.problems[0]

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.align import align
-from indexer.engine import FaceEngine
-from store.records import Floats
+from facereel.indexer.engines.alignment import align
+from facereel.indexer.engines.engine import FaceEngine
+from facereel.store.model.records import Floats
 from tests.benchmarks.portraits import photos, read_photo
 
 RATES = (1e-2, 1e-3, 1e-4)

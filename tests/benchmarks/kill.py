@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from store import folders
-from store.journal import UNFINISHED
+from facereel.store.files import folders
+from facereel.store.resume.checkpoint import UNFINISHED
 from tests.benchmarks.figures import Figure, at_least, at_most
 from tests.benchmarks.kill_state import State, check_between, check_sound, difference, listing, state
 from tests.fake_engine import backdrop, draw_face, write_film, write_photo

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import av
 
-from query import videos
-from store import folders
-from store.database import DATABASE
+from facereel.query import videos
+from facereel.store.files import folders
+from facereel.store.index.database import DATABASE
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.align import align
-from indexer.engine import FaceEngine, load_engine
-from store.records import Floats, Image
+from facereel.indexer.engines.alignment import align
+from facereel.indexer.engines.engine import FaceEngine, load_engine
+from facereel.store.model.records import Floats, Image
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples" / "people"
 MEASURED_SIDE = 320  # pixels: YuNet is surest of faces between 60 and 200 px of its picture

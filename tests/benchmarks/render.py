@@ -9,7 +9,7 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
-from store.records import Floats, Image
+from facereel.store.model.records import Floats, Image
 from tests.benchmarks.portraits import Portrait
 from tests.benchmarks.stage import Sprite, actor, room, turned
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from store.video_index import VideoIndex
+from facereel.store.index.reader import VideoIndex
 
 ROOT = Path(__file__).resolve().parents[2]
 

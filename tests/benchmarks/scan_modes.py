@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from store.boxes import share_of_union, to_corners
+from facereel.store.model.boxes import share_of_union, to_corners
 from tests.benchmarks.figures import Figure, at_least, at_most
 from tests.benchmarks.run_facereel import Answer, ask
 from tests.benchmarks.scoring import ClipScore, score_clips

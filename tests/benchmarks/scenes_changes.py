@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from store.records import Floats
+from facereel.store.model.records import Floats
 from tests.benchmarks.paths import along, hold, passing
 from tests.benchmarks.render import Event, Grade, Join, Layer, Scene, Take
 from tests.benchmarks.scenarios import Cast, register, scenario

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from indexer.reading import Reading
-from indexer.scan import Scan
-from indexer.shots import TINY
-from indexer.shots_plain import shot_detector
-from indexer.video import probe, read_frames
-from store.config import Config
+from facereel.indexer.media.decode_log import Reading
+from facereel.indexer.media.video import probe, read_frames
+from facereel.indexer.scan.scan import Scan
+from facereel.indexer.shots.detector import TINY
+from facereel.indexer.shots.plain import shot_detector
+from facereel.store.model.config import Config
 from tests.benchmarks.figures import GRADUAL, NO_CHANGE
 from tests.benchmarks.scoring_shots import ShotScore
 

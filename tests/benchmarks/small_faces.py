@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from indexer.engine import FaceEngine
-from indexer.pipeline import look_at
-from store.config import Config
-from store.digest import hash_file
+from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.pipeline import look_at
+from facereel.store.files.digest import hash_file
+from facereel.store.model.config import Config
 from tests.benchmarks.figures import Figure, at_least, at_most
 from tests.benchmarks.run_facereel import Answer, ask
 from tests.benchmarks.scenarios import Rendered

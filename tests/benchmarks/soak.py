@@ -18,8 +18,8 @@ from typing import Any, TypeAlias
 
 from typer.testing import CliRunner
 
-import cli
-from store.database import DATABASE
+from facereel import cli
+from facereel.store.index.database import DATABASE
 from tests.benchmarks.figures import Figure, at_least, at_most
 from tests.benchmarks.kill_state import rows_digest
 from tests.benchmarks.processes import Sample, sample, watch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from store.records import Image
+from facereel.store.model.records import Image
 from tests.benchmarks.speed_videos import Input, repeated
 from tests.fake_engine import PEOPLE, backdrop, draw_face, write_film, write_photo
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from indexer.engine import load_engine
-from indexer.video import probe
-from store.config import Config
+from facereel.indexer.engines.engine import load_engine
+from facereel.indexer.media.video import probe
+from facereel.store.model.config import Config
 from tests.benchmarks.figures import Figure, at_least, at_most
 from tests.benchmarks.portraits import media
 from tests.benchmarks.speed_index import Measured, measure, memory_rows

@@ -14,14 +14,14 @@ import av
 import cv2
 import numpy as np
 
-from indexer.engine import FaceEngine
-from indexer.engines.opencv_zoo import DETECTOR, RECOGNIZER
-from indexer.engines.weights import unpacked
-from indexer.pipeline import look_at
-from store.config import Config
-from store.digest import hash_file
-from store.records import IndexContents
-from store.video_index import write_index
+from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.engines.opencv_zoo import DETECTOR, RECOGNIZER
+from facereel.indexer.engines.weights import unpacked
+from facereel.indexer.pipeline import look_at
+from facereel.store.files.digest import hash_file
+from facereel.store.index.reader import write_index
+from facereel.store.model.config import Config
+from facereel.store.model.records import IndexContents
 from tests.benchmarks.processes import watch
 from tests.benchmarks.run_facereel import ROOT
 from tests.benchmarks.speed_videos import Input
@@ -29,19 +29,19 @@ from tests.benchmarks.stopwatch import Costs, Stages, in_turn, median, ratio
 
 # Where each stage's work is done. What is called in another's stage counts for its own.
 STAGES = {
-    "indexer.picture:Frame.image": "convert",
-    "indexer.picture:Frame.grey": "convert",
-    "indexer.picture:Frame.tiny": "convert",
-    "indexer.shots:ShotDetector.push": "shots",
-    "indexer.shots:ShotDetector.finish": "shots",
-    "indexer.shots:ShotDetector.cuts": "shots",
-    "indexer.engines.opencv_zoo:OpenCVZoo.detect": "detect",
-    "indexer.scan:between": "between",
-    "indexer.engines.opencv_zoo:OpenCVZoo.embed": "embed",
-    "indexer.track:Tracker.step": "track",
-    "indexer.track:Tracker.finish": "track",
-    "indexer.scan:align": "looks",
-    "indexer.pipeline:choose": "looks",
+    "facereel.indexer.media.frame:Frame.image": "convert",
+    "facereel.indexer.media.frame:Frame.grey": "convert",
+    "facereel.indexer.media.frame:Frame.tiny": "convert",
+    "facereel.indexer.shots.detector:ShotDetector.push": "shots",
+    "facereel.indexer.shots.detector:ShotDetector.finish": "shots",
+    "facereel.indexer.shots.detector:ShotDetector.cuts": "shots",
+    "facereel.indexer.engines.opencv_zoo:OpenCVZoo.detect": "detect",
+    "facereel.indexer.scan.scan:between": "between",
+    "facereel.indexer.engines.opencv_zoo:OpenCVZoo.embed": "embed",
+    "facereel.indexer.track.tracker:Tracker.step": "track",
+    "facereel.indexer.track.tracker:Tracker.finish": "track",
+    "facereel.indexer.scan.scan:align": "looks",
+    "facereel.indexer.pipeline:choose": "looks",
     "tests.benchmarks.speed_index:write_index": "write",
 }
 ORDER = ("convert", "shots", "detect", "between", "track", "looks", "embed", "write")

@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from indexer.engine import FaceEngine
-from indexer.pipeline import index_video
-from query import search
-from query.clips import plan_clips
-from query.cutter import cut_clips
-from query.records import Clip, Match
-from store.config import Config
-from store.digest import hash_file
-from store.folders import index_folders
-from store.library import Library
-from store.pooled_header import POOLED
-from store.records import FrameTimes, Video
-from store.video_index import VideoIndex
+from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.pipeline import index_video
+from facereel.query.clips.cutter import cut_clips
+from facereel.query.clips.plan import plan_clips
+from facereel.query.records import Clip, Match
+from facereel.query.search import search
+from facereel.store.files.digest import hash_file
+from facereel.store.files.folders import index_folders
+from facereel.store.index.pooled_header import POOLED
+from facereel.store.index.reader import VideoIndex
+from facereel.store.library.catalogue import Library
+from facereel.store.model.config import Config
+from facereel.store.model.records import FrameTimes, Video
 from tests.benchmarks.figures import Figure, at_most
 from tests.benchmarks.run_facereel import ROOT
 from tests.benchmarks.speed_index import decode

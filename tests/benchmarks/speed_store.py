@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.engine import FaceEngine
-from query.asked import Asked, read_people, who_is_asked
-from store.records import Exemplar, Floats, IndexContents, Person
-from store.video_index import write_index
+from facereel.indexer.engines.engine import FaceEngine
+from facereel.query.people.photos import Asked, read_people, who_is_asked
+from facereel.store.index.reader import write_index
+from facereel.store.model.records import Exemplar, Floats, IndexContents, Person
 from tests import factories
 from tests.benchmarks import portraits
 

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import av
 import numpy as np
 
-from store.records import Floats, Image
+from facereel.store.model.records import Floats, Image
 from tests.benchmarks import portraits
 from tests.benchmarks.encode import write_video
 from tests.benchmarks.paths import hold

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from store.records import Floats, Image
+from facereel.store.model.records import Floats, Image
 from tests.benchmarks.portraits import Portrait
 
 Array: TypeAlias = NDArray[Any]

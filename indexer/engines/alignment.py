@@ -1,0 +1,75 @@
+"""Geometry of faces: five landmarks onto the upright 112 x 112 crop that recognisers are trained on."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facereel.store.model.records import Floats, Image
+
+CROP_SIZE = 112
+
+# Where ArcFace-trained recognisers expect eyes, nose and mouth corners (insightface, face_align.py, MIT).
+TEMPLATE = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]],
+    dtype=np.float64,
+)
+
+
+def similarity_transform(source: NDArray[np.floating], target: NDArray[np.floating]) -> Floats:
+    """Least-squares rotation, scale and shift (2, 3) that takes source (N, 2) to target (N, 2).
+
+    Umeyama, "Least-squares estimation of transformation parameters between two point patterns", 1991.
+    """
+    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
+    a, b = source - source_mean, target - target_mean
+    u, singular, vt = np.linalg.svd(b.T @ a / len(source))
+    sign = np.array([1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt)) or 1.0])
+    rotation = u @ np.diag(sign) @ vt
+    scale = (singular * sign).sum() / max(float((a**2).sum()) / len(source), 1e-12)
+    matrix = np.empty((2, 3))
+    matrix[:, :2] = scale * rotation
+    matrix[:, 2] = target_mean - scale * rotation @ source_mean
+    return matrix.astype(np.float32)
+
+
+def align(image: Image, landmarks: Floats) -> Image:
+    """Cut the face with these landmarks (5, 2) out of a picture, upright, as (112, 112, 3)."""
+    matrix = similarity_transform(landmarks.astype(np.float64), TEMPLATE)
+    shrink = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    if shrink < 0.5:  # bilinear sampling skips pixels below half size: average them first
+        factor = int(1 / shrink)
+        height, width = image.shape[:2]
+        size = (max(1, round(width / factor)), max(1, round(height / factor)))
+        scale = np.array([size[0] / width, size[1] / height], dtype=np.float32)
+        small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return _warp(small, similarity_transform((landmarks * scale).astype(np.float64), TEMPLATE))
+    return _warp(image, matrix)
+
+
+def _warp(image: Image, matrix: Floats) -> Image:
+    crop = cv2.warpAffine(image, matrix, (CROP_SIZE, CROP_SIZE), flags=cv2.INTER_LINEAR)
+    return np.asarray(crop, dtype=np.uint8)
+
+
+def frontality(landmarks: Floats) -> float:
+    """How far a face (5, 2) looks into the camera: 1 straight, 0 in profile.
+
+    The nose's place between the eyes, across the line of sight; measured in the face's own axes.
+    """
+    eyes, nose = landmarks[1] - landmarks[0], landmarks[2]
+    mouth_middle = (landmarks[3] + landmarks[4]) / 2
+    eye_middle = (landmarks[0] + landmarks[1]) / 2
+    down = mouth_middle - eye_middle
+    height = float(np.hypot(*down))
+    width = float(np.hypot(*eyes))
+    if height < 1e-6 or width < 1e-6:
+        return 0.0
+    across = np.array([down[1], -down[0]]) / height
+    if float(across @ eyes) < 0:
+        across = -across
+    offset = abs(float(across @ (nose - (eye_middle + mouth_middle) / 2))) / height
+    # An upright frontal face is about as wide between the eyes as 0.9 of eyes to mouth.
+    narrowness = max(0.0, 1.0 - width / (0.9 * height))
+    return float(np.clip(1.0 - 2.2 * offset - 0.8 * narrowness, 0.0, 1.0))

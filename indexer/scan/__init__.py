@@ -1,0 +1,1 @@
+"""Decides which frames the detector searches, and knows the faces of the frames between."""

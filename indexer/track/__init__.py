@@ -1,0 +1,1 @@
+"""Detections become tracks: one face each, inside one shot. Knows no identity."""

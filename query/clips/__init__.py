@@ -1,0 +1,1 @@
+"""Matches become files: which frames, which crop, cut exactly, with sound."""

@@ -1,0 +1,1 @@
+"""Writes results in the formats of others, one file a format."""

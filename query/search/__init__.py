@@ -1,0 +1,1 @@
+"""References against indexes: which tracklets match, and which just missed. Decodes nothing."""

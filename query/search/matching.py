@@ -1,0 +1,200 @@
+"""References against people: which tracklets show the person that was asked for, and what just missed.
+
+A person (a group of tracklets from pass one) is held against the references with all its looks pooled. People then
+compete: whoever shares a frame with a surer match is somebody else. Members of a matched group come in even when
+they alone fall short; a tracklet whose group is somebody else stays out. Pure functions on arrays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from facereel.query.records import Found, Reference
+from facereel.store.index.pooled import Pooled
+from facereel.store.model import pooling as evidence
+from facereel.store.model.pooling import MEASURED_BAR
+from facereel.store.model.records import Floats, Tracklet
+
+# All similarities here are those of the engine they were measured on; `scale` takes another engine's to them.
+# What a group with next to no evidence must have more (one small, blurred look).
+_BAR_EXTRA = 0.02
+# A member of a matched group may look unlike its group (a profile, bad light), but not like a stranger.
+_MEMBER = 0.25
+# A group just below the bar still belongs to the person when it looks like the sure matches of the same video.
+_EXPAND_SLACK = 0.06
+_EXPAND = 0.45
+# It does not when no look is this wide, pixels: of strangers' pairs of 16 px one in a hundred agrees at 0.48.
+_EXPAND_WIDTH = 18.0
+# A second group of the same video that looks nothing like the first must be surer than the bar.
+_UNLIKE = 0.30
+_SURE = 0.55
+# One photo among several counts on its own when it agrees this much better than all together.
+_SINGLE_PENALTY = 0.04
+_TRUSTED = 0.5  # strength that a photo must have for that
+_NEAR_MISS = 0.12
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A tracklet that answers."""
+
+    tracklet: Tracklet
+    similarity: float
+    bar: float
+    found: Found
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """A tracklet that just missed, and why."""
+
+    tracklet: Tracklet
+    similarity: float
+    bar: float
+    why: str
+
+
+def similarity_to(references: list[Reference], vectors: Floats, scale: float = 1.0) -> Floats:
+    """How well references agree with vectors (N, D): (N,).
+
+    All photos pooled, those that disagree with the others weighed down; or one photo alone, at a small penalty.
+    """
+    return _similarity(*_directions(references), vectors, scale)
+
+
+def _directions(references: list[Reference]) -> tuple[Floats, Floats]:
+    """The photos pooled, (D,), and those that may count on their own, (K, D)."""
+    photos = np.stack([reference.embedding for reference in references])
+    agreement = photos @ photos.T
+    weights = np.ones(len(photos))
+    if len(photos) > 2:
+        np.fill_diagonal(agreement, -1)
+        weights = np.clip(agreement.max(axis=1), 0.05, 1.0)
+    together = evidence.unit((weights[:, None] * photos).sum(axis=0).astype(np.float32))
+    trusted = photos[[reference.quality >= _TRUSTED for reference in references]]
+    return together, trusted if len(photos) > 1 else trusted[:0]
+
+
+def _similarity(together: Floats, trusted: Floats, vectors: Floats, scale: float) -> Floats:
+    pooled = vectors @ together
+    if len(trusted) == 0:
+        return np.asarray(pooled)
+    return np.asarray(np.maximum(pooled, (vectors @ trusted.T).max(axis=1) - scale * _SINGLE_PENALTY))
+
+
+def bar_for(total: ArrayLike, base: float = MEASURED_BAR, scale: float = 1.0) -> Floats:
+    """Similarity that a group must reach, by the `total` of the qualities of its looks."""
+    return np.asarray(base + scale * _BAR_EXTRA * np.maximum(0.0, 1.0 - np.asarray(total) / evidence.ENOUGH))
+
+
+def match(
+    pooled: Pooled, references: list[Reference], base: float = MEASURED_BAR, scale: float = 1.0
+) -> tuple[list[Hit], list[Miss]]:
+    """Tracklets of one video that show the person of the references, in order of time, and what just missed.
+
+    `base` is the similarity that a group with plenty of looks must reach, `scale` the engine's (see Bar.scale).
+    """
+    if not len(pooled.people):
+        return [], []
+    asked = _directions(references)
+    scores, own = (_similarity(*asked, each, scale) for each in (pooled.people_vectors, pooled.vectors))
+    member, near_miss = scale * _MEMBER, scale * _NEAR_MISS
+    if max(scores.max(), own.max()) < base - near_miss:
+        return [], []  # no bar is lower than the base: most videos of a large store end here
+    bars = bar_for(pooled.evidence, base, scale)
+    accepted, refused = _compete(pooled, scores, bars, scale)
+    hits, misses = [], []
+    for index in range(len(pooled.people)):
+        members = pooled.members(index)
+        for position in members:
+            value = float(own[position])
+            if index in accepted and value >= member:
+                figures = value, float(scores[index]), float(bars[index]), len(members)
+                hits.append(_hit(pooled.tracklet(position), *figures))
+            elif index in accepted:
+                why = f"its group is the person, but it alone reaches only {value:.2f} of {member:.2f}"
+                misses.append(
+                    Miss(pooled.tracklet(position), value, member, why + _weakness(pooled, position))
+                )
+            elif max(scores[index], value) >= bars[index] - near_miss:
+                why = refused.get(index, f"{scores[index]:.2f} is below the bar of {bars[index]:.2f}")
+                why += _weakness(pooled, position)
+                misses.append(Miss(pooled.tracklet(position), value, float(bars[index]), why))
+    hits.sort(key=lambda hit: (hit.tracklet.start, hit.tracklet.number))
+    misses.sort(key=lambda miss: -miss.similarity)
+    return hits, misses
+
+
+def _compete(pooled: Pooled, scores: Floats, bars: Floats, scale: float) -> tuple[set[int], dict[int, str]]:
+    """Which groups are the person, surest first; and why others that reach their bar are not."""
+    accepted: list[int] = []
+    refused: dict[int, str] = {}
+    for sure_only in (True, False):
+        for index in (int(i) for i in np.argsort(-scores, kind="stable")):
+            short = scores[index] < bars[index]
+            if index in accepted or index in refused or (short and sure_only):
+                continue
+            if not sure_only and (not accepted or scores[index] < bars[index] - scale * _EXPAND_SLACK):
+                continue
+            rival = next((other for other in accepted if _meet(pooled, index, other)), None)
+            if rival is not None:
+                person = pooled.people[rival]
+                refused[index] = (
+                    f"seen in one frame with person {person}, who agrees better ({scores[rival]:.2f})"
+                )
+                continue
+            alike = _likeness(pooled, index, accepted)
+            if short and (alike < scale * _EXPAND or _narrow(pooled, index)):
+                continue
+            if accepted and scores[index] < scale * _SURE and alike < scale * _UNLIKE:
+                refused[index] = f"looks unlike the sure matches of this video ({alike:.2f})"
+                continue
+            accepted.append(index)
+    return set(accepted), refused
+
+
+def _meet(pooled: Pooled, one: int, other: int) -> bool:
+    """Do two groups share a frame?"""
+    own, others = (pooled.rows[pooled.members(group)] for group in (one, other))
+    starts, ends = own["start"][:, None], own["end"][:, None]
+    return bool(((starts < others["end"]) & (others["start"] < ends)).any())
+
+
+def _narrow(pooled: Pooled, index: int) -> bool:
+    """Are all best looks of a group too narrow to tell whom they look like?"""
+    return bool((pooled.rows["width"][pooled.members(index)] < _EXPAND_WIDTH).all())
+
+
+def _likeness(pooled: Pooled, index: int, accepted: list[int]) -> float:
+    if not accepted:
+        return 1.0
+    together = evidence.unit(
+        np.sum([pooled.people_vectors[i] * max(float(pooled.evidence[i]), 0.01) for i in accepted], axis=0)
+    )
+    return float(pooled.people_vectors[index] @ together)
+
+
+def _hit(tracklet: Tracklet, own: float, group: float, bar: float, size: int) -> Hit:
+    if own >= bar:
+        return Hit(tracklet, own, bar, "direct", f"{own:.2f} against a bar of {bar:.2f}")
+    return Hit(
+        tracklet, own, bar, "expanded",
+        f"{own:.2f} alone; one of {size} tracklets of a person who agrees at {group:.2f} (bar {bar:.2f})",
+    )  # fmt: skip
+
+
+def _weakness(pooled: Pooled, position: int) -> str:
+    """What is poor about a tracklet's best look, for --explain."""
+    look = pooled.rows[position]
+    said = []
+    if look["width"] < 30:
+        said.append(f"small ({look['width']:.0f} px)")
+    if look["sharpness"] < 0.25:
+        said.append("blurred")
+    if look["frontality"] < 0.25:
+        said.append("seen from the side")
+    return f"; its best look is {', '.join(said)}" if said else ""

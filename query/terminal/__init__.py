@@ -1,0 +1,1 @@
+"""Everything that a terminal shows: options, lines, tables, progress. The only place that prints."""

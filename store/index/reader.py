@@ -1,0 +1,257 @@
+"""One video's index: written whole or not at all, and read.
+
+Reading raises DamagedIndexError for whatever an altered file makes of its rows, NewerIndexError for one from
+a newer version, and nothing of SQLite's.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing, suppress
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from facereel.store.files import folders
+from facereel.store.index import rows, vectors
+from facereel.store.index.database import DATABASE, open_readonly, reading, writing
+from facereel.store.index.writer import write_database
+from facereel.store.model.errors import DamagedIndexError, OptionError, StoreError
+from facereel.store.model.records import (
+    SOURCES,
+    EngineInfo,
+    Exemplar,
+    FrameTimes,
+    IndexContents,
+    Ints,
+    Looks,
+    Person,
+    Shot,
+    Sightings,
+    Tracklet,
+    Video,
+)
+
+logger = logging.getLogger(__name__)
+
+# A source's position in SOURCES; NULL, and so damage, for any other word.
+_SOURCE = "CASE source " + " ".join(f"WHEN '{word}' THEN {n}" for n, word in enumerate(SOURCES)) + " END"
+
+
+def write_index(store: Path, contents: IndexContents) -> Path:
+    """Write a video's index into the store and return its folder; an older index of it goes only then.
+
+    The folder and its files are for their owner only (0700, 0600) and on the disk when this returns. Raises
+    UnwritableError; ValueError when the contents contradict themselves. Either way nothing has changed.
+    """
+    folders.make_store(store)
+    folders.clean_leftovers(store)
+    target = store / folders.folder_name(contents.video.name, contents.video.sha256)
+    with writing(store), folders.writing_folder(store) as folder:
+        write_database(folder / DATABASE, contents)
+        write_vectors(folder)
+        folders.sync(folder)
+        folders.swap_in(folder, target, lambda: _predecessors(target, contents.video.sha256))
+    return target
+
+
+def read_video(folder: Path) -> tuple[Video, EngineInfo]:
+    """What a listing shows of an index, at the cost of one row of it."""
+    with closing(open_readonly(folder)) as connection, reading(folder):
+        return _identity(connection)
+
+
+class VideoIndex:
+    """An open index, read-only; a newer one may be written meanwhile, this one goes on showing the old."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open a folder; raises DamagedIndexError, NewerIndexError, StoreError when it may not be read."""
+        self.folder = folder
+        self._rows = open_readonly(folder)
+        try:
+            with reading(folder):
+                self.video, self.engine = _identity(self._rows)
+                self.config: dict[str, float | int | str] = {
+                    str(key): _setting(value) for key, value in self._all("SELECT key, value FROM config")
+                }
+                (stats,) = self._all("SELECT * FROM stats")
+                self.stats = rows.stats_of(stats)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> VideoIndex:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._rows.close()
+
+    def times(self) -> FrameTimes:
+        """When each frame is shown, in ticks."""
+        with reading(self.folder, self.video.path):
+            numbers = self._numbers("SELECT frame, pts, duration FROM frames ORDER BY frame").reshape(-1, 3)
+            if not np.array_equal(numbers[:, 0], np.arange(self.video.frame_count)):
+                raise ValueError("frames are missing")
+            return FrameTimes(numbers[:, 1].copy(), numbers[:, 2].copy())
+
+    def shots(self) -> tuple[Shot, ...]:
+        """All shots, by number."""
+        with reading(self.folder, self.video.path):
+            found = self._all("SELECT shot, start_frame, end_frame FROM shots ORDER BY shot")
+            return tuple(Shot(int(shot), int(start), int(end)) for shot, start, end in found)
+
+    def people(self) -> tuple[Person, ...]:
+        """All people, by number, each with its tracklets in order."""
+        with reading(self.folder, self.video.path):
+            members: dict[int, list[int]] = {}
+            for person, tracklet in self._all("SELECT person, tracklet FROM tracklets ORDER BY tracklet"):
+                members.setdefault(int(person), []).append(int(tracklet))
+            return tuple(
+                Person(int(person), None if name is None else str(name), tuple(members.get(person, ())))
+                for person, name in self._all("SELECT person, name FROM people ORDER BY person")
+            )
+
+    def tracklets(self) -> tuple[Tracklet, ...]:
+        """All tracklets, by number."""
+        with reading(self.folder, self.video.path):
+            return tuple(map(rows.tracklet_of, self._all("SELECT * FROM tracklets ORDER BY tracklet")))
+
+    def sightings(self, numbers: Iterable[int]) -> dict[int, Sightings]:
+        """The faces of some tracklets, by tracklet number; boxes are kept to 0.1 px, scores to 0.001.
+
+        Raises OptionError for a number that no tracklet has.
+        """
+        spans = "SELECT start_frame, end_frame FROM tracklets WHERE tracklet = ?"
+        boxes = f"""SELECT frame, x_tenths, y_tenths, w_tenths, h_tenths, score_thousandths, {_SOURCE}
+                    FROM sightings WHERE tracklet = ? ORDER BY frame"""
+        found = {}
+        for number in map(int, numbers):
+            with reading(self.folder, self.video.path):
+                span = self._all(spans, number)
+                if span:
+                    found[number] = rows.sightings_of(self._numbers(boxes, number), *span[0])
+            if not span:
+                raise OptionError(
+                    f"tracklet {number} is not in {folders.shown(self.video.name)}; "
+                    "name one that its index has"
+                )
+        return found
+
+    def exemplars(self, numbers: Iterable[int] | None = None) -> dict[int, tuple[Exemplar, ...]]:
+        """The kept looks with their crops, by tracklet number, of some tracklets or of all that have any."""
+        with reading(self.folder, self.video.path):
+            if numbers is None:
+                numbers = [row[0] for row in self._all("SELECT DISTINCT tracklet FROM exemplars ORDER BY 1")]
+            query = "SELECT * FROM exemplars WHERE tracklet = ? ORDER BY exemplar"
+            return {
+                number: tuple(rows.exemplar_of(row, self.engine.dim) for row in self._all(query, number))
+                for number in map(int, numbers)
+            }
+
+    def looks(self) -> Looks:
+        """The exemplars of all tracklets as arrays, by exemplar number, without their crops."""
+        with reading(self.folder, self.video.path):
+            looks, _ = _looks(self._rows, self.engine.dim)
+            return looks
+
+    def exemplar_numbers(self) -> Ints:
+        """(M,) The number of each row of `looks`, rising: what `vectors` names its hits by."""
+        with reading(self.folder, self.video.path):
+            found = self._all("SELECT exemplar FROM exemplars ORDER BY exemplar")
+            return np.array([row[0] for row in found], dtype=np.int64)
+
+    def vectors(self) -> vectors.Vectors:
+        """The embeddings, ready to be searched; vectors.faiss is made anew if it is not as it should be."""
+        with reading(self.folder, self.video.path):
+            digest = _digest(self._rows)
+        try:
+            return vectors.read(self.folder, digest)
+        except vectors.UnusableVectors as reason:
+            path = folders.shown(self.folder / vectors.VECTORS)
+            logger.warning("%s is made anew from %s: %s", path, DATABASE, reason)
+        with reading(self.folder, self.video.path):
+            looks, numbers = _looks(self._rows, self.engine.dim)
+        rebuilt = vectors.build(numbers, looks.embeddings)
+        # A store that is only read works all the same.
+        with suppress(OSError), folders.locked(self.folder):
+            vectors.write(self.folder, rebuilt, digest)
+        return rebuilt
+
+    def _numbers(self, query: str, *values: int) -> Ints:
+        """All values of all rows in a line; raises TypeError or ValueError on one that is no number."""
+        cursor = self._rows.cursor()
+        cursor.row_factory = None  # plain tuples: a film has a million rows
+        return np.fromiter(chain.from_iterable(cursor.execute(query, values)), dtype=np.int64)
+
+    def _all(self, query: str, *values: int) -> list[sqlite3.Row]:
+        return self._rows.execute(query, values).fetchall()
+
+
+def _identity(connection: sqlite3.Connection) -> tuple[Video, EngineInfo]:
+    (video,) = connection.execute("SELECT * FROM video").fetchall()
+    (engine,) = connection.execute("SELECT * FROM engine").fetchall()
+    return rows.video_of(video), rows.engine_of(engine)
+
+
+def _setting(value: object) -> float | int | str:
+    if not isinstance(value, (float, int, str)):
+        raise TypeError("a setting is neither number nor text")
+    return value
+
+
+def _looks(connection: sqlite3.Connection, dim: int) -> tuple[Looks, Ints]:
+    """All looks and their exemplar numbers; raises ValueError when the embeddings are not those written."""
+    query = """SELECT exemplar, tracklet, frame, quality, w, sharpness, frontality, embedding
+               FROM exemplars ORDER BY exemplar"""
+    found = connection.execute(query).fetchall()
+    numbers = np.array([tuple(row)[:3] for row in found], dtype=np.int64).reshape(-1, 3)
+    figures = np.array([tuple(row)[3:7] for row in found], dtype=np.float32).reshape(-1, 4)
+    embeddings = rows.embeddings_of([row[7] for row in found], dim)
+    if vectors.rows_digest(numbers[:, 0], embeddings) != _digest(connection):
+        raise ValueError("embeddings were altered")
+    qualities, widths, sharpness, frontality = np.ascontiguousarray(figures.T)
+    tracklets, frames = numbers[:, 1].copy(), numbers[:, 2].copy()
+    looks = Looks(embeddings, tracklets, frames, qualities, widths, sharpness, frontality)
+    return looks, numbers[:, 0].copy()
+
+
+def _digest(connection: sqlite3.Connection) -> str:
+    (row,) = connection.execute("SELECT sha256 FROM vectors").fetchall()
+    return rows.hex_digest(row[0])
+
+
+def _predecessors(target: Path, sha256: str) -> list[Path]:
+    """Indexes that a new one replaces: the same name, or the same content under another name."""
+    same = []
+    for folder in folders.index_folders(target.parent):
+        if folder == target:
+            same.append(folder)
+        elif folders.hash_suffix(folder.name) == sha256[: folders.HASH_DIGITS]:
+            try:
+                if read_video(folder)[0].sha256 == sha256:
+                    same.append(folder)
+            except (
+                DamagedIndexError
+            ):  # of the same content by the digits of its name, and good for nothing else
+                same.append(folder)
+            except StoreError:
+                continue  # one that may not be read is not ours to delete
+    return same
+
+
+def write_vectors(folder: Path) -> None:
+    """Make vectors.faiss from the rows as they were written, which also reads them once before they count."""
+    with closing(open_readonly(folder)) as connection:
+        _, engine = _identity(connection)
+        looks, numbers = _looks(connection, engine.dim)
+        vectors.write(folder, vectors.build(numbers, looks.embeddings), _digest(connection))

@@ -1,0 +1,228 @@
+"""Records as rows of an index.db, and back. Pure: knows no file and no connection.
+
+Floats of 32 bits are kept with their shortest decimals, which give the same 32 bits again and read well.
+Functions that make records raise ValueError, TypeError or LookupError on values that no record can have.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from facereel.store.index.crops import decode_crop
+from facereel.store.model.records import (
+    SOURCES,
+    EngineInfo,
+    Exemplar,
+    Floats,
+    IndexStats,
+    Ints,
+    Reason,
+    Sightings,
+    Tracklet,
+    Video,
+)
+
+Row = dict[str, Any]
+LANDMARKS = 5
+LOSSES = ("skipped", "damaged", "concealed", "missing")
+
+
+def video_row(video: Video) -> Row:
+    """The one row of the table video."""
+    return {
+        "name": _text(video.name),
+        "path": _text(video.path),
+        "sha256": video.sha256,
+        "size": int(video.size),
+        "mtime_ns": int(video.mtime_ns),
+        "width": int(video.width),
+        "height": int(video.height),
+        "rotation": int(video.rotation),
+        "sample_aspect_ratio": str(video.sample_aspect_ratio),
+        "time_base_numerator": video.time_base.numerator,
+        "time_base_denominator": video.time_base.denominator,
+        "frame_rate": str(video.frame_rate),
+        "origin_pts": int(video.origin_pts),
+        "codec": video.codec,
+        "has_audio": int(video.has_audio),
+        "frame_count": int(video.frame_count),
+        "warnings": json.dumps(video.warnings),
+    }
+
+
+def video_of(row: sqlite3.Row | Row) -> Video:
+    """The video of its row."""
+    return Video(
+        path=os.fsdecode(row["path"]),
+        sha256=hex_digest(row["sha256"]),
+        size=int(row["size"]),
+        mtime_ns=int(row["mtime_ns"]),
+        width=int(row["width"]),
+        height=int(row["height"]),
+        rotation=int(row["rotation"]),
+        sample_aspect_ratio=Fraction(row["sample_aspect_ratio"]),
+        time_base=Fraction(row["time_base_numerator"], row["time_base_denominator"]),
+        frame_rate=Fraction(row["frame_rate"]),
+        origin_pts=int(row["origin_pts"]),
+        codec=str(row["codec"]),
+        has_audio=bool(row["has_audio"]),
+        frame_count=int(row["frame_count"]),
+        warnings=tuple(map(str, json.loads(row["warnings"]))),
+    )
+
+
+def engine_of(row: sqlite3.Row) -> EngineInfo:
+    """The engine of its row; the digests may be empty, as those of an engine without weights are."""
+    digests = str(row["detector_sha256"]), str(row["recognizer_sha256"])
+    return EngineInfo(str(row["name"]), int(row["dim"]), *digests)
+
+
+def stats_of(row: sqlite3.Row) -> IndexStats:
+    """The figures of their row."""
+    losses = {key: None if row[key] is None else int(row[key]) for key in LOSSES}
+    return IndexStats(float(row["seconds"]), int(row["faces"]), int(row["searched"]), **losses)
+
+
+def tracklet_row(tracklet: Tracklet) -> Row:
+    """A row of the table tracklets."""
+    return {
+        "tracklet": int(tracklet.number),
+        "person": int(tracklet.person),
+        "shot": int(tracklet.shot),
+        "start_frame": int(tracklet.start),
+        "end_frame": int(tracklet.end),
+        "start_reason": tracklet.start_reason,
+        "end_reason": tracklet.end_reason,
+        "face_width": float(tracklet.face_width),
+        "score": float(tracklet.score),
+    }
+
+
+def tracklet_of(row: sqlite3.Row) -> Tracklet:
+    """The tracklet of its row."""
+    return Tracklet(
+        number=int(row["tracklet"]),
+        shot=int(row["shot"]),
+        start=int(row["start_frame"]),
+        end=int(row["end_frame"]),
+        start_reason=_reason(row["start_reason"]),
+        end_reason=_reason(row["end_reason"]),
+        person=int(row["person"]),
+        face_width=float(row["face_width"]),
+        score=float(row["score"]),
+    )
+
+
+def sighting_rows(tracklet: Tracklet, sightings: Sightings) -> Iterator[tuple[Any, ...]]:
+    """Rows of the table sightings: boxes to a tenth of a pixel, scores to a thousandth.
+
+    Raises ValueError unless there is exactly one finite sighting for every frame of the tracklet.
+    """
+    if not np.array_equal(sightings.frames, np.arange(tracklet.start, tracklet.end)):
+        raise ValueError(f"tracklet {tracklet.number} is not seen once in each of its frames")
+    tenths = _whole(sightings.boxes, 10).reshape(-1, 4)
+    thousandths = _whole(sightings.scores, 1000)
+    sources = [SOURCES[source] for source in sightings.sources]
+    for frame, box, score, source in zip(
+        sightings.frames.tolist(), tenths.tolist(), thousandths.tolist(), sources, strict=True
+    ):
+        yield (int(tracklet.number), frame, *box, score, source)
+
+
+def sightings_of(numbers: Ints, start: int, end: int) -> Sightings:
+    """The sightings of a tracklet [start, end) from (frame, x, y, w, h, score, source) of each, in a line."""
+    table = numbers.reshape(-1, 7)
+    if not np.array_equal(table[:, 0], np.arange(start, end)):
+        raise ValueError(f"sightings of frames {start} to {end} are missing")
+    return Sightings(
+        frames=table[:, 0].copy(),
+        boxes=(table[:, 1:5] / 10).astype(np.float32),
+        scores=(table[:, 5] / 1000).astype(np.float32),
+        sources=table[:, 6].astype(np.uint8),
+    )
+
+
+def exemplar_row(number: int, tracklet: int, exemplar: Exemplar) -> Row:
+    """A row of the table exemplars; the crop becomes a JPEG, the embedding little-endian 32-bit floats."""
+    x, y, w, h = _shortest(exemplar.box)
+    return {
+        "exemplar": number,
+        "tracklet": int(tracklet),
+        "frame": int(exemplar.frame),
+        "x": x,
+        "y": y,
+        "w": w,
+        "h": h,
+        "landmarks": json.dumps([_shortest(point) for point in exemplar.landmarks]),
+        "score": float(str(exemplar.score)),
+        "quality": float(str(exemplar.quality)),
+        "sharpness": float(str(exemplar.sharpness)),
+        "frontality": float(str(exemplar.frontality)),
+        "embedding": np.asarray(exemplar.embedding, dtype="<f4").tobytes(),
+        "crop": exemplar.jpeg,
+    }
+
+
+def exemplar_of(row: sqlite3.Row, dim: int) -> Exemplar:
+    """The exemplar of its row, with the crop as JPEG kept it."""
+    landmarks = np.array(json.loads(row["landmarks"]), dtype=np.float32)
+    decode_crop(row["crop"])  # damage is told here, where its index is known
+    return Exemplar(
+        frame=int(row["frame"]),
+        box=np.array([row["x"], row["y"], row["w"], row["h"]], dtype=np.float32),
+        landmarks=landmarks.reshape(LANDMARKS, 2),
+        score=float(row["score"]),
+        quality=float(row["quality"]),
+        sharpness=float(row["sharpness"]),
+        frontality=float(row["frontality"]),
+        jpeg=row["crop"],
+        embedding=embeddings_of([row["embedding"]], dim)[0],
+    )
+
+
+def embeddings_of(blobs: Iterable[bytes], dim: int) -> Floats:
+    """(M, dim) from as many blobs; each must have the right length."""
+    blobs = list(blobs)
+    if any(len(blob) != 4 * dim for blob in blobs):
+        raise ValueError(f"an embedding does not have {dim} numbers")
+    return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(-1, dim).astype(np.float32)
+
+
+def hex_digest(digest: Any) -> str:
+    """A SHA-256 as it lies in a row, if it is one."""
+    if len(bytes.fromhex(digest)) != 32:
+        raise ValueError("a SHA-256 does not have 64 digits")
+    return str(digest)
+
+
+def _shortest(numbers: Floats) -> list[float]:
+    return [float(str(number)) for number in np.asarray(numbers, dtype=np.float32)]
+
+
+def _whole(numbers: ArrayLike, scale: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    scaled = np.asarray(numbers, dtype=np.float64) * scale
+    if not np.isfinite(scaled).all():
+        raise ValueError("a box or score is not finite")
+    return np.rint(scaled).astype(np.int64)
+
+
+def _text(path: str) -> str | bytes:
+    """A path as SQLite can keep it: names that are not UTF-8 as their bytes."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return path
+
+
+def _reason(text: Any) -> Reason:
+    reasons: tuple[Reason, ...] = get_args(Reason)
+    return reasons[reasons.index(text)]

@@ -1,0 +1,103 @@
+"""Is an index sound? Its pages, its rows, what is derived from them, and its video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from facereel.store.index import checksum as seal
+from facereel.store.index import pooled_file, vectors
+from facereel.store.index.database import DATABASE, open_readonly, reading
+from facereel.store.index.pooled_header import POOLED
+from facereel.store.index.reader import VideoIndex
+from facereel.store.model.errors import FaceReelError
+from facereel.store.model.records import Video
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a check of one index brought to light."""
+
+    name: str
+    problems: tuple[str, ...]  # each with its remedy
+    notes: tuple[str, ...] = ()  # what was put right meanwhile
+
+
+def check_index(folder: Path, check_source: Callable[[Video], None]) -> Health:
+    """Check an index from its pages up to its video; what is derived from its rows is made anew if it has to be.
+
+    `check_source` raises a FaceReelError when the video is gone or another.
+    """
+    try:
+        with VideoIndex(folder) as index:
+            name = index.video.name
+            _check_pages(folder, index.video.path)
+            _check_rows(index)
+            notes = _put_right(index)
+            problems = _source_problem(index.video, check_source)
+    except FaceReelError as error:
+        return Health(folder.name, (str(error),))
+    return Health(name, problems, notes)
+
+
+def _check_pages(folder: Path, video_path: str) -> None:
+    with closing(open_readonly(folder)) as connection, reading(folder, video_path):
+        said = [row[0] for row in connection.execute("PRAGMA integrity_check(1)")]
+        if said != ["ok"]:
+            raise ValueError(said[0])
+        if connection.execute("PRAGMA foreign_key_check").fetchone():
+            raise ValueError("a row points at one that is not there")
+        seal.check(connection)
+
+
+def _check_rows(index: VideoIndex) -> None:
+    """Read every row, and hold the counts against each other; raises DamagedIndexError."""
+    shots, tracklets = index.shots(), index.tracklets()
+    index.times()
+    with reading(index.folder, index.video.path):
+        edges = [shot.start for shot in shots] + [index.video.frame_count]
+        if edges[0] != 0 or [shot.end for shot in shots] != edges[1:]:
+            raise ValueError("its shots do not follow on each other")
+        if any(
+            not shots[item.shot].start <= item.start < item.end <= shots[item.shot].end for item in tracklets
+        ):
+            raise ValueError("a tracklet lies outside its shot")
+        if sorted(n for person in index.people() for n in person.tracklets) != [t.number for t in tracklets]:
+            raise ValueError("a tracklet belongs to nobody, or to two")
+    faces = 0
+    for tracklet in tracklets:
+        faces += len(index.sightings([tracklet.number])[tracklet.number])
+        index.exemplars([tracklet.number])
+    looks, spans = index.looks(), {item.number: range(item.start, item.end) for item in tracklets}
+    with reading(index.folder, index.video.path):
+        if any(
+            frame not in spans.get(number, ())
+            for number, frame in zip(looks.tracklets.tolist(), looks.frames.tolist(), strict=True)
+        ):
+            raise ValueError("a look belongs to no tracklet")
+        if index.stats.faces != faces:
+            raise ValueError(f"{faces} faces where {index.stats.faces} were counted")
+
+
+def _put_right(index: VideoIndex) -> tuple[str, ...]:
+    """Make anew what is derived from the rows where it is not as it should be; says what was."""
+    notes = []
+    digest = vectors.rows_digest(index.exemplar_numbers(), index.looks().embeddings)
+    try:
+        vectors.read(index.folder, digest)
+    except vectors.UnusableVectors as reason:
+        index.vectors()
+        notes.append(f"{vectors.VECTORS} was {reason}; made anew from {DATABASE}")
+    if reason_pooled := pooled_file.put_right(index.folder):
+        notes.append(f"{POOLED} was {reason_pooled}; made anew from {DATABASE}")
+    return tuple(notes)
+
+
+def _source_problem(video: Video, check_source: Callable[[Video], None]) -> tuple[str, ...]:
+    try:
+        check_source(video)
+    except FaceReelError as error:
+        return (str(error),)
+    return ()

@@ -1,0 +1,1 @@
+"""Many indexes as one: what is in a store, and finding a video in it."""

@@ -1,0 +1,56 @@
+"""One frozen Config, passed to whoever needs it and never read from a global."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from facereel.store.model.errors import OptionError
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that shapes an index; each field with its unit and where its default comes from."""
+
+    # The smallest face that must be found, source pixels. Below 20 the recogniser has too little to go by.
+    min_face: int = 20
+    # YuNet finds faces from about 10 px of the picture it is given (checked on films at 640x360).
+    detector_min_face: float = 10.0
+    # Longest side of the picture that is searched: YuNet at 640 finds all hand-checked faces down to 20 px.
+    analysis_side_min: int = 640
+    analysis_side_max: int = 1280
+    # A face is followed from a score of `strong`; in between it may be as weak as `weak` (ByteTrack, 2022).
+    strong_score: float = 0.6
+    weak_score: float = 0.25
+    # A tracklet needs one detection as good as this: patterns and hands stay below, faces of 12 px reach it.
+    sure_score: float = 0.7
+    # How long a face may be missed by the detector and still be the same tracklet, seconds.
+    max_gap: float = 1.0
+    # How far past its first and last detection a face is followed by its look alone, seconds.
+    max_extension: float = 0.16
+    # A tracklet shorter than this many detections is chance.
+    min_detections: int = 3
+    # Looks kept of a tracklet: five reach what fifteen do on hand-held photos, six leave room for poses.
+    looks: int = 6
+    # Time from one searched frame to the next where nothing changes, seconds; 0 searches every frame.
+    search_interval: float = 0.8
+    # Longest time without a glance at a small picture where anything moves at all, seconds.
+    glance_interval: float = 0.4
+    # Time between looks at a face where nothing changes, seconds.
+    look_interval: float = 0.2
+
+    # How scene changes are found: adaptive (ours), content, transnetv2; the last by a model in that file.
+    shots: str = "adaptive"
+    shots_model: str = ""
+
+    def analysis_side(self, longest: int) -> int:
+        """Longest side of the searched picture for a video whose longest side is `longest`, pixels."""
+        wanted = round(longest * self.detector_min_face / self.min_face)
+        return min(max(wanted, self.analysis_side_min), self.analysis_side_max, max(longest, 320))
+
+
+def search_interval(scan: str) -> float:
+    """The search interval of a way to scan, by name; raises OptionError."""
+    intervals = {"default": Config().search_interval, "every": 0.0}
+    if scan not in intervals:
+        raise OptionError(f"--scan {scan!r} is not known; give one of: {', '.join(intervals)}")
+    return intervals[scan]

@@ -1,0 +1,221 @@
+"""The words of the project as frozen records.
+
+Boxes are x, y, w, h in pixels of the picture as a viewer sees it (rotation and pixel aspect applied),
+origin top left. Frames are counted in display order from 0; ranges are half-open. Times in ticks of the
+stream's time base are the truth, seconds are for display.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float32]
+Ints: TypeAlias = NDArray[np.int64]
+Image: TypeAlias = NDArray[np.uint8]  # (H, W, 3) BGR unless said otherwise
+Grey: TypeAlias = NDArray[np.uint8]  # (H, W)
+
+Reason: TypeAlias = Literal[
+    "scene_cut", "occlusion", "left_frame", "entered_frame", "identity_change", "video_start", "video_end"
+]
+
+# How a sighting came about; Sightings.sources holds positions in this tuple.
+SOURCES = ("detected", "tracked", "interpolated")
+DETECTED, TRACKED, INTERPOLATED = range(3)
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """What is known of a video file."""
+
+    path: str  # absolute, where the file lay when it was indexed
+    sha256: str  # of the whole file, hex
+    size: int  # bytes
+    mtime_ns: int  # with size: the cheap sign that the file is still the same
+    width: int  # pixels as displayed
+    height: int
+    rotation: int  # degrees clockwise that a player turns the coded picture: 0, 90, 180, 270
+    sample_aspect_ratio: Fraction  # of the coded pixels; 1 for square ones
+    time_base: Fraction  # seconds a tick
+    frame_rate: Fraction  # average, for display only
+    origin_pts: int  # ticks at which a player shows 0:00
+    codec: str
+    has_audio: bool
+    frame_count: int  # frames decoded
+    warnings: tuple[str, ...] = ()  # what was lost while decoding, one sentence each
+
+    @property
+    def name(self) -> str:
+        """The file's name without its folder."""
+        return self.path.replace("\\", "/").rsplit("/", 1)[-1]
+
+    def seconds(self, pts: int) -> float:
+        """Time of a tick as a player shows it, seconds."""
+        return float((pts - self.origin_pts) * self.time_base)
+
+    def duration(self, times: FrameTimes, start: int = 0, end: int | None = None) -> float:
+        """How long the frames [start, end) are shown, seconds; without them the whole video."""
+        end = self.frame_count if end is None else end
+        return float((times.end_pts(end) - int(times.pts[start])) * self.time_base)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameTimes:
+    """When each decoded frame is shown, in ticks."""
+
+    pts: Ints  # (F,) strictly increasing
+    durations: Ints  # (F,) positive
+
+    def end_pts(self, end_frame: int) -> int:
+        """Tick at which a half-open range that ends before `end_frame` is over."""
+        return int(self.pts[end_frame - 1] + self.durations[end_frame - 1])
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A run of frames between two scene changes, [start, end)."""
+
+    number: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Faces:
+    """Faces in one picture, best first."""
+
+    boxes: Floats  # (N, 4) x0 y0 x1 y1, pixels
+    scores: Floats  # (N,) 0..1
+    landmarks: Floats  # (N, 5, 2) eyes, nose, mouth corners as seen left to right, pixels
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embeddings:
+    """What a recogniser makes of aligned crops."""
+
+    vectors: Floats  # (N, D) unit length
+    strengths: (
+        Floats  # (N,) 0..1, how much of a recognisable face the recogniser saw; 0 for hands and flowers
+    )
+
+    def __len__(self) -> int:
+        return len(self.strengths)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sightings:
+    """One tracklet's face in every frame of it, in order, without a gap."""
+
+    frames: Ints  # (N,)
+    boxes: Floats  # (N, 4) x y w h
+    scores: Floats  # (N,) 0..1
+    sources: NDArray[np.uint8]  # (N,) positions in SOURCES
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exemplar:
+    """One of a tracklet's few best looks."""
+
+    frame: int
+    box: Floats  # (4,) x y w h
+    landmarks: Floats  # (5, 2) pixels of the displayed picture
+    score: float  # the detector's, 0..1
+    quality: float  # 0..1, see indexer/identity/quality.py
+    sharpness: float  # 0..1, 1 is in focus
+    frontality: float  # 0..1, 1 looks into the camera, 0 is a profile
+    jpeg: bytes  # the aligned face (112, 112, 3)
+    embedding: Floats  # (D,) unit length
+
+
+@dataclass(frozen=True, slots=True)
+class Tracklet:
+    """One face followed without a break inside one shot, [start, end); its sightings are kept beside it."""
+
+    number: int  # unique in the video, from 1
+    shot: int
+    start: int
+    end: int
+    start_reason: Reason
+    end_reason: Reason
+    person: int  # number of the group it belongs to
+    face_width: float  # median over its sightings, pixels
+    score: float  # mean detector score of its detected sightings, 0..1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looks:
+    """The exemplars of many tracklets as arrays, for matching."""
+
+    embeddings: Floats  # (M, D) unit length
+    tracklets: Ints  # (M,) tracklet numbers
+    frames: Ints  # (M,)
+    qualities: Floats  # (M,) 0..1
+    widths: Floats  # (M,) face width, pixels
+    sharpness: Floats  # (M,) 0..1
+    frontality: Floats  # (M,) 0..1
+
+    def __len__(self) -> int:
+        return len(self.tracklets)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Tracklets of one video that belong together."""
+
+    number: int
+    name: str | None
+    tracklets: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """Which engine saw the video, to the byte."""
+
+    name: str
+    dim: int
+    detector_sha256: str
+    recognizer_sha256: str
+
+    def compares_with(self, other: EngineInfo) -> bool:
+        """Do vectors of both mean the same? The recogniser makes them; who found the faces does not matter."""
+        return (self.dim, self.recognizer_sha256) == (other.dim, other.recognizer_sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStats:
+    """Figures of one indexing run, as told to the user."""
+
+    seconds: float  # wall time
+    faces: int  # sightings: faces in frames
+    searched: int  # frames in which a detector looked
+    # What was lost, besides what Video.warnings says in words; None where an older version did not count it.
+    skipped: int | None = None  # frames left out for an impossible time stamp
+    damaged: int | None = None  # packets of the picture that gave no frame
+    concealed: int | None = None  # frames whose picture the decoder partly made up
+    missing: int | None = None  # frames that would fill the gaps of a regular film
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IndexContents:
+    """Everything that an index of one video holds; what the indexer makes and the store keeps."""
+
+    video: Video
+    times: FrameTimes
+    engine: EngineInfo
+    config: dict[str, float | int | str]  # the settings that shaped the result
+    stats: IndexStats
+    shots: tuple[Shot, ...]
+    people: tuple[Person, ...]
+    tracklets: tuple[Tracklet, ...]
+    sightings: dict[int, Sightings]  # by tracklet number
+    exemplars: dict[int, tuple[Exemplar, ...]]  # by tracklet number
