@@ -132,9 +132,9 @@ def _index(
     paths: list[Path], engine: ChosenEngine, task: Task, jobs: int, quiet: bool, debug: bool
 ) -> list[dict[str, Any]]:
     """Index videos, telling of each; one that fails does not stop the rest. Results in the order of the paths."""
-    from facereel.indexer.jobs.local import Failed, index_many, sensible_jobs
+    from facereel.indexer.jobs.local import Failed, index_many, max_jobs
 
-    if (carried := sensible_jobs(jobs)) < jobs:
+    if (carried := max_jobs(jobs)) < jobs:
         console.note(f"--jobs {jobs} is more than this machine carries; {carried} at once")
     carried = min(carried, len(paths))
     results: dict[Path, dict[str, Any]] = {}
@@ -226,30 +226,30 @@ def query(
     chosen = _chosen(engine, device, threads, calibration, store)
     # Weights are read in the background from here on, while the rest is imported and the photos are read.
     machine = chosen(console.note)
-    from facereel.query.clips import render as deliver
+    from facereel.query.clips import render
     from facereel.query.people import photos as asked
     from facereel.query.search import search
     from facereel.store.library.catalogue import Library
 
-    wishes = deliver.Wishes(crop, size, min_duration, dry_run, overwrite, absolute)  # type: ignore[arg-type]
+    wishes = render.ClipOptions(crop, size, min_duration, dry_run, overwrite, absolute)  # type: ignore[arg-type]
     photos = asked.who_is_asked(refs)
-    folders = deliver.result_folders(photos, out, name)
+    folders = render.result_folders(photos, out, name)
     if not dry_run:
-        deliver.check_targets(folders, overwrite)
-    base = machine.bar.value if threshold is None else threshold
+        render.check_targets(folders, overwrite)
+    base = machine.threshold.value if threshold is None else threshold
     people = asked.read_people(photos, machine, face)
     report.people_read(people)
     library = Library(store)
     for path in search.not_indexed(library, video or []):
         _index_first(path, store, chosen)
-    with library.undisturbed():
+    with library.read_lock():
         where = search.scope(library, video or [], machine.info)
-        answers = search.search(people, where, base, machine.bar.scale)
+        answers = search.search(people, where, base, machine.threshold.scale)
     report.left_out(where)
     results, whole = [], True
     for answer, folder in zip(answers, folders, strict=True):
         tell = (lambda clip, file: None) if as_json else report.clip_done(answer)
-        result = deliver.deliver(answer, folder, wishes, machine.info, base, tell)
+        result = render.render(answer, folder, wishes, machine.info, base, tell)
         results.append(report.answer_json(answer, result, explain))
         report.not_cut(result)
         whole = whole and not result.not_cut
@@ -304,15 +304,17 @@ def forget(
     from facereel.store.library.catalogue import Library
 
     machine = _chosen(engine, "auto", 0, None, store)(console.note)
-    base = machine.bar.value if threshold is None else threshold
+    base = machine.threshold.value if threshold is None else threshold
     people = asked.read_people(asked.who_is_asked(refs), machine, face)
     report.people_read(people)
     library = Library(store)
 
     def found() -> tuple[search.Scope, list[forget.Forgotten]]:
-        with library.undisturbed():
+        with library.read_lock():
             where = search.scope(library, video or [], machine.info)
-            return where, forget.what_to_forget(search.search(people, where, base, machine.bar.scale), where)
+            return where, forget.what_to_forget(
+                search.search(people, where, base, machine.threshold.scale), where
+            )
 
     where, holdings = found()
     report.left_out(where)

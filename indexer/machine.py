@@ -26,7 +26,7 @@ def threads(wanted: int = 0, cgroup: Path = _CGROUP) -> int:
     return min(wanted, there) if wanted > 0 else there
 
 
-def bear_the_blame(free: int) -> None:
+def limit_memory(free: int) -> None:
     """Let this process fail alone when memory runs out, as far as the system can: Linux.
 
     It takes no more than is `free` (bytes) now, and is the one that the system ends first.

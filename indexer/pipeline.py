@@ -19,18 +19,18 @@ import numpy as np
 from facereel.indexer.engines.engine import FaceEngine
 from facereel.indexer.identity.clustering import Evidence, as_people, number_people, stands_alone
 from facereel.indexer.identity.exemplars import pool
-from facereel.indexer.media.decode_log import Reading
+from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import Probe, probe, read_frames
 from facereel.indexer.scan.scan import Scan, View
-from facereel.indexer.segments import Setting, chapters, mark
-from facereel.store.files.folders import shown
+from facereel.indexer.segments import Setting, mark, segments
+from facereel.store.files.folders import printable
 from facereel.store.index import pooled_file
 from facereel.store.index.reader import write_index
 from facereel.store.model.config import Config
 from facereel.store.model.errors import VideoError
 from facereel.store.model.records import DETECTED, IndexContents, IndexStats, Shot, Tracklet
-from facereel.store.resume.checkpoint import Journal
-from facereel.store.resume.segments import Chapter, Followed
+from facereel.store.resume.checkpoint import Checkpoint
+from facereel.store.resume.segments import Segment, TrackRecord
 
 # Of decoded pictures, 12 bits a pixel, from one searched frame to the next; three such stretches are in memory at once.
 STRETCH_BYTES = 56 << 20
@@ -46,13 +46,14 @@ def index_video(
 
     Raises VideoError for what cannot be decoded, UnwritableError when the store cannot be written.
     """
-    journal = Journal(store, sha256, engine.info, engine.bar.value, config)
-    if journal.kept:
+    checkpoint = Checkpoint(store, sha256, engine.info, engine.threshold.value, config)
+    if checkpoint.kept:
         note(
-            f"{shown(path.name)} goes on with frame {journal.kept[-1].chapter.end:,}, where an earlier run stopped"
+            f"{printable(path.name)} goes on with frame {checkpoint.kept[-1].segment.end:,}, "
+            "where an earlier run stopped"
         )
-    folder = write_index(store, look_at(path, engine, config, progress, sha256, journal))
-    journal.clear()
+    folder = write_index(store, look_at(path, engine, config, progress, sha256, checkpoint))
+    checkpoint.clear()
     pooled_file.keep(folder)
     return folder
 
@@ -63,15 +64,15 @@ def look_at(
     config: Config,
     progress: Progress,
     sha256: str,
-    journal: Journal | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> IndexContents:
-    """Everything that can be known of a video after one pass over it; chapters go to the journal and come from it."""
+    """Everything that can be known of a video after one pass over it; segments go to the journal and come from it."""
     try:
-        return _look_at(path, engine, config, progress, sha256, journal)
+        return _look_at(path, engine, config, progress, sha256, checkpoint)
     except _Unlike:
-        assert journal is not None
-        journal.clear()
-        return _look_at(path, engine, config, progress, sha256, journal)
+        assert checkpoint is not None
+        checkpoint.clear()
+        return _look_at(path, engine, config, progress, sha256, checkpoint)
 
 
 class _Unlike(Exception):
@@ -79,27 +80,32 @@ class _Unlike(Exception):
 
 
 def _look_at(
-    path: Path, engine: FaceEngine, config: Config, progress: Progress, sha256: str, journal: Journal | None
+    path: Path,
+    engine: FaceEngine,
+    config: Config,
+    progress: Progress,
+    sha256: str,
+    checkpoint: Checkpoint | None,
 ) -> IndexContents:
     started = time.monotonic()
     video = probe(path)
-    reading = Reading()
-    told = list(_told(video, reading, engine, config, progress, journal if video.timed else None))
+    reading = DecodeLog()
+    told = list(_told(video, reading, engine, config, progress, checkpoint if video.timed else None))
     if not reading.pts:
         raise VideoError(f"{path} has no frame that can be decoded; the file may be damaged")
-    starts = [start for chapter in told for start in (chapter.start, *chapter.cuts)]
+    starts = [start for segment in told for start in (segment.start, *segment.cuts)]
     edges = [*starts, len(reading.pts)]
-    followed = sorted((item for chapter in told for item in chapter.followed), key=_first_sight)
-    people = number_people([_evidence(item, config.min_face) for item in followed], engine.bar.scale)
+    followed = sorted((item for segment in told for item in segment.followed), key=_first_sight)
+    people = number_people([_evidence(item, config.min_face) for item in followed], engine.threshold.scale)
     return IndexContents(
         video=video.video(sha256, reading),
         times=reading.times(video.frame_rate, video.time_base),
         engine=engine.info,
-        config={**asdict(config), "bar": engine.bar.value},
+        config={**asdict(config), "bar": engine.threshold.value},
         stats=IndexStats(
             seconds=time.monotonic() - started,
             faces=sum(len(item.sightings) for item in followed),
-            searched=sum(chapter.searched for chapter in told),
+            searched=sum(segment.searched for segment in told),
             **reading.losses(),
         ),
         shots=tuple(Shot(number, edges[number], edges[number + 1]) for number in range(len(starts))),
@@ -115,38 +121,38 @@ def _look_at(
 
 def _told(
     video: Probe,
-    reading: Reading,
+    reading: DecodeLog,
     engine: FaceEngine,
     config: Config,
     progress: Progress,
-    journal: Journal | None,
-) -> Iterator[Chapter]:
-    """The chapters of a video, first those that an earlier run kept."""
+    checkpoint: Checkpoint | None,
+) -> Iterator[Segment]:
+    """The segments of a video, first those that an earlier run kept."""
     search_every, glance_every, look_every = (
         max(1, round(seconds * video.frame_rate))
         for seconds in (config.search_interval, config.glance_interval, config.look_interval)
     )
     search_every = min(search_every, max(1, STRETCH_BYTES * 2 // (3 * video.width * video.height)))
     scan = Scan(video.width, video.height, search_every, glance_every, look_every, config)
-    kept = journal.kept if journal is not None else []
+    kept = checkpoint.kept if checkpoint is not None else []
     first = 0
     if kept:
-        first, keyframe = kept[-1].chapter.end, kept[-1].chapter.keyframe
+        first, keyframe = kept[-1].segment.end, kept[-1].segment.keyframe
         ticks = [tick for part in kept for tick in part.pts[:-1].tolist()]
         reading.go_on([*ticks, int(kept[-1].pts[-1])], keyframe)
     # One thread more than there are for all: the decoder goes on while one of its threads waits for us.
     views = scan.views(read_frames(video, reading, engine.threads + 1), engine)
     if kept:
         begun = next(views, None)
-        if begun is None or mark(begun) != kept[-1].chapter.mark:
+        if begun is None or mark(begun) != kept[-1].segment.mark:
             raise _Unlike
         views = chain([begun], views)
-        yield from [part.chapter for part in kept]
+        yield from [part.segment for part in kept]
     seen = _from(first, views, video, progress)
-    for chapter in chapters(seen, Setting(video, engine, config, search_every), first):
-        if journal is not None and reading.sound and chapter.end < len(reading.pts):
-            journal.append(chapter, np.array(reading.pts[chapter.start : chapter.end + 1], np.int64))
-        yield chapter
+    for segment in segments(seen, Setting(video, engine, config, search_every), first):
+        if checkpoint is not None and reading.sound and segment.end < len(reading.pts):
+            checkpoint.append(segment, np.array(reading.pts[segment.start : segment.end + 1], np.int64))
+        yield segment
 
 
 def _from(first: int, views: Iterator[View], video: Probe, progress: Progress) -> Iterator[View]:
@@ -156,11 +162,11 @@ def _from(first: int, views: Iterator[View], video: Probe, progress: Progress) -
             yield view
 
 
-def _first_sight(item: Followed) -> tuple[int, list[float]]:
+def _first_sight(item: TrackRecord) -> tuple[int, list[float]]:
     return int(item.sightings.frames[0]), item.sightings.boxes[0].tolist()
 
 
-def _evidence(item: Followed, min_face: int) -> Evidence:
+def _evidence(item: TrackRecord, min_face: int) -> Evidence:
     frames, looks = item.sightings.frames, item.exemplars
     alone = stands_alone(_face_width(item), min_face)
     return Evidence(
@@ -168,11 +174,11 @@ def _evidence(item: Followed, min_face: int) -> Evidence:
     )
 
 
-def _face_width(item: Followed) -> float:
+def _face_width(item: TrackRecord) -> float:
     return float(np.median(item.sightings.boxes[:, 2]))
 
 
-def _tracklet(number: int, shot: int, item: Followed, person: int) -> Tracklet:
+def _tracklet(number: int, shot: int, item: TrackRecord, person: int) -> Tracklet:
     seen = item.sightings
     detected = seen.sources == DETECTED
     return Tracklet(

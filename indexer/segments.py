@@ -1,6 +1,6 @@
-"""Frames into chapters: faces followed inside their shots, and stretches of the video that are done with.
+"""Frames into segments: faces followed inside their shots, and stretches of the video that are done with.
 
-A chapter ends at a hard cut. What follows it starts with fresh detectors, whether the run goes on or another one takes
+A segment ends at a hard cut. What follows it starts with fresh detectors, whether the run goes on or another one takes
 over: so a run that was interrupted ends with the result of one that was not.
 """
 
@@ -19,20 +19,20 @@ from facereel.indexer.media.video import Probe
 from facereel.indexer.scan.scan import View
 from facereel.indexer.shots.detector import ShotDetector
 from facereel.indexer.shots.plain import Shots, shot_detector
-from facereel.indexer.track.track import Trail
+from facereel.indexer.track.track import Track
 from facereel.indexer.track.tracker import Stage, Tracker
 from facereel.store.model.config import Config
 from facereel.store.model.records import Reason
-from facereel.store.resume.segments import Chapter, Followed
+from facereel.store.resume.segments import Segment, TrackRecord
 
 # Frames beside a gradual change in which its faint rest may still be seen: the witness is not asked there.
 BESIDE_CHANGE = 4
-CHAPTER_SECONDS = 60.0  # a chapter ends at the first cut after this time
+CHAPTER_SECONDS = 60.0  # a segment ends at the first cut after this time
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What all chapters of a video have in common."""
+    """What all segments of a video have in common."""
 
     video: Probe
     engine: FaceEngine
@@ -41,12 +41,12 @@ class Setting:
 
     @property
     def length(self) -> float:
-        """Frames that a chapter has at least."""
+        """Frames that a segment has at least."""
         return CHAPTER_SECONDS * float(self.video.frame_rate)
 
 
-def chapters(views: Iterator[View], setting: Setting, first: int = 0) -> Iterator[Chapter]:
-    """Follow faces from the frame `first` on, which begins a chapter, to the end of the video."""
+def segments(views: Iterator[View], setting: Setting, first: int = 0) -> Iterator[Segment]:
+    """Follow faces from the frame `first` on, which begins a segment, to the end of the video."""
     # Looks are embedded beside the search of later frames.
     with ThreadPoolExecutor(setting.engine.threads) as recogniser:
         work = _Work(setting, recogniser, first)
@@ -59,7 +59,7 @@ def chapters(views: Iterator[View], setting: Setting, first: int = 0) -> Iterato
             waiting.append(view)
             while waiting and waiting[0].index < work.shots.settled:
                 if work.ends_before(waiting[0].index):
-                    yield work.chapter(waiting[0].index, "scene_cut", marks)
+                    yield work.segment(waiting[0].index, "scene_cut", marks)
                     work = _Work(setting, recogniser, waiting[0].index)
                     for later in waiting:
                         work.shots.push(later.index, later.tiny)
@@ -68,7 +68,7 @@ def chapters(views: Iterator[View], setting: Setting, first: int = 0) -> Iterato
         work.shots.finish()
         for view in waiting:
             work.take(view)
-        yield work.chapter(work.next, "video_end", marks)
+        yield work.segment(work.next, "video_end", marks)
 
 
 def mark(view: View) -> int:
@@ -77,20 +77,20 @@ def mark(view: View) -> int:
 
 
 class _Work:
-    """A chapter in the making."""
+    """A segment in the making."""
 
     def __init__(self, setting: Setting, recogniser: ThreadPoolExecutor, start: int) -> None:
         video = setting.video
         self._setting, self._recogniser = setting, recogniser
         self._start, self._searched = start, 0
-        self._ended: list[Future[list[Followed]]] = []
+        self._ended: list[Future[list[TrackRecord]]] = []
         stage = Stage(video.width, video.height, float(video.frame_rate))
         self._tracker = Tracker(stage, setting.config, start)
         self.shots: Shots = shot_detector(video.frame_rate, setting.config)
         self.next = start
 
     def ends_before(self, index: int) -> bool:
-        """May a new chapter begin with this settled frame? At a hard cut: gradual changes belong to both sides."""
+        """May a new segment begin with this settled frame? At a hard cut: gradual changes belong to both sides."""
         return (
             isinstance(self.shots, ShotDetector)
             and index - self._start >= self._setting.length
@@ -106,13 +106,13 @@ class _Work:
         self._searched += view.searched
         self.next = view.index + 1
 
-    def chapter(self, end: int, reason: Reason, marks: dict[int, int]) -> Chapter:
+    def segment(self, end: int, reason: Reason, marks: dict[int, int]) -> Segment:
         """All that there is to say of it, now that it ends; `marks` are of keyframes, those before its last one go."""
         self._keep(self._tracker.finish(reason))
         keyframe = max((index for index in marks if index <= end), default=0)
         for index in [index for index in marks if index < keyframe]:
             del marks[index]
-        return Chapter(
+        return Segment(
             start=self._start,
             end=end,
             cuts=tuple(cut for cut in self.shots.cuts() if self._start < cut < end),
@@ -122,26 +122,26 @@ class _Work:
             mark=marks.get(keyframe, 0),
         )
 
-    def _keep(self, trails: list[Trail]) -> None:
-        for trail in trails:
-            trail.trim(self.shots.mixed)
+    def _keep(self, tracks: list[Track]) -> None:
+        for track in tracks:
+            track.trim(self.shots.mixed)
             self._ended.append(
-                self._recogniser.submit(_finished, trail, self._setting.engine, self._setting.config)
+                self._recogniser.submit(_finished, track, self._setting.engine, self._setting.config)
             )
 
 
-def _finished(trail: Trail, engine: FaceEngine, config: Config) -> list[Followed]:
-    """A trail with its looks; several when it turns out to hold several people, none without a face."""
-    if len(trail.frames) < config.min_detections:
+def _finished(track: Track, engine: FaceEngine, config: Config) -> list[TrackRecord]:
+    """A track with its looks; several when it turns out to hold several people, none without a face."""
+    if len(track.frames) < config.min_detections:
         return []
-    exemplars = embed(choose(trail.candidates, config.looks), engine)
-    parts = split_mixed(trail, exemplars, engine)
-    if parts == [trail]:
+    exemplars = embed(choose(track.candidates, config.looks), engine)
+    parts = split_mixed(track, exemplars, engine)
+    if parts == [track]:
         looks = [exemplars]
     else:
         looks = [embed(choose(part.candidates, config.looks), engine) for part in parts]
     return [
-        Followed(part.start_reason, part.end_reason, part.sightings(), own)
+        TrackRecord(part.start_reason, part.end_reason, part.sightings(), own)
         for part, own in zip(parts, looks, strict=True)
         if own
     ]

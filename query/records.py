@@ -33,7 +33,7 @@ class Match:
     video: Video
     tracklet: Tracklet
     similarity: float  # of its evidence to the references
-    bar: float  # what it had to reach
+    threshold: float  # what it had to reach
     found: Found
     evidence: str  # one sentence for people
 

@@ -10,12 +10,12 @@ import numpy as np
 from facereel.store.index.crops import decode_crop, encode_crop
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model.records import (
+    Cluster,
     EngineInfo,
     Exemplar,
     FrameTimes,
     IndexContents,
     IndexStats,
-    Person,
     Shot,
     Sightings,
     Tracklet,
@@ -99,7 +99,7 @@ def make_contents(
             frames = rng.integers(start, end, looks).tolist()
             exemplars[number] = tuple(make_exemplar(rng, frame, dim) for frame in frames)
     people = tuple(
-        Person(person, name, tuple(t.number for t in found if t.person == person))
+        Cluster(person, name, tuple(t.number for t in found if t.person == person))
         for person, name in ((1, None), (2, "Grace"))
     )
     return IndexContents(

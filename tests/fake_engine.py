@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facereel.indexer.engines.alignment import TEMPLATE
-from facereel.indexer.engines.engine import Bar
-from facereel.store.model.pooling import MEASURED_BAR
+from facereel.indexer.engines.engine import Threshold
+from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import Embeddings, EngineInfo, Faces, Image
 
 # BGR; hues 60 degrees apart, so that two people agree at 0.02 and one with itself at 1.
@@ -52,9 +52,9 @@ class FakeEngine:
         return EngineInfo(self._name, DIM, *digests)
 
     @property
-    def bar(self) -> Bar:
+    def threshold(self) -> Threshold:
         """That of the default engine."""
-        return Bar(MEASURED_BAR, "made up")
+        return Threshold(DEFAULT_THRESHOLD, "made up")
 
     @property
     def threads(self) -> int:
@@ -82,7 +82,7 @@ class FakeEngine:
 
     def embed(self, crops: NDArray[np.uint8], mirrored: bool = True) -> Embeddings:
         """A bump at the crop's hue on a ring of 24; strength is the share of vivid pixels."""
-        vectors, strengths = np.zeros((len(crops), DIM), np.float32), np.zeros(len(crops), np.float32)
+        vectors, face_confidences = np.zeros((len(crops), DIM), np.float32), np.zeros(len(crops), np.float32)
         for place, crop in enumerate(crops):
             hsv = cv2.cvtColor(crop, cv2.COLOR_BGR2HSV)
             vivid = (hsv[..., 1] >= 110) & (hsv[..., 2] >= 50)
@@ -91,8 +91,8 @@ class FakeEngine:
             away = np.abs((np.arange(DIM) * 360 / DIM - middle + 180) % 360 - 180)
             bump = np.exp(-((away / _SPREAD) ** 2) / 2)
             vectors[place] = bump / np.linalg.norm(bump)
-            strengths[place] = vivid.mean()
-        return Embeddings(vectors, strengths)
+            face_confidences[place] = vivid.mean()
+        return Embeddings(vectors, face_confidences)
 
 
 def draw_face(picture: Image, person: str, box: Sequence[float]) -> None:

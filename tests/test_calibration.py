@@ -14,7 +14,7 @@ from PIL import Image
 
 from facereel.indexer.engines.engine import load_engine
 from facereel.query.people import calibration
-from facereel.query.people.photos import Asked
+from facereel.query.people.photos import PersonQuery
 from facereel.query.records import Reference
 from facereel.store.model.errors import EngineMismatchError, OptionError
 from facereel.store.model.records import Floats
@@ -24,12 +24,12 @@ from tests.program import Run
 FAKE = ("--engine", "fake")
 
 
-def asked(vectors: Floats) -> Asked:
+def asked(vectors: Floats) -> PersonQuery:
     box = np.zeros(4, np.float32)
-    return Asked("x", tuple(Reference("x.jpg", "0" * 64, box, vector, 1.0) for vector in vectors), ())
+    return PersonQuery("x", tuple(Reference("x.jpg", "0" * 64, box, vector, 1.0) for vector in vectors), ())
 
 
-def crowd(seed: int, people: int = 12, photos: int = 6, dim: int = 32) -> list[Asked]:
+def crowd(seed: int, people: int = 12, photos: int = 6, dim: int = 32) -> list[PersonQuery]:
     """People whose photos scatter around a direction of their own."""
     rng = np.random.default_rng(seed)
     own = rng.normal(size=(people, 1, dim)) + 0.7 * rng.normal(size=(people, photos, dim))
@@ -50,15 +50,15 @@ def test_no_more_strangers_pass_than_the_rate_says(seed: int) -> None:
     ])  # fmt: skip
     np.testing.assert_allclose(one, plain, atol=1e-5)
     for point in measured.points:
-        if point.bar is None:
+        if point.threshold is None:
             assert point.rate == 1e-4
             continue
-        assert (measured.different >= point.bar).mean() <= point.rate
-        assert (measured.different >= point.bar - 1e-3).mean() >= point.rate - 1 / len(one) - 0.02
-        assert point.found == (measured.same >= point.bar).mean()
-    bars = [point.bar for point in measured.points if point.bar is not None]
+        assert (measured.different >= point.threshold).mean() <= point.rate
+        assert (measured.different >= point.threshold - 1e-3).mean() >= point.rate - 1 / len(one) - 0.02
+        assert point.found == (measured.same >= point.threshold).mean()
+    bars = [point.threshold for point in measured.points if point.threshold is not None]
     assert bars == sorted(bars)
-    assert measured.bar == pytest.approx(bars[1] * calibration.FILMS)
+    assert measured.threshold == pytest.approx(bars[1] * calibration.FILMS)
 
 
 def test_too_few_photos_are_refused() -> None:
@@ -86,7 +86,7 @@ def test_a_calibration_is_measured_drawn_kept_and_taken_up(
     known = json.loads(file.read_text())
     assert known["engine"]["recognizer_sha256"] == load_engine("fake").info.recognizer_sha256
     assert [row["rate"] for row in known["rates"]] == [1e-2, 1e-3, 1e-4]
-    assert 0 < known["bar"] < 0.2
+    assert 0 < known["threshold"] < 0.2
     with Image.open(file.with_suffix(".png")) as plot:
         assert plot.size == (960, 540)
         assert np.asarray(plot).std() > 10
@@ -94,10 +94,10 @@ def test_a_calibration_is_measured_drawn_kept_and_taken_up(
     plain = run(*ask)
     assert json.loads(plain.stdout)["threshold"] == pytest.approx(0.42)
     chosen = run(*ask, "--calibration", file)
-    assert json.loads(chosen.stdout)["threshold"] == pytest.approx(known["bar"])
-    assert f"the bar is {known['bar']:.2f} by {file}" in chosen.stderr
+    assert json.loads(chosen.stdout)["threshold"] == pytest.approx(known["threshold"])
+    assert f"the bar is {known['threshold']:.2f} by {file}" in chosen.stderr
     (store / file.name).write_bytes(file.read_bytes())
-    assert json.loads(run(*ask).stdout)["threshold"] == pytest.approx(known["bar"])
+    assert json.loads(run(*ask).stdout)["threshold"] == pytest.approx(known["threshold"])
     assert json.loads(run(*ask, "--threshold", "0.5").stdout)["threshold"] == 0.5
     other = run("query", photos / "red.png", "--store", store, "--engine", "fake-new", "--calibration", file)
     assert other.exit_code == 1
@@ -105,7 +105,8 @@ def test_a_calibration_is_measured_drawn_kept_and_taken_up(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"schema": "facereel.calibration/1"}', '{"schema": "else", "bar": 0.4}', None]
+    "text",
+    ["", "[]", "{}", '{"schema": "facereel.calibration/1"}', '{"schema": "else", "threshold": 0.4}', None],
 )
 def test_a_file_that_is_no_calibration_is_said(text: str | None, tmp_path: Path) -> None:
     path = tmp_path / "wrong.json"
@@ -121,6 +122,6 @@ def test_a_bar_out_of_range_or_of_other_weights_is_refused(tmp_path: Path) -> No
     file, _ = calibration.write(measured, tmp_path)
     with pytest.raises(EngineMismatchError, match="other weights"):
         calibration.calibrated(load_engine("fake-new"), file, tmp_path, lambda text: None)
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"bar": 1.5}))
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"threshold": 1.5}))
     with pytest.raises(OptionError, match=r"bar 1\.5"):
         calibration.calibrated(load_engine("fake"), file, tmp_path, lambda text: None)

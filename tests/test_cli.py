@@ -159,7 +159,7 @@ def test_explain_lists_what_just_missed(run: Run, store: Path, photos: Path) -> 
     assert "--explain says more" in result.stdout
     assert "What just missed red:" in result.stdout
     missed = json.loads(run(*args, "--explain", "--json").stdout)["missed"]
-    assert {"video", "start", "end", "similarity", "bar", "why"} <= set(missed[0])
+    assert {"video", "start", "end", "similarity", "threshold", "why"} <= set(missed[0])
     assert "missed" not in json.loads(run(*args, "--json").stdout)
 
 

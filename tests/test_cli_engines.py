@@ -26,8 +26,8 @@ def test_each_engine_is_listed_with_licence_state_and_bar(run: Run) -> None:
     known = {row["engine"]: row for row in json.loads(run("engines", "--json").stdout)["engines"]}
     assert {DEFAULT_ENGINE, *PACKS} <= known.keys()
     assert known[DEFAULT_ENGINE]["state"] == "ready"
-    assert known[DEFAULT_ENGINE]["bar"] == 0.42
-    assert "nine films" in known[DEFAULT_ENGINE]["bar_source"]
+    assert known[DEFAULT_ENGINE]["threshold"] == 0.42
+    assert "nine films" in known[DEFAULT_ENGINE]["threshold_source"]
     assert known["buffalo_l"]["state"] == "not here: engines --get buffalo_l"
     assert known["buffalo_l"]["licence"] == "non-commercial research only"
     assert "search_ms" not in known[DEFAULT_ENGINE]

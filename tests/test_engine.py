@@ -99,8 +99,8 @@ def test_says_who_it_is(engine: FaceEngine, name: str) -> None:
 
 
 def test_says_where_strangers_stop_and_how_it_may_be_asked(engine: FaceEngine) -> None:
-    assert 0 < engine.bar.value < 1
-    assert engine.bar.source
+    assert 0 < engine.threshold.value < 1
+    assert engine.threshold.source
     assert engine.threads >= 1
 
 
@@ -141,7 +141,7 @@ def test_embeds_to_unit_vectors_one_by_one_as_in_a_batch(
     assert together.vectors.shape == (3, engine.info.dim)
     assert together.vectors.dtype == np.float32
     assert np.linalg.norm(together.vectors, axis=1) == pytest.approx(np.ones(3), abs=1e-4)
-    assert ((together.strengths >= 0) & (together.strengths <= 1)).all()
+    assert ((together.face_confidences >= 0) & (together.face_confidences <= 1)).all()
     for crop, vector in zip(crops, together.vectors, strict=True):
         np.testing.assert_allclose(engine.embed(crop[None]).vectors[0], vector, atol=1e-4)
 
@@ -149,7 +149,7 @@ def test_embeds_to_unit_vectors_one_by_one_as_in_a_batch(
 def test_nothing_embeds_to_nothing(engine: FaceEngine) -> None:
     none = engine.embed(np.zeros((0, 112, 112, 3), np.uint8))
     assert none.vectors.shape == (0, engine.info.dim)
-    assert none.strengths.shape == (0,)
+    assert none.face_confidences.shape == (0,)
 
 
 def test_knows_people_apart(engine: FaceEngine, pictures: dict[str, Image]) -> None:
@@ -162,7 +162,7 @@ def test_knows_people_apart(engine: FaceEngine, pictures: dict[str, Image]) -> N
 
 def test_a_face_is_stronger_than_none(engine: FaceEngine, pictures: dict[str, Image]) -> None:
     noise = np.random.default_rng(1).integers(100, 150, (112, 112, 1)).astype(np.uint8).repeat(3, axis=2)
-    face, nothing = engine.embed(np.stack([first_crop(engine, pictures["one"]), noise])).strengths
+    face, nothing = engine.embed(np.stack([first_crop(engine, pictures["one"]), noise])).face_confidences
     assert face > 0.5
     assert nothing < 0.2
 

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 from facereel.store.index import pooled_file, redact
-from facereel.store.index.database import DATABASE, stamp
+from facereel.store.index.database import DATABASE, file_version
 from facereel.store.index.pooled_header import POOLED
 from facereel.store.index.reader import VideoIndex, write_index
 from facereel.store.index.vectors import VECTORS
 from facereel.store.library.catalogue import Library
 from facereel.store.model.config import Config
 from facereel.store.model.errors import UnwritableError
-from facereel.store.resume.checkpoint import Journal
-from facereel.store.resume.segments import Chapter, Followed
+from facereel.store.resume.checkpoint import Checkpoint
+from facereel.store.resume.segments import Segment, TrackRecord
 from tests.factories import make_contents
 from tests.fake_engine import film_of_two
 from tests.program import Run
@@ -82,11 +82,11 @@ def test_nothing_is_left_of_what_is_derived_either(run: Run, store: Path, photos
     theirs.append(known.people_vectors[known.people.tolist().index(red)].tobytes())
     with VideoIndex(folder) as index:
         (number, *_) = (tracklet.number for tracklet in index.tracklets() if tracklet.person == red)
-        face = Followed(
+        face = TrackRecord(
             "scene_cut", "occlusion", index.sightings([number])[number], index.exemplars()[number]
         )
-        journal = Journal(store, "a" * 64, index.engine, 0.42, Config())
-    journal.append(Chapter(0, 30, (), 10, (face,), 0, 0), np.arange(31))
+        checkpoint = Checkpoint(store, "a" * 64, index.engine, 0.42, Config())
+    checkpoint.append(Segment(0, 30, (), 10, (face,), 0, 0), np.arange(31))
     assert all(trace in everything(store) for trace in theirs)
     assert face.exemplars[0].jpeg in everything(store)
     assert run("forget", photos / "red.png", "--store", store, *FAKE).exit_code == 0
@@ -121,7 +121,7 @@ def test_what_could_not_be_searched_is_said(run: Run, store: Path, photos: Path,
 def test_a_tracklet_goes_with_all_that_hangs_on_it(tmp_path: Path) -> None:
     contents = make_contents(tracklets=6, looks=3)
     folder = write_index(tmp_path, contents)
-    redact.drop_tracklets(folder, [1, 3, 5], stamp(folder))
+    redact.drop_tracklets(folder, [1, 3, 5], file_version(folder))
     with VideoIndex(folder) as index:
         assert [tracklet.number for tracklet in index.tracklets()] == [2, 4, 6]
         assert [person.number for person in index.people()] == [1]
@@ -142,7 +142,7 @@ def test_when_it_fails_all_is_as_it_was(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(redact, "write_vectors", full)
     with pytest.raises(UnwritableError, match="No space left"):
-        redact.drop_tracklets(folder, [1], stamp(folder))
+        redact.drop_tracklets(folder, [1], file_version(folder))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert list(tmp_path.iterdir()) == [folder]
     assert VECTORS in before

@@ -19,9 +19,9 @@ from facereel.indexer.engines import packs
 from facereel.indexer.engines.alignment import align
 from facereel.indexer.engines.devices import Compute
 from facereel.indexer.engines.engine import FaceEngine, load_engine
-from facereel.indexer.media.decode_log import Reading
+from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import probe, read_frames
-from facereel.store.model.boxes import share_of_union
+from facereel.store.model.boxes import iou
 from facereel.store.model.errors import EngineError, OptionError
 from facereel.store.model.records import Image
 from tests.insightface_pack import build_pack
@@ -62,7 +62,7 @@ def real_pictures() -> list[Image]:
         video = probe(film)
         found += [
             frame.image(video.width, video.height)
-            for frame in read_frames(video, Reading())
+            for frame in read_frames(video, DecodeLog())
             if frame.index % 45 == 10
         ]
     return [np.asarray(picture, np.uint8) for picture in found]
@@ -76,7 +76,7 @@ def test_a_pack_sees_what_the_engine_sees_whose_weights_it_holds(pack: FaceEngin
         assert len(sure) == (theirs.scores > 0.5).sum()
         if not len(sure):
             continue
-        overlaps = share_of_union(sure, theirs.boxes)
+        overlaps = iou(sure, theirs.boxes)
         assert overlaps.max(axis=1).min() >= 0.9
         faces += len(sure)
         crops = [
@@ -85,7 +85,7 @@ def test_a_pack_sees_what_the_engine_sees_whose_weights_it_holds(pack: FaceEngin
         ]
         one, other = default.embed(crops[0]), pack.embed(crops[1])
         cosines += (one.vectors * other.vectors).sum(axis=1).tolist()
-        assert np.abs(one.strengths - other.strengths).max() < 0.15
+        assert np.abs(one.face_confidences - other.face_confidences).max() < 0.15
     assert faces > 40
     assert min(cosines) >= 0.98
 

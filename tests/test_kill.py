@@ -264,17 +264,17 @@ def test_a_run_that_died_at_its_end_leaves_no_looks(run: Run, store: Path) -> No
     """Killed between the index and tidying up, chapters would lie in the store for a month; so would a dead claim."""
     (index,) = folders.index_folders(store)
     digits = folders.hash_suffix(index.name)
-    journal, newer = store / f"{UNFINISHED}{digits}", store / f"{UNFINISHED}{'0' * 12}"
-    for folder in (journal, newer):
+    checkpoint, newer = store / f"{UNFINISHED}{digits}", store / f"{UNFINISHED}{'0' * 12}"
+    for folder in (checkpoint, newer):
         folder.mkdir()
         (folder / "chapter.npz").write_text("looks")
     (store / f"{CLAIM}{digits}").touch()
-    os.utime(journal, (1, (index / "index.db").stat().st_mtime - 1))
+    os.utime(checkpoint, (1, (index / "index.db").stat().st_mtime - 1))
     assert run("list", "--store", store).exit_code == 0
     assert sorted(path.name for path in store.iterdir()) == [newer.name, index.name]
-    journal.mkdir()
+    checkpoint.mkdir()
     assert run("list", "--store", store).exit_code == 0
-    assert journal.exists(), "a run with --force goes on with it"
+    assert checkpoint.exists(), "a run with --force goes on with it"
     assert run("remove", "two.mp4", "--store", store).exit_code == 0
     assert [path.name for path in store.iterdir()] == [newer.name]
 

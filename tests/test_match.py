@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facereel.query.records import Reference
-from facereel.query.search.matching import Hit, Miss, bar_for, match, similarity_to
+from facereel.query.search.matching import Hit, Miss, match, similarity_to, threshold_for
 from facereel.store.index.pooled import pool
-from facereel.store.model.pooling import MEASURED_BAR
-from facereel.store.model.records import Floats, Looks, Tracklet
+from facereel.store.model.pooling import DEFAULT_THRESHOLD
+from facereel.store.model.records import ExemplarArrays, Floats, Tracklet
 
 DIM = 24
 
@@ -57,9 +57,9 @@ class Film:
         self.rows += [(number, look, quality, width, sharp, frontal) for look in looks]
         return number
 
-    def looks(self) -> Looks:
+    def looks(self) -> ExemplarArrays:
         columns = list(zip(*self.rows, strict=True)) or [()] * 6
-        return Looks(
+        return ExemplarArrays(
             np.array(columns[1], np.float32).reshape(-1, DIM), np.array(columns[0], np.int64),
             np.zeros(len(self.rows), np.int64),
             *(np.array(column, np.float32) for column in columns[2:]),
@@ -83,7 +83,7 @@ def test_finds_the_person_and_nobody_else() -> None:
     assert misses == []
     for hit in hits:
         assert hit.found == "direct"
-        assert hit.similarity >= hit.bar >= MEASURED_BAR
+        assert hit.similarity >= hit.threshold >= DEFAULT_THRESHOLD
 
 
 def test_an_index_without_faces_answers_nothing() -> None:
@@ -96,7 +96,7 @@ def test_a_tracklet_that_alone_falls_short_comes_in_through_its_group() -> None:
     film.add(1, 100, 120, face(0.33), quality=0.2)
     hits, _ = film.ask()
     assert [(hit.tracklet.number, hit.found) for hit in hits] == [(1, "direct"), (2, "expanded")]
-    assert hits[1].similarity < hits[1].bar
+    assert hits[1].similarity < hits[1].threshold
     assert "2 tracklets" in hits[1].evidence
 
 
@@ -138,34 +138,34 @@ def test_touching_in_time_is_not_sharing_a_frame() -> None:
 
 
 def test_a_group_that_just_misses_comes_in_when_it_looks_like_the_sure_ones() -> None:
-    def film_with(likeness: float) -> Film:
+    def film_with(scene_similarity: float) -> Film:
         film = Film()
         film.add(1, 0, 70, face(0.7, 0.7))
-        film.add(2, 100, 170, face(MEASURED_BAR - 0.03, likeness))
+        film.add(2, 100, 170, face(DEFAULT_THRESHOLD - 0.03, scene_similarity))
         return film
 
     assert numbers(film_with(0.8).ask()[0]) == [1, 2]
     assert numbers(film_with(0.0).ask()[0]) == [1]
     alone = Film()
-    alone.add(2, 100, 170, face(MEASURED_BAR - 0.03, 0.8))
+    alone.add(2, 100, 170, face(DEFAULT_THRESHOLD - 0.03, 0.8))
     hits, misses = alone.ask()
     assert hits == []
     assert numbers(misses) == [1]
-    assert "below the bar" in misses[0].why
+    assert "below the threshold" in misses[0].why
 
 
 @pytest.mark.parametrize(("width", "found"), [(40, [1, 2]), (16, [1])])
 def test_but_not_when_it_is_too_small_to_look_like_anybody(width: float, found: list[int]) -> None:
     film = Film()
     film.add(1, 0, 70, face(0.6, 0.6), face(0.6, 0.6))
-    film.add(2, 100, 170, face(MEASURED_BAR - 0.03, 0.6), width=width)
+    film.add(2, 100, 170, face(DEFAULT_THRESHOLD - 0.03, 0.6), width=width)
     assert numbers(film.ask()[0]) == found
 
 
 def test_a_near_miss_says_what_is_poor_about_it() -> None:
     film = Film()
-    film.add(1, 0, 40, face(MEASURED_BAR - 0.05), width=18, sharp=0.1, frontal=0.1)
-    film.add(2, 100, 140, face(MEASURED_BAR - 0.06))
+    film.add(1, 0, 40, face(DEFAULT_THRESHOLD - 0.05), width=18, sharp=0.1, frontal=0.1)
+    film.add(2, 100, 140, face(DEFAULT_THRESHOLD - 0.06))
     film.add(3, 200, 240, face(0.0))
     hits, misses = film.ask()
     assert hits == []
@@ -175,11 +175,11 @@ def test_a_near_miss_says_what_is_poor_about_it() -> None:
 
 
 def test_little_evidence_must_agree_better() -> None:
-    bars = [bar_for(evidence) for evidence in (0.0, 0.1, 0.3, 0.5, 5.0)]
+    bars = [threshold_for(evidence) for evidence in (0.0, 0.1, 0.3, 0.5, 5.0)]
     assert bars == sorted(bars, reverse=True)
-    assert bars[0] > MEASURED_BAR
-    assert bars[-1] == MEASURED_BAR
-    assert bar_for(1.0, base=0.6) - bar_for(1.0, base=0.5) == pytest.approx(0.1)
+    assert bars[0] > DEFAULT_THRESHOLD
+    assert bars[-1] == DEFAULT_THRESHOLD
+    assert threshold_for(1.0, base=0.6) - threshold_for(1.0, base=0.5) == pytest.approx(0.1)
 
 
 def test_a_good_look_counts_for_more_than_a_poor_one() -> None:
@@ -246,7 +246,7 @@ def test_nobody_answers_twice_nor_is_in_one_frame_twice(film: Film) -> None:
     assert hits == sorted(hits, key=lambda hit: (hit.tracklet.start, hit.tracklet.number))
     assert [miss.similarity for miss in misses] == sorted((miss.similarity for miss in misses), reverse=True)
     for one in hits:
-        assert (one.found == "direct") == (one.similarity >= one.bar)
+        assert (one.found == "direct") == (one.similarity >= one.threshold)
     for a, b in combinations((hit.tracklet for hit in hits), 2):
         assert a.person == b.person or a.end <= b.start or b.end <= a.start
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facereel.query.people.photos import Asked
+from facereel.query.people.photos import PersonQuery
 from facereel.query.records import Reference
 from facereel.query.search.matching import match
 from facereel.query.search.search import Answer, Scope, search
@@ -24,7 +24,7 @@ from facereel.store.index.pooled_header import POOLED
 from facereel.store.index.reader import VideoIndex, write_index
 from facereel.store.library.catalogue import Library
 from facereel.store.model.errors import DamagedIndexError
-from facereel.store.model.records import Floats, IndexContents, Person
+from facereel.store.model.records import Cluster, Floats, IndexContents
 from tests.factories import make_contents, make_video
 
 DIM = 16
@@ -50,7 +50,7 @@ def contents(seed: int, people: int = 5) -> IndexContents:
         )
     tracklets = tuple(replace(item, person=who[item.number] + 1) for item in made.tracklets)
     groups = tuple(
-        Person(n, None, tuple(t.number for t in tracklets if t.person == n)) for n in range(1, people + 1)
+        Cluster(n, None, tuple(t.number for t in tracklets if t.person == n)) for n in range(1, people + 1)
     )
     groups = tuple(group for group in groups if group.tracklets)
     return replace(made, tracklets=tracklets, exemplars=exemplars, people=groups)
@@ -64,7 +64,7 @@ def folder(tmp_path: Path) -> Path:
 def asked_in(folder: Path) -> Answer:
     """What a query answers that asks for the first look in an index."""
     with VideoIndex(folder) as index:
-        asked = Asked("anna", (photo(index.looks().embeddings[0]),), ())
+        asked = PersonQuery("anna", (photo(index.looks().embeddings[0]),), ())
         where = Scope(((folder, index.video),), ())
     return search([asked], where, 0.42)[0]
 
@@ -72,7 +72,16 @@ def asked_in(folder: Path) -> Answer:
 def told(answer: Answer) -> list[object]:
     """Everything that an answer says, in values that can be compared."""
     hits = [
-        (m.video, m.tracklet, m.similarity, m.bar, m.found, m.evidence, s.frames.tolist(), s.boxes.tolist())
+        (
+            m.video,
+            m.tracklet,
+            m.similarity,
+            m.threshold,
+            m.found,
+            m.evidence,
+            s.frames.tolist(),
+            s.boxes.tolist(),
+        )
         for m, s in answer.matches
     ]
     misses = [(near.video, near.start, near.end, near.miss) for near in answer.misses]

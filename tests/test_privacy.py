@@ -19,11 +19,11 @@ import pytest
 from facereel.indexer.engines import devices, opencv_zoo, weights
 from facereel.indexer.engines.engine import load_engine
 from facereel.query.people import calibration
-from facereel.store.files.locks import claimed
+from facereel.store.files.locks import video_lock
 from facereel.store.model.config import Config
 from facereel.store.model.errors import EngineError
-from facereel.store.resume.checkpoint import Journal
-from facereel.store.resume.segments import Chapter
+from facereel.store.resume.checkpoint import Checkpoint
+from facereel.store.resume.segments import Segment
 from tests.program import ROOT, SAMPLES, Run
 from tests.test_architecture import PROGRAM, tree
 from tests.test_calibration import crowd
@@ -61,9 +61,9 @@ def test_a_store_is_its_owners_alone(run: Run, film: Path, photos: Path, tmp_pat
     ):  # fmt: skip
         assert run(*command).exit_code == 0
     calibration.write(calibration.measure(crowd(0), engine), store)
-    journal = Journal(store, "a" * 64, engine.info, 0.4, Config())
-    journal.append(Chapter(0, 1, (), 1, (), 0, 0), np.arange(2))
-    with claimed(store, "b" * 64, lambda: None):
+    checkpoint = Checkpoint(store, "a" * 64, engine.info, 0.4, Config())
+    checkpoint.append(Segment(0, 1, (), 1, (), 0, 0), np.arange(2))
+    with video_lock(store, "b" * 64, lambda: None):
         names = {path.name for path in store.rglob("*")}
         assert {"index.db", "vectors.faiss", "pooled.bin", "calibration-fake.json"} <= names
         assert len(list(store.iterdir())) == 5  # an index, a journal, a claim, a calibration and its plot

@@ -94,7 +94,7 @@ def test_what_is_interrupted_leaves_the_old_index(
         raise OSError(28, "No space left on device")
 
     if step == "swap":
-        monkeypatch.setattr(folders, "swap_in", full_disk)
+        monkeypatch.setattr(folders, "replace_folders", full_disk)
     else:
         monkeypatch.setattr(recognition, step, full_disk)
     with pytest.raises(UnwritableError, match="No space left"):

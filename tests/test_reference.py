@@ -33,7 +33,7 @@ def save(path: Path, picture: Image, **options: Any) -> Path:
     return path
 
 
-def likeness(one: Reference, other: Reference) -> float:
+def scene_similarity(one: Reference, other: Reference) -> float:
     return float(one.embedding @ other.embedding)
 
 
@@ -99,10 +99,10 @@ def test_of_several_the_largest_is_taken_and_said_and_a_number_chooses(tmp_path:
     red = read_reference(write_photo(tmp_path / "red.png", "red"), ENGINE)
     green = read_reference(write_photo(tmp_path / "green.png", "green"), ENGINE)
     taken, first, second = (read_reference(group, ENGINE, face) for face in (None, 1, 2))
-    assert likeness(taken, red) > 0.9
+    assert scene_similarity(taken, red) > 0.9
     assert any("2 faces" in warning and "--face" in warning for warning in taken.warnings)
-    assert likeness(first, red) > 0.9
-    assert likeness(second, green) > 0.9
+    assert scene_similarity(first, red) > 0.9
+    assert scene_similarity(second, green) > 0.9
     assert not any("--face" in warning for warning in (*first.warnings, *second.warnings))
     for number in (0, 3, -1):
         with pytest.raises(PhotoError, match=f"no number {number}; give 1 to 2"):

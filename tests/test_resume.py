@@ -11,18 +11,17 @@ import av
 import numpy as np
 import pytest
 
-from facereel.indexer import pipeline
-from facereel.indexer import segments as chapters
+from facereel.indexer import pipeline, segments
 from facereel.store.files.digest import hash_file
 from facereel.store.model.config import Config
 from facereel.store.model.records import Faces, Image, IndexContents
-from facereel.store.resume import checkpoint as journal
-from facereel.store.resume.checkpoint import UNFINISHED, Journal, clean_journals
-from facereel.store.resume.segments import Kept, pack, unpack
+from facereel.store.resume import checkpoint
+from facereel.store.resume.checkpoint import UNFINISHED, Checkpoint, clean_checkpoints
+from facereel.store.resume.segments import StoredSegment, pack, unpack
 from tests.fake_engine import FakeEngine, backdrop, draw_face, write_film
 
 SHOT, SHOTS = 15, 12  # frames of a shot, and how many there are
-CHAPTER = 20  # frames that a chapter has at least
+CHAPTER = 20  # frames that a segment has at least
 
 
 class Stopped(Exception):
@@ -45,7 +44,7 @@ class Counting(FakeEngine):
 
 @pytest.fixture(autouse=True)
 def short_chapters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chapters, "CHAPTER_SECONDS", CHAPTER / 25)
+    monkeypatch.setattr(segments, "CHAPTER_SECONDS", CHAPTER / 25)
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +67,8 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def index(film: Path, tmp_path: Path) -> Callable[..., IndexContents]:
     def run(engine: FakeEngine, config: Config | None = None) -> IndexContents:
         config, sha256 = config or Config(), hash_file(film)
-        journal = Journal(tmp_path, sha256, engine.info, engine.bar.value, config)
-        return pipeline.look_at(film, engine, config, lambda done, total: None, sha256, journal)
+        checkpoint = Checkpoint(tmp_path, sha256, engine.info, engine.threshold.value, config)
+        return pipeline.look_at(film, engine, config, lambda done, total: None, sha256, checkpoint)
 
     return run
 
@@ -78,7 +77,7 @@ def index(film: Path, tmp_path: Path) -> Callable[..., IndexContents]:
 def whole(film: Path) -> tuple[IndexContents, int]:
     """What a run finds that nobody interrupted and nobody kept, and how many frames it searched."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chapters, "CHAPTER_SECONDS", CHAPTER / 25)
+        patch.setattr(segments, "CHAPTER_SECONDS", CHAPTER / 25)
         engine = Counting()
         found = pipeline.look_at(film, engine, Config(), lambda done, total: None, hash_file(film))
     return found, engine.count
@@ -163,7 +162,7 @@ def test_what_looks_other_than_before_is_looked_at_anew(
 ) -> None:
     expected, searched = whole
     with monkeypatch.context() as patch:
-        patch.setattr(chapters, "mark", lambda view: 7)
+        patch.setattr(segments, "mark", lambda view: 7)
         interrupted(index, round(0.9 * searched))
     engine = Counting()
     assert_same(index(engine), expected)
@@ -195,9 +194,9 @@ def test_old_remains_are_cleaned(
     index: Callable[..., IndexContents], whole: tuple[IndexContents, int], tmp_path: Path
 ) -> None:
     interrupted(index, round(0.9 * whole[1]))
-    clean_journals(tmp_path)
+    clean_checkpoints(tmp_path)
     assert kept(tmp_path), "somebody may still go on"
-    clean_journals(tmp_path, everything=True)
+    clean_checkpoints(tmp_path, everything=True)
     assert not list(tmp_path.glob(f"{UNFINISHED}*"))
 
 
@@ -214,7 +213,7 @@ def test_a_kill_while_a_chapter_is_written_costs_that_chapter(
     """Half of it lies under another name; the next run does not take it for one, and leaves nothing of it."""
     expected, _ = whole
 
-    def torn(kept: Kept) -> bytes:
+    def torn(kept: StoredSegment) -> bytes:
         (folder,) = tmp_path.glob(f"{UNFINISHED}*")
         if len(list(folder.glob("*.npz"))) == 1:
             (unfinished,) = folder.glob(".*.part")
@@ -224,11 +223,11 @@ def test_a_kill_while_a_chapter_is_written_costs_that_chapter(
         return pack(kept)
 
     with monkeypatch.context() as patch:
-        patch.setattr(journal, "pack", torn)
+        patch.setattr(checkpoint, "pack", torn)
         with pytest.raises(Stopped):
             index(FakeEngine())
     monkeypatch.undo()
-    monkeypatch.setattr(chapters, "CHAPTER_SECONDS", CHAPTER / 25)
+    monkeypatch.setattr(segments, "CHAPTER_SECONDS", CHAPTER / 25)
     assert len(kept(tmp_path)) == 1
     assert list(tmp_path.glob(f"{UNFINISHED}*/.*.part"))
     assert_same(index(FakeEngine()), expected)
@@ -277,11 +276,11 @@ def test_any_way_of_coding_goes_on(tmp_path: Path, name: str) -> None:
     film = coded(tmp_path / name, options, irregular=name.startswith("vfr"))
     sha256, config, store = hash_file(film), Config(), tmp_path / "s"
 
-    def run(engine: FakeEngine, book: Journal | None) -> IndexContents:
+    def run(engine: FakeEngine, book: Checkpoint | None) -> IndexContents:
         return pipeline.look_at(film, engine, config, lambda done, total: None, sha256, book)
 
-    def journal_of(engine: FakeEngine) -> Journal:
-        return Journal(store, sha256, engine.info, engine.bar.value, config)
+    def journal_of(engine: FakeEngine) -> Checkpoint:
+        return Checkpoint(store, sha256, engine.info, engine.threshold.value, config)
 
     counting = Counting()
     expected = run(counting, None)
@@ -306,7 +305,7 @@ def test_one_long_shot_is_indexed_all_the_same(tmp_path: Path) -> None:
 
     film = write_film(tmp_path / "long.mp4", pictures())
     engine, sha256 = FakeEngine(), hash_file(film)
-    book = Journal(tmp_path / "s", sha256, engine.info, engine.bar.value, Config())
+    book = Checkpoint(tmp_path / "s", sha256, engine.info, engine.threshold.value, Config())
     found = pipeline.look_at(film, engine, Config(), lambda done, total: None, sha256, book)
     assert [(shot.start, shot.end) for shot in found.shots] == [(0, 90)]
     assert not (tmp_path / "s").exists()
@@ -324,13 +323,15 @@ def test_after_a_loss_nothing_more_is_kept(film: Path, tmp_path: Path) -> None:
     torn.write_bytes(data)
     engine, sha256 = FakeEngine(), hash_file(torn)
 
-    def run(book: Journal | None, by: FakeEngine = engine) -> IndexContents:
+    def run(book: Checkpoint | None, by: FakeEngine = engine) -> IndexContents:
         return pipeline.look_at(torn, by, Config(), lambda done, total: None, sha256, book)
 
     expected = run(None)
     assert expected.video.warnings
     with pytest.raises(Stopped):
-        run(Journal(tmp_path / "s", sha256, engine.info, engine.bar.value, Config()), Counting(60))
-    ends = [unpack(path.read_bytes()).chapter.end for path in kept(tmp_path / "s")]
+        run(Checkpoint(tmp_path / "s", sha256, engine.info, engine.threshold.value, Config()), Counting(60))
+    ends = [unpack(path.read_bytes()).segment.end for path in kept(tmp_path / "s")]
     assert all(end <= 50 for end in ends)
-    assert_same(run(Journal(tmp_path / "s", sha256, engine.info, engine.bar.value, Config())), expected)
+    assert_same(
+        run(Checkpoint(tmp_path / "s", sha256, engine.info, engine.threshold.value, Config())), expected
+    )

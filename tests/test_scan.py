@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facereel.indexer.media.decode_log import Reading
+from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.frame import Frame
 from facereel.indexer.media.video import probe, read_frames
 from facereel.indexer.scan.scan import Scan, View
@@ -41,11 +41,11 @@ def film(path: Path, size: tuple[int, int] = (320, 180), frames: int = 31, draw:
 
 
 def scan(
-    path: Path, engine: FakeEngine | None = None, every: int = EVERY, glance: int = EVERY, **settings: Any
+    path: Path, engine: FakeEngine | None = None, every: int = EVERY, tracked: int = EVERY, **settings: Any
 ) -> list[View]:
     video = probe(path)
-    scanner = Scan(video.width, video.height, every, glance, 5, Config(**settings))
-    return list(scanner.views(read_frames(video, Reading()), engine or FakeEngine()))
+    scanner = Scan(video.width, video.height, every, tracked, 5, Config(**settings))
+    return list(scanner.views(read_frames(video, DecodeLog()), engine or FakeEngine()))
 
 
 @pytest.mark.parametrize("every", [1, EVERY])
@@ -175,7 +175,7 @@ def test_only_a_few_frames_are_held_at_a_time(tmp_path: Path) -> None:
             yield frame
 
     video = probe(film(tmp_path / "a.mp4", frames=60))
-    views = Scan(320, 180, 5, 5, 5, Config()).views(counted(read_frames(video, Reading())), FakeEngine())
+    views = Scan(320, 180, 5, 5, 5, Config()).views(counted(read_frames(video, DecodeLog())), FakeEngine())
     for seen, view in enumerate(views, start=1):
         assert read - seen <= 20  # four stretches
         assert isinstance(view.faces.boxes, np.ndarray)
@@ -192,7 +192,7 @@ def test_somebody_who_comes_and_goes_in_a_long_stretch_is_met_by_the_glance_at_i
 
     path = film(tmp_path / "a.mp4", draw=green)
     there = [1] * 7 + [2] * 7 + [1] * 17
-    assert [len(view.faces) for view in scan(path, every=20, glance=10)] == faces_of(path, 1) == there
+    assert [len(view.faces) for view in scan(path, every=20, tracked=10)] == faces_of(path, 1) == there
 
 
 class Counting(FakeEngine):
@@ -220,7 +220,7 @@ def test_a_long_stretch_is_glanced_at_only_where_anything_moves(
             yield picture
 
     engine = Counting()
-    views = scan(write_film(tmp_path / "a.mp4", pictures()), engine, every=20, glance=10)
+    views = scan(write_film(tmp_path / "a.mp4", pictures()), engine, every=20, tracked=10)
     assert [view.index for view in views if view.searched] == [0, 20, 40]
     assert engine.widths == Counter({640: 3} | ({320: glances} if glances else {}))
 
@@ -232,5 +232,5 @@ def test_looks_are_fewer_where_nobody_moves(tmp_path: Path) -> None:
             draw_face(picture, "red", (100, 100, 90, 90))
             yield picture
 
-    views = scan(write_film(tmp_path / "a.mp4", pictures()), every=20, glance=10)
+    views = scan(write_film(tmp_path / "a.mp4", pictures()), every=20, tracked=10)
     assert [view.index for view in views if view.crops[0] is not None] == [0, 10, 20, 30, 40]

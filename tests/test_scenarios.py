@@ -228,8 +228,8 @@ def checked(truth: dict[str, Any], one: dict[str, Any]) -> tuple[int, int, int, 
 
 def test_bar_lets_no_more_pass_than_the_rate() -> None:
     scores = np.arange(1000) / 1000
-    assert (scores >= identity.bar_for(scores, 0.01)).sum() == 10
-    assert (scores >= identity.bar_for(scores, 1e-4)).sum() == 0
+    assert (scores >= identity.threshold_for(scores, 0.01)).sum() == 10
+    assert (scores >= identity.threshold_for(scores, 1e-4)).sum() == 0
 
 
 def test_identity_measures_clear_people_as_clear_and_pools_noise_away() -> None:

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from facereel.query.clips import render as deliver
+from facereel.query.clips import render
 from facereel.query.people import photos as asked
 from facereel.query.search import search
 from facereel.store.library.catalogue import Library
 from facereel.store.model.errors import EngineMismatchError, NotIndexedError, OptionError, PhotoError
-from facereel.store.model.pooling import MEASURED_BAR
+from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from tests.fake_engine import FakeEngine, write_photo
 
 
-def read(*paths: Path) -> list[asked.Asked]:
+def read(*paths: Path) -> list[asked.PersonQuery]:
     return asked.read_people(asked.who_is_asked(paths), FakeEngine())
 
 
@@ -70,7 +70,7 @@ def test_matches_come_with_their_sightings_and_evidence(film_store: Path, photos
     red, green, blue = search.search(
         [*read(photos / "red.png"), *read(photos / "green.png"), *read(photos / "blue.png")],
         where,
-        MEASURED_BAR,
+        DEFAULT_THRESHOLD,
     )
     assert [(match.tracklet.start, match.tracklet.end) for match, _ in red.matches] == [(0, 30), (30, 60)]
     assert [(match.tracklet.start, match.tracklet.end) for match, _ in green.matches] == [(30, 60)]
@@ -88,7 +88,7 @@ def test_several_indexes_are_searched_in_one_go(store: Path, film: Path, photos:
     shutil.copytree(folder, second)
     where = search.scope(Library(store), [], FakeEngine().info)
     assert [place.name for place, _ in where.searched] == [second.name, folder.name]
-    (red,) = search.search(read(photos / "red.png"), where, MEASURED_BAR)
+    (red,) = search.search(read(photos / "red.png"), where, DEFAULT_THRESHOLD)
     assert len(red.matches) == 4
 
 
@@ -131,10 +131,10 @@ def test_a_file_that_is_not_indexed_is_told_from_one_that_is_not_there(
 def test_delivery_without_clips_writes_nothing(film_store: Path, photos: Path, tmp_path: Path) -> None:
     info = FakeEngine().info
     where = search.scope(Library(film_store), [], info)
-    (red,) = search.search(read(photos / "red.png"), where, MEASURED_BAR)
-    wishes = deliver.Wishes(min_duration=9)
-    result = deliver.deliver(
-        red, tmp_path / "out" / "red", wishes, info, MEASURED_BAR, lambda clip, file: None
+    (red,) = search.search(read(photos / "red.png"), where, DEFAULT_THRESHOLD)
+    wishes = render.ClipOptions(min_duration=9)
+    result = render.render(
+        red, tmp_path / "out" / "red", wishes, info, DEFAULT_THRESHOLD, lambda clip, file: None
     )
     assert (result.clips, result.dropped, result.folder) == ((), 2, None)
     assert not (tmp_path / "out").exists()
@@ -142,7 +142,7 @@ def test_delivery_without_clips_writes_nothing(film_store: Path, photos: Path, t
 
 def test_names_are_for_one_person(photos: Path) -> None:
     people = [asked.Photos(name, (photos / "red.png",), True) for name in ("a", "b")]
-    assert deliver.result_folders(people, Path("out"), None) == [Path("out/a"), Path("out/b")]
-    assert deliver.result_folders(people[:1], Path("out"), "c") == [Path("out/c")]
+    assert render.result_folders(people, Path("out"), None) == [Path("out/a"), Path("out/b")]
+    assert render.result_folders(people[:1], Path("out"), "c") == [Path("out/c")]
     with pytest.raises(OptionError, match="is for one person"):
-        deliver.result_folders(people, Path("out"), "c")
+        render.result_folders(people, Path("out"), "c")

@@ -10,7 +10,7 @@ import pytest
 from facereel.indexer.engines.alignment import TEMPLATE
 from facereel.indexer.identity.exemplars import choose, embed
 from facereel.indexer.identity.splitting import split_mixed
-from facereel.indexer.track.track import Candidate, Trail
+from facereel.indexer.track.track import Candidate, Track
 from facereel.store.model.records import DETECTED, Image
 from tests.fake_engine import FakeEngine, backdrop, draw_face
 
@@ -23,26 +23,26 @@ def crop(person: str) -> Image:
     return picture
 
 
-def trail_of(*people: tuple[str, int], every: int = 5) -> Trail:
+def trail_of(*people: tuple[str, int], every: int = 5) -> Track:
     """A trail of people one after the other, some frames and another place each; looks every few frames."""
-    trail = Trail(2, "scene_cut", end_reason="left_frame")
+    track = Track(2, "scene_cut", end_reason="left_frame")
     frame = 10
     for number, (person, frames) in enumerate(people):
         for _ in range(frames):
             box = np.array([100 + 45 * number + 0.3 * frame, 80, 60, 60], np.float32)
-            trail.frames.append(frame)
-            trail.boxes.append(box)
-            trail.scores.append(0.9)
-            trail.sources.append(DETECTED)
+            track.frames.append(frame)
+            track.boxes.append(box)
+            track.scores.append(0.9)
+            track.sources.append(DETECTED)
             if frame % every == 0:
                 landmarks = (box[:2] + TEMPLATE * 60 / 112).astype(np.float32)
-                trail.candidates.append(Candidate(frame, box, landmarks, 0.9, crop(person)))
+                track.candidates.append(Candidate(frame, box, landmarks, 0.9, crop(person)))
             frame += 1
-    return trail
+    return track
 
 
-def split(trail: Trail, looks: int = 8) -> list[Trail]:
-    return split_mixed(trail, embed(choose(trail.candidates, looks), ENGINE), ENGINE)
+def split(track: Track, looks: int = 8) -> list[Track]:
+    return split_mixed(track, embed(choose(track.candidates, looks), ENGINE), ENGINE)
 
 
 @pytest.mark.parametrize(("first", "second"), [(40, 40), (62, 33), (33, 71)])

@@ -120,7 +120,7 @@ def test_leftovers_of_dead_processes_are_finished(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
-    with folders.writing_folder(tmp_path) as folder:
+    with folders.temporary_folder(tmp_path) as folder:
         (folder / DATABASE).touch()
         Library(tmp_path)
         write_index(tmp_path, make_contents())

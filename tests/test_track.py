@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from facereel.indexer.engines.alignment import TEMPLATE
 from facereel.indexer.scan.scan import View
 from facereel.indexer.shots.detector import TINY
-from facereel.indexer.track.track import Trail
+from facereel.indexer.track.track import Track
 from facereel.indexer.track.tracker import Stage, Tracker
-from facereel.store.model.boxes import share_of_union, to_corners
+from facereel.store.model.boxes import iou, xywh_to_xyxy
 from facereel.store.model.config import Config
 from facereel.store.model.records import DETECTED, Faces
 
@@ -96,65 +96,65 @@ def view_of(frame: int, actors: Sequence[Actor], wall: int = 0, order: int | Non
 
 def follow(
     actors: Sequence[Actor], frames: int, cuts: Sequence[int] = (), order: int | None = None
-) -> list[Trail]:
+) -> list[Track]:
     """Trails in order of time."""
-    tracker, trails = Tracker(Stage(WIDTH, HEIGHT, RATE), Config()), []
+    tracker, tracks = Tracker(Stage(WIDTH, HEIGHT, RATE), Config()), []
     for frame in range(frames):
         shot = sum(cut <= frame for cut in cuts)
-        trails += tracker.step(view_of(frame, actors, shot, None if order is None else order + frame), shot)
-    trails += tracker.finish()
-    return sorted(trails, key=lambda trail: (trail.frames[0], trail.boxes[0].tolist()))
+        tracks += tracker.step(view_of(frame, actors, shot, None if order is None else order + frame), shot)
+    tracks += tracker.finish()
+    return sorted(tracks, key=lambda track: (track.frames[0], track.boxes[0].tolist()))
 
 
-def spans(trails: list[Trail]) -> list[tuple[int, int]]:
-    return [(trail.frames[0], trail.frames[-1] + 1) for trail in trails]
+def spans(tracks: list[Track]) -> list[tuple[int, int]]:
+    return [(track.frames[0], track.frames[-1] + 1) for track in tracks]
 
 
-def reasons(trails: list[Trail]) -> list[tuple[str, str]]:
-    return [(trail.start_reason, trail.end_reason) for trail in trails]
+def reasons(tracks: list[Track]) -> list[tuple[str, str]]:
+    return [(track.start_reason, track.end_reason) for track in tracks]
 
 
 def test_a_face_is_one_trail_from_the_first_frame_to_the_last() -> None:
-    [trail] = follow([Actor(1, hold(60, 50, dx=2), range(60))], 60)
-    assert trail.frames == list(range(60))
-    assert set(trail.sources) == {DETECTED}
-    assert reasons([trail]) == [("video_start", "video_end")]
-    record = trail.sightings()
+    [track] = follow([Actor(1, hold(60, 50, dx=2), range(60))], 60)
+    assert track.frames == list(range(60))
+    assert set(track.sources) == {DETECTED}
+    assert reasons([track]) == [("video_start", "video_end")]
+    record = track.sightings()
     assert record.boxes[7] == pytest.approx([74, 50, 50, 62.5])
     assert record.scores == pytest.approx(np.full(60, 0.9))
 
 
 def test_no_trail_goes_on_over_a_scene_change() -> None:
     """The same person in the same place before and after: what follows is another tracklet."""
-    trails = follow([Actor(1, hold(100, 50), range(60))], 60, cuts=[30])
-    assert spans(trails) == [(0, 30), (30, 60)]
-    assert [trail.shot for trail in trails] == [0, 1]
-    assert reasons(trails) == [("video_start", "scene_cut"), ("scene_cut", "video_end")]
+    tracks = follow([Actor(1, hold(100, 50), range(60))], 60, cuts=[30])
+    assert spans(tracks) == [(0, 30), (30, 60)]
+    assert [track.shot for track in tracks] == [0, 1]
+    assert reasons(tracks) == [("video_start", "scene_cut"), ("scene_cut", "video_end")]
 
 
 @pytest.mark.parametrize("frames", [1, 2, 5, 12])
 def test_a_miss_on_a_face_that_is_plainly_there_is_bridged(frames: int) -> None:
     missed = range(30, 30 + frames)
-    [trail] = follow([Actor(1, hold(60, 50, dx=1), range(70), missed=missed)], 70)
-    assert trail.frames == list(range(70))
-    assert [frame for frame in trail.frames if trail.sources[frame] != DETECTED] == list(missed)
+    [track] = follow([Actor(1, hold(60, 50, dx=1), range(70), missed=missed)], 70)
+    assert track.frames == list(range(70))
+    assert [frame for frame in track.frames if track.sources[frame] != DETECTED] == list(missed)
     for frame in missed:
-        assert trail.boxes[frame] == pytest.approx([60 + frame, 50, 50, 62.5], abs=3)
+        assert track.boxes[frame] == pytest.approx([60 + frame, 50, 50, 62.5], abs=3)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 5, 10, 30])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_full_occlusion_however_short_splits(frames: int, seed: int) -> None:
     hidden = range(30, 30 + frames)
-    trails = follow([Actor(seed, hold(120, 50), range(90), hidden=hidden)], 90)
-    assert spans(trails) == [(0, 30), (30 + frames, 90)]
-    assert reasons(trails) == [("video_start", "occlusion"), ("occlusion", "video_end")]
+    tracks = follow([Actor(seed, hold(120, 50), range(90), hidden=hidden)], 90)
+    assert spans(tracks) == [(0, 30), (30 + frames, 90)]
+    assert reasons(tracks) == [("video_start", "occlusion"), ("occlusion", "video_end")]
 
 
 def test_a_weak_detection_goes_on_with_a_trail_and_starts_none() -> None:
-    [trail] = follow([Actor(1, hold(60, 50), range(60), weak=range(20, 40))], 60)
-    assert trail.frames == list(range(60))
-    assert set(trail.sources) == {DETECTED}
+    [track] = follow([Actor(1, hold(60, 50), range(60), weak=range(20, 40))], 60)
+    assert track.frames == list(range(60))
+    assert set(track.sources) == {DETECTED}
     assert follow([Actor(1, hold(60, 50), range(60), weak=range(60))], 60) == []
 
 
@@ -172,10 +172,10 @@ def test_entering_and_leaving_have_their_names(dx: int) -> None:
         return (x if dx > 0 else WIDTH - 50 - x, 50, 50, 62.5)
 
     inside = {frame for frame in range(110) if -25 < path(frame)[0] < WIDTH - 25}
-    [trail] = follow([Actor(1, path, range(110), missed=set(range(110)) - inside)], 110)
-    assert reasons([trail]) == [("entered_frame", "left_frame")]
-    assert abs(trail.frames[0] - min(inside)) <= 2
-    assert abs(trail.frames[-1] - max(inside)) <= 2
+    [track] = follow([Actor(1, path, range(110), missed=set(range(110)) - inside)], 110)
+    assert reasons([track]) == [("entered_frame", "left_frame")]
+    assert abs(track.frames[0] - min(inside)) <= 2
+    assert abs(track.frames[-1] - max(inside)) <= 2
 
 
 @pytest.mark.parametrize("gap", [2, 8])
@@ -186,27 +186,27 @@ def test_two_who_cross_are_not_mixed(gap: int) -> None:
     actors = [
         Actor(2, behind, set(range(80)) - hidden), Actor(1, front, range(80)),
     ]  # fmt: skip
-    trails = follow(actors, 80)
-    for trail in trails:
+    tracks = follow(actors, 80)
+    for track in tracks:
         owners = set()
-        for frame, box in zip(trail.frames, trail.boxes, strict=True):
+        for frame, box in zip(track.frames, track.boxes, strict=True):
             away = [abs(path(frame)[0] - float(box[0])) for path in (front, behind)]
             if abs(away[0] - away[1]) > 30:
                 owners.add(int(np.argmin(away)))
         assert len(owners) == 1
-    assert spans(trails)[0] == (0, 80) or spans(trails)[1] == (0, 80)
+    assert spans(tracks)[0] == (0, 80) or spans(tracks)[1] == (0, 80)
 
 
 def test_two_side_by_side_keep_to_themselves() -> None:
-    trails = follow([Actor(1, hold(60, 50), range(50)), Actor(2, hold(115, 52), range(50))], 50)
-    assert spans(trails) == [(0, 50), (0, 50)]
-    assert [float(trail.boxes[-1][0]) for trail in trails] == [60, 115]
+    tracks = follow([Actor(1, hold(60, 50), range(50)), Actor(2, hold(115, 52), range(50))], 50)
+    assert spans(tracks) == [(0, 50), (0, 50)]
+    assert [float(track.boxes[-1][0]) for track in tracks] == [60, 115]
 
 
 def test_another_face_in_the_same_place_is_another_trail() -> None:
     """Within one shot, as by a cut that nobody noticed."""
-    trails = follow([Actor(1, hold(100, 50), range(30)), Actor(100, hold(100, 50), range(30, 60))], 60)
-    assert spans(trails) == [(0, 30), (30, 60)]
+    tracks = follow([Actor(1, hold(100, 50), range(30)), Actor(100, hold(100, 50), range(30, 60))], 60)
+    assert spans(tracks) == [(0, 30), (30, 60)]
 
 
 @st.composite
@@ -231,18 +231,18 @@ def test_every_sighting_lies_in_one_trail_inside_its_shot_without_gaps(
 ) -> None:
     actors, cuts = scene
     edges = [0, *cuts, 40]
-    trails = follow(actors, 40, cuts)
-    for trail in trails:
-        assert trail.frames == list(range(trail.frames[0], trail.frames[-1] + 1))
-        assert len(trail.frames) == len(trail.boxes) == len(trail.scores) == len(trail.sources)
-        assert edges[trail.shot] <= trail.frames[0] <= trail.frames[-1] < edges[trail.shot + 1]
-        assert all(trail.frames[0] <= look.frame <= trail.frames[-1] for look in trail.candidates)
-        assert trail.candidates
-        for frame, box, source in zip(trail.frames, trail.boxes, trail.sources, strict=True):
+    tracks = follow(actors, 40, cuts)
+    for track in tracks:
+        assert track.frames == list(range(track.frames[0], track.frames[-1] + 1))
+        assert len(track.frames) == len(track.boxes) == len(track.scores) == len(track.sources)
+        assert edges[track.shot] <= track.frames[0] <= track.frames[-1] < edges[track.shot + 1]
+        assert all(track.frames[0] <= look.frame <= track.frames[-1] for look in track.candidates)
+        assert track.candidates
+        for frame, box, source in zip(track.frames, track.boxes, track.sources, strict=True):
             detections = view_of(frame, actors).faces.boxes
             same = [np.allclose([*d[:2], *(d[2:] - d[:2])], box) for d in detections]
             assert source != DETECTED or any(same)
-    for one, other in combinations(trails, 2):
+    for one, other in combinations(tracks, 2):
         for frame in set(one.frames) & set(other.frames):
             first = one.boxes[frame - one.frames[0]]
             assert not np.allclose(first, other.boxes[frame - other.frames[0]]), "one face in two trails"
@@ -253,18 +253,18 @@ def test_every_sighting_lies_in_one_trail_inside_its_shot_without_gaps(
 def test_the_order_of_detections_does_not_matter(scene: tuple[list[Actor], list[int]], order: int) -> None:
     actors, cuts = scene
     one, other = follow(actors, 40, cuts), follow(actors, 40, cuts, order)
-    assert [trail.frames for trail in one] == [trail.frames for trail in other]
+    assert [track.frames for track in one] == [track.frames for track in other]
     for a, b in zip(one, other, strict=True):
         np.testing.assert_array_equal(np.array(a.boxes), np.array(b.boxes))
         assert (a.sources, a.start_reason, a.end_reason) == (b.sources, b.start_reason, b.end_reason)
 
 
-def divided(frame: int, face: Actor, bar: tuple[float, float]) -> View:
+def divided(frame: int, face: Actor, threshold: tuple[float, float]) -> View:
     """A face that a bar [x0, x1) stands before: the detector sees what is left of it on either side."""
     x, y, w, h = face.path(frame)
-    parts = [(x, min(bar[0], x + w)), (max(bar[1], x), x + w)]
+    parts = [(x, min(threshold[0], x + w)), (max(threshold[1], x), x + w)]
     view = view_of(frame, [face])
-    view.grey[:, max(0, round(bar[0])) : max(0, round(bar[1]))] = 90
+    view.grey[:, max(0, round(threshold[0])) : max(0, round(threshold[1]))] = 90
     boxes = np.array([[x0, y, x1, y + h] for x0, x1 in parts if x1 - x0 > 0.25 * w], np.float32)
     scores, landmarks = np.full(len(boxes), 0.8, np.float32), np.zeros((len(boxes), 5, 2), np.float32)
     return replace(view, faces=Faces(boxes, scores, landmarks), crops=(CROP,) * len(boxes))
@@ -273,16 +273,13 @@ def divided(frame: int, face: Actor, bar: tuple[float, float]) -> View:
 @pytest.mark.parametrize("speed", [3, 5, 8])
 def test_a_face_that_something_narrow_passes_stays_one(speed: int) -> None:
     face = Actor(3, hold(130, 50, side=60), range(60))
-    tracker, trails = Tracker(Stage(WIDTH, HEIGHT, RATE), Config()), []
+    tracker, tracks = Tracker(Stage(WIDTH, HEIGHT, RATE), Config()), []
     for frame in range(60):
-        bar = 100 + speed * max(0, frame - 20)
-        trails += tracker.step(divided(frame, face, (bar, bar + 10)), 0)
-    trails += tracker.finish()
-    assert spans(trails) == [(0, 60)]
-    assert (
-        share_of_union(to_corners(np.array(trails[0].boxes)), to_corners(np.array([face.path(0)]))).min()
-        > 0.45
-    )
+        threshold = 100 + speed * max(0, frame - 20)
+        tracks += tracker.step(divided(frame, face, (threshold, threshold + 10)), 0)
+    tracks += tracker.finish()
+    assert spans(tracks) == [(0, 60)]
+    assert iou(xywh_to_xyxy(np.array(tracks[0].boxes)), xywh_to_xyxy(np.array([face.path(0)]))).min() > 0.45
 
 
 def lit(frame: int) -> View:
@@ -299,8 +296,8 @@ def lit(frame: int) -> View:
 
 
 def test_an_edge_of_light_is_no_face() -> None:
-    tracker, trails = Tracker(Stage(WIDTH, HEIGHT, RATE), Config()), []
+    tracker, tracks = Tracker(Stage(WIDTH, HEIGHT, RATE), Config()), []
     for frame in range(60):
-        trails += tracker.step(lit(frame), 0)
-    trails += tracker.finish()
-    assert spans(trails) == [(0, 20), (40, 60)]
+        tracks += tracker.step(lit(frame), 0)
+    tracks += tracker.finish()
+    assert spans(tracks) == [(0, 20), (40, 60)]

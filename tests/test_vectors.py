@@ -49,11 +49,11 @@ def test_vectors_are_exact_and_plain_faiss(tmp_path: Path) -> None:
     with VideoIndex(folder) as index:
         embeddings, numbers, found = index.looks().embeddings, index.exemplar_numbers(), index.vectors()
     similarities = embeddings @ embeddings.T
-    bar = float(similarities[3, 7])
-    rows, hits, above = found.above(embeddings[:5], bar)
-    wanted = {(r, int(numbers[c])) for r, c in np.argwhere(similarities[:5] >= bar + 1e-6)}
+    threshold = float(similarities[3, 7])
+    rows, hits, above = found.above(embeddings[:5], threshold)
+    wanted = {(r, int(numbers[c])) for r, c in np.argwhere(similarities[:5] >= threshold + 1e-6)}
     assert wanted <= set(zip(rows.tolist(), hits.tolist(), strict=True))
-    assert (above >= bar - 1e-6).all()
+    assert (above >= threshold - 1e-6).all()
     assert found.nearest(embeddings[:2], 1000)[1].shape == (2, 100)
     assert faiss.read_index(str(folder / vectors.VECTORS)).ntotal == 100
 

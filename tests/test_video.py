@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 os.environ.setdefault("SVT_LOG", "1")
 
 from facereel.indexer.media.clock import FrameClock
-from facereel.indexer.media.decode_log import Reading
+from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import Probe, probe, read_frames
 from facereel.store.model.errors import VideoError
 from tests.benchmarks.fuzz_videos import png_file, write_pngs
@@ -49,9 +49,9 @@ FILES = {
 CODECS = {"libx264": "h264", "libx265": "hevc", "libvpx-vp9": "vp9", "libsvtav1": "av1", "mpeg4": "mpeg4"}
 
 
-def read(path: Path, recipe: Recipe) -> tuple[Probe, Reading, list[int]]:
+def read(path: Path, recipe: Recipe) -> tuple[Probe, DecodeLog, list[int]]:
     """What a file says of itself, what reading met, and the numbers in the pictures."""
-    seen, reading, width, height = probe(path), Reading(), *recipe.size
+    seen, reading, width, height = probe(path), DecodeLog(), *recipe.size
     numbers: list[int] = []
     for frame in read_frames(seen, reading, threads=1):
         assert frame.index == len(numbers)
@@ -130,7 +130,7 @@ def test_picture_that_starts_after_the_sound(tmp_path: Path, suffix: str) -> Non
 def test_a_frame_gives_a_picture_of_any_size(tmp_path: Path) -> None:
     recipe = Recipe(frames=3, colours=(40, 60, 200))
     seen = probe(write_video(tmp_path / "a.mp4", recipe))
-    frame = next(iter(read_frames(seen, Reading())))
+    frame = next(iter(read_frames(seen, DecodeLog())))
     for width, height in ((640, 360), (64, 36), (33, 70)):
         picture = frame.image(width, height)
         assert picture.shape == (height, width, 3)
@@ -246,7 +246,7 @@ def test_flipped_bits_cost_frames_and_not_the_program(tmp_path: Path, name: str,
     for place in rng.integers(0 if seed % 2 else 600, len(content), 12):
         content[int(place)] ^= 1 << int(rng.integers(8))
     path.write_bytes(content)
-    reading = Reading()
+    reading = DecodeLog()
     try:
         seen = probe(path)
         for frame in read_frames(seen, reading, threads=1):
@@ -308,7 +308,7 @@ def test_pictures_of_a_size_that_no_film_has_are_refused(tmp_path: Path) -> None
     large = png_file(struct.pack(">IIBBBBB", 8400, 8400, 1, 0, 0, 0, 0), zlib.compress(bytes(8400 * 1051), 1))
     small = png_file(struct.pack(">IIBBBBB", 64, 64, 1, 0, 0, 0, 0), zlib.compress(bytes(64 * 9)))
     path = write_pngs(tmp_path / "later.mov", [small, small, large, small], 64)
-    seen, reading = probe(path), Reading()
+    seen, reading = probe(path), DecodeLog()
     assert [frame.index for frame in read_frames(seen, reading, threads=1)] == [0, 1, 2]
     assert reading.losses()["damaged"] == 1
     with pytest.raises(VideoError, match="is 8400x8400; scale it below 67,108,864 pixels"):

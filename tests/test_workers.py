@@ -21,7 +21,7 @@ from facereel.indexer.engines.engine import LOADERS, Compute, load_engine
 from facereel.indexer.jobs import local as workers
 from facereel.indexer.jobs.job import Indexed
 from facereel.store.files.digest import hash_file
-from facereel.store.files.locks import CLAIM, claimed
+from facereel.store.files.locks import CLAIM, video_lock
 from facereel.store.library.catalogue import Library
 from facereel.store.model.config import Config
 from facereel.store.model.errors import EngineError
@@ -116,7 +116,7 @@ def test_a_lack_of_memory_costs_one_video(run: Run, tmp_path: Path, fragile: tup
 def test_a_worker_is_the_one_to_go_when_memory_runs_out() -> None:
     """It may take what is free when it starts, and the system is told to end it before anything else."""
     script = (
-        "import resource; from facereel.indexer.machine import bear_the_blame; bear_the_blame(5 << 30); "
+        "import resource; from facereel.indexer.machine import limit_memory; limit_memory(5 << 30); "
         "print(resource.getrlimit(resource.RLIMIT_DATA)[0], open('/proc/self/oom_score_adj').read())"
     )
     done = subprocess.run(
@@ -151,7 +151,7 @@ def test_results_are_those_of_one_by_one(run: Run, tmp_path: Path) -> None:
 
 def test_who_waits_takes_what_came_of_it(tmp_path: Path, film: Path) -> None:
     store, said = tmp_path / "s", []
-    claim = claimed(store, hash_file(film), lambda: None)
+    claim = video_lock(store, hash_file(film), lambda: None)
     claim.__enter__()
     threading.Timer(2.5, lambda: claim.__exit__(None, None, None)).start()
     task = workers.Task(store, Config(), force=False)
@@ -176,7 +176,7 @@ def test_processes_share_a_store(tmp_path: Path, run: Run, photos: Path) -> None
     """Three index the same two videos while others are asked for and removed; neither breaks."""
     films = [film_of_two(tmp_path / f"{n}.mp4", seconds=1.0 + n) for n in range(2)]
     store = tmp_path / "s"
-    with claimed(store, hash_file(films[0]), lambda: None):
+    with video_lock(store, hash_file(films[0]), lambda: None):
         both = [start("index", *films, "--store", store, *FAKE, *force) for force in ((), (), ("--force",))]
         for process in both:
             assert process.stderr is not None

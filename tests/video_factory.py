@@ -19,12 +19,12 @@ from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from facereel.indexer.media.decode_log import Reading
+from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import probe, read_frames
 from facereel.store.files.digest import hash_file
 from facereel.store.model.records import FrameTimes, Image, Video
 
-CELLS = (4, 3)  # columns, rows of the bar code: numbers up to 4095
+CELLS = (4, 3)  # columns, rows of the threshold code: numbers up to 4095
 RATE = 48_000  # Hz
 CHIRP_SECONDS = 0.03
 
@@ -53,7 +53,7 @@ class Recipe:
     audio_span: tuple[float, float] | None = None  # seconds of the file that have sound; all when None
     audio_tail: float = 0.0  # seconds that the sound goes on after the picture
     chirps: tuple[int, ...] = ()  # frames at whose start a chirp sounds
-    faces: tuple[Box, ...] | None = None  # where the bar code stands in each frame, displayed pixels
+    faces: tuple[Box, ...] | None = None  # where the threshold code stands in each frame, displayed pixels
     options: tuple[tuple[str, str], ...] = ()
     colours: tuple[int, int, int] | None = None  # BGR of a patch in the top left corner
 
@@ -155,7 +155,7 @@ def onsets(sound: NDArray[np.float32], rate: int, count: int) -> list[float]:
 
 def index_pass(path: Path) -> tuple[Video, FrameTimes]:
     """What an index says of a video's frames: one reading from its start."""
-    seen, reading = probe(path), Reading()
+    seen, reading = probe(path), DecodeLog()
     for _ in read_frames(seen, reading, threads=1):
         pass
     return seen.video(hash_file(path), reading), reading.times(seen.frame_rate, seen.time_base)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facereel.store.model.boxes import share_of_smaller, to_sides
+from facereel.store.model.boxes import overlap_of_smaller, xyxy_to_xywh
 from facereel.store.model.records import Faces, Floats, Image
 
 SCORE_FLOOR = 0.2
@@ -37,7 +37,7 @@ def prepared(image: Image, scale: float) -> Image:
 def best(found: list[tuple[Floats, Floats, Floats]]) -> Faces:
     """Faces of boxes (N, 4), scores (N,) and landmarks (N, 5, 2) from each scale: of those that overlap the best."""
     boxes, scores, landmarks = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    sides = to_sides(boxes).tolist()
+    sides = xyxy_to_xywh(boxes).tolist()
     kept = cv2.dnn.NMSBoxes(sides, scores.tolist(), SCORE_FLOOR, NMS_IOU) if len(boxes) else []
     order = np.asarray(kept, dtype=np.int64).reshape(-1)
     order = order[_not_inside(boxes[order])]
@@ -46,7 +46,7 @@ def best(found: list[tuple[Floats, Floats, Floats]]) -> Faces:
 
 def _not_inside(boxes: Floats) -> NDArray[np.int64]:
     """Positions of boxes (N, 4), best first, that do not lie mostly inside a better one (half a head found twice)."""
-    inside = share_of_smaller(boxes, boxes) > _NESTED
+    inside = overlap_of_smaller(boxes, boxes) > _NESTED
     kept: list[int] = []
     for index in range(len(boxes)):
         if not inside[index, kept].any():

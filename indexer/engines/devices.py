@@ -62,7 +62,7 @@ class Compute:
             )
 
 
-def be_silent() -> None:
+def disable_telemetry() -> None:
     """Keep ONNX Runtime from reporting to its makers, as its builds for Windows do unless they are told."""
     import onnxruntime
 
@@ -73,7 +73,7 @@ def options() -> onnxruntime.SessionOptions:
     """Options of a session: one thread each, as several pictures side by side scale better than one in pieces."""
     import onnxruntime
 
-    be_silent()
+    disable_telemetry()
     chosen = onnxruntime.SessionOptions()
     chosen.intra_op_num_threads = 1
     chosen.log_severity_level = 3

@@ -14,10 +14,19 @@ from numpy.typing import NDArray
 
 from facereel.indexer.engines.devices import Compute
 from facereel.store.model.errors import EngineError
-from facereel.store.model.pooling import MEASURED_BAR
+from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import Embeddings, EngineInfo, Faces, Image
 
-__all__ = ["DEFAULT_ENGINE", "LOADERS", "PACKS", "Bar", "Calibrated", "Compute", "FaceEngine", "load_engine"]
+__all__ = [
+    "DEFAULT_ENGINE",
+    "LOADERS",
+    "PACKS",
+    "Calibrated",
+    "Compute",
+    "FaceEngine",
+    "Threshold",
+    "load_engine",
+]
 
 DEFAULT_ENGINE = "opencv-zoo"
 # InsightFace's packs by name; any other is named by its folder.
@@ -25,7 +34,7 @@ PACKS = ("antelopev2", "buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc", "rac
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class Threshold:
     """Similarity from which two faces count as one person to an engine, and who measured it."""
 
     value: float
@@ -34,7 +43,7 @@ class Bar:
     @property
     def scale(self) -> float:
         """How far this engine's similarities reach, against those that the rules of grouping and matching mean."""
-        return self.value / MEASURED_BAR
+        return self.value / DEFAULT_THRESHOLD
 
 
 class FaceEngine(Protocol):
@@ -46,7 +55,7 @@ class FaceEngine(Protocol):
         ...
 
     @property
-    def bar(self) -> Bar:
+    def threshold(self) -> Threshold:
         """Where strangers stop."""
         ...
 
@@ -69,10 +78,10 @@ class FaceEngine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
-    """An engine with a bar that was measured on somebody's own photos."""
+    """An engine with a threshold that was measured on somebody's own photos."""
 
     engine: FaceEngine
-    bar: Bar
+    threshold: Threshold
 
     @property
     def info(self) -> EngineInfo:

@@ -22,13 +22,13 @@ from facereel.indexer.engines import detections as candidates
 from facereel.indexer.engines import devices
 from facereel.indexer.engines.alignment import align
 from facereel.indexer.engines.devices import Compute
-from facereel.indexer.engines.engine import Bar
+from facereel.indexer.engines.engine import Threshold
 from facereel.store.files.digest import hash_file
-from facereel.store.files.folders import shown
+from facereel.store.files.folders import printable
 from facereel.store.model.errors import EngineError
 from facereel.store.model.records import Embeddings, EngineInfo, Faces, Floats, Image
 
-BAR = Bar(0.40, "InsightFace 2.1's own default; not measured here, --calibrate does")
+BAR = Threshold(0.40, "InsightFace 2.1's own default; not measured here, --calibrate does")
 BATCH = 32  # crops at once: fills a GPU, and takes 100 MB with the largest recogniser
 # Lengths of raw vectors tell how much of a face a recogniser sees (Meng et al., "MagFace", 2021), each on its own
 # scale. It is read off the package's own picture of six people: what is no face there, what is a clear one. With SFace
@@ -56,7 +56,7 @@ class InsightFacePack:
         return self._info
 
     @property
-    def bar(self) -> Bar:
+    def threshold(self) -> Threshold:
         """The package's own, until it is calibrated."""
         return BAR
 
@@ -83,11 +83,11 @@ class InsightFacePack:
         lengths = np.linalg.norm(raw, axis=1)
         no_face, clear_face = self._scale_of_lengths()
         if clear_face < _CLEARER * no_face:
-            strengths = np.ones(len(crops))
+            face_confidences = np.ones(len(crops))
         else:
-            strengths = np.clip((lengths - no_face) / (clear_face - no_face), 0, 1)
+            face_confidences = np.clip((lengths - no_face) / (clear_face - no_face), 0, 1)
         vectors = raw / np.maximum(lengths, 1e-9)[:, None]
-        return Embeddings(vectors.astype(np.float32), strengths.astype(np.float32))
+        return Embeddings(vectors.astype(np.float32), face_confidences.astype(np.float32))
 
     def _detect(self, image: Image, size: tuple[int, int], scale: float) -> tuple[Floats, Floats, Floats]:
         """Boxes (N, 4), scores (N,) and landmarks (N, 5, 2) in pixels of the picture before it was scaled."""
@@ -147,12 +147,12 @@ def _models(folder: Path, compute: Compute) -> tuple[Any, Any]:
             )  # fmt: skip
     except Exception as error:  # whatever ONNX, ONNX Runtime and the package make of files that are no pack
         reason = next(iter(str(error).splitlines()), "") or "no detection model in it"
-        raise EngineError(f"{shown(folder)} is no InsightFace pack ({reason}); fetch it again") from error
+        raise EngineError(f"{printable(folder)} is no InsightFace pack ({reason}); fetch it again") from error
     missing = [part for part in parts if part not in pack.models]
     if missing:
-        raise EngineError(f"{shown(folder)} holds no model for {missing[0]}; fetch the pack again")
+        raise EngineError(f"{printable(folder)} holds no model for {missing[0]}; fetch the pack again")
     if not pack.det_model.use_kps:
-        raise EngineError(f"{shown(folder)} finds no landmarks; use a pack whose detector has them")
+        raise EngineError(f"{printable(folder)} finds no landmarks; use a pack whose detector has them")
     for part in parts:
         compute.check(pack.models[part].session)
     pack.det_model.prepare(0, nms_thresh=candidates.NMS_IOU)  # one rule for all engines; 0 leaves the device

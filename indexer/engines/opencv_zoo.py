@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from facereel.indexer.engines import detections as candidates
 from facereel.indexer.engines import devices
 from facereel.indexer.engines.devices import Compute
-from facereel.indexer.engines.engine import Bar
+from facereel.indexer.engines.engine import Threshold
 from facereel.indexer.engines.weights import Weights, unpacked
-from facereel.store.model.pooling import MEASURED_BAR
+from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import Embeddings, EngineInfo, Faces, Floats, Image
 
 DETECTOR = Weights(
@@ -34,7 +34,7 @@ RECOGNIZER = Weights(
 STRIDES = (8, 16, 32)
 # Lengths of SFace's raw vectors, seen on films: flowers, fists, backs of heads 4 to 6, clear frontal faces 10 to 13.
 NO_FACE, CLEAR_FACE = 5.0, 11.0
-BAR = Bar(MEASURED_BAR, "24 people asked of nine films they are not in reach 0.40")
+BAR = Threshold(DEFAULT_THRESHOLD, "24 people asked of nine films they are not in reach 0.40")
 
 
 class OpenCVZoo:
@@ -52,7 +52,7 @@ class OpenCVZoo:
         return EngineInfo("opencv-zoo", 128, DETECTOR.sha256, RECOGNIZER.sha256)
 
     @property
-    def bar(self) -> Bar:
+    def threshold(self) -> Threshold:
         """Measured on films and photos."""
         return BAR
 
@@ -78,9 +78,10 @@ class OpenCVZoo:
         vectors = np.asarray(self._recognizer.result().run(None, {"data": both})[0])
         mean = vectors.reshape(-1, len(crops), vectors.shape[1]).mean(axis=0)
         lengths = np.linalg.norm(mean, axis=1)
-        strengths = np.clip((lengths - NO_FACE) / (CLEAR_FACE - NO_FACE), 0, 1)
+        face_confidences = np.clip((lengths - NO_FACE) / (CLEAR_FACE - NO_FACE), 0, 1)
         return Embeddings(
-            np.asarray(mean / np.maximum(lengths, 1e-9)[:, None], np.float32), strengths.astype(np.float32)
+            np.asarray(mean / np.maximum(lengths, 1e-9)[:, None], np.float32),
+            face_confidences.astype(np.float32),
         )
 
     def _detect_at(self, image: Image, scale: float) -> tuple[Floats, Floats, Floats]:

@@ -12,7 +12,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from facereel.indexer.engines.engine import PACKS
-from facereel.store.files.folders import shown
+from facereel.store.files.folders import printable
 from facereel.store.model.errors import EngineError, MissingPackError, OptionError, UnwritableError
 
 LICENCE = (
@@ -41,9 +41,9 @@ def find_pack(name: str) -> Path:
     if name in PACKS:
         raise MissingPackError(
             f"{name} is not here and nothing is fetched unasked (its weights are for non-commercial research "
-            f"only); run: python cli.py engines --get {name}, or put its ONNX files into {shown(folder)}"
+            f"only); run: python cli.py engines --get {name}, or put its ONNX files into {printable(folder)}"
         )
-    raise EngineError(f"{shown(folder)} holds no ONNX file; name the folder of an InsightFace pack")
+    raise EngineError(f"{printable(folder)} holds no ONNX file; name the folder of an InsightFace pack")
 
 
 def check_name(name: str) -> None:
@@ -73,14 +73,16 @@ def fetch(name: str) -> Path:
     except EngineError:
         raise
     except PermissionError as error:
-        raise UnwritableError(f"{shown(target.parent)} cannot be written; change its permissions") from error
+        raise UnwritableError(
+            f"{printable(target.parent)} cannot be written; change its permissions"
+        ) from error
     except (
         Exception
     ) as error:  # of requests, zipfile or the file system: whatever it is, the pack did not come
         reason = type(error).__name__
         raise EngineError(
             f"{name} could not be downloaded ({reason}); check the network, or put its ONNX files by hand "
-            f"into {shown(target)}"
+            f"into {printable(target)}"
         ) from error
     return target
 

@@ -28,7 +28,7 @@ def known_engines(compute: Compute, speed: bool = False) -> list[dict[str, Any]]
 
 def _state(name: str, compute: Compute, speed: bool) -> dict[str, Any]:
     state: dict[str, Any] = {"engine": name, "licence": LICENCES.get(name, "unknown")}
-    unknown = dict.fromkeys(("vector_length", "bar", "bar_source", "detector", "recognizer"))
+    unknown = dict.fromkeys(("vector_length", "threshold", "threshold_source", "detector", "recognizer"))
     try:
         engine = load_engine(name, compute)
     except MissingPackError:
@@ -37,8 +37,9 @@ def _state(name: str, compute: Compute, speed: bool) -> dict[str, Any]:
         return {**state, "state": str(error), **unknown}
     info = engine.info
     return {
-        **state, "state": "ready", "vector_length": info.dim, "bar": engine.bar.value,
-        "bar_source": engine.bar.source, "detector": info.detector_sha256, "recognizer": info.recognizer_sha256,
+        **state, "state": "ready", "vector_length": info.dim, "threshold": engine.threshold.value,
+        "threshold_source": engine.threshold.source, "detector": info.detector_sha256,
+        "recognizer": info.recognizer_sha256,
         **(_speed(engine) if speed else {}),
     }  # fmt: skip
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facereel.store.model.pooling import weight
-from facereel.store.model.records import Floats, Person
+from facereel.store.model.records import Cluster, Floats
 
 # Similarity down to which groups are joined. On a sitcom of six alike people every value from 0.36 to 0.43
 # gives pure groups that are large enough; from 0.50 on the groups stay small and recall falls.
@@ -71,12 +71,12 @@ def stands_alone(face_width: float, min_face: int) -> bool:
     return face_width < RECOGNISABLE and min_face < USUAL
 
 
-def as_people(numbers: list[int]) -> tuple[Person, ...]:
+def as_people(numbers: list[int]) -> tuple[Cluster, ...]:
     """The people of tracklets 1, 2, ..., of whom the numbers are given."""
     members: dict[int, list[int]] = {}
     for tracklet, person in enumerate(numbers, start=1):
         members.setdefault(person, []).append(tracklet)
-    return tuple(Person(number, None, tuple(members[number])) for number in sorted(members))
+    return tuple(Cluster(number, None, tuple(members[number])) for number in sorted(members))
 
 
 def _together(evidence: list[Evidence]) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""A trail's few best looks, spread over its time, as exemplars."""
+"""A track's few best looks, spread over its time, as exemplars."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def choose(candidates: list[Candidate], count: int) -> list[_Rated]:
     best: dict[int, _Rated] = {}  # by stretch
     for item in sorted(rated, key=lambda item: item.quality):
         best[(item.look.frame - first) * count // span] = item
-    bar = _WORTH * max(item.quality for item in best.values())
-    return [best[stretch] for stretch in sorted(best) if best[stretch].quality >= bar]
+    threshold = _WORTH * max(item.quality for item in best.values())
+    return [best[stretch] for stretch in sorted(best) if best[stretch].quality >= threshold]
 
 
 def embed(chosen: list[_Rated], engine: FaceEngine) -> tuple[Exemplar, ...]:
@@ -49,11 +49,11 @@ def embed(chosen: list[_Rated], engine: FaceEngine) -> tuple[Exemplar, ...]:
     # The two best looks tell whether there is a face at all: most patterns and hands cost no more.
     chosen = sorted(chosen, key=lambda item: -item.quality)
     first = _embed(chosen[:2], engine)
-    if float(first.strengths.max()) < _FACE_STRENGTH:
+    if float(first.face_confidences.max()) < _FACE_STRENGTH:
         return ()
     seen = [first, _embed(chosen[2:], engine)] if len(chosen) > 2 else [first]
     vectors = np.concatenate([part.vectors for part in seen])
-    strengths = np.concatenate([part.strengths for part in seen])
+    face_confidences = np.concatenate([part.face_confidences for part in seen])
     found = [
         Exemplar(
             frame=item.look.frame,
@@ -66,7 +66,7 @@ def embed(chosen: list[_Rated], engine: FaceEngine) -> tuple[Exemplar, ...]:
             jpeg=encode_crop(item.look.crop),
             embedding=vector,
         )
-        for item, vector, strength in zip(chosen, vectors, strengths, strict=True)
+        for item, vector, strength in zip(chosen, vectors, face_confidences, strict=True)
     ]
     return tuple(sorted(found, key=lambda look: look.frame))
 

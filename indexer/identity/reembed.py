@@ -13,11 +13,11 @@ from facereel.indexer.identity.clustering import USUAL, Evidence, as_people, num
 from facereel.indexer.identity.exemplars import weighed
 from facereel.indexer.identity.quality import look_quality
 from facereel.store.index.crops import decode_crop
-from facereel.store.index.database import stamp
+from facereel.store.index.database import file_version
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.recognition import REEMBEDDED, Recognition, replace_recognition
 from facereel.store.model import pooling as evidence
-from facereel.store.model.records import Exemplar, Floats, Person, Tracklet
+from facereel.store.model.records import Cluster, Exemplar, Floats, Tracklet
 
 BATCH = 5  # tracklets at once, about thirty looks: fills a GPU, and costs a recogniser 100 MB
 
@@ -41,7 +41,7 @@ def reembed_index(folder: Path, engine: FaceEngine) -> Reembedded:
 
     Raises the errors of VideoIndex and of replace_recognition; the old index then stays.
     """
-    seen = stamp(folder)
+    seen = file_version(folder)
     with VideoIndex(folder) as index:
         old, people = index.engine, index.people()
         name, count = index.video.name, len(index.exemplar_numbers())
@@ -57,9 +57,9 @@ def reembed_index(folder: Path, engine: FaceEngine) -> Reembedded:
             alone = stands_alone(tracklet.face_width, min_face)
             grounds.append(Evidence(pooled, float(worth.max(initial=0)), tracklet.start, tracklet.end, alone))
     info = replace(engine.info, detector_sha256=old.detector_sha256)
-    anew = _named(as_people(number_people(grounds, engine.bar.scale)), people)
+    anew = _named(as_people(number_people(grounds, engine.threshold.scale)), people)
     none = np.zeros((0, info.dim), np.float32)
-    settings: dict[str, float | int | str] = {REEMBEDDED: looked_by, "bar": engine.bar.value}
+    settings: dict[str, float | int | str] = {REEMBEDDED: looked_by, "bar": engine.threshold.value}
     recognition = Recognition(
         info, np.concatenate([none, *vectors]), np.concatenate([none[:, 0], *qualities]), anew, settings
     )
@@ -81,7 +81,7 @@ def _recognised(
             else np.zeros((0, 112, 112, 3), np.uint8)
         )
         seen = engine.embed(crops, mirrored=False)
-        worth = np.array(list(map(_worth, looks, seen.strengths.tolist())), np.float32)
+        worth = np.array(list(map(_worth, looks, seen.face_confidences.tolist())), np.float32)
         ends = np.cumsum([len(kept[tracklet.number]) for tracklet in some])[:-1]
         yield from zip(some, np.split(seen.vectors, ends), np.split(worth, ends), strict=True)
 
@@ -91,7 +91,7 @@ def _worth(look: Exemplar, strength: float) -> float:
     return weighed(plain, strength)
 
 
-def _named(anew: tuple[Person, ...], old: tuple[Person, ...]) -> tuple[Person, ...]:
+def _named(anew: tuple[Cluster, ...], old: tuple[Cluster, ...]) -> tuple[Cluster, ...]:
     """People with the names that their tracklets had, where these agree."""
     names = {tracklet: person.name for person in old if person.name for tracklet in person.tracklets}
     given = [{names[tracklet] for tracklet in person.tracklets if tracklet in names} for person in anew]

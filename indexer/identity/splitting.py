@@ -8,21 +8,21 @@ import numpy as np
 
 from facereel.indexer.engines.engine import FaceEngine
 from facereel.indexer.identity.exemplars import pool
-from facereel.indexer.track.track import Trail
+from facereel.indexer.track.track import Track
 from facereel.store.model.records import Exemplar
 
 # Before and after a change of person the looks agree among themselves and not with each other. Measured: the two
-# halves of a sound trail of a turning, badly lit face stay above 0.25; halves of two people reach 0.2.
+# halves of a sound track of a turning, badly lit face stay above 0.25; halves of two people reach 0.2.
 _APART = 0.2
 _WITHIN = 0.4
 
 
-def split_mixed(trail: Trail, exemplars: tuple[Exemplar, ...], engine: FaceEngine) -> list[Trail]:
-    """The trail itself, or its parts when its looks belong to several people."""
-    place = _change(exemplars, engine.bar.scale)
+def split_mixed(track: Track, exemplars: tuple[Exemplar, ...], engine: FaceEngine) -> list[Track]:
+    """The track itself, or its parts when its looks belong to several people."""
+    place = _change(exemplars, engine.threshold.scale)
     if place is None:
-        return [trail]
-    parts = _cut(trail, _frame_of_change(trail, exemplars, place, engine))
+        return [track]
+    parts = _cut(track, _frame_of_change(track, exemplars, place, engine))
     if len(parts) == 1:
         return parts
     return [
@@ -32,11 +32,11 @@ def split_mixed(trail: Trail, exemplars: tuple[Exemplar, ...], engine: FaceEngin
     ]
 
 
-def _frame_of_change(trail: Trail, exemplars: tuple[Exemplar, ...], place: int, engine: FaceEngine) -> int:
+def _frame_of_change(track: Track, exemplars: tuple[Exemplar, ...], place: int, engine: FaceEngine) -> int:
     """First frame of the other person, found by the looks between the two exemplars around the change."""
     before, after = pool(exemplars[:place]), pool(exemplars[place:])
     first, last = exemplars[place - 1].frame, exemplars[place].frame
-    between = [look for look in trail.candidates if first < look.frame < last]
+    between = [look for look in track.candidates if first < look.frame < last]
     if between:
         vectors = engine.embed(np.stack([look.crop for look in between]), mirrored=False).vectors
         for look, vector in zip(between, vectors, strict=True):
@@ -44,7 +44,7 @@ def _frame_of_change(trail: Trail, exemplars: tuple[Exemplar, ...], place: int, 
                 last = look.frame
                 break
             first = look.frame
-    return _jump(trail, first, last)
+    return _jump(track, first, last)
 
 
 def _change(exemplars: tuple[Exemplar, ...], scale: float) -> int | None:
@@ -67,28 +67,28 @@ def _agreement(exemplars: tuple[Exemplar, ...]) -> float:
     return float((vectors @ vectors.T)[np.triu_indices(len(vectors), 1)].mean())
 
 
-def _jump(trail: Trail, first: int, last: int) -> int:
+def _jump(track: Track, first: int, last: int) -> int:
     """Frame in (first, last] at which the box moves most for its size."""
-    start = trail.frames[0]
-    boxes = trail.boxes.rows(slice(first - start, last - start + 1))
+    start = track.frames[0]
+    boxes = track.boxes.rows(slice(first - start, last - start + 1))
     steps = np.abs(np.diff(boxes, axis=0)).sum(axis=1) / boxes[1:, 2]
     return first + 1 + int(steps.argmax())
 
 
-def _cut(trail: Trail, frame: int) -> list[Trail]:
-    index = frame - trail.frames[0]
-    if not 0 < index < len(trail.frames):
-        return [trail]
+def _cut(track: Track, frame: int) -> list[Track]:
+    index = frame - track.frames[0]
+    if not 0 < index < len(track.frames):
+        return [track]
     early, late = slice(None, index), slice(index, None)
     return [
         replace(
-            trail, end_reason="identity_change", frames=trail.frames[early], boxes=trail.boxes.part(early),
-            scores=trail.scores[early], sources=trail.sources[early],
-            candidates=[look for look in trail.candidates if look.frame < frame],
+            track, end_reason="identity_change", frames=track.frames[early], boxes=track.boxes.part(early),
+            scores=track.scores[early], sources=track.sources[early],
+            candidates=[look for look in track.candidates if look.frame < frame],
         ),
         replace(
-            trail, start_reason="identity_change", frames=trail.frames[late], boxes=trail.boxes.part(late),
-            scores=trail.scores[late], sources=trail.sources[late],
-            candidates=[look for look in trail.candidates if look.frame >= frame],
+            track, start_reason="identity_change", frames=track.frames[late], boxes=track.boxes.part(late),
+            scores=track.scores[late], sources=track.sources[late],
+            candidates=[look for look in track.candidates if look.frame >= frame],
         ),
     ]  # fmt: skip

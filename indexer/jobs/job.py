@@ -11,8 +11,8 @@ from pathlib import Path
 
 from facereel.indexer.engines.engine import FaceEngine
 from facereel.store.files.digest import hash_file
-from facereel.store.files.folders import remove_folder, shown, unwritable
-from facereel.store.files.locks import claimed
+from facereel.store.files.folders import printable, remove_folder, unwritable
+from facereel.store.files.locks import video_lock
 from facereel.store.index.moved import record_place
 from facereel.store.index.reader import VideoIndex
 from facereel.store.library.catalogue import Library
@@ -67,9 +67,9 @@ def check_store(store: Path) -> None:
     while not place.exists() and place != place.parent:
         place = place.parent
     if not place.is_dir():
-        raise unwritable(store, NotADirectoryError(0, f"{shown(place)} is not a folder"))
+        raise unwritable(store, NotADirectoryError(0, f"{printable(place)} is not a folder"))
     if not os.access(place, os.W_OK | os.X_OK):
-        raise unwritable(store, PermissionError(0, f"no permission to write in {shown(place)}"))
+        raise unwritable(store, PermissionError(0, f"no permission to write in {printable(place)}"))
 
 
 def index_one(
@@ -85,7 +85,7 @@ def index_one(
     from facereel.indexer.pipeline import index_video
 
     if path.is_dir():
-        raise VideoError(f"{shown(path)} holds no video; known suffixes: {' '.join(sorted(SUFFIXES))}")
+        raise VideoError(f"{printable(path)} holds no video; known suffixes: {' '.join(sorted(SUFFIXES))}")
     known = None if force else _known(path, store, engine, config)
     if known is not None:
         return known
@@ -96,7 +96,7 @@ def index_one(
     def wait() -> None:
         nonlocal waited
         if not waited:
-            note(f"another process is indexing {shown(path.name)}; waiting for it")
+            note(f"another process is indexing {printable(path.name)}; waiting for it")
         waited = True
         progress(0, 0)
 
@@ -105,7 +105,7 @@ def index_one(
         _check_unchanged(path, before, now.st_size, now.st_mtime_ns)
         progress(done, total)
 
-    with claimed(store, sha256, wait):
+    with video_lock(store, sha256, wait):
         known = _known(path, store, engine, config) if waited and not force else None
         if known is not None:
             return known
@@ -122,7 +122,7 @@ def index_one(
 def _check_unchanged(path: Path, before: os.stat_result, size: int, mtime_ns: int) -> None:
     """Raise VideoError for a file that is written to while it is read: its index would be of neither."""
     if (before.st_size, before.st_mtime_ns) != (size, mtime_ns):
-        raise VideoError(f"{shown(path)} is still being written to; index it again once it is complete")
+        raise VideoError(f"{printable(path)} is still being written to; index it again once it is complete")
 
 
 def _expanded(path: Path) -> list[Path]:
@@ -148,11 +148,11 @@ def _known(path: Path, store: Path, engine: FaceEngine, config: Config) -> Index
     except (NotIndexedError, DamagedIndexError):
         return None
     with index:
-        command = f"python cli.py index --force {shlex.quote(shown(path))}"
+        command = f"python cli.py index --force {shlex.quote(printable(path))}"
         if not index.engine.compares_with(engine.info):
             made_by = "other weights" if index.engine.name == engine.info.name else index.engine.name
             raise EngineMismatchError(
-                f"{shown(path)} is indexed already, by {made_by} and not {engine.info.name}; "
+                f"{printable(path)} is indexed already, by {made_by} and not {engine.info.name}; "
                 f"to index it again run: {command} --engine {engine.info.name}"
             )
         other = {key for key, value in asdict(config).items() if index.config.get(key) != value}
@@ -160,7 +160,9 @@ def _known(path: Path, store: Path, engine: FaceEngine, config: Config) -> Index
         known, before = _figures(index, said), Path(index.video.path)
     if before != path.resolve() and not before.is_file():
         record_place(known.folder, path)
-        known = replace(known, skipped=f"indexed already, as {shown(before)}; that it lies here now is noted")
+        known = replace(
+            known, skipped=f"indexed already, as {printable(before)}; that it lies here now is noted"
+        )
     return known
 
 

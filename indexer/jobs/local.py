@@ -23,8 +23,8 @@ from typing import Any
 
 from facereel.indexer.engines.engine import LOADERS, FaceEngine
 from facereel.indexer.jobs.job import Indexed, index_one
-from facereel.indexer.machine import bear_the_blame, cores, free_memory
-from facereel.store.files.folders import shown
+from facereel.indexer.machine import cores, free_memory, limit_memory
+from facereel.store.files.folders import printable
 from facereel.store.model.config import Config
 from facereel.store.model.errors import EngineError, FaceReelError, VideoError
 
@@ -85,9 +85,9 @@ def index_many(
     `load` makes the engine inside a worker; it must be picklable. Raises EngineError when it cannot.
     """
     todo = list(reversed(paths))
-    with _staff(load, min(jobs, len(paths))) as staff:
-        while staff:
-            for worker in _heard(staff):
+    with _workers(load, min(jobs, len(paths))) as workers:
+        while workers:
+            for worker in _poll(workers):
                 path = worker.path
                 kind, content = _next_word(worker)
                 if kind == "progress":
@@ -97,30 +97,30 @@ def index_many(
                 else:
                     if path is not None:
                         yield path, content
-                    _go_on(worker, kind, todo, staff, load, task)
+                    _go_on(worker, kind, todo, workers, load, task)
 
 
-def sensible_jobs(asked: int) -> int:
+def max_jobs(asked: int) -> int:
     """As many as were asked for, but no more than processors and free memory carry."""
     return max(1, min(asked, cores(), free_memory() // WORKER_MEMORY))
 
 
 @contextmanager
-def _staff(load: Load, count: int) -> Iterator[list[_Worker]]:
+def _workers(load: Load, count: int) -> Iterator[list[_Worker]]:
     """Workers that are gone, with what they had begun, when the block ends for whatever reason."""
-    staff: list[_Worker] = []
+    workers: list[_Worker] = []
     try:
-        staff.extend(_hired(load) for _ in range(count))
-        yield staff
+        workers.extend(_spawn(load) for _ in range(count))
+        yield workers
     finally:
-        for worker in staff:
+        for worker in workers:
             worker.line.close()
             worker.process.kill()
-        for worker in staff:
+        for worker in workers:
             worker.process.join()
 
 
-def _hired(load: Load) -> _Worker:
+def _spawn(load: Load) -> _Worker:
     if sys.platform == "linux":
         _CONTEXT.set_forkserver_preload(_PRELOAD)
         for name, value in _MALLOC.items():
@@ -133,12 +133,12 @@ def _hired(load: Load) -> _Worker:
     return _Worker(process, ours, heard=time.monotonic())
 
 
-def _heard(staff: list[_Worker]) -> list[_Worker]:
+def _poll(workers: list[_Worker]) -> list[_Worker]:
     """Workers that have said something, died, or been silent for too long."""
-    by_line: dict[Any, _Worker] = {worker.line: worker for worker in staff}
+    by_line: dict[Any, _Worker] = {worker.line: worker for worker in workers}
     spoken = [by_line[line] for line in wait(list(by_line), timeout=1.0)]
     now = time.monotonic()
-    for worker in staff:
+    for worker in workers:
         if worker in spoken:
             worker.heard = now
         elif now - worker.heard > STALLED:
@@ -167,26 +167,26 @@ def _death(worker: _Worker) -> Failed:
     if code == -signal.SIGKILL and not worker.given_up:
         return Failed(
             VideoError(
-                f"{shown(worker.path)}: its process was killed ({how}), perhaps for want of memory; "
+                f"{printable(worker.path)}: its process was killed ({how}), perhaps for want of memory; "
                 "index it again, without --jobs"
             )
         )
     what = f"no progress for {STALLED:.0f} s" if worker.given_up else f"the decoder crashed ({how})"
     return Failed(
-        VideoError(f"{shown(worker.path)}: {what}; the file is damaged or hostile, convert it anew")
+        VideoError(f"{printable(worker.path)}: {what}; the file is damaged or hostile, convert it anew")
     )
 
 
 def _go_on(
-    worker: _Worker, kind: str, todo: list[Path], staff: list[_Worker], load: Load, task: Task
+    worker: _Worker, kind: str, todo: list[Path], workers: list[_Worker], load: Load, task: Task
 ) -> None:
     """Give a worker its next video, or its place to another one if it died; let it go when nothing is left."""
     if not todo:
         worker.line.close()
-        staff.remove(worker)
+        workers.remove(worker)
         worker.process.join()
     elif kind == "died":
-        staff[staff.index(worker)] = _hired(load)
+        workers[workers.index(worker)] = _spawn(load)
     else:
         worker.path = todo.pop()
         worker.line.send((worker.path, task))
@@ -201,7 +201,7 @@ def _work(line: Connection, load: Load, loaders: dict[str, Any]) -> None:
     """What a worker does, in its own process, until nobody listens any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the business of who hired it
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    bear_the_blame(free_memory())
+    limit_memory(free_memory())
     LOADERS.update(loaders)
     try:
         engine = load()
@@ -237,13 +237,13 @@ def _indexed(path: Path, engine: FaceEngine, task: Task, line: Connection) -> In
     except FaceReelError as error:
         return Failed(error, traceback.format_exc())
     except MemoryError:
-        return Failed(VideoError(f"{shown(path)}: not enough memory; index it alone, or scale it down"))
+        return Failed(VideoError(f"{printable(path)}: not enough memory; index it alone, or scale it down"))
     except BrokenPipeError:
         raise
     except Exception as error:
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
         return Failed(
-            VideoError(f"{shown(path)} could not be indexed ({said}); --debug shows where"),
+            VideoError(f"{printable(path)} could not be indexed ({said}); --debug shows where"),
             traceback.format_exc(),
         )
 

@@ -27,13 +27,13 @@ class FrameClock:
 
     def tick(self, pts: int | None, dts: int | None) -> int | None:
         """The frame's tick; None when its stamp does not go on, and the frame has no place in time."""
-        stamp = pts if self.timed else self._shown(dts)
-        if stamp is None:
-            stamp = self.start if self.last is None else self.last + self.usual
-        if self.last is not None and stamp <= self.last:
+        file_version = pts if self.timed else self._shown(dts)
+        if file_version is None:
+            file_version = self.start if self.last is None else self.last + self.usual
+        if self.last is not None and file_version <= self.last:
             return None
-        self.last = stamp
-        return stamp
+        self.last = file_version
+        return file_version
 
     def _shown(self, dts: int | None) -> int | None:
         """A decoding time without the delay of the decoder, which the first frame shows."""

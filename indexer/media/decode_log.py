@@ -13,7 +13,7 @@ from facereel.store.model.records import FrameTimes
 
 
 @dataclass(slots=True)
-class Reading:
+class DecodeLog:
     """What one pass over a video has met so far; filled in while its frames are read."""
 
     pts: list[int] = field(default_factory=list)
@@ -22,7 +22,7 @@ class Reading:
     damaged: int = 0  # packets that could not be decoded, or that the container knows to be torn
     concealed: int = 0  # frames that the decoder knows to be partly made up
     misplaced: int = 0  # frames left out for a time stamp that does not go on
-    broken_off: str = ""  # why, when the file ends too early
+    truncated: str = ""  # why, when the file ends too early
     begin: int | None = None  # tick of the first frame that is wanted; those before are in `pts` already
 
     @property
@@ -67,6 +67,6 @@ class Reading:
             said.append(f"frames that seem to be missing in {gaps} gaps of the time stamps: {missing}")
         if self.misplaced:
             said.append(f"frames with impossible time stamps that were left out: {self.misplaced}")
-        if self.broken_off:
-            said.append(f"the file breaks off after {len(self.pts)} frames ({self.broken_off})")
+        if self.truncated:
+            said.append(f"the file breaks off after {len(self.pts)} frames ({self.truncated})")
         return tuple(said)

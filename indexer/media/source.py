@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from facereel.store.files.digest import hash_file
-from facereel.store.files.folders import folder_name, shown
+from facereel.store.files.folders import folder_name, printable
 from facereel.store.model.errors import VideoError
 from facereel.store.model.records import Video
 
@@ -19,7 +19,7 @@ def check_source(video: Video, content: bool = False) -> None:
     path = Path(video.path)
     if not path.is_file():
         raise VideoError(
-            f"{shown(path)} is no longer there; put it back, or tell where it lies now: python cli.py index FILE "
+            f"{printable(path)} is no longer there; put it back, or tell where it lies now: python cli.py index FILE "
             "(or query with --video FILE)"
         )
     status = path.stat()
@@ -29,6 +29,7 @@ def check_source(video: Video, content: bool = False) -> None:
     if status.st_size != video.size or hash_file(path) != video.sha256:
         old = folder_name(video.name, video.sha256)
         raise VideoError(
-            f"{shown(path)} has changed since it was indexed; run: python cli.py index {shlex.quote(shown(path))} "
+            f"{printable(path)} has changed since it was indexed; "
+            f"run: python cli.py index {shlex.quote(printable(path))} "
             f"(and for what it was before: python cli.py remove {old})"
         )

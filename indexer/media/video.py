@@ -18,7 +18,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from facereel.indexer.media.clock import UNTIMED, FrameClock, usual_duration
-from facereel.indexer.media.decode_log import Reading
+from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.frame import Frame
 from facereel.indexer.media.losses import stated_seconds
 from facereel.store.model.errors import VideoError
@@ -56,7 +56,7 @@ class Probe:
     frame_estimate: int  # 0 when the file does not say
     timed: bool  # the container stores display times
 
-    def video(self, sha256: str, reading: Reading) -> Video:
+    def video(self, sha256: str, reading: DecodeLog) -> Video:
         """The record of this video after it was read."""
         status = self.path.stat()
         return Video(
@@ -100,7 +100,7 @@ def probe(path: Path) -> Probe:
         )  # fmt: skip
 
 
-def read_frames(video: Probe, reading: Reading, threads: int = 0) -> Iterator[Frame]:
+def read_frames(video: Probe, reading: DecodeLog, threads: int = 0) -> Iterator[Frame]:
     """Decode every frame once, in display order, noting times and losses in `reading`.
 
     `threads` 0 leaves their number to FFmpeg. Frames get their ticks from indexer/media/clock.py. A reading that goes
@@ -129,7 +129,7 @@ def read_frames(video: Probe, reading: Reading, threads: int = 0) -> Iterator[Fr
             yield Frame(len(reading.pts) - 1, pts, picture, video.rotation)
 
 
-def _pictures(container: InputContainer, stream: VideoStream, reading: Reading) -> Iterator[av.VideoFrame]:
+def _pictures(container: InputContainer, stream: VideoStream, reading: DecodeLog) -> Iterator[av.VideoFrame]:
     # Sound is not decoded, but it tells how far the file goes.
     packets = container.demux(stream, *container.streams.audio)
     empty = _REPEAT if stream.codec_context.name == "mpeg4" else 0
@@ -139,10 +139,10 @@ def _pictures(container: InputContainer, stream: VideoStream, reading: Reading) 
         try:
             packet = next(packets, None)
         except (av.error.FFmpegError, OSError) as error:
-            reading.broken_off = _last_words(error)
+            reading.truncated = _last_words(error)
             return
         if packet is None:
-            reading.broken_off = _shortfall(container, stream, reading.packets, ended)
+            reading.truncated = _shortfall(container, stream, reading.packets, ended)
             return
         number = packet.stream.index
         if packet.pts is not None:
@@ -224,7 +224,7 @@ def _picture_stream(container: InputContainer, path: Path) -> VideoStream:
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
-    for picture in _pictures(container, stream, Reading()):
+    for picture in _pictures(container, stream, DecodeLog()):
         return picture
     raise VideoError(f"{path} has a picture stream but no frame that can be decoded; the file may be damaged")
 

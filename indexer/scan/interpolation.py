@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facereel.indexer.scan.patches import take_patch, testify
-from facereel.store.model.boxes import to_sides
+from facereel.indexer.scan.patches import match_patch, take_patch
+from facereel.store.model.boxes import xyxy_to_xywh
 from facereel.store.model.records import Faces, Floats, Grey, Image
 
 # Correlation at which a face is still itself: other faces at its place reach 0.73, full covers 0.58.
@@ -100,10 +100,10 @@ def _witnessed(
     boxes: Floats, ends: tuple[Floats, Floats], pictures: list[Picture], alike: float
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """How far beside its expected boxes (P, 4) a face is, pixels (P, 2), and whether it surely is there (P,)."""
-    sides = to_sides(boxes)
+    sides = xyxy_to_xywh(boxes)
     known = [
         take_patch(picture.grey, side)
-        for picture, side in zip((pictures[0], pictures[-1]), to_sides(np.stack(ends)), strict=True)
+        for picture, side in zip((pictures[0], pictures[-1]), xyxy_to_xywh(np.stack(ends)), strict=True)
     ]
     patches = [take_patch(picture.grey, side) for picture, side in zip(pictures[1:-1], sides, strict=True)]
     rows = _standard([known[0], *patches, known[1]])
@@ -113,7 +113,7 @@ def _witnessed(
     shifts = np.zeros((len(boxes), 2), np.float32)
     for place in np.flatnonzero(whole & ~seen):
         said = max(
-            (testify(own, pictures[place + 1].grey, sides[place]) for own in known), key=lambda t: t.whole
+            (match_patch(own, pictures[place + 1].grey, sides[place]) for own in known), key=lambda t: t.whole
         )
         seen[place] = said.whole >= alike
         shifts[place] = np.array(said.shift) * sides[place, 2:]

@@ -16,7 +16,7 @@ from facereel.store.model.records import Floats, Grey
 PATCH = 32  # side of a face patch, pixels
 _MARGIN = 8  # how far the face may have moved from the place asked for, pixels of the patch
 _BLOCK = 8
-PLAINLY = 0.9  # correlation at which the parts need not be asked one by one
+CLEAR_NCC = 0.9  # correlation at which the parts need not be asked one by one
 # A block without structure (cheek, shadow) proves nothing: skin-coloured things look like it.
 _STRUCTURE = 3.0  # standard deviation of grey levels
 _BLOCK_ALIKE = 0.55  # correlation of a block with its counterpart
@@ -30,7 +30,7 @@ WHOLE_VISIBLE = 0.8  # correlation of whole patches
 
 
 @dataclass(frozen=True, slots=True)
-class Testimony:
+class PatchMatch:
     """What the witness says of one place in one picture."""
 
     share: float  # of the face's structured blocks that are still there, 0..1
@@ -81,13 +81,13 @@ def correlation(a: Grey, b: Grey) -> float:
     return float(one @ other / max(float(np.sqrt((one @ one) * (other @ other))), 1.0))
 
 
-def testify(patch: Grey, grey: Grey, box: Floats) -> Testimony:
+def match_patch(patch: Grey, grey: Grey, box: Floats) -> PatchMatch:
     """Hold a face's patch against a picture at a box, a little beside it if need be."""
     region = take_patch(grey, box, _MARGIN)
     scores = cv2.matchTemplate(region, patch, cv2.TM_CCOEFF_NORMED)
     _, whole, _, (dx, dy) = cv2.minMaxLoc(scores)
-    if whole >= PLAINLY:
-        return Testimony(1.0, float(whole), ((dx - _MARGIN) / PATCH, (dy - _MARGIN) / PATCH))
+    if whole >= CLEAR_NCC:
+        return PatchMatch(1.0, float(whole), ((dx - _MARGIN) / PATCH, (dy - _MARGIN) / PATCH))
     found = region[dy : dy + PATCH, dx : dx + PATCH]
     if float(found.std()) < max(_PLAIN * float(patch.std()), 1.0):
         whole = 0.0
@@ -95,8 +95,8 @@ def testify(patch: Grey, grey: Grey, box: Floats) -> Testimony:
     # With most of the face covered, the best shift follows the cover: the unshifted place counts too.
     share, unmoved = _share(patch, found), _share(patch, still)
     if unmoved > share:
-        return Testimony(unmoved, float(whole), (0.0, 0.0))
-    return Testimony(share, float(whole), ((dx - _MARGIN) / PATCH, (dy - _MARGIN) / PATCH))
+        return PatchMatch(unmoved, float(whole), (0.0, 0.0))
+    return PatchMatch(share, float(whole), ((dx - _MARGIN) / PATCH, (dy - _MARGIN) / PATCH))
 
 
 def _share(patch: Grey, found: Grey) -> float:

@@ -2,7 +2,7 @@
 
 PySceneDetect's AdaptiveDetector proposes hard cuts. Each is held against the pictures around it: a cut is one only
 when what follows does not look like what came before, in layout and in texture, shifted a little if need be.
-Gradual changes are found by their nature: every picture in them is a mixture of the one before and the one after,
+Gradual changes are found by their nature: every picture in them is a transition of the one before and the one after,
 block by block; no moving camera or passing person makes such pictures.
 """
 
@@ -18,27 +18,27 @@ from scenedetect.detectors import AdaptiveDetector
 
 from facereel.indexer.shots.similarity import (
     TINY,
-    Mixture,
-    Thumb,
+    Thumbnail,
+    Transition,
     change,
     changed,
-    likeness,
-    mixture,
-    thumb_of,
+    fit_transition,
+    scene_similarity,
+    thumbnail_of,
 )
 from facereel.store.model.records import Floats, Image
 
 __all__ = ["TINY", "ShotDetector"]
 
-# Measured on films, television and music video: layout + texture likeness of neighbours is above 1.32 without a cut,
+# Measured on films, television and music video: layout + texture similarity of neighbours is above 1.32 without a cut,
 # below 1.19 across one.
 SAME_SCENE = 1.25
-# Candidates of the adaptive detector: a third of its usual content bar, as cuts between alike pictures fall to 8.
+# Candidates of the adaptive detector: a third of its usual content threshold, as cuts between alike pictures fall to 8.
 MIN_CONTENT = 7.0
 ADAPTIVE_RATIO = 2.5
 FLASH_SECONDS = 0.4  # within this time a flash is over and the picture is back
 MIXTURE_SECONDS = (0.28, 0.6, 1.2)  # spans in which a gradual change is looked for
-COMES_BACK = 0.95  # likeness a second apart that the two sides of a true gradual change do not reach
+COMES_BACK = 0.95  # similarity a second apart that the two sides of a true gradual change do not reach
 # A jump on one background: blocks that must become another picture, by how many grey levels and how unlike, and the
 # frames on either side that must be quiet.
 _JUMPED, _JUMP_LEVEL, _JUMP_ALIKE, _QUIET = 3, 7.0, 0.8, 2
@@ -58,13 +58,13 @@ class ShotDetector:
         self._flash = max(4, round(FLASH_SECONDS * rate))
         self.delay = self._spans[-1] + self._flash + 2  # frames until an answer is final
         self._over = False
-        self._thumbs: deque[Thumb] = deque(maxlen=2 * self.delay + 2)
+        self._thumbs: deque[Thumbnail] = deque(maxlen=2 * self.delay + 2)
         self._steps: deque[Floats] = deque(
             maxlen=2 * self.delay + 2
         )  # change of each block since the frame before
         self._candidates: list[int] = []
         self._cuts: list[int] = []  # in order
-        self._mixtures: list[Mixture] = []
+        self._transitions: list[Transition] = []
         self._gradual: list[tuple[int, int]] = []  # first and last mixed frame of each gradual change
 
     @property
@@ -78,7 +78,7 @@ class ShotDetector:
 
     def push(self, index: int, tiny: Image) -> None:
         """Take the next frame as a BGR picture of TINY size."""
-        thumb = thumb_of(index, tiny)
+        thumb = thumbnail_of(index, tiny)
         self._steps.append(change(self._thumbs[-1] if self._thumbs else thumb, thumb))
         self._thumbs.append(thumb)
         timecode = FrameTimecode(index, fps=self._clock)
@@ -108,17 +108,17 @@ class ShotDetector:
         """Does a settled frame lie inside a gradual change, or that many frames beside one?"""
         return any(first - margin <= index <= last + margin for first, last in self._gradual)
 
-    def _passes(self, found: Mixture) -> bool:
+    def _passes(self, found: Transition) -> bool:
         """Something large that slides through the picture is no wipe: the scene comes back behind it."""
         first, last = self._at(found.first), self._at(found.last)
         reach = self._spans[-1]
         later = [self._at(found.last + step) for step in range(2, reach, 3)]
         earlier = [self._at(found.first - step) for step in range(2, reach, 3)]
-        comes_back = first and any(thumb and likeness(first, thumb) > COMES_BACK for thumb in later)
-        was_there = last and any(thumb and likeness(last, thumb) > COMES_BACK for thumb in earlier)
+        comes_back = first and any(thumb and scene_similarity(first, thumb) > COMES_BACK for thumb in later)
+        was_there = last and any(thumb and scene_similarity(last, thumb) > COMES_BACK for thumb in earlier)
         return bool(comes_back or was_there)
 
-    def _at(self, index: int) -> Thumb | None:
+    def _at(self, index: int) -> Thumbnail | None:
         position = index - self._thumbs[0].index if self._thumbs else -1
         return self._thumbs[position] if 0 <= position < len(self._thumbs) else None
 
@@ -136,14 +136,14 @@ class ShotDetector:
         last, first = before[0], after[0]
         if last is None or first is None:
             return False
-        if likeness(last, first) > SAME_SCENE:
+        if scene_similarity(last, first) > SAME_SCENE:
             return self._jumped(cut) and not any(
                 thumb and changed(side, thumb, _JUMP_LEVEL, _JUMP_ALIKE) < _JUMPED
                 for side, others in ((last, after[1:]), (first, before[1:]))
                 for thumb in others
             )
-        returned = any(thumb and likeness(last, thumb) > SAME_SCENE for thumb in after[1:])
-        left = any(thumb and likeness(thumb, first) > SAME_SCENE for thumb in before[1:])
+        returned = any(thumb and scene_similarity(last, thumb) > SAME_SCENE for thumb in after[1:])
+        left = any(thumb and scene_similarity(thumb, first) > SAME_SCENE for thumb in before[1:])
         return not (returned or left)
 
     def _jumped(self, cut: int) -> bool:
@@ -176,9 +176,9 @@ class ShotDetector:
             if first is None or self._cut_within(first.index, last.index):
                 continue
             inner = [thumb for index in range(first.index + 1, last.index) if (thumb := self._at(index))]
-            found = mixture(first, inner, last)
+            found = fit_transition(first, inner, last)
             if found is not None:
-                self._mixtures.append(found)
+                self._transitions.append(found)
 
     def _cut_within(self, first: int, last: int) -> bool:
         return bisect_right(self._cuts, first) < bisect_right(self._cuts, last)
@@ -186,11 +186,11 @@ class ShotDetector:
     def _settle_mixtures(self) -> None:
         """Of windows that overlap, the longest and then the best explained says where the change is."""
         ripe = [
-            found for found in self._mixtures if self._over or found.last < self.settled + self._spans[-1]
+            found for found in self._transitions if self._over or found.last < self.settled + self._spans[-1]
         ]
         for found in sorted(ripe, key=lambda found: (found.first - found.last, -found.explained)):
             near = max(self._spans[0], (found.last - found.first) * 2 // 3)
             if all(abs(found.middle - cut) > near for cut in self._cuts) and not self._passes(found):
                 insort(self._cuts, found.middle)
                 self._gradual.append(found.mixed)
-        self._mixtures = [found for found in self._mixtures if found not in ripe]
+        self._transitions = [found for found in self._transitions if found not in ripe]

@@ -19,10 +19,10 @@ from scenedetect.detector import SceneDetector
 from scenedetect.detectors import ContentDetector
 from scenedetect.detectors.transnet_v2 import TransnetV2Detector
 
-from facereel.indexer.engines.devices import CPU, be_silent, options
+from facereel.indexer.engines.devices import CPU, disable_telemetry, options
 from facereel.indexer.machine import cores
 from facereel.indexer.shots.detector import ShotDetector
-from facereel.store.files.folders import shown
+from facereel.store.files.folders import printable
 from facereel.store.model.config import Config
 from facereel.store.model.errors import OptionError
 from facereel.store.model.records import Image
@@ -121,7 +121,9 @@ def shot_detector(frame_rate: Fraction, config: Config) -> Shots:
         # It marks the last picture before a change.
         return PlainShots(_transnet(config.shots_model), frame_rate, _TRANSNET_DELAY, early=1)
     if config.shots_model:
-        raise OptionError(f"--shots-model {shown(config.shots_model)} is for --shots transnetv2; add that")
+        raise OptionError(
+            f"--shots-model {printable(config.shots_model)} is for --shots transnetv2; add that"
+        )
     if config.shots == "content":
         return PlainShots(ContentDetector(min_scene_len=0), frame_rate, delay=1)
     return ShotDetector(frame_rate)
@@ -136,8 +138,8 @@ def _transnet(model: str) -> TransnetV2Detector:
     if not model:
         raise OptionError("--shots transnetv2 needs its weights as ONNX; add --shots-model FILE.onnx")
     if not Path(model).is_file():
-        raise OptionError(f"--shots-model {shown(model)} is not there; check the name")
-    be_silent()
+        raise OptionError(f"--shots-model {printable(model)} is not there; check the name")
+    disable_telemetry()
     try:
         # Without a least length of shots: its filter loses the first cut.
         detector = TransnetV2Detector(model, onnx_providers=[CPU], min_scene_len=0)
@@ -146,7 +148,7 @@ def _transnet(model: str) -> TransnetV2Detector:
         chosen.intra_op_num_threads = cores()
         detector.predictor.session = InferenceSession(model, chosen, providers=[CPU])
     except Exception as error:  # whatever ONNX Runtime makes of a file that is no model
-        raise OptionError(f"--shots-model {shown(model)} is no ONNX model; give TransNetV2's") from error
+        raise OptionError(f"--shots-model {printable(model)} is no ONNX model; give TransNetV2's") from error
     session = detector.predictor.session
     (taken,), given = session.get_inputs()[:1], [output.name for output in session.get_outputs()]
     if (taken.name, taken.type, taken.shape[1:]) != (
@@ -155,7 +157,7 @@ def _transnet(model: str) -> TransnetV2Detector:
         _SHAPE,
     ) or "output" not in given:
         raise OptionError(
-            f"--shots-model {shown(model)} is not TransNetV2: it takes {taken.type} {taken.shape} as {taken.name!r}, "
-            f"not tensor(uint8) [N, 100, 27, 48, 3] as 'input'"
+            f"--shots-model {printable(model)} is not TransNetV2: "
+            f"it takes {taken.type} {taken.shape} as {taken.name!r}, not tensor(uint8) [N, 100, 27, 48, 3] as 'input'"
         )
     return detector

@@ -18,10 +18,10 @@ _SMALL = (64, 36)
 _SHIFT = (6, 4)  # how far a camera may move between the two pictures, pixels of _SMALL
 BLOCK = (8, 6)
 REACH = 1  # how far a block may have moved and still be the same, pixels of _SMALL
-# Share of the change that mixtures of both ends explain: a pan reaches 0.25 (what two unrelated pictures give), a
+# Share of the change that transitions of both ends explain: a pan reaches 0.25 (what two unrelated pictures give), a
 # dissolve of moving pictures 0.7 and more.
 MIXTURE_EXPLAINED = 0.62
-MIXTURE_UNLIKE = 0.85  # layout + texture likeness of the two ends of a gradual change
+MIXTURE_UNLIKE = 0.85  # layout + texture similarity of the two ends of a gradual change
 # A gradual change replaces the whole picture; somebody who leaves it or a panel that slides in, a part.
 CHANGED, CHANGED_PART = 6.0, 0.6  # grey levels a block; share of the blocks
 _PURE = 0.08  # a smaller share of the other side is not to be seen
@@ -29,8 +29,8 @@ BLANK_CONTRAST = 5.0  # standard deviation of grey levels in a picture that show
 
 
 @dataclass(frozen=True, eq=False)
-class Thumb:
-    """One frame, as small as likeness needs; what few frames are asked for is reckoned when it is."""
+class Thumbnail:
+    """One frame, as small as similarity needs; what few frames are asked for is reckoned when it is."""
 
     index: int
     grey: Floats  # (36, 64)
@@ -50,23 +50,23 @@ class Thumb:
 
 
 @dataclass(frozen=True, slots=True)
-class Mixture:
+class Transition:
     """A stretch that looks like a gradual change."""
 
-    explained: float  # share of the change that mixtures of both ends explain
+    explained: float  # share of the change that transitions of both ends explain
     first: int  # frames that were compared
     last: int
     middle: int  # first frame nearer to the end than to the start
     mixed: tuple[int, int]  # first and last frame that show both
 
 
-def thumb_of(index: int, tiny: Image) -> Thumb:
+def thumbnail_of(index: int, tiny: Image) -> Thumbnail:
     small = cv2.cvtColor(cv2.resize(tiny, _SMALL, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
     grey = small.astype(np.float32)
-    return Thumb(index, grey, np.asarray(cv2.GaussianBlur(grey, (0, 0), 1)))
+    return Thumbnail(index, grey, np.asarray(cv2.GaussianBlur(grey, (0, 0), 1)))
 
 
-def likeness(a: Thumb, b: Thumb) -> float:
+def scene_similarity(a: Thumbnail, b: Thumbnail) -> float:
     """How much two pictures look like one scene, -2..2: correlation of layout plus that of texture.
 
     Each is the best over small shifts, so that a moving camera does not look like another scene.
@@ -81,14 +81,14 @@ def _correlation(a: Floats, b: Floats) -> float:
     return float(cv2.matchTemplate(b, np.ascontiguousarray(a[dy:-dy, dx:-dx]), cv2.TM_CCOEFF_NORMED).max())
 
 
-def change(a: Thumb, b: Thumb) -> Floats:
+def change(a: Thumbnail, b: Thumbnail) -> Floats:
     """Mean change of grey level of each block (48,)."""
     columns, rows = a.layout.shape[1] // BLOCK[0], a.layout.shape[0] // BLOCK[1]
     means = cv2.resize(cv2.absdiff(a.layout, b.layout), (columns, rows), interpolation=cv2.INTER_AREA)
     return np.asarray(means.ravel())
 
 
-def changed(a: Thumb, b: Thumb, level: float, alike: float) -> int:
+def changed(a: Thumbnail, b: Thumbnail, level: float, alike: float) -> int:
     """Number of blocks that show something else: changed by more than `level` and found nowhere near by texture.
 
     The lowest third is left out: captions come and go there.
@@ -107,7 +107,7 @@ def changed(a: Thumb, b: Thumb, level: float, alike: float) -> int:
     return count
 
 
-def mixture(first: Thumb, inner: list[Thumb], last: Thumb) -> Mixture | None:
+def fit_transition(first: Thumbnail, inner: list[Thumbnail], last: Thumbnail) -> Transition | None:
     """This stretch as a gradual change, if it is a dissolve, a fade or a wipe.
 
     Every block of a picture between is fitted as (1 - a) first + a last with 0 <= a <= 1.
@@ -128,20 +128,20 @@ def mixture(first: Thumb, inner: list[Thumb], last: Thumb) -> Mixture | None:
     explained = min(fit[1] for fit in fits)
     if explained < MIXTURE_EXPLAINED or not fits[0][0] < fits[1][0] < fits[2][0]:
         return None
-    if likeness(first, last) > MIXTURE_UNLIKE:
+    if scene_similarity(first, last) > MIXTURE_UNLIKE:
         return None
     shares = [_fit(first, thumb, whole, energy)[0] for thumb in inner]
     middle = next(
         (thumb.index for thumb, share in zip(inner, shares, strict=True) if share >= 0.5), last.index
     )
     both = [thumb.index for thumb, share in zip(inner, shares, strict=True) if _PURE < share < 1 - _PURE]
-    return Mixture(
+    return Transition(
         explained, first.index, last.index, middle, (both[0], both[-1]) if both else (middle, middle)
     )
 
 
-def _fit(first: Thumb, thumb: Thumb, whole: Floats, energy: Floats) -> tuple[float, float]:
-    """Share of the end in a picture, and how much of its difference to the nearer end the mixture explains."""
+def _fit(first: Thumbnail, thumb: Thumbnail, whole: Floats, energy: Floats) -> tuple[float, float]:
+    """Share of the end in a picture, and how much of its difference to the nearer end the transition explains."""
     from_first = blocks(thumb.layout - first.layout)
     share = np.clip((from_first * whole).sum(axis=1) / np.maximum(energy, 1e-3), 0, 1)
     rest = ((from_first - share[:, None] * whole) ** 2).sum()

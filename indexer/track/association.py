@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from facereel.store.model.boxes import share_of_smaller, share_of_union, to_corners
+from facereel.store.model.boxes import iou, overlap_of_smaller, xywh_to_xyxy
 from facereel.store.model.records import Floats
 
 # A detection further from where it is expected than this is another face, unless it looks just like this one.
@@ -33,13 +33,13 @@ def overlaps(box: Floats, taken: list[Floats]) -> bool:
     """Does another face hold this place? Measured against the smaller of the two."""
     if not taken:
         return False
-    return bool((share_of_smaller(to_corners(box[None]), to_corners(np.array(taken))) > _HELD).any())
+    return bool((overlap_of_smaller(xywh_to_xyxy(box[None]), xywh_to_xyxy(np.array(taken))) > _HELD).any())
 
 
 def places(expected: Floats, boxes: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     """How near detections (M, 4) are to expected places (N, 4): (N, M) 0..1.5, 0 where too far; and which are far
     but not out of reach."""
-    shared = share_of_union(to_corners(expected), to_corners(boxes))
+    shared = iou(xywh_to_xyxy(expected), xywh_to_xyxy(boxes))
     centres = expected[:, None, :2] + expected[:, None, 2:] / 2 - boxes[None, :, :2] - boxes[None, :, 2:] / 2
     sizes = np.sqrt(np.prod(expected[:, 2:], axis=1))[:, None], np.sqrt(np.prod(boxes[:, 2:], axis=1))[None]
     smaller, larger = np.minimum(*sizes), np.maximum(*sizes)

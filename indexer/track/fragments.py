@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from facereel.store.model.boxes import share_of_smaller, share_of_union, to_corners
+from facereel.store.model.boxes import iou, overlap_of_smaller, xywh_to_xyxy
 from facereel.store.model.records import Floats
 
 _NARROWER = 0.85  # of the whole face's width: what a part is at most
@@ -18,13 +18,13 @@ _WHOLE = 0.5  # overlap, as share of the union, of both parts together with the 
 
 def parts_of(boxes: Floats, whole: Floats) -> list[int]:
     """Which of the boxes (N, 4), one or two, are what is seen of a face that was whole at `whole` (4,)."""
-    corners, face = to_corners(boxes), to_corners(whole[None])
-    inside = (share_of_smaller(corners, face)[:, 0] > _INSIDE) & (boxes[:, 2] < _NARROWER * whole[2])
+    corners, face = xywh_to_xyxy(boxes), xywh_to_xyxy(whole[None])
+    inside = (overlap_of_smaller(corners, face)[:, 0] > _INSIDE) & (boxes[:, 2] < _NARROWER * whole[2])
     parts: list[int] = np.flatnonzero(inside).tolist()
     if len(parts) < 2:
         return parts
-    apart = share_of_smaller(corners[parts], corners[parts])[0, 1] <= _APART
-    both = share_of_union(to_corners(around(boxes[parts])[None]), face)[0, 0] > _WHOLE
+    apart = overlap_of_smaller(corners[parts], corners[parts])[0, 1] <= _APART
+    both = iou(xywh_to_xyxy(around(boxes[parts])[None]), face)[0, 0] > _WHOLE
     return parts if len(parts) == 2 and apart and both else []
 
 

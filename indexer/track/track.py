@@ -1,6 +1,6 @@
 """A face being followed: where it was, where it is expected, and how far past its last detection it can be seen.
 
-The tracker links detections; a Trail holds one face's and mends its gaps by the witness.
+The tracker links detections; a Track holds one face's and mends its gaps by the witness.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from facereel.indexer.scan.patches import PLAINLY, Testimony, correlation, take_patch, testify
+from facereel.indexer.scan.patches import CLEAR_NCC, PatchMatch, correlation, match_patch, take_patch
 from facereel.indexer.scan.scan import View
 from facereel.indexer.track.association import moved, overlaps, visible_part
 from facereel.indexer.track.box_buffer import Boxes
@@ -31,7 +31,7 @@ _DAMPING = 0.85  # a velocity is believed less with every frame that nobody conf
 _VELOCITY_GAIN = 0.4
 _MAX_CANDIDATES = 64
 _LATE = 10  # frames of which the widest box is that of the whole face
-ROOT = 5  # detections after which a trail is followed back from its first one
+ROOT = 5  # detections after which a track is followed back from its first one
 _PATCH_AGE = 8  # frames for which a face that is only weakly seen is compared with an older, better patch
 
 
@@ -47,20 +47,20 @@ class Candidate:
 
 
 @dataclass(slots=True, eq=False)
-class Glance:
+class TrackedFrame:
     """A frame of the running shot as the tracker remembers it for a while."""
 
     view: View
     mixed: bool = False  # of two shots, by a gradual change
-    taken: list[Floats] = field(default_factory=list)  # boxes of faces that trails hold in it
+    taken: list[Floats] = field(default_factory=list)  # boxes of faces that tracks hold in it
     patches: dict[bytes, Grey] = field(default_factory=dict)  # by box: each is asked for several times
 
-    def testify(self, patch: Grey, box: Floats) -> Testimony:
+    def match_patch(self, patch: Grey, box: Floats) -> PatchMatch:
         """Ask the witness about a box in displayed pixels, at length only when a glance does not settle it."""
         whole = correlation(patch, self.patch(box))
-        if whole >= PLAINLY:
-            return Testimony(1.0, whole, (0.0, 0.0))
-        return testify(patch, self.view.grey, box / self.view.scale)
+        if whole >= CLEAR_NCC:
+            return PatchMatch(1.0, whole, (0.0, 0.0))
+        return match_patch(patch, self.view.grey, box / self.view.scale)
 
     def patch(self, box: Floats) -> Grey:
         """The face in a box in displayed pixels, as a patch."""
@@ -78,11 +78,11 @@ class Whole:
     patch: Grey
 
 
-Memory = deque[Glance]  # consecutive frames of the running shot, oldest first
+Memory = deque[TrackedFrame]  # consecutive frames of the running shot, oldest first
 
 
 @dataclass(slots=True, eq=False)
-class Trail:
+class Track:
     """One face, frame by frame without a gap, from `frames[0]` to the last detection."""
 
     shot: int
@@ -113,7 +113,7 @@ class Trail:
         box[:2] += self.velocity * reach
         return box
 
-    def add(self, frame: int, box: Floats, score: float, glance: Glance, sure: bool) -> None:
+    def add(self, frame: int, box: Floats, score: float, tracked: TrackedFrame, sure: bool) -> None:
         """Take a detection in the frame after the last one (gaps are filled before).
 
         A weak one may be half covered: the patch that the witness knows stays an older, `sure` one for a while.
@@ -122,16 +122,16 @@ class Trail:
             last = self.boxes[-1]
             step = box[:2] + box[2:] / 2 - last[:2] - last[2:] / 2
             self.velocity += _VELOCITY_GAIN * (step.astype(np.float32) - self.velocity)
-        self._append(frame, box, score, DETECTED if glance.view.searched else INTERPOLATED, glance)
+        self._append(frame, box, score, DETECTED if tracked.view.searched else INTERPOLATED, tracked)
         self.found += 1
-        patch = glance.patch(box)
+        patch = tracked.patch(box)
         if not self.first_patches:
-            self.first_mixed = glance.mixed
+            self.first_mixed = tracked.mixed
         if len(self.first_patches) < ROOT:
             self.first_patches.append(patch)
         self.last_patches.append(patch)
         if self.patch is None or sure or frame - self.patch_frame > _PATCH_AGE:
-            self.patch, self.patch_frame, self.patch_mixed = patch, frame, glance.mixed
+            self.patch, self.patch_frame, self.patch_mixed = patch, frame, tracked.mixed
 
     def remember(self, candidate: Candidate) -> None:
         """Keep a look; when there are too many, the worse of every two neighbours goes."""
@@ -140,18 +140,18 @@ class Trail:
             pairs = zip(self.candidates[::2], self.candidates[1::2], strict=False)
             self.candidates = [max(pair, key=lambda look: look.score * look.box[2]) for pair in pairs]
 
-    def bridge(self, gap: list[Glance], glance: Glance, box: Floats) -> bool:
+    def bridge(self, gap: list[TrackedFrame], tracked: TrackedFrame, box: Floats) -> bool:
         """Fill a gap up to a new detection when the face is plainly there in every frame of it; says whether."""
         assert self.patch is not None
-        if not glance.testify(self.patch, box).visible:
+        if not tracked.match_patch(self.patch, box).visible:
             return False
-        here = glance.patch(box)
+        here = tracked.patch(box)
         filled = []
         for step, between in enumerate(gap, start=1):
             part = step / (len(gap) + 1)
             place = (1 - part) * self.boxes[-1] + part * box
-            seen = [between.testify(patch, place) for patch in (self.patch, here)]
-            if not any(testimony.visible for testimony in seen) or overlaps(place, between.taken):
+            seen = [between.match_patch(patch, place) for patch in (self.patch, here)]
+            if not any(patch_match.visible for patch_match in seen) or overlaps(place, between.taken):
                 return False
             filled.append((between, place.astype(np.float32)))
         score = self.scores[-1]
@@ -159,33 +159,33 @@ class Trail:
             self._append(between.view.index, place, score, INTERPOLATED, between)
         return True
 
-    def extend(self, later: Iterable[Glance], width: int, height: int) -> None:
+    def extend(self, later: Iterable[TrackedFrame], width: int, height: int) -> None:
         """Follow the face past its last detection as long as the witness sees it."""
         assert self.patch is not None
         if self.patch_mixed:
             return
-        for glance in later:
-            place = self.expect(glance.view.index)
-            box = _confirmed([self.patch, self.last_patches[0]], glance, place, width, height)
+        for tracked in later:
+            place = self.expect(tracked.view.index)
+            box = _confirmed([self.patch, self.last_patches[0]], tracked, place, width, height)
             if box is None:
                 return
-            self._append(glance.view.index, box, self.scores[-1], TRACKED, glance)
+            self._append(tracked.view.index, box, self.scores[-1], TRACKED, tracked)
 
-    def extend_back(self, earlier: Iterable[Glance], width: int, height: int) -> None:
+    def extend_back(self, earlier: Iterable[TrackedFrame], width: int, height: int) -> None:
         """Follow the face back from its first detection, `earlier` newest first."""
         self.rooted = True
         if self.first_mixed:
             return
-        for glance in earlier:
+        for tracked in earlier:
             patches = [self.first_patches[0], self.first_patches[-1]]
-            box = _confirmed(patches, glance, self.boxes[0], width, height)
+            box = _confirmed(patches, tracked, self.boxes[0], width, height)
             if box is None:
                 return
-            self.frames.insert(0, glance.view.index)
+            self.frames.insert(0, tracked.view.index)
             self.boxes.prepend(box)
             self.scores.insert(0, self.scores[0])
             self.sources.insert(0, TRACKED)
-            glance.taken.append(box)
+            tracked.taken.append(box)
 
     def whole(self, memory: Memory) -> Whole | None:
         """The face where it was widest of late, if that is remembered."""
@@ -200,7 +200,7 @@ class Trail:
         return self.frames[-_LATE:][index], late[index]
 
     def is_rest_of(self, box: Floats) -> bool:
-        """Is this trail down to a sliver of a face whose other part was just found in `box`?
+        """Is this track down to a sliver of a face whose other part was just found in `box`?
 
         Something narrow that passes a face leaves a part on either side of it, and a detector finds both.
         """
@@ -209,7 +209,7 @@ class Trail:
         return bool(self.boxes[-1][2] < 0.75 * widest[2] and apart.max() < 0.6 * widest[2])
 
     def give_up(self, frame: int) -> None:
-        """Leave a frame and what follows to another trail."""
+        """Leave a frame and what follows to another track."""
         self._keep(slice(sum(1 for own in self.frames if own < frame)))
         self.candidates = [look for look in self.candidates if look.frame < frame]
         self.patch_mixed = True
@@ -226,7 +226,7 @@ class Trail:
         self.candidates = [look for look in self.candidates if not mixed(look.frame)]
 
     def sightings(self) -> Sightings:
-        """The record of this trail."""
+        """The record of this track."""
         return Sightings(
             np.array(self.frames, np.int64),
             self.boxes.rows(),
@@ -238,25 +238,27 @@ class Trail:
         self.frames, self.boxes = self.frames[part], self.boxes.part(part)
         self.scores, self.sources = self.scores[part], self.sources[part]
 
-    def _append(self, frame: int, box: Floats, score: float, source: int, glance: Glance) -> None:
+    def _append(self, frame: int, box: Floats, score: float, source: int, tracked: TrackedFrame) -> None:
         self.frames.append(frame)
         self.boxes.append(box)
         self.scores.append(score)
         self.sources.append(source)
-        glance.taken.append(box)
+        tracked.taken.append(box)
 
 
-def _confirmed(patches: list[Grey], glance: Glance, place: Floats, width: int, height: int) -> Floats | None:
+def _confirmed(
+    patches: list[Grey], tracked: TrackedFrame, place: Floats, width: int, height: int
+) -> Floats | None:
     """The box at which the witness sees the face near a place by every patch, by the first plainly, or None.
 
-    The detector sees nothing there: half a likeness (a bright edge, skin) is no face.
+    The detector sees nothing there: half a similarity (a bright edge, skin) is no face.
     """
-    if glance.mixed:
+    if tracked.mixed:
         return None
-    testimony, *others = [glance.testify(patch, place) for patch in patches]
-    if testimony.whole < PLAINLY or not all(other.visible for other in others):
+    patch_match, *others = [tracked.match_patch(patch, place) for patch in patches]
+    if patch_match.whole < CLEAR_NCC or not all(other.visible for other in others):
         return None
-    box = moved(place, testimony.shift)
-    if visible_part(box, width, height) < 0.5 or overlaps(box, glance.taken):
+    box = moved(place, patch_match.shift)
+    if visible_part(box, width, height) < 0.5 or overlaps(box, tracked.taken):
         return None
     return box

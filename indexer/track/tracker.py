@@ -1,6 +1,6 @@
 """Sightings into tracklets: optimal assignment, a second round for weak detections, breaks rather than mixes.
 
-Two rounds as in ByteTrack (Zhang et al., 2022), assignment by scipy. A trail that the detector loses is not given up
+Two rounds as in ByteTrack (Zhang et al., 2022), assignment by scipy. A track that the detector loses is not given up
 at once: when the face comes back, the witness decides whether it was there all the time (then the gap is filled) or
 something hid it (then the tracklet ends and a new one starts). Nothing links across a scene change.
 """
@@ -16,8 +16,8 @@ from scipy.optimize import linear_sum_assignment
 from facereel.indexer.scan.scan import View
 from facereel.indexer.track.association import moved, overlaps, places, visible_part
 from facereel.indexer.track.fragments import around, parts_of
-from facereel.indexer.track.track import ROOT, Candidate, Glance, Memory, Trail, Whole
-from facereel.store.model.boxes import to_sides
+from facereel.indexer.track.track import ROOT, Candidate, Memory, Track, TrackedFrame, Whole
+from facereel.store.model.boxes import xyxy_to_xywh
 from facereel.store.model.config import Config
 from facereel.store.model.records import Floats, Ints, Reason
 
@@ -38,7 +38,7 @@ class Stage:
 
 
 class Tracker:
-    """Takes views in order and gives back trails as they end."""
+    """Takes views in order and gives back tracks as they end."""
 
     def __init__(self, stage: Stage, config: Config, start: int = 0) -> None:
         self._stage = stage
@@ -46,15 +46,15 @@ class Tracker:
         self._max_gap = max(4, round(config.max_gap * stage.frame_rate))
         self._reach = max(2, round(config.max_extension * stage.frame_rate))
         self._memory: Memory = deque(maxlen=self._max_gap + self._reach + ROOT + 2)
-        self._trails: list[Trail] = []
+        self._trails: list[Track] = []
         self._shot, self._shot_start = 0, start
-        self._ended: list[Trail] = []
-        self._holders: dict[int, Trail] = {}  # by face of the last view
+        self._ended: list[Track] = []
+        self._holders: dict[int, Track] = {}  # by face of the last view
         # By face of the last view that something divides: its parts, and the whole's box less the one around them.
         self._parts: dict[int, tuple[list[int], Floats]] = {}
 
-    def step(self, view: View, shot: int, mixed: bool = False) -> list[Trail]:
-        """Take the next frame, which belongs to that shot; gives the trails that ended.
+    def step(self, view: View, shot: int, mixed: bool = False) -> list[Track]:
+        """Take the next frame, which belongs to that shot; gives the tracks that ended.
 
         In a `mixed` picture (a dissolve) the witness is not asked: every patch shows what comes and what goes.
         """
@@ -62,24 +62,24 @@ class Tracker:
         if not same_shot:
             self._close_shot("scene_cut")
             self._shot, self._shot_start = shot, view.index
-        glance = Glance(view, mixed)
-        self._memory.append(glance)
-        boxes = to_sides(view.faces.boxes)
+        tracked = TrackedFrame(view, mixed)
+        self._memory.append(tracked)
+        boxes = xyxy_to_xywh(view.faces.boxes)
         if view.continues and same_shot:
             self._join(boxes)
-            for detection, trail in self._holders.items():
-                if trail in self._trails:
-                    self._take(trail, boxes[detection], detection, glance)
+            for detection, track in self._holders.items():
+                if track in self._trails:
+                    self._take(track, boxes[detection], detection, tracked)
         else:
-            self._match(boxes, glance)
+            self._match(boxes, tracked)
         self._give_up()
         ended, self._ended = self._ended, []
         return ended
 
-    def _match(self, boxes: Floats, glance: Glance) -> None:
-        """Find out which faces of a view continue which trails, and which begin new ones."""
-        view, self._holders = glance.view, {}
-        self._find_parts(boxes, glance)
+    def _match(self, boxes: Floats, tracked: TrackedFrame) -> None:
+        """Find out which faces of a view continue which tracks, and which begin new ones."""
+        view, self._holders = tracked.view, {}
+        self._find_parts(boxes, tracked)
         self._join(boxes)
         scores = view.faces.scores.copy()
         scores[[part for parts, _ in self._parts.values() for part in parts[1:]]] = 0
@@ -87,29 +87,29 @@ class Tracker:
         weak = np.flatnonzero((scores >= self._config.weak_score) & (scores < self._config.strong_score))
         unmatched_trails = list(self._trails)
         for chosen in (strong, weak):
-            unmatched_trails, left = self._assign(unmatched_trails, boxes, chosen, glance)
+            unmatched_trails, left = self._assign(unmatched_trails, boxes, chosen, tracked)
             if chosen is strong:
                 unclaimed = left
         # Of several new ones at one place the surest counts, whatever order the detector gives them in.
         for detection in sorted(unclaimed, key=lambda new: (-scores[new], *boxes[new])):
-            if not overlaps(boxes[detection], glance.taken):  # else a part of a face that a trail holds
-                self._start(boxes[detection], int(detection), glance)
+            if not overlaps(boxes[detection], tracked.taken):  # else a part of a face that a track holds
+                self._start(boxes[detection], int(detection), tracked)
 
-    def finish(self, reason: Reason = "video_end") -> list[Trail]:
-        """No more frames will come: gives the trails that were still running."""
+    def finish(self, reason: Reason = "video_end") -> list[Track]:
+        """No more frames will come: gives the tracks that were still running."""
         self._close_shot(reason)
         ended, self._ended = self._ended, []
         return ended
 
     def _assign(
-        self, trails: list[Trail], boxes: Floats, chosen: Ints, glance: Glance
-    ) -> tuple[list[Trail], list[int]]:
-        """Give detections to trails; returns the trails and detections left over."""
-        if not trails or not len(chosen):
-            return trails, [int(index) for index in chosen]
-        frame = glance.view.index
-        expected = np.array([trail.expect(frame) for trail in trails])
-        affinity = self._affinity(trails, expected, boxes[chosen], glance)
+        self, tracks: list[Track], boxes: Floats, chosen: Ints, tracked: TrackedFrame
+    ) -> tuple[list[Track], list[int]]:
+        """Give detections to tracks; returns the tracks and detections left over."""
+        if not tracks or not len(chosen):
+            return tracks, [int(index) for index in chosen]
+        frame = tracked.view.index
+        expected = np.array([track.expect(frame) for track in tracks])
+        affinity = self._affinity(tracks, expected, boxes[chosen], tracked)
         used_rows: set[int] = set()
         used_columns: set[int] = set()
         while True:
@@ -119,127 +119,131 @@ class Tracker:
                 break
             for row, column in pairs:
                 detection = int(chosen[column])
-                if self._link(trails[row], boxes[detection], detection, glance):
+                if self._link(tracks[row], boxes[detection], detection, tracked):
                     used_rows.add(row)
                     used_columns.add(column)
                     affinity[row], affinity[:, column] = 0, 0
                 else:
-                    # A trail that was hidden meanwhile must not keep the face from the one that follows it.
+                    # A track that was hidden meanwhile must not keep the face from the one that follows it.
                     affinity[row, column] = 0
-        left_trails = [trail for row, trail in enumerate(trails) if row not in used_rows]
+        left_trails = [track for row, track in enumerate(tracks) if row not in used_rows]
         return left_trails, [int(chosen[c]) for c in range(len(chosen)) if c not in used_columns]
 
-    def _affinity(self, trails: list[Trail], expected: Floats, boxes: Floats, glance: Glance) -> Floats:
-        """How well detections (M, 4) fit trails expected at (N, 4) in place and look: (N, M), 0 where they cannot."""
+    def _affinity(
+        self, tracks: list[Track], expected: Floats, boxes: Floats, tracked: TrackedFrame
+    ) -> Floats:
+        """How well detections (M, 4) fit tracks expected at (N, 4) in place and look: (N, M), 0 where they cannot."""
         place, far = places(expected, boxes)
         affinity = np.zeros_like(place)
         for row, column in zip(*np.nonzero((place > 0) | far), strict=True):
-            patch = trails[row].patch
+            patch = tracks[row].patch
             assert patch is not None
-            look = glance.testify(patch, boxes[column])
+            look = tracked.match_patch(patch, boxes[column])
             if look.whole >= _SAME_WHOLE or (
                 place[row, column] > 0 and (look.whole >= _OTHER_WHOLE or look.share >= _OTHER_SHARE)
             ):
                 affinity[row, column] = place[row, column] + max(look.whole, 0.0) + 1e-3
         return affinity
 
-    def _link(self, trail: Trail, box: Floats, detection: int, glance: Glance) -> bool:
-        """Continue a trail with a detection, over a gap if the face was there all the while."""
-        gap = [seen for seen in self._memory if trail.frames[-1] < seen.view.index < glance.view.index]
-        if gap and not trail.bridge(gap, glance, box):
+    def _link(self, track: Track, box: Floats, detection: int, tracked: TrackedFrame) -> bool:
+        """Continue a track with a detection, over a gap if the face was there all the while."""
+        gap = [seen for seen in self._memory if track.frames[-1] < seen.view.index < tracked.view.index]
+        if gap and not track.bridge(gap, tracked, box):
             return False
-        self._take(trail, box, detection, glance)
+        self._take(track, box, detection, tracked)
         return True
 
-    def _take(self, trail: Trail, box: Floats, detection: int, glance: Glance) -> None:
-        view = glance.view
-        self._holders[detection] = trail
+    def _take(self, track: Track, box: Floats, detection: int, tracked: TrackedFrame) -> None:
+        view = tracked.view
+        self._holders[detection] = track
         score = float(view.faces.scores[detection])
-        if not trail.rooted and len(trail.first_patches) == ROOT:
-            self._root(trail)
+        if not track.rooted and len(track.first_patches) == ROOT:
+            self._root(track)
         sure = score >= self._config.strong_score
-        trail.add(view.index, box, score, glance, sure)
+        track.add(view.index, box, score, tracked, sure)
         crop = view.crops[detection]
         if crop is not None:
             landmarks = view.faces.landmarks[detection]
-            trail.remember(Candidate(view.index, box, landmarks, score, crop))
+            track.remember(Candidate(view.index, box, landmarks, score, crop))
 
-    def _find_parts(self, boxes: Floats, glance: Glance) -> None:
+    def _find_parts(self, boxes: Floats, tracked: TrackedFrame) -> None:
         """Find faces that something narrow divides: detections (of N, 4) beside it where the witness sees the whole."""
         self._parts = {}
-        for trail in self._trails if len(boxes) else ():
-            divided, trail.divided = trail.divided, None
-            parts = parts_of(boxes, divided.box if divided else trail.widest()[1])
+        for track in self._trails if len(boxes) else ():
+            divided, track.divided = track.divided, None
+            parts = parts_of(boxes, divided.box if divided else track.widest()[1])
             if len(parts) < (1 if divided else 2) or any(part in self._parts for part in parts):
                 continue
             # Only here: what the whole looked like is sought for hardly any face.
-            whole = divided or trail.whole(self._memory)
+            whole = divided or track.whole(self._memory)
             if whole is None:
                 continue
-            testimony = glance.testify(whole.patch, whole.box)
-            if testimony.visible:
-                trail.patch = whole.patch
-                trail.divided = Whole(moved(whole.box, testimony.shift), whole.patch)
-                parts.sort(key=lambda detection: -float(glance.view.faces.scores[detection]))
-                self._parts[parts[0]] = (parts, trail.divided.box - around(boxes[parts]))
+            patch_match = tracked.match_patch(whole.patch, whole.box)
+            if patch_match.visible:
+                track.patch = whole.patch
+                track.divided = Whole(moved(whole.box, patch_match.shift), whole.patch)
+                parts.sort(key=lambda detection: -float(tracked.view.faces.scores[detection]))
+                self._parts[parts[0]] = (parts, track.divided.box - around(boxes[parts]))
 
     def _join(self, boxes: Floats) -> None:
         """Give a divided face the box (of N, 4) of the whole, which moves with its parts."""
         for keep, (parts, more) in self._parts.items():
             boxes[keep] = around(boxes[parts]) + more
 
-    def _start(self, box: Floats, detection: int, glance: Glance) -> None:
+    def _start(self, box: Floats, detection: int, tracked: TrackedFrame) -> None:
         for other in [
-            other for other in self._trails if other.is_rest_of(box) and other.frames[0] < glance.view.index
+            other for other in self._trails if other.is_rest_of(box) and other.frames[0] < tracked.view.index
         ]:
-            other.give_up(glance.view.index)
+            other.give_up(tracked.view.index)
             self._end(other)
-        trail = Trail(self._shot, "occlusion")
-        self._take(trail, box, detection, glance)
-        self._trails.append(trail)
+        track = Track(self._shot, "occlusion")
+        self._take(track, box, detection, tracked)
+        self._trails.append(track)
 
-    def _root(self, trail: Trail) -> None:
-        """Follow a trail back from its first detection."""
-        first = trail.frames[0]
-        earlier = [glance for glance in self._memory if 0 < first - glance.view.index <= self._reach]
-        trail.extend_back(reversed(earlier), self._stage.width, self._stage.height)
-        trail.start_reason = self._reason_at_start(trail)
+    def _root(self, track: Track) -> None:
+        """Follow a track back from its first detection."""
+        first = track.frames[0]
+        earlier = [tracked for tracked in self._memory if 0 < first - tracked.view.index <= self._reach]
+        track.extend_back(reversed(earlier), self._stage.width, self._stage.height)
+        track.start_reason = self._reason_at_start(track)
 
     def _give_up(self) -> None:
-        """End trails that have been lost for too long."""
+        """End tracks that have been lost for too long."""
         now = self._memory[-1].view.index
-        for trail in [trail for trail in self._trails if now - trail.frames[-1] > self._max_gap]:
-            self._end(trail)
+        for track in [track for track in self._trails if now - track.frames[-1] > self._max_gap]:
+            self._end(track)
 
-    def _end(self, trail: Trail) -> None:
-        self._trails.remove(trail)
-        if not trail.rooted:
-            self._root(trail)
-        later = [glance for glance in self._memory if 0 < glance.view.index - trail.frames[-1] <= self._reach]
-        trail.extend(later, self._stage.width, self._stage.height)
-        trail.end_reason = "left_frame" if self._at_edge(trail.boxes[-1]) else "occlusion"
-        if self._is_face(trail):
-            self._ended.append(trail)
+    def _end(self, track: Track) -> None:
+        self._trails.remove(track)
+        if not track.rooted:
+            self._root(track)
+        later = [
+            tracked for tracked in self._memory if 0 < tracked.view.index - track.frames[-1] <= self._reach
+        ]
+        track.extend(later, self._stage.width, self._stage.height)
+        track.end_reason = "left_frame" if self._at_edge(track.boxes[-1]) else "occlusion"
+        if self._is_face(track):
+            self._ended.append(track)
 
-    def _is_face(self, trail: Trail) -> bool:
+    def _is_face(self, track: Track) -> bool:
         """A hand or a pattern that looked like a face for a moment is none."""
-        sure = max((look.score for look in trail.candidates), default=0.0)
-        return trail.found >= self._config.min_detections and sure >= self._config.sure_score
+        sure = max((look.score for look in track.candidates), default=0.0)
+        return track.found >= self._config.min_detections and sure >= self._config.sure_score
 
     def _close_shot(self, reason: Reason) -> None:
         last = self._memory[-1].view.index if self._memory else -1
-        for trail in list(self._trails):
-            self._end(trail)
-            if trail.frames[-1] == last:
-                trail.end_reason = reason
+        for track in list(self._trails):
+            self._end(track)
+            if track.frames[-1] == last:
+                track.end_reason = reason
         self._memory.clear()
 
-    def _reason_at_start(self, trail: Trail) -> Reason:
-        if trail.frames[0] == 0:
+    def _reason_at_start(self, track: Track) -> Reason:
+        if track.frames[0] == 0:
             return "video_start"
-        if trail.frames[0] == self._shot_start:
+        if track.frames[0] == self._shot_start:
             return "scene_cut"
-        return "entered_frame" if self._at_edge(trail.boxes[0]) else "occlusion"
+        return "entered_frame" if self._at_edge(track.boxes[0]) else "occlusion"
 
     def _at_edge(self, box: Floats) -> bool:
         grown = box + np.array([-_EDGE, -_EDGE, 2 * _EDGE, 2 * _EDGE], np.float32) * box[2]

@@ -14,14 +14,14 @@ from facereel.query.export.metadata import JSON_FILE, describe
 from facereel.query.people.photos import Photos, folder_name
 from facereel.query.records import Clip, CropMode
 from facereel.query.search.accounting import told
-from facereel.query.search.search import Answer, LeftOut
-from facereel.store.files.folders import clean_leftovers, shown
+from facereel.query.search.search import Answer, SkippedVideo
+from facereel.store.files.folders import clean_leftovers, printable
 from facereel.store.model.errors import FaceReelError, OptionError
 from facereel.store.model.records import EngineInfo
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class ClipOptions:
     """How the clips are to be."""
 
     crop: CropMode = "follow"
@@ -33,14 +33,14 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Delivery:
+class PersonResult:
     """One person's result."""
 
     clips: tuple[Clip, ...]
     dropped: int  # matches that were too short
     folder: Path | None  # None when nothing was written
     document: dict[str, Any]  # as metadata.json holds it; a clip's file is null when it was not cut
-    not_cut: tuple[LeftOut, ...] = ()  # videos with matches that are gone or changed
+    not_cut: tuple[SkippedVideo, ...] = ()  # videos with matches that are gone or changed
 
 
 def result_folders(people: Sequence[Photos], out: Path, name: str | None) -> list[Path]:
@@ -48,9 +48,11 @@ def result_folders(people: Sequence[Photos], out: Path, name: str | None) -> lis
     if name is None:
         return [out / photos.name for photos in people]
     if len(people) > 1:
-        raise OptionError(f"--name {shown(name)} is for one person, but {len(people)} were given; use --out")
+        raise OptionError(
+            f"--name {printable(name)} is for one person, but {len(people)} were given; use --out"
+        )
     if name != folder_name(name):
-        raise OptionError(f"--name {shown(name)!r} cannot be a folder's name; try {folder_name(name)!r}")
+        raise OptionError(f"--name {printable(name)!r} cannot be a folder's name; try {folder_name(name)!r}")
     return [out / name]
 
 
@@ -68,10 +70,10 @@ def check_targets(folders: Sequence[Path], overwrite: bool) -> None:
             check_vacant(folder, overwrite)
 
 
-def deliver(
-    answer: Answer, folder: Path, wishes: Wishes, engine: EngineInfo, threshold: float,
+def render(
+    answer: Answer, folder: Path, wishes: ClipOptions, engine: EngineInfo, threshold: float,
     on_clip_done: Callable[[Clip, str], None],
-) -> Delivery:  # fmt: skip
+) -> PersonResult:  # fmt: skip
     """Cut one person's clips into `folder`, or only say what they would be.
 
     Nothing is written when nothing is found. Raises OptionError and the errors of write_result.
@@ -88,7 +90,7 @@ def deliver(
         )
         for clip in document["clips"]:
             clip["file"] = None
-        return Delivery(tuple(clips), dropped, None, document, lost)
+        return PersonResult(tuple(clips), dropped, None, document, lost)
     from facereel.query.clips.result import write_result
 
     write_result(
@@ -96,17 +98,17 @@ def deliver(
         search, wishes.absolute,
     )  # fmt: skip
     document = json.loads((folder / JSON_FILE).read_text(encoding="utf-8"))
-    return Delivery(tuple(clips), dropped, folder, document, lost)
+    return PersonResult(tuple(clips), dropped, folder, document, lost)
 
 
-def _lost_videos(answer: Answer) -> dict[str, LeftOut]:
+def _lost_videos(answer: Answer) -> dict[str, SkippedVideo]:
     """Videos with matches from which nothing can be cut, by sha256; the others are not to suffer for them."""
     lost = {}
     for video in {match.video.sha256: match.video for match, _ in answer.matches}.values():
         try:
             check_source(video)
         except FaceReelError as error:
-            lost[video.sha256] = LeftOut(
-                shown(video.name), str(error), "changed" if Path(video.path).is_file() else "gone"
+            lost[video.sha256] = SkippedVideo(
+                printable(video.name), str(error), "changed" if Path(video.path).is_file() else "gone"
             )
     return lost

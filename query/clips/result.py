@@ -15,7 +15,7 @@ from facereel.query.clips.cutter import cut_clips
 from facereel.query.export.metadata import JSON_FILE, SCHEMA, describe, write_metadata
 from facereel.query.records import Clip, Reference
 from facereel.store.files import folders
-from facereel.store.files.folders import shown
+from facereel.store.files.folders import printable
 from facereel.store.model.errors import ResultExistsError, UnwritableError
 from facereel.store.model.records import EngineInfo, FrameTimes
 
@@ -101,16 +101,16 @@ def _whole_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
     place = folder.parent
     try:
         folders.make_folder(place)
-        with folders.writing_folder(place) as temporary:
+        with folders.temporary_folder(place) as temporary:
             yield temporary
             for file in temporary.iterdir():
                 folders.sync(file)
             temporary.chmod(0o777 & ~_umask())  # made private; now as its user makes folders
             folders.sync(temporary)
-            folders.swap_in(temporary, folder, lambda: _predecessor(folder, overwrite))
+            folders.replace_folders(temporary, folder, lambda: _predecessor(folder, overwrite))
     except OSError as error:
         raise UnwritableError(
-            f"{shown(folder)} cannot be written ({error.strerror}); free some space, or choose another --out"
+            f"{printable(folder)} cannot be written ({error.strerror}); free some space, or choose another --out"
         ) from error
 
 

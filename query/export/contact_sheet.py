@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from facereel.query.text import clock, count
-from facereel.store.files.folders import make_folder, shown, whole_file
+from facereel.store.files.folders import atomic_file, make_folder, printable
 from facereel.store.index.crops import decode_crop
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.summary import screen_time
@@ -90,11 +90,11 @@ def write_sheet(index: VideoIndex, target: Path, most: int) -> tuple[list[Row], 
     picture = draw(rows[:most], max(0, len(rows) - most), index.video, index.times())
     try:
         make_folder(target.parent)
-        with whole_file(target) as unfinished:
+        with atomic_file(target) as unfinished:
             Pillow.fromarray(picture).save(unfinished, "PNG")
     except OSError as error:
         raise UnwritableError(
-            f"{shown(target)} cannot be written ({error.strerror}); name another --out"
+            f"{printable(target)} cannot be written ({error.strerror}); name another --out"
         ) from error
     return rows[:most], max(0, len(rows) - most)
 

@@ -37,7 +37,7 @@ def describe(
 ) -> dict[str, Any]:  # fmt: skip
     """The whole result as metadata.json holds it; `search` says what was searched and left out.
 
-    `files` are the clips' file names, `times` go by the video's sha256, `threshold` is the bar that was used.
+    `files` are the clips' file names, `times` go by the video's sha256, `threshold` is the threshold that was used.
     Boxes are in pixels of the displayed picture, times in seconds from the start as a player shows them.
     `absolute` adds where photos and videos lie.
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 from facereel.indexer.engines.engine import FaceEngine
 from facereel.query.people.reference import disagreements, read_reference
 from facereel.query.records import Reference
-from facereel.store.files.folders import shown
+from facereel.store.files.folders import printable
 from facereel.store.model.errors import OptionError, PhotoError
 
 PHOTO_SUFFIXES = frozenset(
@@ -28,7 +28,7 @@ class Photos:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
+class PersonQuery:
     """Somebody who is asked for."""
 
     name: str
@@ -44,7 +44,7 @@ def who_is_asked(paths: Sequence[Path]) -> list[Photos]:
     if len(folders) < len(paths):
         photo = next(path for path in paths if path not in folders)
         raise OptionError(
-            f"{shown(photo)} is a photo and {shown(folders[0])} a folder; give photos (one person) or folders"
+            f"{printable(photo)} is a photo and {printable(folders[0])} a folder; give photos (one person) or folders"
         )
     people = [photos for folder in folders for photos in _people_in(folder)]
     names = [photos.name for photos in people]
@@ -54,7 +54,7 @@ def who_is_asked(paths: Sequence[Path]) -> list[Photos]:
     return people
 
 
-def read_people(people: Sequence[Photos], engine: FaceEngine, face: int | None = None) -> list[Asked]:
+def read_people(people: Sequence[Photos], engine: FaceEngine, face: int | None = None) -> list[PersonQuery]:
     """Read everybody's photos.
 
     Raises PhotoError for a photo named itself that cannot be used, and for a folder none of whose photos can;
@@ -79,7 +79,7 @@ def _people_in(folder: Path) -> Iterator[Photos]:
     folders = [path for path in inside if path.is_dir()]
     if photos and folders:
         raise OptionError(
-            f"{shown(folder)} holds photos and folders; give a folder of photos (one person) or of folders"
+            f"{printable(folder)} holds photos and folders; give a folder of photos (one person) or of folders"
         )
     if photos:
         yield Photos(folder_name(folder.resolve().name), photos, chosen=False)
@@ -87,11 +87,11 @@ def _people_in(folder: Path) -> Iterator[Photos]:
     within = [person for path in folders for person in _people_in(path)]
     if not within:
         known = " ".join(sorted(PHOTO_SUFFIXES))
-        raise PhotoError(f"{shown(folder)} holds no photo; known suffixes: {known}")
+        raise PhotoError(f"{printable(folder)} holds no photo; known suffixes: {known}")
     yield from within
 
 
-def _read_person(photos: Photos, engine: FaceEngine, face: int | None) -> Asked:
+def _read_person(photos: Photos, engine: FaceEngine, face: int | None) -> PersonQuery:
     references, warnings = [], []
     for path in photos.paths:
         try:
@@ -103,4 +103,6 @@ def _read_person(photos: Photos, engine: FaceEngine, face: int | None) -> Asked:
     if not references:
         count = len(photos.paths)
         raise PhotoError(f"none of the {count} photos of {photos.name} can be used; {warnings[0]}")
-    return Asked(photos.name, tuple(references), (*warnings, *disagreements(references, engine.bar.scale)))
+    return PersonQuery(
+        photos.name, tuple(references), (*warnings, *disagreements(references, engine.threshold.scale))
+    )

@@ -14,7 +14,7 @@ from facereel.indexer.engines.alignment import align, frontality
 from facereel.indexer.engines.engine import FaceEngine
 from facereel.query.records import Reference
 from facereel.store.files.digest import hash_file
-from facereel.store.model.boxes import share_of_smaller, to_sides
+from facereel.store.model.boxes import overlap_of_smaller, xyxy_to_xywh
 from facereel.store.model.errors import PhotoError
 from facereel.store.model.records import Faces, Floats, Image
 
@@ -106,9 +106,9 @@ def read_reference(path: Path, engine: FaceEngine, face: int | None = None) -> R
             f"{path} shows {len(faces)} faces, there is no number {face}; give 1 to {len(faces)}"
         )
     chosen = (face or 1) - 1
-    box = to_sides(faces.boxes)[chosen]
+    box = xyxy_to_xywh(faces.boxes)[chosen]
     seen = engine.embed(align(image, faces.landmarks[chosen])[None])
-    strength = float(seen.strengths[0])
+    strength = float(seen.face_confidences[0])
     said = _warnings(box, faces, chosen, face, strength)
     return Reference(
         path=str(path), sha256=hash_file(path), box=box.astype(np.float32),
@@ -141,7 +141,7 @@ def _keep(
 ) -> None:
     """Add a face, or let it replace the same face found at another size with a lower score."""
     for index, other in enumerate(boxes):
-        if share_of_smaller(box[None], other[None])[0, 0] > _SAME_FACE:
+        if overlap_of_smaller(box[None], other[None])[0, 0] > _SAME_FACE:
             if score > scores[index]:
                 boxes[index], scores[index], landmarks[index] = box, score, points
             return

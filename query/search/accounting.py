@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from facereel.query.search.search import Answer, LeftOut
+from facereel.query.search.search import Answer, SkippedVideo
 
 
-def told(answer: Answer, min_duration: float, too_short: int, not_cut: Sequence[LeftOut]) -> dict[str, Any]:
+def told(
+    answer: Answer, min_duration: float, too_short: int, not_cut: Sequence[SkippedVideo]
+) -> dict[str, Any]:
     """One person's search; names of files, no paths.
 
     `too_short` are matches dropped by `min_duration`, seconds; `not_cut` videos that are gone or changed.

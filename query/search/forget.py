@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facereel.query.search.search import Answer, Scope
-from facereel.store.index.database import stamp
+from facereel.store.index.database import file_version
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.redact import drop_tracklets
 from facereel.store.model.errors import StoreError
-from facereel.store.resume.checkpoint import clean_journals
+from facereel.store.resume.checkpoint import clean_checkpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,13 @@ def forget(holdings: Sequence[Forgotten]) -> None:
         except StoreError as error:
             failures.append(error)
     for store in {held.folder.parent for held in holdings}:
-        clean_journals(store, everything=True)  # whoever was found so far in a video that is being indexed
+        clean_checkpoints(store, everything=True)  # whoever was found so far in a video that is being indexed
     if failures:
         raise failures[0]
 
 
 def _holdings(folder: Path, people: set[int]) -> Forgotten:
-    seen = stamp(folder)
+    seen = file_version(folder)
     with VideoIndex(folder) as index:
         going = [tracklet for tracklet in index.tracklets() if tracklet.person in people]
         numbers = tuple(tracklet.number for tracklet in going)

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from facereel.query.records import Found, Reference
 from facereel.store.index.pooled import Pooled
 from facereel.store.model import pooling as evidence
-from facereel.store.model.pooling import MEASURED_BAR
+from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import Floats, Tracklet
 
 # All similarities here are those of the engine they were measured on; `scale` takes another engine's to them.
@@ -23,12 +23,12 @@ from facereel.store.model.records import Floats, Tracklet
 _BAR_EXTRA = 0.02
 # A member of a matched group may look unlike its group (a profile, bad light), but not like a stranger.
 _MEMBER = 0.25
-# A group just below the bar still belongs to the person when it looks like the sure matches of the same video.
+# A group just below the threshold still belongs to the person when it looks like the sure matches of the same video.
 _EXPAND_SLACK = 0.06
 _EXPAND = 0.45
 # It does not when no look is this wide, pixels: of strangers' pairs of 16 px one in a hundred agrees at 0.48.
 _EXPAND_WIDTH = 18.0
-# A second group of the same video that looks nothing like the first must be surer than the bar.
+# A second group of the same video that looks nothing like the first must be surer than the threshold.
 _UNLIKE = 0.30
 _SURE = 0.55
 # One photo among several counts on its own when it agrees this much better than all together.
@@ -43,7 +43,7 @@ class Hit:
 
     tracklet: Tracklet
     similarity: float
-    bar: float
+    threshold: float
     found: Found
     evidence: str
 
@@ -54,7 +54,7 @@ class Miss:
 
     tracklet: Tracklet
     similarity: float
-    bar: float
+    threshold: float
     why: str
 
 
@@ -86,13 +86,13 @@ def _similarity(together: Floats, trusted: Floats, vectors: Floats, scale: float
     return np.asarray(np.maximum(pooled, (vectors @ trusted.T).max(axis=1) - scale * _SINGLE_PENALTY))
 
 
-def bar_for(total: ArrayLike, base: float = MEASURED_BAR, scale: float = 1.0) -> Floats:
+def threshold_for(total: ArrayLike, base: float = DEFAULT_THRESHOLD, scale: float = 1.0) -> Floats:
     """Similarity that a group must reach, by the `total` of the qualities of its looks."""
     return np.asarray(base + scale * _BAR_EXTRA * np.maximum(0.0, 1.0 - np.asarray(total) / evidence.ENOUGH))
 
 
 def match(
-    pooled: Pooled, references: list[Reference], base: float = MEASURED_BAR, scale: float = 1.0
+    pooled: Pooled, references: list[Reference], base: float = DEFAULT_THRESHOLD, scale: float = 1.0
 ) -> tuple[list[Hit], list[Miss]]:
     """Tracklets of one video that show the person of the references, in order of time, and what just missed.
 
@@ -104,41 +104,45 @@ def match(
     scores, own = (_similarity(*asked, each, scale) for each in (pooled.people_vectors, pooled.vectors))
     member, near_miss = scale * _MEMBER, scale * _NEAR_MISS
     if max(scores.max(), own.max()) < base - near_miss:
-        return [], []  # no bar is lower than the base: most videos of a large store end here
-    bars = bar_for(pooled.evidence, base, scale)
-    accepted, refused = _compete(pooled, scores, bars, scale)
+        return [], []  # no threshold is lower than the base: most videos of a large store end here
+    thresholds = threshold_for(pooled.evidence, base, scale)
+    accepted, refused = _compete(pooled, scores, thresholds, scale)
     hits, misses = [], []
     for index in range(len(pooled.people)):
         members = pooled.members(index)
         for position in members:
             value = float(own[position])
             if index in accepted and value >= member:
-                figures = value, float(scores[index]), float(bars[index]), len(members)
+                figures = value, float(scores[index]), float(thresholds[index]), len(members)
                 hits.append(_hit(pooled.tracklet(position), *figures))
             elif index in accepted:
                 why = f"its group is the person, but it alone reaches only {value:.2f} of {member:.2f}"
                 misses.append(
                     Miss(pooled.tracklet(position), value, member, why + _weakness(pooled, position))
                 )
-            elif max(scores[index], value) >= bars[index] - near_miss:
-                why = refused.get(index, f"{scores[index]:.2f} is below the bar of {bars[index]:.2f}")
+            elif max(scores[index], value) >= thresholds[index] - near_miss:
+                why = refused.get(
+                    index, f"{scores[index]:.2f} is below the threshold of {thresholds[index]:.2f}"
+                )
                 why += _weakness(pooled, position)
-                misses.append(Miss(pooled.tracklet(position), value, float(bars[index]), why))
+                misses.append(Miss(pooled.tracklet(position), value, float(thresholds[index]), why))
     hits.sort(key=lambda hit: (hit.tracklet.start, hit.tracklet.number))
     misses.sort(key=lambda miss: -miss.similarity)
     return hits, misses
 
 
-def _compete(pooled: Pooled, scores: Floats, bars: Floats, scale: float) -> tuple[set[int], dict[int, str]]:
-    """Which groups are the person, surest first; and why others that reach their bar are not."""
+def _compete(
+    pooled: Pooled, scores: Floats, thresholds: Floats, scale: float
+) -> tuple[set[int], dict[int, str]]:
+    """Which groups are the person, surest first; and why others that reach their threshold are not."""
     accepted: list[int] = []
     refused: dict[int, str] = {}
     for sure_only in (True, False):
         for index in (int(i) for i in np.argsort(-scores, kind="stable")):
-            short = scores[index] < bars[index]
+            short = scores[index] < thresholds[index]
             if index in accepted or index in refused or (short and sure_only):
                 continue
-            if not sure_only and (not accepted or scores[index] < bars[index] - scale * _EXPAND_SLACK):
+            if not sure_only and (not accepted or scores[index] < thresholds[index] - scale * _EXPAND_SLACK):
                 continue
             rival = next((other for other in accepted if _meet(pooled, index, other)), None)
             if rival is not None:
@@ -147,7 +151,7 @@ def _compete(pooled: Pooled, scores: Floats, bars: Floats, scale: float) -> tupl
                     f"seen in one frame with person {person}, who agrees better ({scores[rival]:.2f})"
                 )
                 continue
-            alike = _likeness(pooled, index, accepted)
+            alike = _similarity_to_accepted(pooled, index, accepted)
             if short and (alike < scale * _EXPAND or _narrow(pooled, index)):
                 continue
             if accepted and scores[index] < scale * _SURE and alike < scale * _UNLIKE:
@@ -169,7 +173,7 @@ def _narrow(pooled: Pooled, index: int) -> bool:
     return bool((pooled.rows["width"][pooled.members(index)] < _EXPAND_WIDTH).all())
 
 
-def _likeness(pooled: Pooled, index: int, accepted: list[int]) -> float:
+def _similarity_to_accepted(pooled: Pooled, index: int, accepted: list[int]) -> float:
     if not accepted:
         return 1.0
     together = evidence.unit(
@@ -178,12 +182,12 @@ def _likeness(pooled: Pooled, index: int, accepted: list[int]) -> float:
     return float(pooled.people_vectors[index] @ together)
 
 
-def _hit(tracklet: Tracklet, own: float, group: float, bar: float, size: int) -> Hit:
-    if own >= bar:
-        return Hit(tracklet, own, bar, "direct", f"{own:.2f} against a bar of {bar:.2f}")
+def _hit(tracklet: Tracklet, own: float, group: float, threshold: float, size: int) -> Hit:
+    if own >= threshold:
+        return Hit(tracklet, own, threshold, "direct", f"{own:.2f} against a threshold of {threshold:.2f}")
     return Hit(
-        tracklet, own, bar, "expanded",
-        f"{own:.2f} alone; one of {size} tracklets of a person who agrees at {group:.2f} (bar {bar:.2f})",
+        tracklet, own, threshold, "expanded",
+        f"{own:.2f} alone; one of {size} tracklets of a person who agrees at {group:.2f} (threshold {threshold:.2f})",
     )  # fmt: skip
 
 

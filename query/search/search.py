@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from facereel.query.people.photos import Asked
+from facereel.query.people.photos import PersonQuery
 from facereel.query.records import Match
 from facereel.query.search.matching import Hit, Miss, match
-from facereel.store.files.folders import shown
+from facereel.store.files.folders import printable
 from facereel.store.index import pooled_file
 from facereel.store.index.pooled_file import Known
 from facereel.store.index.reader import VideoIndex
@@ -33,7 +33,7 @@ KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class SkippedVideo:
     """An index that a query could not search, and why."""
 
     name: str
@@ -46,7 +46,7 @@ class Scope:
     """The indexes that a query searches, and those it does not."""
 
     searched: tuple[tuple[Path, Video], ...]  # index folder, video with the path where it lies now
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[SkippedVideo, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +72,7 @@ class Counts:
 class Answer:
     """All that was found of one person."""
 
-    asked: Asked
+    asked: PersonQuery
     matches: tuple[tuple[Match, Sightings], ...]
     misses: tuple[NearMiss, ...]  # most similar first
     times: dict[str, FrameTimes]  # of the videos with matches, by sha256
@@ -117,16 +117,18 @@ def scope(library: Library, names: Sequence[str | Path], engine: EngineInfo) -> 
         raise refused[0][1]
     if not searched and refused:
         raise type(refused[0][1])(
-            f"none of the {len(refused)} indexes in {shown(library.store)} can be searched; {refused[0][1]}"
+            f"none of the {len(refused)} indexes in {printable(library.store)} can be searched; {refused[0][1]}"
         )
     if not searched:
         raise NotIndexedError(
-            f"{shown(library.store)} holds no index; run: python cli.py index VIDEO (or name another --store)"
+            f"{printable(library.store)} holds no index; run: python cli.py index VIDEO (or name another --store)"
         )
-    return Scope(searched, tuple(LeftOut(shown(name), str(error), _kind(error)) for name, error in refused))
+    return Scope(
+        searched, tuple(SkippedVideo(printable(name), str(error), _kind(error)) for name, error in refused)
+    )
 
 
-def search(people: Sequence[Asked], where: Scope, threshold: float, scale: float = 1.0) -> list[Answer]:
+def search(people: Sequence[PersonQuery], where: Scope, threshold: float, scale: float = 1.0) -> list[Answer]:
     """Hold everybody against every index, of which those with matches are opened; `scale` is the engine's Bar.scale."""
     if not 0 < threshold < 1:
         raise OptionError(f"threshold {threshold:g} cannot be used; give a similarity between 0 and 1")
@@ -166,7 +168,7 @@ class _Found:
         """Take what one index answered."""
         sightings = index.sightings(hit.tracklet.number for hit in hits)
         for hit in hits:
-            answer = Match(video, hit.tracklet, hit.similarity, hit.bar, hit.found, hit.evidence)
+            answer = Match(video, hit.tracklet, hit.similarity, hit.threshold, hit.found, hit.evidence)
             self.matches.append((answer, sightings[hit.tracklet.number]))
         if hits:
             self.times[video.sha256] = index.times()
@@ -196,12 +198,12 @@ def _named(library: Library, name: str | Path, engine: EngineInfo) -> tuple[Path
 
 
 def _mismatch(video: Video, made_by: EngineInfo, asking: EngineInfo) -> EngineMismatchError:
-    again = f"python cli.py reembed --engine {asking.name} {shlex.quote(shown(video.path))}"
+    again = f"python cli.py reembed --engine {asking.name} {shlex.quote(printable(video.path))}"
     if made_by.name == asking.name:
         return EngineMismatchError(
-            f"{shown(video.name)} was indexed by {made_by.name} with other weights; run: {again}"
+            f"{printable(video.name)} was indexed by {made_by.name} with other weights; run: {again}"
         )
     return EngineMismatchError(
-        f"{shown(video.name)} was indexed by {made_by.name}, not {asking.name}; "
+        f"{printable(video.name)} was indexed by {made_by.name}, not {asking.name}; "
         f"add --engine {made_by.name}, or run: {again}"
     )

@@ -1,4 +1,4 @@
-"""How results are shown: lines, tables, one JSON object, a progress bar. Knows no command and no option.
+"""How results are shown: lines, tables, one JSON object, a progress threshold. Knows no command and no option.
 
 On a terminal tables have colours and fold; elsewhere they are plain columns, and no value is cut.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from facereel.store.files.folders import shown
+from facereel.store.files.folders import printable
 
 
 def say(text: str) -> None:
@@ -43,7 +43,7 @@ def fail(text: str) -> None:
 
 def _one_line(text: str) -> str:
     """What a file's name or a library's words may hold, without what a terminal would obey."""
-    return "".join(sign if sign.isprintable() else shown(sign) for sign in " ".join(text.split()))
+    return "".join(sign if sign.isprintable() else printable(sign) for sign in " ".join(text.split()))
 
 
 def say_json(value: Any) -> None:
@@ -71,7 +71,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 @contextmanager
 def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Bars on stderr, one a title, with frames a second and the time left; silent where stderr is no terminal.
+    """Thresholds on stderr, one a title, with frames a second and the time left; silent where stderr is no terminal.
 
     Gives a function of title, frames done and frames in all; a title is done when it is told so with -1.
     """
@@ -99,7 +99,7 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
                     bars.remove_task(tasks.pop(title))
                 return
             if title not in tasks:
-                tasks[title] = bars.add_task(shown(title), total=None)
+                tasks[title] = bars.add_task(printable(title), total=None)
             bars.update(tasks[title], completed=done, total=total or None)
 
         yield tell
@@ -108,7 +108,7 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
 def _text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.2f}"
-    return f"{value:,}" if isinstance(value, int) else shown(str(value))
+    return f"{value:,}" if isinstance(value, int) else printable(str(value))
 
 
 def _width(text: str) -> int:

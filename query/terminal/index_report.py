@@ -10,7 +10,7 @@ from typing import Any
 
 from facereel.query.terminal.console import say, warn
 from facereel.query.text import clock, count
-from facereel.store.files.folders import shown, whole_file
+from facereel.store.files.folders import atomic_file, printable
 from facereel.store.model.errors import UnwritableError
 
 
@@ -27,7 +27,7 @@ def indexed_json(path: Path, figures: Mapping[str, Any]) -> dict[str, Any]:
 
 def indexed(path: Path, figures: Mapping[str, Any]) -> None:
     """The same for people."""
-    name, told = shown(path.name), indexed_json(path, figures)
+    name, told = printable(path.name), indexed_json(path, figures)
     if told["state"] == "skipped":
         say(f"{name}: {figures['skipped']}")
     else:
@@ -45,26 +45,26 @@ def check_report(target: Path) -> None:
     """Raise UnwritableError where a report could not be written; worth asking before hours of work."""
     if target.is_dir() or not target.absolute().parent.is_dir():
         raise UnwritableError(
-            f"--report {shown(target)} cannot be written; name a file in a folder that is there"
+            f"--report {printable(target)} cannot be written; name a file in a folder that is there"
         )
 
 
 def write_report(target: Path, told: Mapping[str, Any]) -> None:
     """What came of each video as a JSON file, whole or as it was before."""
     try:
-        with whole_file(target) as unfinished:
+        with atomic_file(target) as unfinished:
             unfinished.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
-        raise UnwritableError(f"--report {shown(target)} cannot be written: {error.strerror}") from error
+        raise UnwritableError(f"--report {printable(target)} cannot be written: {error.strerror}") from error
 
 
 def lost(path: Path, warnings: Iterable[str]) -> None:
     """What could not be read of a video."""
     for warning in warnings:
-        warn(f"{shown(path.name)}: {warning}")
+        warn(f"{printable(path.name)}: {warning}")
 
 
 def what_next(store: Path, standard: Path) -> None:
     """The command to go on with after indexing."""
-    option = "" if store == standard else f" --store {shlex.quote(shown(store))}"
+    option = "" if store == standard else f" --store {shlex.quote(printable(store))}"
     say(f"next: python cli.py query PHOTO{option}    or see who is there: python cli.py faces VIDEO{option}")

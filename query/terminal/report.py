@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 from facereel.query.terminal.console import fail, say, table, warn
 from facereel.query.text import clock, count
-from facereel.store.files.folders import shown
+from facereel.store.files.folders import printable
 
 if TYPE_CHECKING:
-    from facereel.query.clips.render import Delivery
+    from facereel.query.clips.render import PersonResult
     from facereel.query.export.contact_sheet import Row
-    from facereel.query.people.photos import Asked
+    from facereel.query.people.photos import PersonQuery
     from facereel.query.records import Clip
     from facereel.query.search.forget import Forgotten
     from facereel.query.search.search import Answer, Scope
     from facereel.store.index.verify import Health
 
 
-def people_read(people: Sequence[Asked]) -> None:
+def people_read(people: Sequence[PersonQuery]) -> None:
     """Warnings about the photos."""
     for asked in people:
         for reference in asked.references:
             for warning in reference.warnings:
-                warn(f"{shown(reference.path)}: {warning}")
+                warn(f"{printable(reference.path)}: {warning}")
         for warning in asked.warnings:
-            warn(shown(warning))
+            warn(printable(warning))
 
 
 def left_out(where: Scope) -> None:
@@ -41,19 +41,19 @@ def clip_done(answer: Answer) -> Callable[[Clip, str], None]:
 
     def tell(clip: Clip, file: str) -> None:
         start, end = _span(clip, answer)
-        say(f"  {shown(file)}  {clock(start)} - {clock(end)}  {end - start:.2f} s  "
+        say(f"  {printable(file)}  {clock(start)} - {clock(end)}  {end - start:.2f} s  "
             f"{clip.match.similarity:.2f} {clip.match.found}")  # fmt: skip
 
     return tell
 
 
-def not_cut(result: Delivery) -> None:
+def not_cut(result: PersonResult) -> None:
     """Videos with matches that nothing could be cut from, and why."""
     for item in result.not_cut:
         fail(f"not cut: {item.reason}")
 
 
-def answer(answer: Answer, result: Delivery, where: Scope, dry_run: bool, explain: bool) -> None:
+def answer(answer: Answer, result: PersonResult, where: Scope, dry_run: bool, explain: bool) -> None:
     """All that is told of one person once the clips are there."""
     if result.clips or not result.not_cut:
         say(_sentence(answer, result, where, dry_run))
@@ -82,26 +82,26 @@ def _matches_table(answer: Answer, clips: Sequence[Clip]) -> None:
 
 def _misses_table(answer: Answer) -> None:
     if not answer.misses:
-        say(f"Nothing else came near to {shown(answer.asked.name)}.")
+        say(f"Nothing else came near to {printable(answer.asked.name)}.")
         return
-    say(f"What just missed {shown(answer.asked.name)}:")
+    say(f"What just missed {printable(answer.asked.name)}:")
     rows = [
         (near.video.name, clock(near.start), f"{near.end - near.start:.2f} s",
-         round(near.miss.similarity, 2), round(near.miss.bar, 2), near.miss.why)
+         round(near.miss.similarity, 2), round(near.miss.threshold, 2), near.miss.why)
         for near in answer.misses
     ]  # fmt: skip
-    table(("video", "start", "length", "similarity", "bar", "why"), rows)
+    table(("video", "start", "length", "similarity", "threshold", "why"), rows)
 
 
-def _sentence(answer: Answer, result: Delivery, where: Scope, dry_run: bool) -> str:
-    name, searched = shown(answer.asked.name), count(len(where.searched), "video")
+def _sentence(answer: Answer, result: PersonResult, where: Scope, dry_run: bool) -> str:
+    name, searched = printable(answer.asked.name), count(len(where.searched), "video")
     short = ""
     if result.dropped:
         short = f"; {count(result.dropped, 'match', 'matches')} shorter than --min-duration dropped"
     if result.clips:
         videos = len({clip.match.video.sha256 for clip in result.clips})
         found = f"{count(len(result.clips), 'clip')} of {name} in {videos:,} of {searched}{short}"
-        return f"{found}; nothing was cut" if dry_run else f"{found}: {shown(str(result.folder))}"
+        return f"{found}; nothing was cut" if dry_run else f"{found}: {printable(str(result.folder))}"
     if result.dropped:
         return f"No clip of {name} in {searched}{short}; nothing was written."
     return f"{name} was not found in {searched}; nothing was written.{_nearest(answer)}"
@@ -119,7 +119,7 @@ def searched(told: dict[str, Any]) -> None:
     say(f"searched: {', '.join(things)}" + (f"; left out: {rest}" if rest else ""))
 
 
-def answer_json(answer: Answer, result: Delivery, explain: bool) -> dict[str, Any]:
+def answer_json(answer: Answer, result: PersonResult, explain: bool) -> dict[str, Any]:
     """One person's result: metadata.json as it is or would be, and what was left out."""
     extra: dict[str, Any] = {
         "name": answer.asked.name, "folder": None if result.folder is None else str(result.folder),
@@ -130,7 +130,7 @@ def answer_json(answer: Answer, result: Delivery, explain: bool) -> dict[str, An
         extra["missed"] = [
             {"video": near.video.name, "start": round(near.start, 6), "end": round(near.end, 6),
              "tracklet": near.miss.tracklet.number, "similarity": round(near.miss.similarity, 4),
-             "bar": round(near.miss.bar, 4), "why": near.miss.why}
+             "threshold": round(near.miss.threshold, 4), "why": near.miss.why}
             for near in answer.misses
         ]  # fmt: skip
     return {**result.document, **extra}
@@ -155,8 +155,8 @@ def _nearest(answer: Answer) -> str:
     if not answer.misses:
         return ""
     near = answer.misses[0]
-    where = f"{shown(near.video.name)} at {clock(near.start)}"
-    figures = f"{near.miss.similarity:.2f}, the bar is {near.miss.bar:.2f}"
+    where = f"{printable(near.video.name)} at {clock(near.start)}"
+    figures = f"{near.miss.similarity:.2f}, the bar is {near.miss.threshold:.2f}"
     return f" The nearest was {where} ({figures}); --explain says more."
 
 
@@ -177,7 +177,7 @@ def details(known: dict[str, Any]) -> None:
     weights, config = known.pop("weights"), known.pop("config")
     who, warnings = known.pop("who"), known.pop("warnings")
     for key, value in {**known, **weights, **config}.items():
-        say(f"{key.replace('_', ' ')}: {shown(str(value))}")
+        say(f"{key.replace('_', ' ')}: {printable(str(value))}")
     for warning in warnings:
         say(f"warning: {warning}")
     if who:
@@ -188,17 +188,17 @@ def details(known: dict[str, Any]) -> None:
 
 def health(found: Health) -> None:
     """One line for a sound index, a line a problem for another."""
-    name = shown(found.name)
+    name = printable(found.name)
     for problem in found.problems:
         say(f"{name}: {problem}")
-    for put_right in found.notes:
-        say(f"{name}: {put_right}")
+    for rebuild in found.notes:
+        say(f"{name}: {rebuild}")
     if not found.problems:
         say(f"{name}: ok")
 
 
 def forgotten(
-    people: Sequence[Asked],
+    people: Sequence[PersonQuery],
     gone: Sequence[Forgotten],
     alike: Sequence[Forgotten],
     where: Scope,
@@ -209,8 +209,11 @@ def forgotten(
         things = ", ".join(
             (count(len(held.tracklets), "tracklet"), count(held.frames, "frame"), count(held.looks, "look"))
         )
-        say(f"  {shown(held.video)}: {things}")
-    names, searched = ", ".join(shown(asked.name) for asked in people), count(len(where.searched), "video")
+        say(f"  {printable(held.video)}: {things}")
+    names, searched = (
+        ", ".join(printable(asked.name) for asked in people),
+        count(len(where.searched), "video"),
+    )
     if not gone:
         say(f"{names} was not found in {searched}; nothing was deleted")
         return
@@ -220,13 +223,13 @@ def forgotten(
     )
     for held in alike:
         warn(
-            f"{shown(held.video)} holds {count(len(held.tracklets), 'tracklet')} of somebody who looks alike; "
+            f"{printable(held.video)} holds {count(len(held.tracklets), 'tracklet')} of somebody who looks alike; "
             "see query --dry-run; run forget again if it is the same person"
         )
 
 
 def forgotten_json(
-    people: Sequence[Asked],
+    people: Sequence[PersonQuery],
     gone: Sequence[Forgotten],
     alike: Sequence[Forgotten],
     where: Scope,
@@ -247,7 +250,7 @@ def forgotten_json(
 def sheet(target: Path, rows: Sequence[Row], left_out: int) -> None:
     """Where the contact sheet is, and how many are on it."""
     rest = f"; {left_out:,} more were left out, --most N shows them" if left_out else ""
-    say(f"{count(len(rows), 'person', 'people')} in {shown(target)}{rest}")
+    say(f"{count(len(rows), 'person', 'people')} in {printable(target)}{rest}")
 
 
 def sheet_json(target: Path, rows: Sequence[Row], left_out: int) -> dict[str, Any]:

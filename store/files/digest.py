@@ -6,7 +6,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from facereel.store.files.folders import shown
+from facereel.store.files.folders import printable
 from facereel.store.model.errors import InputError
 
 # Large enough that reading, not calling, takes the time; small enough to stay in the processor's cache.
@@ -26,5 +26,5 @@ def hash_file(path: str | Path, size: int | None = None) -> str:
                 left -= len(piece)
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{shown(path)} cannot be read: {reason}; check path and permissions") from error
+        raise InputError(f"{printable(path)} cannot be read: {reason}; check path and permissions") from error
     return digest.hexdigest()

@@ -52,7 +52,7 @@ def hash_suffix(name: str) -> str | None:
     return found[1] if found else None
 
 
-def shown(path: str | Path) -> str:
+def printable(path: str | Path) -> str:
     """A path as part of a one-line message: what does not print is escaped."""
     text = str(path)
     return text if text.isprintable() else text.encode("unicode_escape").decode()
@@ -66,9 +66,11 @@ def index_folders(store: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except NotADirectoryError as error:
-        raise StoreError(f"{shown(store)} is not a folder; name another with --store DIR") from error
+        raise StoreError(f"{printable(store)} is not a folder; name another with --store DIR") from error
     except OSError as error:
-        raise StoreError(f"{shown(store)} cannot be read: {error.strerror}; check its permissions") from error
+        raise StoreError(
+            f"{printable(store)} cannot be read: {error.strerror}; check its permissions"
+        ) from error
     return [store / name for name in sorted(names)]
 
 
@@ -76,7 +78,7 @@ def unwritable(folder: Path, error: Exception) -> UnwritableError:
     """The error for a folder that refused a write."""
     reason = getattr(error, "strerror", None) or error
     return UnwritableError(
-        f"{shown(folder)} cannot be written: {reason}; free or repair it, or name another with --store DIR"
+        f"{printable(folder)} cannot be written: {reason}; free or repair it, or name another with --store DIR"
     )
 
 
@@ -128,7 +130,7 @@ def locked(folder: Path, shared: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
+def atomic_file(target: Path) -> Iterator[Path]:
     """A file beside `target` to write in, which takes its place once it is whole and on the disk, or vanishes."""
     unfinished = target.with_name(f".{target.name[:100]}.part")
     try:
@@ -142,7 +144,7 @@ def whole_file(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def writing_folder(store: Path) -> Iterator[Path]:
+def temporary_folder(store: Path) -> Iterator[Path]:
     """A locked, empty folder (0700) inside a store to write in; gone afterwards unless renamed. Raises OSError."""
     # The process number is for people who look; the lock tells whether the writer lives, also across
     # containers that share a store and after the number was given to another process.
@@ -158,7 +160,7 @@ def writing_folder(store: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def swap_in(written: Path, target: Path, predecessors: Callable[[], list[Path]]) -> None:
+def replace_folders(written: Path, target: Path, predecessors: Callable[[], list[Path]]) -> None:
     """Rename a complete folder to `target`, and only then delete its predecessors.
 
     `predecessors` is asked under the store's lock. When the rename fails they are put back; when the process

@@ -18,7 +18,7 @@ _LOOK_AGAIN = 0.5  # seconds
 
 
 @contextmanager
-def claimed(store: Path, sha256: str, on_wait: Callable[[], None]) -> Iterator[None]:
+def video_lock(store: Path, sha256: str, on_wait: Callable[[], None]) -> Iterator[None]:
     """Hold the claim on a video's content; while another process holds it, wait and call `on_wait` now and then.
 
     A claim ends with its process at the latest. Makes the store; raises UnwritableError.
@@ -42,7 +42,7 @@ def claimed(store: Path, sha256: str, on_wait: Callable[[], None]) -> Iterator[N
         os.close(handle)
 
 
-def clean_claims(store: Path) -> None:
+def clean_video_locks(store: Path) -> None:
     """Delete the claims of dead processes."""
     for path in store.glob(f"{CLAIM}*"):
         with suppress(OSError), locked(store):

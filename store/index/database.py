@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from facereel.store.files.folders import shown, unwritable
+from facereel.store.files.folders import printable, unwritable
 from facereel.store.index import pooled_header, schema
 from facereel.store.model.errors import DamagedIndexError, NewerIndexError, StoreError
 
@@ -24,9 +24,9 @@ def reading(folder: Path, video_path: str | None = None) -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
-        reason = shown(str(error)) or type(error).__name__
+        reason = printable(str(error)) or type(error).__name__
         raise DamagedIndexError(
-            f"{shown(folder / DATABASE)} is damaged ({reason}); run: {_anew(folder, video_path)}"
+            f"{printable(folder / DATABASE)} is damaged ({reason}); run: {_anew(folder, video_path)}"
         ) from error
 
 
@@ -39,7 +39,7 @@ def writing(store: Path) -> Iterator[None]:
         raise unwritable(store, error) from error
 
 
-def stamp(folder: Path) -> tuple[int, int]:
+def file_version(folder: Path) -> tuple[int, int]:
     """By what an index.db is known to be the one that was read; zeros where there is none."""
     try:
         status = (folder / DATABASE).stat()
@@ -50,8 +50,8 @@ def stamp(folder: Path) -> tuple[int, int]:
 
 def predecessor(folder: Path, seen: tuple[int, int]) -> list[Path]:
     """The index that a new one replaces; raises StoreError unless it still has the stamp `seen`."""
-    if stamp(folder) != seen:
-        raise StoreError(f"{shown(folder)} was written or removed meanwhile; run it again")
+    if file_version(folder) != seen:
+        raise StoreError(f"{printable(folder)} was written or removed meanwhile; run it again")
     return [folder]
 
 
@@ -65,7 +65,7 @@ def open_readonly(folder: Path) -> sqlite3.Connection:
         try:
             path.open("rb").close()
         except PermissionError as error:
-            raise StoreError(f"{shown(path)} may not be read; change its permissions") from error
+            raise StoreError(f"{printable(path)} may not be read; change its permissions") from error
         except OSError as error:
             raise sqlite3.DatabaseError(error.strerror) from error
         if path.with_name(path.name + "-journal").exists():
@@ -85,7 +85,7 @@ def open_readonly(folder: Path) -> sqlite3.Connection:
     if found > known:
         connection.close()
         raise NewerIndexError(
-            f"{shown(folder)} was written by a newer version (schema {found}, this one knows {known}); "
+            f"{printable(folder)} was written by a newer version (schema {found}, this one knows {known}); "
             f"install that version or run: {_anew(folder)}"
         )
     return connection
@@ -94,8 +94,8 @@ def open_readonly(folder: Path) -> sqlite3.Connection:
 def _anew(folder: Path, video_path: str | None = None) -> str:
     """The command that makes an index anew."""
     path = video_path or pooled_header.video_path(folder)
-    video = "VIDEO" if path is None else shlex.quote(shown(path))
-    return f"python cli.py index --force {video} --store {shlex.quote(shown(folder.parent))}"
+    video = "VIDEO" if path is None else shlex.quote(printable(path))
+    return f"python cli.py index --force {video} --store {shlex.quote(printable(folder.parent))}"
 
 
 def _connect(path: Path) -> sqlite3.Connection:

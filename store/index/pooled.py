@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facereel.store.model import pooling as evidence
-from facereel.store.model.records import Floats, Ints, Looks, Reason, Tracklet
+from facereel.store.model.records import ExemplarArrays, Floats, Ints, Reason, Tracklet
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
 # A tracklet as a row: records of a thousand videos take longer to make than to be searched.
@@ -42,7 +42,7 @@ class Pooled:
         return Tracklet(number, shot, start, end, REASONS[first], REASONS[last], person, width, score)
 
 
-def pool(tracklets: tuple[Tracklet, ...], looks: Looks) -> Pooled:
+def pool(tracklets: tuple[Tracklet, ...], looks: ExemplarArrays) -> Pooled:
     """Pool the looks of each tracklet and of each person, weighted by quality."""
     own = _rows_by_tracklet(looks)
     tracklets = tuple(item for item in tracklets if item.number in own)
@@ -69,7 +69,7 @@ def pool(tracklets: tuple[Tracklet, ...], looks: Looks) -> Pooled:
     return Pooled(rows, vectors, people, people_vectors, amounts)
 
 
-def _rows_by_tracklet(looks: Looks) -> dict[int, Ints]:
+def _rows_by_tracklet(looks: ExemplarArrays) -> dict[int, Ints]:
     """Rows of the looks of each tracklet, in order."""
     order = np.argsort(looks.tracklets, kind="stable")
     ordered = looks.tracklets[order]

@@ -41,7 +41,7 @@ def read_identity(folder: Path) -> tuple[Video, EngineInfo]:
     """What a listing shows of an index; raises the errors of VideoIndex."""
     try:
         with open(os.path.join(folder, POOLED), "rb", buffering=0) as file:
-            header, _ = _header(file.read(HEADER_READ), _stamp(folder))
+            header, _ = _header(file.read(HEADER_READ), _file_version(folder))
         return rows.video_of(header["video"]), EngineInfo(*header["engine"])
     except (*UNUSABLE, _StaleError):
         return read_video(folder)
@@ -52,22 +52,22 @@ def read(folder: Path) -> Known:
     try:
         with open(os.path.join(folder, POOLED), "rb", buffering=0) as file:
             data = file.read()
-        header, start = _header(data, _stamp(folder))
+        header, start = _header(data, _file_version(folder))
         return _known(header, memoryview(data)[start:])
     except (OSError, _StaleError):
         return keep(folder)
     except UNUSABLE as reason:
         known = keep(folder)
-        logger.warning("%s is made anew from %s: %s", folders.shown(folder / POOLED), DATABASE, reason)
+        logger.warning("%s is made anew from %s: %s", folders.printable(folder / POOLED), DATABASE, reason)
         return known
 
 
-def put_right(folder: Path) -> str:
+def rebuild(folder: Path) -> str:
     """Hold what was pooled against the rows and keep it anew; says what was wrong with it, if anything was."""
     reason, told = "", None
     try:
         data = (folder / POOLED).read_bytes()
-        header, start = _header(data, _stamp(folder))
+        header, start = _header(data, _file_version(folder))
         told = _body(_known(header, memoryview(data)[start:]))
     except (OSError, _StaleError):
         pass
@@ -80,14 +80,14 @@ def put_right(folder: Path) -> str:
 def keep(folder: Path) -> Known:
     """Read an index and keep what was pooled beside it, where that may be written."""
     with VideoIndex(folder) as index:
-        stamp = _stamp(folder)
+        file_version = _file_version(folder)
         tracklets, looks, times = index.tracklets(), index.looks(), index.times()
         pooled = pool(tracklets, looks)
         start, end = pooled.rows["start"], pooled.rows["end"] - 1
         known = Known(pooled, np.stack([times.pts[start], times.pts[end] + times.durations[end]], axis=1), len(looks),
                       len(tracklets) - len(pooled.rows))  # fmt: skip
         with suppress(OSError), folders.locked(folder):
-            _write(folder, index.video, index.engine, known, stamp)
+            _write(folder, index.video, index.engine, known, file_version)
     return known
 
 
@@ -95,7 +95,7 @@ class _StaleError(Exception):
     """What was pooled is of an index.db that was written since."""
 
 
-def _stamp(folder: Path) -> list[int]:
+def _file_version(folder: Path) -> list[int]:
     """By what an index.db is known to be the same; raises OSError where it may not be read or is half-written."""
     path = os.path.join(folder, DATABASE)
     if not os.access(path, os.R_OK) or os.path.exists(f"{path}-journal"):
@@ -104,10 +104,10 @@ def _stamp(folder: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns]
 
 
-def _header(data: bytes, stamp: list[int]) -> tuple[dict[str, Any], int]:
+def _header(data: bytes, file_version: list[int]) -> tuple[dict[str, Any], int]:
     """The header and where the arrays begin; raises one of UNUSABLE, _StaleError when of another index.db."""
     header, start = pooled_header.unpack(data)
-    if header["stamp"] != stamp or "looks" not in header:  # which earlier versions did not count
+    if header["stamp"] != file_version or "looks" not in header:  # which earlier versions did not count
         raise _StaleError
     return header, start
 
@@ -147,12 +147,12 @@ def _body(known: Known) -> bytes:
     ))  # fmt: skip
 
 
-def _write(folder: Path, video: Video, engine: EngineInfo, known: Known, stamp: list[int]) -> None:
+def _write(folder: Path, video: Video, engine: EngineInfo, known: Known, file_version: list[int]) -> None:
     """Write whole or not at all, for the owner only; the caller holds the folder's lock."""
     pooled, body = known.pooled, _body(known)
     row = rows.video_row(video)
     header = {
-        "stamp": stamp, "checksum": zlib.crc32(body), "tracklets": len(pooled.rows),
+        "stamp": file_version, "checksum": zlib.crc32(body), "tracklets": len(pooled.rows),
         "dim": pooled.vectors.shape[1], "people": len(pooled.people), "engine": astuple(engine),
         "looks": known.looks, "lookless": known.lookless,
         "video": row | {"path": os.fsdecode(row["path"]), "name": os.fsdecode(row["name"])},

@@ -23,13 +23,13 @@ from facereel.store.index.writer import write_database
 from facereel.store.model.errors import DamagedIndexError, OptionError, StoreError
 from facereel.store.model.records import (
     SOURCES,
+    Cluster,
     EngineInfo,
     Exemplar,
+    ExemplarArrays,
     FrameTimes,
     IndexContents,
     Ints,
-    Looks,
-    Person,
     Shot,
     Sightings,
     Tracklet,
@@ -51,11 +51,11 @@ def write_index(store: Path, contents: IndexContents) -> Path:
     folders.make_store(store)
     folders.clean_leftovers(store)
     target = store / folders.folder_name(contents.video.name, contents.video.sha256)
-    with writing(store), folders.writing_folder(store) as folder:
+    with writing(store), folders.temporary_folder(store) as folder:
         write_database(folder / DATABASE, contents)
         write_vectors(folder)
         folders.sync(folder)
-        folders.swap_in(folder, target, lambda: _predecessors(target, contents.video.sha256))
+        folders.replace_folders(folder, target, lambda: _predecessors(target, contents.video.sha256))
     return target
 
 
@@ -110,14 +110,14 @@ class VideoIndex:
             found = self._all("SELECT shot, start_frame, end_frame FROM shots ORDER BY shot")
             return tuple(Shot(int(shot), int(start), int(end)) for shot, start, end in found)
 
-    def people(self) -> tuple[Person, ...]:
+    def people(self) -> tuple[Cluster, ...]:
         """All people, by number, each with its tracklets in order."""
         with reading(self.folder, self.video.path):
             members: dict[int, list[int]] = {}
             for person, tracklet in self._all("SELECT person, tracklet FROM tracklets ORDER BY tracklet"):
                 members.setdefault(int(person), []).append(int(tracklet))
             return tuple(
-                Person(int(person), None if name is None else str(name), tuple(members.get(person, ())))
+                Cluster(int(person), None if name is None else str(name), tuple(members.get(person, ())))
                 for person, name in self._all("SELECT person, name FROM people ORDER BY person")
             )
 
@@ -142,7 +142,7 @@ class VideoIndex:
                     found[number] = rows.sightings_of(self._numbers(boxes, number), *span[0])
             if not span:
                 raise OptionError(
-                    f"tracklet {number} is not in {folders.shown(self.video.name)}; "
+                    f"tracklet {number} is not in {folders.printable(self.video.name)}; "
                     "name one that its index has"
                 )
         return found
@@ -158,7 +158,7 @@ class VideoIndex:
                 for number in map(int, numbers)
             }
 
-    def looks(self) -> Looks:
+    def looks(self) -> ExemplarArrays:
         """The exemplars of all tracklets as arrays, by exemplar number, without their crops."""
         with reading(self.folder, self.video.path):
             looks, _ = _looks(self._rows, self.engine.dim)
@@ -177,7 +177,7 @@ class VideoIndex:
         try:
             return vectors.read(self.folder, digest)
         except vectors.UnusableVectors as reason:
-            path = folders.shown(self.folder / vectors.VECTORS)
+            path = folders.printable(self.folder / vectors.VECTORS)
             logger.warning("%s is made anew from %s: %s", path, DATABASE, reason)
         with reading(self.folder, self.video.path):
             looks, numbers = _looks(self._rows, self.engine.dim)
@@ -209,7 +209,7 @@ def _setting(value: object) -> float | int | str:
     return value
 
 
-def _looks(connection: sqlite3.Connection, dim: int) -> tuple[Looks, Ints]:
+def _looks(connection: sqlite3.Connection, dim: int) -> tuple[ExemplarArrays, Ints]:
     """All looks and their exemplar numbers; raises ValueError when the embeddings are not those written."""
     query = """SELECT exemplar, tracklet, frame, quality, w, sharpness, frontality, embedding
                FROM exemplars ORDER BY exemplar"""
@@ -221,7 +221,7 @@ def _looks(connection: sqlite3.Connection, dim: int) -> tuple[Looks, Ints]:
         raise ValueError("embeddings were altered")
     qualities, widths, sharpness, frontality = np.ascontiguousarray(figures.T)
     tracklets, frames = numbers[:, 1].copy(), numbers[:, 2].copy()
-    looks = Looks(embeddings, tracklets, frames, qualities, widths, sharpness, frontality)
+    looks = ExemplarArrays(embeddings, tracklets, frames, qualities, widths, sharpness, frontality)
     return looks, numbers[:, 0].copy()
 
 

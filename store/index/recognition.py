@@ -15,7 +15,7 @@ from facereel.store.index import checksum as seal
 from facereel.store.index import rows, vectors
 from facereel.store.index.database import DATABASE, open_readonly, predecessor, reading, writing
 from facereel.store.index.reader import write_vectors
-from facereel.store.model.records import EngineInfo, Floats, Person
+from facereel.store.model.records import Cluster, EngineInfo, Floats
 
 REEMBEDDED = "reembedded_from"  # key in config: who looked at the video, when somebody else recognised later
 
@@ -27,7 +27,7 @@ class Recognition:
     engine: EngineInfo
     embeddings: Floats  # (M, D) unit length, in order of exemplar numbers
     qualities: Floats  # (M,) 0..1
-    people: tuple[Person, ...]  # all tracklets are in them
+    people: tuple[Cluster, ...]  # all tracklets are in them
     settings: dict[str, float | int | str]  # that are other than before
 
 
@@ -38,11 +38,11 @@ def replace_recognition(folder: Path, recognition: Recognition, seen: tuple[int,
     DamagedIndexError; in any case the old index stays as it was.
     """
     store = folder.parent
-    with reading(folder), writing(store), folders.writing_folder(store) as fresh:
+    with reading(folder), writing(store), folders.temporary_folder(store) as fresh:
         _write(fresh / DATABASE, folder, recognition)
         write_vectors(fresh)
         folders.sync(fresh)
-        folders.swap_in(fresh, folder, lambda: predecessor(folder, seen))
+        folders.replace_folders(fresh, folder, lambda: predecessor(folder, seen))
 
 
 def _write(path: Path, folder: Path, recognition: Recognition) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from facereel.store.files import folders
-from facereel.store.files.folders import shown
-from facereel.store.files.locks import claimed
+from facereel.store.files.folders import printable
+from facereel.store.files.locks import video_lock
 from facereel.store.index import checksum as seal
 from facereel.store.index import rows, vectors
 from facereel.store.index.database import DATABASE, open_readonly, predecessor, reading, writing
@@ -40,12 +40,12 @@ def drop_tracklets(folder: Path, numbers: Collection[int], seen: tuple[int, int]
 
     def busy() -> None:
         raise StoreError(
-            f"{shown(video.name)} is being indexed by another process; run this again when that is done"
+            f"{printable(video.name)} is being indexed by another process; run this again when that is done"
         )
 
     with (
-        claimed(store, video.sha256, busy), reading(folder, video.path), writing(store),
-        folders.writing_folder(store) as written,
+        video_lock(store, video.sha256, busy), reading(folder, video.path), writing(store),
+        folders.temporary_folder(store) as written,
     ):  # fmt: skip
         with closing(_without(folder, numbers, dim)) as connection:
             os.close(os.open(written / DATABASE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -54,7 +54,7 @@ def drop_tracklets(folder: Path, numbers: Collection[int], seen: tuple[int, int]
         folders.sync(written / DATABASE)
         write_vectors(written)
         folders.sync(written)
-        folders.swap_in(written, folder, lambda: predecessor(folder, seen))
+        folders.replace_folders(written, folder, lambda: predecessor(folder, seen))
 
 
 def _without(folder: Path, numbers: Collection[int], dim: int) -> sqlite3.Connection:

@@ -10,7 +10,7 @@ import numpy as np
 
 from facereel.store.index.database import DATABASE
 from facereel.store.index.reader import VideoIndex
-from facereel.store.model.records import FrameTimes, Person, Tracklet, Video
+from facereel.store.model.records import Cluster, FrameTimes, Tracklet, Video
 
 
 def summary(index: VideoIndex) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def details(index: VideoIndex) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def screen_time(person: Person, tracklets: tuple[Tracklet, ...], video: Video, times: FrameTimes) -> float:
+def screen_time(person: Cluster, tracklets: tuple[Tracklet, ...], video: Video, times: FrameTimes) -> float:
     """How long somebody is seen, seconds; a frame counts once."""
     seen = np.zeros(len(times.pts), bool)
     for tracklet in tracklets:

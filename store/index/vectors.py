@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facereel.store.files.folders import whole_file
+from facereel.store.files.folders import atomic_file
 from facereel.store.model.records import Floats, Ints
 
 if TYPE_CHECKING:
@@ -50,15 +50,15 @@ class Vectors:
             return np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
         return self.index.search(_packed(queries), count)
 
-    def above(self, queries: Floats, bar: float) -> tuple[Ints, Ints, Floats]:
-        """All exemplars at least as similar as `bar`, grouped by query, in no order within one.
+    def above(self, queries: Floats, threshold: float) -> tuple[Ints, Ints, Floats]:
+        """All exemplars at least as similar as `threshold`, grouped by query, in no order within one.
 
         queries: (Q, D) unit length. Returns query rows, exemplar numbers and cosine similarities, (H,) each.
         """
         if len(queries) == 0 or len(self) == 0:
             return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
         # FAISS returns what lies strictly above.
-        below = float(np.nextafter(np.float32(bar), np.float32(-np.inf)))
+        below = float(np.nextafter(np.float32(threshold), np.float32(-np.inf)))
         limits, similarities, exemplars = self.index.range_search(_packed(queries), below)
         rows = np.repeat(np.arange(len(queries), dtype=np.int64), np.diff(limits.astype(np.int64)))
         return rows, exemplars, similarities
@@ -91,7 +91,7 @@ def write(folder: Path, vectors: Vectors, digest: str) -> None:
 
     payload = faiss.serialize_index(vectors.index).tobytes()
     trailer = MAGIC + hashlib.sha256(payload).digest() + bytes.fromhex(digest)
-    with whole_file(folder / VECTORS) as unfinished:
+    with atomic_file(folder / VECTORS) as unfinished:
         handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(payload + trailer)

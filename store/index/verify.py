@@ -35,7 +35,7 @@ def check_index(folder: Path, check_source: Callable[[Video], None]) -> Health:
             name = index.video.name
             _check_pages(folder, index.video.path)
             _check_rows(index)
-            notes = _put_right(index)
+            notes = _rebuild(index)
             problems = _source_problem(index.video, check_source)
     except FaceReelError as error:
         return Health(folder.name, (str(error),))
@@ -81,7 +81,7 @@ def _check_rows(index: VideoIndex) -> None:
             raise ValueError(f"{faces} faces where {index.stats.faces} were counted")
 
 
-def _put_right(index: VideoIndex) -> tuple[str, ...]:
+def _rebuild(index: VideoIndex) -> tuple[str, ...]:
     """Make anew what is derived from the rows where it is not as it should be; says what was."""
     notes = []
     digest = vectors.rows_digest(index.exemplar_numbers(), index.looks().embeddings)
@@ -90,7 +90,7 @@ def _put_right(index: VideoIndex) -> tuple[str, ...]:
     except vectors.UnusableVectors as reason:
         index.vectors()
         notes.append(f"{vectors.VECTORS} was {reason}; made anew from {DATABASE}")
-    if reason_pooled := pooled_file.put_right(index.folder):
+    if reason_pooled := pooled_file.rebuild(index.folder):
         notes.append(f"{POOLED} was {reason_pooled}; made anew from {DATABASE}")
     return tuple(notes)
 

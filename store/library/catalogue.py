@@ -12,13 +12,13 @@ from typing import Any
 from facereel.store.files import folders
 from facereel.store.files import locks as claims
 from facereel.store.files.digest import hash_file
-from facereel.store.files.folders import shown
+from facereel.store.files.folders import printable
 from facereel.store.index.pooled_file import read_identity
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.summary import summary
 from facereel.store.model.errors import NotIndexedError, OptionError, StoreError
 from facereel.store.model.records import EngineInfo, Video
-from facereel.store.resume import checkpoint as journal
+from facereel.store.resume import checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ class Library:
         """Look at a store and finish what dead processes left in it."""
         self.store = store
         folders.clean_leftovers(store)
-        claims.clean_claims(store)
-        journal.clean_journals(store)
+        claims.clean_video_locks(store)
+        checkpoint.clean_checkpoints(store)
 
     def listing(self) -> Listing:
         """Every index, at the cost of opening each once; raises StoreError when the store cannot be read."""
         entries, failures = [], []
-        with self.undisturbed():
+        with self.read_lock():
             for folder in folders.index_folders(self.store):
                 try:
                     entries.append(Entry(folder, *read_identity(folder)))
@@ -61,12 +61,12 @@ class Library:
 
     def find(self, name: str | Path) -> VideoIndex:
         """Open the index of a video named as for `locate`; raises its errors and those of VideoIndex."""
-        with self.undisturbed():
+        with self.read_lock():
             return VideoIndex(self.locate(name))
 
     def by_hash(self, sha256: str) -> VideoIndex | None:
         """Open the index of the video with that content; None when there is none. Damage raises."""
-        with self.undisturbed():
+        with self.read_lock():
             for folder in folders.index_folders(self.store):
                 if folders.hash_suffix(folder.name) == sha256[: folders.HASH_DIGITS]:
                     index = VideoIndex(folder)
@@ -79,7 +79,7 @@ class Library:
         """Delete the index of a video, also a damaged one, and return where it was."""
         folder = self.locate(name)
         folders.remove_folder(folder)
-        journal.drop_journal(self.store, folders.hash_suffix(folder.name))
+        checkpoint.drop_checkpoint(self.store, folders.hash_suffix(folder.name))
         return folder
 
     def locate(self, name: str | Path) -> Path:
@@ -100,7 +100,7 @@ class Library:
             found = [entry for entry in listing.entries if Path(entry.video.path) == Path(name).absolute()]
         if len(found) > 1:
             names = ", ".join(entry.folder.name for entry in found)
-            raise OptionError(f"{shown(name)} names {len(found)} indexed videos; name one of {names}")
+            raise OptionError(f"{printable(name)} names {len(found)} indexed videos; name one of {names}")
         if found:
             return found[0].folder
         # A damaged index still tells its video by its folder's name.
@@ -108,11 +108,11 @@ class Library:
         unreadable = [f for f, _ in listing.failures if f.name[: -folders.HASH_DIGITS - 1] == stem]
         if unreadable:
             return unreadable[0]
-        command = f"python cli.py index {shlex.quote(shown(name))}"
-        raise NotIndexedError(f"{shown(name)} is not indexed; run: {command}")
+        command = f"python cli.py index {shlex.quote(printable(name))}"
+        raise NotIndexedError(f"{printable(name)} is not indexed; run: {command}")
 
     @contextmanager
-    def undisturbed(self) -> Iterator[None]:
+    def read_lock(self) -> Iterator[None]:
         """Keep writers from renaming folders meanwhile; what is found and then read is one state of the store."""
         try:
             lock = folders.locked(self.store, shared=True) if self.store.is_dir() else None
@@ -120,7 +120,7 @@ class Library:
                 lock.__enter__()
         except OSError as error:
             raise StoreError(
-                f"{shown(self.store)} cannot be read: {error.strerror}; check its permissions"
+                f"{printable(self.store)} cannot be read: {error.strerror}; check its permissions"
             ) from error
         try:
             yield

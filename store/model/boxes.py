@@ -7,24 +7,24 @@ import numpy as np
 from facereel.store.model.records import Floats
 
 
-def to_sides(corners: Floats) -> Floats:
+def xyxy_to_xywh(corners: Floats) -> Floats:
     """x y w h of boxes (N, 4) given by their corners."""
     return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
 
 
-def to_corners(sides: Floats) -> Floats:
+def xywh_to_xyxy(sides: Floats) -> Floats:
     """x0 y0 x1 y1 of boxes (N, 4) given by their sides."""
     return np.concatenate([sides[:, :2], sides[:, :2] + sides[:, 2:]], axis=1)
 
 
-def share_of_union(boxes: Floats, others: Floats) -> Floats:
+def iou(boxes: Floats, others: Floats) -> Floats:
     """Intersection over union of boxes (N, 4) and others (M, 4), corners: (N, M)."""
     shared = _shared(boxes, others)
     union = _areas(boxes)[:, None] + _areas(others)[None] - shared
     return np.asarray(shared / np.maximum(union, 1e-9), np.float32)
 
 
-def share_of_smaller(boxes: Floats, others: Floats) -> Floats:
+def overlap_of_smaller(boxes: Floats, others: Floats) -> Floats:
     """Intersection over the smaller of boxes (N, 4) and others (M, 4), corners: (N, M)."""
     smaller = np.minimum(_areas(boxes)[:, None], _areas(others)[None])
     return np.asarray(_shared(boxes, others) / np.maximum(smaller, 1e-6), np.float32)

@@ -101,12 +101,12 @@ class Embeddings:
     """What a recogniser makes of aligned crops."""
 
     vectors: Floats  # (N, D) unit length
-    strengths: (
+    face_confidences: (
         Floats  # (N,) 0..1, how much of a recognisable face the recogniser saw; 0 for hands and flowers
     )
 
     def __len__(self) -> int:
-        return len(self.strengths)
+        return len(self.face_confidences)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,7 +153,7 @@ class Tracklet:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looks:
+class ExemplarArrays:
     """The exemplars of many tracklets as arrays, for matching."""
 
     embeddings: Floats  # (M, D) unit length
@@ -169,7 +169,7 @@ class Looks:
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class Cluster:
     """Tracklets of one video that belong together."""
 
     number: int
@@ -215,7 +215,7 @@ class IndexContents:
     config: dict[str, float | int | str]  # the settings that shaped the result
     stats: IndexStats
     shots: tuple[Shot, ...]
-    people: tuple[Person, ...]
+    people: tuple[Cluster, ...]
     tracklets: tuple[Tracklet, ...]
     sightings: dict[int, Sightings]  # by tracklet number
     exemplars: dict[int, tuple[Exemplar, ...]]  # by tracklet number

@@ -1,6 +1,6 @@
-"""Chapters: what is known of a stretch of a video once it is done with, and how it is kept until the index is whole.
+"""Segments: what is known of a stretch of a video once it is done with, and how it is kept until the index is whole.
 
-A chapter begins and ends at scene changes, so that nothing in it depends on what lies outside.
+A segment begins and ends at scene changes, so that nothing in it depends on what lies outside.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Followed:
+class TrackRecord:
     """One face followed without a break, with its looks."""
 
     start_reason: Reason
@@ -32,24 +32,24 @@ class Followed:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Chapter:
+class Segment:
     """What is known of the frames [start, end)."""
 
     start: int
     end: int
     cuts: tuple[int, ...]  # first frames of its shots but the first
     searched: int  # frames in which a detector looked
-    followed: tuple[Followed, ...]
-    # Where reading must begin to see what follows the chapter as it was seen, and what is seen there.
+    followed: tuple[TrackRecord, ...]
+    # Where reading must begin to see what follows the segment as it was seen, and what is seen there.
     keyframe: int
     mark: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Kept:
-    """A chapter with the times of its frames and of the one after it."""
+class StoredSegment:
+    """A segment with the times of its frames and of the one after it."""
 
-    chapter: Chapter
+    segment: Segment
     pts: Ints  # ticks
 
 
@@ -61,16 +61,16 @@ _NUMBERS = ("start", "end", "searched", "keyframe", "mark")
 _LOOK = tuple(field.name for field in fields(Exemplar) if field.name != "jpeg")
 
 
-def pack(kept: Kept) -> bytes:
-    """A chapter as an npz archive without pickles, whose parts are checksummed."""
-    chapter = kept.chapter
-    told = {name: int(getattr(chapter, name)) for name in _NUMBERS}
-    rows = [(item.start_reason, item.end_reason) for item in chapter.followed]
+def pack(kept: StoredSegment) -> bytes:
+    """A segment as an npz archive without pickles, whose parts are checksummed."""
+    segment = kept.segment
+    told = {name: int(getattr(segment, name)) for name in _NUMBERS}
+    rows = [(item.start_reason, item.end_reason) for item in segment.followed]
     arrays: Arrays = {
-        "told": _text({**told, "cuts": [int(cut) for cut in chapter.cuts], "followed": rows}),
+        "told": _text({**told, "cuts": [int(cut) for cut in segment.cuts], "followed": rows}),
         "pts": kept.pts,
     }
-    for number, item in enumerate(chapter.followed):
+    for number, item in enumerate(segment.followed):
         arrays |= {f"{number}.{key}": value for key, value in asdict(item.sightings).items()}
         for name in _LOOK:
             arrays[f"{number}.look.{name}"] = np.array([getattr(look, name) for look in item.exemplars])
@@ -84,14 +84,14 @@ def pack(kept: Kept) -> bytes:
     return file.getvalue()
 
 
-def unpack(content: bytes) -> Kept:
-    """The chapter of its archive; raises ValueError for anything else."""
+def unpack(content: bytes) -> StoredSegment:
+    """The segment of its archive; raises ValueError for anything else."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays: Arrays = {name: archive[name] for name in archive.files}
         told = json.loads(arrays["told"].tobytes())
         followed = tuple(
-            Followed(
+            TrackRecord(
                 start_reason, end_reason,
                 Sightings(*(arrays[f"{number}.{field.name}"] for field in fields(Sightings))),
                 tuple(_looks(arrays, f"{number}.look.")),
@@ -99,8 +99,8 @@ def unpack(content: bytes) -> Kept:
             for number, (start_reason, end_reason) in enumerate(told["followed"])
         )  # fmt: skip
         numbers = {name: int(told[name]) for name in _NUMBERS}
-        chapter = Chapter(cuts=tuple(told["cuts"]), followed=followed, **numbers)
-        return Kept(chapter, arrays["pts"])
+        segment = Segment(cuts=tuple(told["cuts"]), followed=followed, **numbers)
+        return StoredSegment(segment, arrays["pts"])
     except _NO_ARCHIVE as error:
         raise ValueError(f"no chapter: {error}") from error
 

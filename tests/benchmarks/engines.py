@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from facereel.indexer.engines.engine import load_engine
 from facereel.query.people import calibration
-from facereel.store.model.pooling import MEASURED_BAR
+from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from tests.benchmarks.figures import Figure, at_most
 from tests.benchmarks.portraits import cache_folder
 from tests.benchmarks.run_facereel import engine_words
@@ -40,13 +40,13 @@ def compared(measure: Callable[[tuple[str, ...]], Report]) -> Iterator[Report]:
 
 
 def bar_of_the_weights(folder: Path) -> Path:
-    """A calibration that gives the pack the bar of the engine whose weights it holds."""
+    """A calibration that gives the pack the threshold of the engine whose weights it holds."""
     info = load_engine(str(folder)).info
     path = folder / calibration.file_name(info)
     document = {
         "schema": calibration.SCHEMA,
         "engine": asdict(info),
-        "bar": MEASURED_BAR,
+        "threshold": DEFAULT_THRESHOLD,
         "people": 24,
         "photos": 240,
     }

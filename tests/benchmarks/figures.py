@@ -26,14 +26,14 @@ class Figure:
     passed: bool | None
 
 
-def at_least(what: str, value: float | None, bar: float) -> Figure:
-    """A figure that must not be below its bar."""
-    return Figure(what, value, f">= {bar:g}", None if value is None else value >= bar)
+def at_least(what: str, value: float | None, threshold: float) -> Figure:
+    """A figure that must not be below its threshold."""
+    return Figure(what, value, f">= {threshold:g}", None if value is None else value >= threshold)
 
 
-def at_most(what: str, value: float | None, bar: float) -> Figure:
-    """A figure that must not be above its bar."""
-    return Figure(what, value, f"<= {bar:g}", None if value is None else value <= bar)
+def at_most(what: str, value: float | None, threshold: float) -> Figure:
+    """A figure that must not be above its threshold."""
+    return Figure(what, value, f"<= {threshold:g}", None if value is None else value <= threshold)
 
 
 def scenario_figures(

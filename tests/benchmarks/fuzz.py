@@ -56,7 +56,7 @@ def run_cases(numbers: Iterable[int], seed: int) -> Iterator[tuple[int, Outcome]
             for number in numbers:
                 if process is None or not process.is_alive():
                     hired += 1
-                    process, line = _hired(Path(scratch) / str(hired), seed)
+                    process, line = _spawn(Path(scratch) / str(hired), seed)
                 outcome = _outcome(process, line, number)
                 if outcome.result in _ENDED:
                     _end(process)
@@ -66,7 +66,7 @@ def run_cases(numbers: Iterable[int], seed: int) -> Iterator[tuple[int, Outcome]
                 _end(process)
 
 
-def _hired(folder: Path, seed: int) -> tuple[BaseProcess, Any]:
+def _spawn(folder: Path, seed: int) -> tuple[BaseProcess, Any]:
     context = multiprocessing.get_context("spawn")
     line, other = context.Pipe()
     process = context.Process(target=_serve, args=(other, folder, seed), daemon=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from facereel.indexer.jobs.job import index_one
 from facereel.query import videos
-from facereel.query.clips import render as deliver
+from facereel.query.clips import render
 from facereel.query.people.photos import read_people, who_is_asked
 from facereel.query.people.reference import read_reference
 from facereel.query.search import search
@@ -132,10 +132,10 @@ class Range:
     def _cut(self, store: Path, place: Path) -> str:
         """Ask for who is in the film and cut it; what is wrong with the clips, if anything."""
         where = search.scope(Library(store), [], self.engine.info)
-        (answer,) = search.search(self.asked, where, self.engine.bar.value, self.engine.bar.scale)
+        (answer,) = search.search(self.asked, where, self.engine.threshold.value, self.engine.threshold.scale)
         try:
-            done = deliver.deliver(
-                answer, place / "out", deliver.Wishes(), self.engine.info, 0.42, lambda clip, file: None
+            done = render.render(
+                answer, place / "out", render.ClipOptions(), self.engine.info, 0.42, lambda clip, file: None
             )
         except FaceReelError as error:
             return bad_message(error) or ("a result is left" if (place / "out").exists() else "")

@@ -1,4 +1,4 @@
-"""Stores whose files were harmed: indexes, what is derived from them, and the chapters of unfinished runs."""
+"""Stores whose files were harmed: indexes, what is derived from them, and the segments of unfinished runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from facereel.store.index.reader import VideoIndex
 from facereel.store.index.vectors import VECTORS
 from facereel.store.library.catalogue import Library
 from facereel.store.model.errors import FaceReelError
-from facereel.store.resume.segments import Chapter, Followed, Kept, pack, unpack
+from facereel.store.resume.segments import Segment, StoredSegment, TrackRecord, pack, unpack
 from tests.benchmarks.fuzz_harm import MUTATIONS, Rng
 from tests.benchmarks.fuzz_outcome import Outcome
 from tests.factories import make_contents
@@ -54,7 +54,7 @@ def harmed_index(kind: str, index: Path, place: Path, rng: Rng) -> Outcome:
 
 
 def harmed_chapter(rng: Rng) -> Outcome:
-    """A chapter of an unfinished run: what was harmed is left out, or reads as if it were whole."""
+    """A segment of an unfinished run: what was harmed is left out, or reads as if it were whole."""
     sound = _chapter()
     harm = str(rng.choice(list(MUTATIONS)))
     try:
@@ -68,10 +68,10 @@ def harmed_chapter(rng: Rng) -> Outcome:
 def _chapter() -> bytes:
     made = make_contents()
     faces = tuple(
-        Followed("scene_cut", "occlusion", made.sightings[number], made.exemplars[number])
+        TrackRecord("scene_cut", "occlusion", made.sightings[number], made.exemplars[number])
         for number in made.sightings
     )
-    return pack(Kept(Chapter(0, 40, (20,), 10, faces, 30, 5), np.arange(41)))
+    return pack(StoredSegment(Segment(0, 40, (20,), 10, faces, 30, 5), np.arange(41)))
 
 
 def _contents(folder: Path) -> list[str]:

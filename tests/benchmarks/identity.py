@@ -1,6 +1,6 @@
 """How well an engine tells people apart, by the amount of evidence, on folders of photos of known people.
 
-People are split in two halves: bars are chosen on one half for a false-match rate, shares of true matches are
+People are split in two halves: thresholds are chosen on one half for a false-match rate, shares of true matches are
 reported on the other. A look is one photo; five looks stand for a tracklet's exemplars: their mean.
 """
 
@@ -38,10 +38,10 @@ def embed_people(folder: Path, engine: FaceEngine) -> dict[str, Floats]:
 
 
 def measure(people: Mapping[str, Floats], seed: int = 0) -> list[dict[str, Any]]:
-    """Bars from one half of the people, and the share of true matches on the other, by evidence and rate.
+    """Thresholds from one half of the people, and the share of true matches on the other, by evidence and rate.
 
     Both halves serve as either, and the figures are their means. found: share of true matches at or above the
-    bar; passed: share of false ones.
+    threshold; passed: share of false ones.
     """
     names = sorted(people)
     halves = names[::2], names[1::2]
@@ -50,9 +50,9 @@ def measure(people: Mapping[str, Floats], seed: int = 0) -> list[dict[str, Any]]
         drawn = [similarities({n: people[n] for n in half}, asked, seen, seed) for half in halves]
         for rate in RATES:
             runs = [_judge(drawn[i], drawn[1 - i], rate) for i in (0, 1)]
-            bar, found, passed = (float(np.mean(column)) for column in zip(*runs, strict=True))
+            threshold, found, passed = (float(np.mean(column)) for column in zip(*runs, strict=True))
             rows.append({
-                "evidence": evidence, "rate": rate, "bar": bar, "found": found, "passed": passed,
+                "evidence": evidence, "rate": rate, "threshold": threshold, "found": found, "passed": passed,
                 "true_pairs": sum(len(d[0]) for d in drawn), "false_pairs": sum(len(d[1]) for d in drawn),
             })  # fmt: skip
     return rows
@@ -75,8 +75,8 @@ def similarities(people: Mapping[str, Floats], asked: int, seen: int, seed: int)
     return np.array(same), np.array(different)
 
 
-def bar_for(different: Scores, rate: float) -> float:
-    """The lowest bar at which no more than that share of false pairs passes."""
+def threshold_for(different: Scores, rate: float) -> float:
+    """The lowest threshold at which no more than that share of false pairs passes."""
     ordered = np.sort(different)[::-1]
     allowed = int(rate * len(ordered))
     return float(np.nextafter(ordered[allowed], np.inf)) if len(ordered) else 1.0
@@ -85,8 +85,8 @@ def bar_for(different: Scores, rate: float) -> float:
 def _judge(
     chosen: tuple[Scores, Scores], told: tuple[Scores, Scores], rate: float
 ) -> tuple[float, float, float]:
-    bar = bar_for(chosen[1], rate)
-    return bar, float((told[0] >= bar).mean()), float((told[1] >= bar).mean())
+    threshold = threshold_for(chosen[1], rate)
+    return threshold, float((told[0] >= threshold).mean()), float((told[1] >= threshold).mean())
 
 
 def _crop(path: Path, engine: FaceEngine) -> NDArray[np.uint8] | None:

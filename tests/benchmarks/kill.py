@@ -30,7 +30,7 @@ from tests.fake_engine import backdrop, draw_face, write_film, write_photo
 MOMENTS = 50
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 120.0  # seconds that a run may take
-FPS = 5  # few frames make the minute that a chapter has at least
+FPS = 5  # few frames make the minute that a segment has at least
 
 FAKE, OTHER = ("--engine", "fake"), ("--engine", "fake-other")
 # What is done, how often out of a hundred it is killed, and what was done before.
@@ -72,7 +72,7 @@ class Killed:
     after: int = 0  # had ended before
     old: int = 0  # all was as it was
     new: int = 0  # all was as it was to be
-    went_on: int = 0  # of the old ones: chapters were kept, with which the next run went on
+    went_on: int = 0  # of the old ones: segments were kept, with which the next run went on
     failures: list[str] = field(default_factory=list)
 
 
@@ -89,7 +89,7 @@ class Range:
     """Where it happens: a place for each command, made once and copied for each moment."""
 
     def __init__(self, folder: Path, starter: Start = start, seconds: float = 140.0) -> None:
-        """`seconds` of film; from 120 on the index is made in chapters."""
+        """`seconds` of film; from 120 on the index is made in segments."""
         self.folder, self._start = folder, starter
         self._bases: dict[tuple[str, ...], Path] = {}
         folder.mkdir(parents=True, exist_ok=True)

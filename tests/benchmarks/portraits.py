@@ -129,14 +129,19 @@ def _choose(folder: Path) -> tuple[float, Portrait]:
     if not measured:
         raise ValueError(f"no face in any photo of {folder}; put a portrait there")
     vectors = np.stack([m.embedding for m in measured])
-    likeness = (vectors @ vectors.T).sum(axis=1) - 1
-    typical = likeness / max(1, len(measured) - 1)
+    scene_similarity = (vectors @ vectors.T).sum(axis=1) - 1
+    typical = scene_similarity / max(1, len(measured) - 1)
     rank = np.array([m.fitness for m in measured]) + typical
     order = np.argsort(-rank)
     shown = measured[int(order[0])]
     asked = [measured[int(i)].path for i in order[1:4]] or [shown.path]
     portrait = Portrait(
-        folder.name, shown.path, shown.row[:4], shown.row[4:14].reshape(5, 2), tuple(asked), shown.embedding
+        folder.name,
+        shown.path,
+        shown.row[:4],
+        shown.row[4:14].reshape(5, 2),
+        tuple(asked),
+        shown.embedding,
     )
     return float(rank[order[0]]), portrait
 

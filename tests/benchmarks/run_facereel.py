@@ -27,8 +27,8 @@ class Answer:
 
 def engine_words(engine: str, calibration: Path | None = None) -> tuple[str, ...]:
     """Options by which index and query use an engine."""
-    bar = () if calibration is None else ("--calibration", str(calibration.resolve()))
-    return ("--engine", str(Path(engine).resolve()) if Path(engine).is_dir() else engine, *bar)
+    threshold = () if calibration is None else ("--calibration", str(calibration.resolve()))
+    return ("--engine", str(Path(engine).resolve()) if Path(engine).is_dir() else engine, *threshold)
 
 
 def ask(

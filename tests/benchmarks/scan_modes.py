@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from facereel.store.model.boxes import share_of_union, to_corners
+from facereel.store.model.boxes import iou, xywh_to_xyxy
 from tests.benchmarks.figures import Figure, at_least, at_most
 from tests.benchmarks.run_facereel import Answer, ask
 from tests.benchmarks.scoring import ClipScore, score_clips
@@ -115,5 +115,7 @@ def _shared(clip: Mapping[str, Any], other: Mapping[str, Any]) -> int:
 def _overlaps(clip: Mapping[str, Any], other: Mapping[str, Any]) -> list[float]:
     boxes, others = ({frame["frame"]: frame["box"] for frame in item["frames"]} for item in (clip, other))
     both = sorted(boxes.keys() & others.keys())
-    corners = (to_corners(np.array([some[frame] for frame in both], np.float32)) for some in (boxes, others))
-    return [float(share_of_union(a[None], b[None])[0, 0]) for a, b in zip(*corners, strict=True)]
+    corners = (
+        xywh_to_xyxy(np.array([some[frame] for frame in both], np.float32)) for some in (boxes, others)
+    )
+    return [float(iou(a[None], b[None])[0, 0]) for a, b in zip(*corners, strict=True)]

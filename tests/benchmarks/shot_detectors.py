@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from facereel.indexer.media.decode_log import Reading
+from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import probe, read_frames
 from facereel.indexer.scan.scan import Scan
 from facereel.indexer.shots.detector import TINY
@@ -31,7 +31,7 @@ def starts_by(video: Path, configs: Mapping[str, Config]) -> dict[str, list[int]
     scale = Scan(known.width, known.height, 1, 1, 1, Config()).scale
     size = round(known.width / scale), round(known.height / scale)
     found = {name: shot_detector(known.frame_rate, config) for name, config in configs.items()}
-    for frame in read_frames(known, Reading()):
+    for frame in read_frames(known, DecodeLog()):
         tiny = frame.small(*TINY, frame.grey(*size))
         for detector in found.values():
             detector.push(frame.index, tiny)

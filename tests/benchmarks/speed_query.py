@@ -64,12 +64,12 @@ def matching(engine: FaceEngine, rounds: int) -> tuple[list[dict[str, Any]], lis
     """A thousand videos with a hundred thousand tracklets, asked for one person."""
     store, photo = thousand(engine)
     person = asked(photo, engine)
-    bar, scale = engine.bar.value, engine.bar.scale
+    threshold, scale = engine.threshold.value, engine.threshold.scale
     found: list[search.Answer] = []
 
     def ask() -> None:
         where = search.scope(Library(store), [], engine.info)
-        found[:] = search.search([person], where, bar, scale)
+        found[:] = search.search([person], where, threshold, scale)
 
     first = [cost_of(lambda: _forgotten(store, ask))]
     warm = in_turn(rounds, {"warm": ask})["warm"]

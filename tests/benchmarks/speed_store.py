@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from facereel.indexer.engines.engine import FaceEngine
-from facereel.query.people.photos import Asked, read_people, who_is_asked
+from facereel.query.people.photos import PersonQuery, read_people, who_is_asked
 from facereel.store.index.reader import write_index
-from facereel.store.model.records import Exemplar, Floats, IndexContents, Person
+from facereel.store.model.records import Cluster, Exemplar, Floats, IndexContents
 from tests import factories
 from tests.benchmarks import portraits
 
@@ -39,7 +39,7 @@ def thousand(engine: FaceEngine) -> tuple[Path, Path]:
     return store, photo
 
 
-def asked(photo: Path, engine: FaceEngine) -> Asked:
+def asked(photo: Path, engine: FaceEngine) -> PersonQuery:
     """The person of a photo, read as a query reads it."""
     return read_people(who_is_asked([photo]), engine)[0]
 
@@ -66,7 +66,7 @@ def _contents(number: int, people: Floats, engine: FaceEngine) -> IndexContents:
         for item in tracklets
     }
     members = {p: tuple(t.number for t in tracklets if t.person == p) for p in range(1, IN_A_VIDEO + 1)}
-    groups = tuple(Person(person, None, own) for person, own in members.items() if own)
+    groups = tuple(Cluster(person, None, own) for person, own in members.items() if own)
     return replace(blank, engine=engine.info, tracklets=tracklets, exemplars=exemplars, people=groups)
 
 

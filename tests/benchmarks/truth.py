@@ -73,17 +73,19 @@ def _person(
 ) -> dict[str, Any]:
     mixed = {f for _, a, b in changes for f in range(a, b)}
     faces = {f: s for f, frame in enumerate(seen) for s in frame if s.person == person}
-    shown = {f: s for f, s in faces.items() if s.share > GONE}
+    printable = {f: s for f, s in faces.items() if s.share > GONE}
     may = (
-        {f for f, s in shown.items() if s.share < PLAIN or s.box[2] < SMALLEST}
+        {f for f, s in printable.items() if s.share < PLAIN or s.box[2] < SMALLEST}
         | (mixed & set(faces))
         | blinded
     )
     stretches, hidden = [], []
     for start, end, before, after in spans:
-        runs = _runs([f for f in range(start, end) if f in shown])
+        runs = _runs([f for f in range(start, end) if f in printable])
         for a, b in runs:
-            plain = [f for f in range(a, b) if shown[f].share >= PLAIN and shown[f].box[2] >= SMALLEST]
+            plain = [
+                f for f in range(a, b) if printable[f].share >= PLAIN and printable[f].box[2] >= SMALLEST
+            ]
             if plain:
                 first = before if a == start else _cause(faces.get(a - 1), size, "enter")
                 last = after if b == end else _cause(faces.get(b), size, "leave")
@@ -98,7 +100,7 @@ def _person(
             [b, a] for (_, b), (a, _) in pairwise(runs) if _cause(faces.get(b), size, "leave") == "occlusion"
         ]
     return {
-        "frames": {f: list(s.box) for f, s in shown.items() if f not in mixed and s.share >= PLAIN},
+        "frames": {f: list(s.box) for f, s in printable.items() if f not in mixed and s.share >= PLAIN},
         "may": [list(r) for r in _runs(sorted(may))],
         "hidden": hidden,
         "seen": {f: [*s.box, round(s.share, 3)] for f, s in faces.items()},
