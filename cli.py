@@ -229,7 +229,7 @@ def query(
     from facereel.query.clips import render
     from facereel.query.people import photos as asked
     from facereel.query.search import search
-    from facereel.store.library.catalogue import Library
+    from facereel.store.library.catalogue import Catalogue
 
     wishes = render.ClipOptions(crop, size, min_duration, dry_run, overwrite, absolute)  # type: ignore[arg-type]
     photos = asked.who_is_asked(refs)
@@ -239,7 +239,7 @@ def query(
     base = machine.threshold.value if threshold is None else threshold
     people = asked.read_people(photos, machine, face)
     report.people_read(people)
-    library = Library(store)
+    library = Catalogue(store)
     for path in search.not_indexed(library, video or []):
         _index_first(path, store, chosen)
     with library.read_lock():
@@ -301,13 +301,13 @@ def forget(
     """Delete a person's looks and vectors from every index; videos and clips stay."""
     from facereel.query.people import photos as asked
     from facereel.query.search import forget, search
-    from facereel.store.library.catalogue import Library
+    from facereel.store.library.catalogue import Catalogue
 
     machine = _chosen(engine, "auto", 0, None, store)(console.note)
     base = machine.threshold.value if threshold is None else threshold
     people = asked.read_people(asked.who_is_asked(refs), machine, face)
     report.people_read(people)
-    library = Library(store)
+    library = Catalogue(store)
 
     def found() -> tuple[search.Scope, list[forget.Forgotten]]:
         with library.read_lock():
@@ -326,8 +326,8 @@ def forget(
         console.say_json(report.forgotten_json(people, holdings, alike, where, dry_run))
     else:
         report.forgotten(people, holdings, alike, where, dry_run)
-    if where.left_out:
-        names = ", ".join(item.name for item in where.left_out)
+    if where.skipped:
+        names = ", ".join(item.name for item in where.skipped)
         console.fail(f"could not be searched and may still hold them: {names}")
         raise typer.Exit(1)
 
@@ -396,9 +396,10 @@ def reembed(
     """Recognise the kept looks anew by another engine, without looking at the video again."""
     from facereel.indexer.identity.reembed import reembed_index
     from facereel.store.files.folders import index_folders
-    from facereel.store.library.catalogue import Library
+    from facereel.store.library.catalogue import Catalogue
 
-    library = Library(store)
+    library = Catalogue(store)
+    library.clean()
     folders = index_folders(store) if video == "all" else [library.locate(video)]
     machine = _chosen(engine, device, threads, calibration, store)(console.note)
     done = []

@@ -10,7 +10,8 @@ from typing import Literal, TypeAlias
 
 from facereel.store.model.records import Floats, Reason, Sightings, Tracklet, Video
 
-Found: TypeAlias = Literal["direct", "expanded"]
+# A tracklet matches by its own similarity to the photos, or because its cluster matches.
+MatchedBy: TypeAlias = Literal["photo", "cluster"]
 CropMode: TypeAlias = Literal["follow", "tube", "none"]
 
 
@@ -26,16 +27,29 @@ class Reference:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Match:
     """A tracklet that answers a query."""
 
     video: Video
     tracklet: Tracklet
-    similarity: float  # of its evidence to the references
-    threshold: float  # what it had to reach
-    found: Found
-    evidence: str  # one sentence for people
+    similarity: float  # cosine of its pooled embedding and the references
+    threshold: float  # similarity that its cluster had to reach
+    matched: MatchedBy
+    explanation: str  # one sentence for the user
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """A tracklet that almost matches a query."""
+
+    video: Video
+    tracklet: Tracklet
+    start: float  # seconds as a player shows them
+    end: float
+    similarity: float  # cosine of its pooled embedding and the references
+    threshold: float  # similarity that it, or its cluster, had to reach
+    explanation: str  # why it does not match, for the user
 
 
 @dataclass(frozen=True, slots=True, eq=False)

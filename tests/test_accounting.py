@@ -101,12 +101,12 @@ def test_a_query_says_what_it_searched_and_left_out(
         with VideoIndex(next(store.glob(name))) as index:
             looks += len(index.looks())
     assert written == {
-        "videos": 2, "tracklets": 6, "looks": looks,
-        "left_out": [
+        "videos": 2, "tracklets": 6, "exemplars": looks,
+        "skipped": [
             {"video": "other.mp4", "why": "other_engine"}, {"video": torn.name, "why": "damaged"},
         ],
         "not_cut": [{"video": "gone.mp4", "why": "gone"}],
-        "tracklets_without_a_look": 0, "matches": 4, "just_missed": 0, "min_duration": 0.1, "too_short": 0,
+        "tracklets_without_exemplars": 0, "matches": 4, "near_misses": 0, "min_duration": 0.1, "too_short": 0,
     }  # fmt: skip
     told = json.loads(run(*args, "1.5", "--overwrite", "--json").stdout)
     assert [told["search"][key] for key in ("matches", "too_short", "min_duration")] == [4, 2, 1.5]

@@ -39,7 +39,7 @@ def make_match(
     sightings = Sightings(
         np.arange(start, end), boxes, np.full(len(boxes), 0.9, np.float32), np.zeros(len(boxes), np.uint8)
     )
-    return Match(video or make_video(), tracklet, 0.6, 0.4, "direct", "looks alike"), sightings
+    return Match(video or make_video(), tracklet, 0.6, 0.4, "photo", "looks alike"), sightings
 
 
 def still(frames: int, box: tuple[float, float, float, float] = (600, 300, 80, 100)) -> Floats:

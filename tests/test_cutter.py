@@ -91,7 +91,7 @@ def make_clips(
             np.array([code_box(recipe, frame) for frame in range(start, end)], np.float32),
             np.full(end - start, 0.9, np.float32), np.zeros(end - start, np.uint8),
         )  # fmt: skip
-        matches.append((Match(video, tracklet, 0.6, 0.4, "direct", "looks alike"), sightings))
+        matches.append((Match(video, tracklet, 0.6, 0.4, "photo", "looks alike"), sightings))
     return plan_clips(matches, {video.sha256: times}, mode, size)[0]
 
 

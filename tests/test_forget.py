@@ -16,7 +16,7 @@ from facereel.store.index.database import DATABASE, file_version
 from facereel.store.index.pooled_header import POOLED
 from facereel.store.index.reader import VideoIndex, write_index
 from facereel.store.index.vectors import VECTORS
-from facereel.store.library.catalogue import Library
+from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.config import Config
 from facereel.store.model.errors import UnwritableError
 from facereel.store.resume.checkpoint import Checkpoint
@@ -59,7 +59,7 @@ def test_nothing_of_a_person_is_left(run: Run, store: Path, photos: Path, tmp_pa
     assert "red was not found in 2 videos" in run("query", photos / "red.png", *query).stdout
     assert "1 clip of green" in run("query", photos / "green.png", *query, "--video", "two.mp4").stdout
     assert run("verify", "--store", store).stdout == "other.mp4: ok\ntwo.mp4: ok\n"
-    with Library(store).find("two.mp4") as index:
+    with Catalogue(store).find("two.mp4") as index:
         assert len(index.shots()) == 3
         assert len(index.times().pts) == 90
         assert [len(person.tracklets) for person in index.people()] == [1]

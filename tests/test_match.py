@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facereel.query.records import Reference
-from facereel.query.search.matching import Hit, Miss, match, similarity_to, threshold_for
+from facereel.query.records import Match, NearMiss, Reference
+from facereel.query.search.matching import VideoFaces, match, similarity_to, threshold_for
 from facereel.store.index.pooled import pool
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import ExemplarArrays, Floats, Tracklet
+from tests.factories import make_video
 
 DIM = 24
 
@@ -65,11 +66,16 @@ class Film:
             *(np.array(column, np.float32) for column in columns[2:]),
         )  # fmt: skip
 
-    def ask(self, references: list[Reference] | None = None) -> tuple[list[Hit], list[Miss]]:
-        return match(pool(tuple(self.tracklets), self.looks()), references or ASKED)
+    def faces(self) -> VideoFaces:
+        pooled = pool(tuple(self.tracklets), self.looks())
+        seconds = np.stack([pooled.rows["start"], pooled.rows["end"]], axis=1) / 25
+        return VideoFaces(make_video(), pooled, seconds)
+
+    def ask(self, references: list[Reference] | None = None) -> tuple[list[Match], list[NearMiss]]:
+        return match(self.faces(), references or ASKED)
 
 
-def numbers(found: list[Hit] | list[Miss]) -> list[int]:
+def numbers(found: list[Match] | list[NearMiss]) -> list[int]:
     return [item.tracklet.number for item in found]
 
 
@@ -82,7 +88,7 @@ def test_finds_the_person_and_nobody_else() -> None:
     assert numbers(hits) == [3, 1], "in order of time"
     assert misses == []
     for hit in hits:
-        assert hit.found == "direct"
+        assert hit.matched == "photo"
         assert hit.similarity >= hit.threshold >= DEFAULT_THRESHOLD
 
 
@@ -95,9 +101,9 @@ def test_a_tracklet_that_alone_falls_short_comes_in_through_its_group() -> None:
     film.add(1, 0, 70, face(0.8), face(0.8))
     film.add(1, 100, 120, face(0.33), quality=0.2)
     hits, _ = film.ask()
-    assert [(hit.tracklet.number, hit.found) for hit in hits] == [(1, "direct"), (2, "expanded")]
+    assert [(hit.tracklet.number, hit.matched) for hit in hits] == [(1, "photo"), (2, "cluster")]
     assert hits[1].similarity < hits[1].threshold
-    assert "2 tracklets" in hits[1].evidence
+    assert "2 tracklets" in hits[1].explanation
 
 
 def test_but_not_one_that_looks_like_a_stranger() -> None:
@@ -107,7 +113,7 @@ def test_but_not_one_that_looks_like_a_stranger() -> None:
     hits, misses = film.ask()
     assert numbers(hits) == [1]
     assert numbers(misses) == [2]
-    assert "its group is the person" in misses[0].why
+    assert "in a matching cluster" in misses[0].explanation
 
 
 def test_one_that_alone_would_pass_stays_out_when_its_group_is_somebody_else() -> None:
@@ -127,7 +133,7 @@ def test_who_shares_a_frame_with_a_surer_match_is_somebody_else() -> None:
     hits, misses = film.ask()
     assert numbers(hits) == [2]
     assert numbers(misses) == [1]
-    assert "one frame with person 2" in misses[0].why
+    assert "one frame with person 2" in misses[0].explanation
 
 
 def test_touching_in_time_is_not_sharing_a_frame() -> None:
@@ -151,7 +157,7 @@ def test_a_group_that_just_misses_comes_in_when_it_looks_like_the_sure_ones() ->
     hits, misses = alone.ask()
     assert hits == []
     assert numbers(misses) == [1]
-    assert "below the threshold" in misses[0].why
+    assert "below the threshold" in misses[0].explanation
 
 
 @pytest.mark.parametrize(("width", "found"), [(40, [1, 2]), (16, [1])])
@@ -170,8 +176,8 @@ def test_a_near_miss_says_what_is_poor_about_it() -> None:
     hits, misses = film.ask()
     assert hits == []
     assert numbers(misses) == [1, 2], "nearest first, and no strangers"
-    assert all(word in misses[0].why for word in ("small (18 px)", "blurred", "from the side"))
-    assert "best look" not in misses[1].why
+    assert all(word in misses[0].explanation for word in ("small (18 px)", "blurred", "from the side"))
+    assert "best look" not in misses[1].explanation
 
 
 def test_little_evidence_must_agree_better() -> None:
@@ -246,7 +252,7 @@ def test_nobody_answers_twice_nor_is_in_one_frame_twice(film: Film) -> None:
     assert hits == sorted(hits, key=lambda hit: (hit.tracklet.start, hit.tracklet.number))
     assert [miss.similarity for miss in misses] == sorted((miss.similarity for miss in misses), reverse=True)
     for one in hits:
-        assert (one.found == "direct") == (one.similarity >= one.threshold)
+        assert (one.matched == "photo") == (one.similarity >= one.threshold)
     for a, b in combinations((hit.tracklet for hit in hits), 2):
         assert a.person == b.person or a.end <= b.start or b.end <= a.start
 
@@ -254,4 +260,4 @@ def test_nobody_answers_twice_nor_is_in_one_frame_twice(film: Film) -> None:
 @given(films())
 @settings(max_examples=30, deadline=None)
 def test_a_bar_that_nobody_reaches_lets_nobody_in(film: Film) -> None:
-    assert match(pool(tuple(film.tracklets), film.looks()), ASKED, base=1.5)[0] == []
+    assert match(film.faces(), ASKED, base=1.5)[0] == []

@@ -40,7 +40,7 @@ def make_clip(video: Video, times: FrameTimes, start: int, end: int, number: int
         np.arange(start, end), boxes, np.full(end - start, 0.91, np.float32),
         np.arange(start, end, dtype=np.uint8) % 3,
     )  # fmt: skip
-    match = Match(video, tracklet, 0.61234, 0.4, "expanded", "joined through a sure match")
+    match = Match(video, tracklet, 0.61234, 0.4, "cluster", "joined through a sure match")
     return plan_clips([(match, sightings)], {video.sha256: times})[0][0]
 
 
@@ -79,7 +79,7 @@ def test_says_everything_of_a_clip() -> None:
                 },
                 "start": 0.333667, "end": 0.667333, "start_frame": 10, "end_frame": 20,
                 "start_pts": 11011, "end_pts": 21021, "start_reason": "scene_cut", "end_reason": "occlusion",
-                "tracklet": 12, "similarity": 0.6123, "found": "expanded",
+                "tracklet": 12, "similarity": 0.6123, "found": "cluster",
                 "crop": {"mode": "follow", "width": 180, "height": 180},
             }
         ],

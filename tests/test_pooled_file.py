@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from facereel.query.people.photos import PersonQuery
 from facereel.query.records import Reference
-from facereel.query.search.matching import match
+from facereel.query.search.matching import VideoFaces, match
 from facereel.query.search.search import Answer, Scope, search
 from facereel.store.index import pooled_file
 from facereel.store.index.database import DATABASE
-from facereel.store.index.pooled import pool
+from facereel.store.index.pooled import Pooled, pool
 from facereel.store.index.pooled_header import POOLED
 from facereel.store.index.reader import VideoIndex, write_index
-from facereel.store.library.catalogue import Library
+from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import DamagedIndexError
 from facereel.store.model.records import Cluster, Floats, IndexContents
 from tests.factories import make_contents, make_video
@@ -32,6 +32,10 @@ DIM = 16
 
 def photo(vector: Floats, quality: float = 0.9) -> Reference:
     return Reference("photo.jpg", "0" * 64, np.array([0, 0, 99, 99], np.float32), vector, quality)
+
+
+def faces(pooled: Pooled) -> VideoFaces:
+    return VideoFaces(make_video(), pooled, np.zeros((len(pooled.rows), 2)))
 
 
 def contents(seed: int, people: int = 5) -> IndexContents:
@@ -77,14 +81,14 @@ def told(answer: Answer) -> list[object]:
             m.tracklet,
             m.similarity,
             m.threshold,
-            m.found,
-            m.evidence,
+            m.matched,
+            m.explanation,
             s.frames.tolist(),
             s.boxes.tolist(),
         )
         for m, s in answer.matches
     ]
-    misses = [(near.video, near.start, near.end, near.miss) for near in answer.misses]
+    misses = list(answer.near_misses)
     return [hits, misses, {key: times.pts.tolist() for key, times in answer.times.items()}]
 
 
@@ -99,22 +103,22 @@ def test_kept_evidence_answers_as_the_rows_do(
     rng = np.random.default_rng(seed)
     photos = [photo(looks.embeddings[rng.integers(len(looks))], rng.random()) for _ in range(count)]
     pooled_file.keep(folder)
-    assert match(pooled_file.read(folder).pooled, photos, base) == match(direct, photos, base)
+    assert match(faces(pooled_file.read(folder).pooled), photos, base) == match(faces(direct), photos, base)
 
 
 def test_a_query_keeps_what_it_pooled_and_uses_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = asked_in(folder)
     assert first.matches
-    assert first.misses
+    assert first.near_misses
     monkeypatch.setattr(pooled_file, "keep", lambda folder: pytest.fail("pooled again"))
     assert told(asked_in(folder)) == told(first)
 
 
 def test_a_listing_reads_what_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (before,) = Library(folder.parent).listing().entries
+    (before,) = Catalogue(folder.parent).listing().entries
     pooled_file.keep(folder)
     monkeypatch.setattr(pooled_file, "read_video", lambda folder: pytest.fail("index.db was opened"))
-    (entry,) = Library(folder.parent).listing().entries
+    (entry,) = Catalogue(folder.parent).listing().entries
     assert entry == before
 
 
@@ -171,11 +175,11 @@ def test_a_store_that_is_only_read_answers_all_the_same(folder: Path) -> None:
 
 def test_removed_with_its_index(folder: Path) -> None:
     pooled_file.keep(folder)
-    Library(folder.parent).remove(folder.name)
+    Catalogue(folder.parent).remove(folder.name)
     assert not list(folder.parent.rglob(POOLED))
 
 
 def test_an_index_without_looks_is_known_too(tmp_path: Path) -> None:
     folder = write_index(tmp_path, make_contents(tracklets=0))
     pooled_file.keep(folder)
-    assert match(pooled_file.read(folder).pooled, [photo(np.ones(DIM, np.float32))]) == ([], [])
+    assert match(faces(pooled_file.read(folder).pooled), [photo(np.ones(DIM, np.float32))]) == ([], [])

@@ -19,7 +19,7 @@ from facereel.store.index import recognition
 from facereel.store.index.crops import decode_crop
 from facereel.store.index.database import DATABASE
 from facereel.store.index.reader import VideoIndex
-from facereel.store.library.catalogue import Library
+from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import StoreError, UnwritableError
 from tests.fake_engine import backdrop, write_film
 from tests.insightface_pack import build_pack
@@ -142,7 +142,10 @@ def test_real_faces_are_recognised_as_by_a_fresh_index(run: Run, sample_store: P
         run("index", SAMPLES / "sample.mp4", "--store", tmp_path / "fresh", "--engine", pack).exit_code == 0
     )
     assert run("reembed", "all", "--store", store, "--engine", pack).exit_code == 0
-    with Library(store).find("sample.mp4") as anew, Library(tmp_path / "fresh").find("sample.mp4") as fresh:
+    with (
+        Catalogue(store).find("sample.mp4") as anew,
+        Catalogue(tmp_path / "fresh").find("sample.mp4") as fresh,
+    ):
         cosines = (anew.looks().embeddings * fresh.looks().embeddings).sum(axis=1)
         assert cosines.min() >= 0.98
         assert [item.person for item in anew.tracklets()] == [item.person for item in fresh.tracklets()]

@@ -10,7 +10,7 @@ import pytest
 from facereel.query.clips import render
 from facereel.query.people import photos as asked
 from facereel.query.search import search
-from facereel.store.library.catalogue import Library
+from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import EngineMismatchError, NotIndexedError, OptionError, PhotoError
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from tests.fake_engine import FakeEngine, write_photo
@@ -66,7 +66,7 @@ def test_a_photo_nobody_is_in_stops_the_question(photos: Path) -> None:
 
 
 def test_matches_come_with_their_sightings_and_evidence(film_store: Path, photos: Path) -> None:
-    where = search.scope(Library(film_store), [], FakeEngine().info)
+    where = search.scope(Catalogue(film_store), [], FakeEngine().info)
     red, green, blue = search.search(
         [*read(photos / "red.png"), *read(photos / "green.png"), *read(photos / "blue.png")],
         where,
@@ -77,7 +77,7 @@ def test_matches_come_with_their_sightings_and_evidence(film_store: Path, photos
     for match, sightings in red.matches:
         assert len(sightings) == match.tracklet.end - match.tracklet.start
         assert match.similarity > 0.9
-        assert match.evidence
+        assert match.explanation
     assert blue.matches == ()
     assert blue.times == {}
 
@@ -86,7 +86,7 @@ def test_several_indexes_are_searched_in_one_go(store: Path, film: Path, photos:
     (folder,) = store.iterdir()
     second = store / "copy.mp4-0123456789ab"
     shutil.copytree(folder, second)
-    where = search.scope(Library(store), [], FakeEngine().info)
+    where = search.scope(Catalogue(store), [], FakeEngine().info)
     assert [place.name for place, _ in where.searched] == [second.name, folder.name]
     (red,) = search.search(read(photos / "red.png"), where, DEFAULT_THRESHOLD)
     assert len(red.matches) == 4
@@ -94,13 +94,13 @@ def test_several_indexes_are_searched_in_one_go(store: Path, film: Path, photos:
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0, -1.0, float("nan")])
 def test_a_threshold_lies_between_0_and_1(film_store: Path, photos: Path, threshold: float) -> None:
-    where = search.scope(Library(film_store), [], FakeEngine().info)
+    where = search.scope(Catalogue(film_store), [], FakeEngine().info)
     with pytest.raises(OptionError, match="threshold"):
         search.search(read(photos / "red.png"), where, threshold)
 
 
 def test_the_scope_refuses_what_it_cannot_search(film_store: Path, tmp_path: Path) -> None:
-    library, info = Library(film_store), FakeEngine().info
+    library, info = Catalogue(film_store), FakeEngine().info
     with pytest.raises(EngineMismatchError, match="add --engine fake"):
         search.scope(library, [], FakeEngine("other").info)
     with pytest.raises(EngineMismatchError, match="with other weights"):
@@ -108,19 +108,19 @@ def test_the_scope_refuses_what_it_cannot_search(film_store: Path, tmp_path: Pat
     with pytest.raises(NotIndexedError, match=r"three\.mp4 is not indexed"):
         search.scope(library, ["three.mp4"], info)
     with pytest.raises(NotIndexedError, match="holds no index"):
-        search.scope(Library(tmp_path / "none"), [], info)
+        search.scope(Catalogue(tmp_path / "none"), [], info)
 
 
 def test_a_moved_video_is_cut_from_where_it_lies(store: Path, film: Path, tmp_path: Path) -> None:
     moved = Path(shutil.copy(film, tmp_path / "moved.mp4"))
-    ((_, video),) = search.scope(Library(store), [moved], FakeEngine().info).searched
+    ((_, video),) = search.scope(Catalogue(store), [moved], FakeEngine().info).searched
     assert video.path == str(moved.resolve())
 
 
 def test_a_file_that_is_not_indexed_is_told_from_one_that_is_not_there(
     film_store: Path, film: Path, photos: Path
 ) -> None:
-    library = Library(film_store)
+    library = Catalogue(film_store)
     assert search.not_indexed(library, [film, "two.mp4"]) == []
     other = photos / "red.png"
     assert search.not_indexed(library, [other]) == [other]
@@ -130,7 +130,7 @@ def test_a_file_that_is_not_indexed_is_told_from_one_that_is_not_there(
 
 def test_delivery_without_clips_writes_nothing(film_store: Path, photos: Path, tmp_path: Path) -> None:
     info = FakeEngine().info
-    where = search.scope(Library(film_store), [], info)
+    where = search.scope(Catalogue(film_store), [], info)
     (red,) = search.search(read(photos / "red.png"), where, DEFAULT_THRESHOLD)
     wishes = render.ClipOptions(min_duration=9)
     result = render.render(

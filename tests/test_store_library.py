@@ -14,7 +14,7 @@ from facereel.store.files import folders
 from facereel.store.files.digest import hash_file
 from facereel.store.index.database import DATABASE
 from facereel.store.index.reader import VideoIndex, write_index
-from facereel.store.library.catalogue import Library
+from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import DamagedIndexError, NotIndexedError, OptionError, StoreError
 from facereel.store.model.records import Video
 from tests.factories import make_contents, make_video
@@ -31,7 +31,7 @@ def real_video(path: Path, content: str = "movie") -> Video:
 
 def test_missing_and_empty_store_hold_nothing(tmp_path: Path) -> None:
     for store in (tmp_path / "none", tmp_path):
-        library = Library(store)
+        library = Catalogue(store)
         assert library.listing().entries == ()
         assert library.by_hash("0" * 64) is None
         with pytest.raises(
@@ -41,7 +41,7 @@ def test_missing_and_empty_store_hold_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="is not a folder"):
-        Library(tmp_path / "file").listing()
+        Catalogue(tmp_path / "file").listing()
 
 
 def test_found_by_name_path_folder_and_content(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_found_by_name_path_folder_and_content(tmp_path: Path) -> None:
     video = real_video(tmp_path / "a" / "movie.mp4")
     folder = write_index(store, make_contents(video=video))
     write_index(store, make_contents(video=real_video(tmp_path / "a" / "other.mp4", "other!")))
-    library = Library(store)
+    library = Catalogue(store)
     moved = tmp_path / "a" / "moved.mp4"
     moved.write_text("movie")
     for name in ("movie.mp4", video.path, folder.name, folder, moved, os.path.relpath(moved)):
@@ -71,10 +71,10 @@ def test_ambiguous_name_lists_the_folders(tmp_path: Path) -> None:
     one = write_index(tmp_path, make_contents(video=make_video("/a/movie.mp4", "one")))
     two = write_index(tmp_path, make_contents(video=make_video("/b/movie.mp4", "two")))
     with pytest.raises(OptionError) as caught:
-        Library(tmp_path).find("movie.mp4")
+        Catalogue(tmp_path).find("movie.mp4")
     assert one.name in str(caught.value)
     assert two.name in str(caught.value)
-    with Library(tmp_path).find("/b/movie.mp4") as index:
+    with Catalogue(tmp_path).find("/b/movie.mp4") as index:
         assert index.folder == two
 
 
@@ -83,7 +83,7 @@ def test_damaged_indexes_are_reported_and_can_be_removed(tmp_path: Path) -> None
     bad = write_index(tmp_path, make_contents(video=make_video("/a/bad.mp4", "bad")))
     (bad / DATABASE).write_bytes(b"no database")
     (tmp_path / "notes").mkdir()
-    library = Library(tmp_path)
+    library = Catalogue(tmp_path)
     listing = library.listing()
     assert [entry.folder for entry in listing.entries] == [good]
     assert listing.entries[0].engine.name == "fake"
@@ -110,19 +110,23 @@ def test_leftovers_of_dead_processes_are_finished(tmp_path: Path) -> None:
     for name in (f"{folders.WRITING}1-abcdef01", f"{folders.REMOVED}00000000-{folder.name}"):
         (tmp_path / name).mkdir()
         (tmp_path / name / DATABASE).write_text("half")
-    with Library(tmp_path).find("movie.mp4") as index:
+    before = sorted(tmp_path.iterdir())
+    Catalogue(tmp_path).listing()
+    assert sorted(tmp_path.iterdir()) == before, "a reader changes nothing"
+    Catalogue(tmp_path).clean()
+    with Catalogue(tmp_path).find("movie.mp4") as index:
         assert index.folder == folder
     assert list(tmp_path.iterdir()) == [folder]
     # Died after the new one was in: the old one goes.
     aside.mkdir()
-    Library(tmp_path)
+    Catalogue(tmp_path).clean()
     assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_a_folder_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
     with folders.temporary_folder(tmp_path) as folder:
         (folder / DATABASE).touch()
-        Library(tmp_path)
+        Catalogue(tmp_path).clean()
         write_index(tmp_path, make_contents())
         assert (folder / DATABASE).exists()
     assert not folder.exists()
@@ -146,7 +150,7 @@ def test_killed_writers_lose_nothing_and_readers_never_miss(tmp_path: Path) -> N
         for writer in writers:
             writer.start()
         until = time.monotonic() + 0.15 + 0.013 * moment
-        library = Library(tmp_path)
+        library = Catalogue(tmp_path)
         while time.monotonic() < until:
             with library.find("movie.mp4") as index:
                 assert len(index.tracklets()) in (2, 3)
@@ -154,7 +158,7 @@ def test_killed_writers_lose_nothing_and_readers_never_miss(tmp_path: Path) -> N
         for writer in writers:
             writer.kill()
             writer.join()
-        Library(tmp_path)
+        Catalogue(tmp_path).clean()
         assert len(list(tmp_path.iterdir())) == 1
         with library.find("movie.mp4") as index:
             index.sightings(t.number for t in index.tracklets())

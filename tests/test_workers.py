@@ -22,7 +22,7 @@ from facereel.indexer.jobs import local as workers
 from facereel.indexer.jobs.job import Indexed
 from facereel.store.files.digest import hash_file
 from facereel.store.files.locks import CLAIM, video_lock
-from facereel.store.library.catalogue import Library
+from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.config import Config
 from facereel.store.model.errors import EngineError
 from facereel.store.model.records import Faces, Image
@@ -86,7 +86,7 @@ def test_a_crash_costs_one_video(run: Run, tmp_path: Path, fragile: tuple[str, s
     (bug,) = (line for line in errors if "RuntimeError" in line)
     assert "yellow.mp4 could not be indexed (RuntimeError: a bug of two lines); --debug shows where" in bug
     assert f"2 of 5 videos failed: {films[1]}, {films[3]}" in errors[-1]
-    assert len(Library(tmp_path / "s").listing().entries) == 3
+    assert len(Catalogue(tmp_path / "s").listing().entries) == 3
     told = json.loads(report.read_text())
     assert [video["state"] for video in told["videos"]] == [
         "indexed", "failed", "indexed", "failed", "indexed",
@@ -101,7 +101,7 @@ def test_a_hang_costs_one_video(
     result = run("index", *films, "--store", tmp_path / "s", *fragile)
     assert result.exit_code == 1
     assert "blue.mp4: no progress for 2 s" in result.stderr
-    assert len(Library(tmp_path / "s").listing().entries) == 1
+    assert len(Catalogue(tmp_path / "s").listing().entries) == 1
 
 
 def test_a_lack_of_memory_costs_one_video(run: Run, tmp_path: Path, fragile: tuple[str, str]) -> None:
@@ -109,7 +109,7 @@ def test_a_lack_of_memory_costs_one_video(run: Run, tmp_path: Path, fragile: tup
     result = run("index", *films, "--store", tmp_path / "s", *fragile)
     assert result.exit_code == 1
     assert "cyan red.mp4: not enough memory; index it alone, or scale it down" in result.stderr
-    assert len(Library(tmp_path / "s").listing().entries) == 1
+    assert len(Catalogue(tmp_path / "s").listing().entries) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells and takes such limits")
@@ -213,7 +213,7 @@ def test_nobody_stays_behind(tmp_path: Path, sent: signal.Signals) -> None:
     while (left := alive(process.pid)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert left == []
-    assert Library(tmp_path / "s").listing().entries == ()
+    assert Catalogue(tmp_path / "s").listing().entries == ()
     assert list((tmp_path / "s").iterdir()) == []
 
 

@@ -15,7 +15,7 @@ from facereel.store.files.folders import printable, remove_folder, unwritable
 from facereel.store.files.locks import video_lock
 from facereel.store.index.moved import record_place
 from facereel.store.index.reader import VideoIndex
-from facereel.store.library.catalogue import Library
+from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.config import Config
 from facereel.store.model.errors import DamagedIndexError, EngineMismatchError, NotIndexedError, VideoError
 
@@ -144,7 +144,7 @@ def _known(path: Path, store: Path, engine: FaceEngine, config: Config) -> Index
     if not path.is_file():
         return None
     try:
-        index = Library(store).find(path)
+        index = Catalogue(store).find(path)
     except (NotIndexedError, DamagedIndexError):
         return None
     with index:

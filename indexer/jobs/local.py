@@ -25,6 +25,7 @@ from facereel.indexer.engines.engine import LOADERS, FaceEngine
 from facereel.indexer.jobs.job import Indexed, index_one
 from facereel.indexer.machine import cores, free_memory, limit_memory
 from facereel.store.files.folders import printable
+from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.config import Config
 from facereel.store.model.errors import EngineError, FaceReelError, VideoError
 
@@ -84,6 +85,7 @@ def index_many(
 
     `load` makes the engine inside a worker; it must be picklable. Raises EngineError when it cannot.
     """
+    Catalogue(task.store).clean()
     todo = list(reversed(paths))
     with _workers(load, min(jobs, len(paths))) as workers:
         while workers:

@@ -13,7 +13,6 @@ from facereel.query.clips.plan import plan_clips
 from facereel.query.export.metadata import JSON_FILE, describe
 from facereel.query.people.photos import Photos, folder_name
 from facereel.query.records import Clip, CropMode
-from facereel.query.search.accounting import told
 from facereel.query.search.search import Answer, SkippedVideo
 from facereel.store.files.folders import clean_leftovers, printable
 from facereel.store.model.errors import FaceReelError, OptionError
@@ -81,8 +80,8 @@ def render(
     not_cut = {} if wishes.dry_run else _lost_videos(answer)
     matches = [pair for pair in answer.matches if pair[0].video.sha256 not in not_cut]
     clips, dropped = plan_clips(matches, answer.times, wishes.crop, wishes.size, wishes.min_duration)
-    references, lost = answer.asked.references, tuple(not_cut.values())
-    search = told(answer, wishes.min_duration, dropped, lost)
+    references, lost = answer.person.references, tuple(not_cut.values())
+    search = answer.statistics(wishes.min_duration, dropped, lost)
     if wishes.dry_run or not clips:
         files = [""] * len(clips)
         document = describe(

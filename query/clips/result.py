@@ -49,7 +49,7 @@ def write_result(
             targets = [temporary / files[place] for place in own]
             cut_clips(video, [clips[place] for place in own], times[sha256], targets, done)
         document = describe(clips, files, times, references, engine, threshold, None, search, absolute)
-        write_metadata(temporary, document, [clip.match.evidence for clip in clips])
+        write_metadata(temporary, document, [clip.match.explanation for clip in clips])
     return [folder / file for file in files]
 
 

@@ -92,7 +92,7 @@ def _clip(clip: Clip, file: str, times: FrameTimes, absolute: bool) -> dict[str,
         "end_reason": clip.end_reason,
         "tracklet": match.tracklet.number,
         "similarity": round(float(match.similarity), 4),
-        "found": match.found,
+        "found": match.matched,
         "crop": {"mode": clip.mode, "width": clip.width, "height": clip.height},
         "frames": list(_frames(clip, times)),
     }

@@ -10,6 +10,7 @@ from facereel.query.search.search import Answer, Scope
 from facereel.store.index.database import file_version
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.redact import drop_tracklets
+from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import StoreError
 from facereel.store.resume.checkpoint import clean_checkpoints
 
@@ -43,6 +44,8 @@ def what_to_forget(answers: Sequence[Answer], where: Scope) -> list[Forgotten]:
 def forget(holdings: Sequence[Forgotten]) -> None:
     """Rewrite the indexes without them, each whole or not at all; raises the errors of drop_tracklets at the end."""
     failures = []
+    for store in {held.folder.parent for held in holdings}:
+        Catalogue(store).clean()
     for held in holdings:
         try:
             drop_tracklets(held.folder, held.tracklets, held.seen)

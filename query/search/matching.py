@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from facereel.query.records import Found, Reference
+from facereel.query.records import Match, NearMiss, Reference
 from facereel.store.index.pooled import Pooled
 from facereel.store.model import pooling as evidence
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
-from facereel.store.model.records import Floats, Tracklet
+from facereel.store.model.records import Floats, Video
 
 # All similarities here are those of the engine they were measured on; `scale` takes another engine's to them.
 # What a group with next to no evidence must have more (one small, blurred look).
@@ -37,25 +37,13 @@ _TRUSTED = 0.5  # strength that a photo must have for that
 _NEAR_MISS = 0.12
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A tracklet that answers."""
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoFaces:
+    """The faces of one video that a query compares with the references."""
 
-    tracklet: Tracklet
-    similarity: float
-    threshold: float
-    found: Found
-    evidence: str
-
-
-@dataclass(frozen=True, slots=True)
-class Miss:
-    """A tracklet that just missed, and why."""
-
-    tracklet: Tracklet
-    similarity: float
-    threshold: float
-    why: str
+    video: Video
+    pooled: Pooled
+    seconds: NDArray[np.float64]  # (T, 2) when each tracklet starts and ends, as a player shows it
 
 
 def similarity_to(references: list[Reference], vectors: Floats, scale: float = 1.0) -> Floats:
@@ -92,12 +80,13 @@ def threshold_for(total: ArrayLike, base: float = DEFAULT_THRESHOLD, scale: floa
 
 
 def match(
-    pooled: Pooled, references: list[Reference], base: float = DEFAULT_THRESHOLD, scale: float = 1.0
-) -> tuple[list[Hit], list[Miss]]:
-    """Tracklets of one video that show the person of the references, in order of time, and what just missed.
+    faces: VideoFaces, references: list[Reference], base: float = DEFAULT_THRESHOLD, scale: float = 1.0
+) -> tuple[list[Match], list[NearMiss]]:
+    """The tracklets of one video that show the person of the references, by time, and the near misses.
 
-    `base` is the similarity that a group with plenty of looks must reach, `scale` the engine's (see Bar.scale).
+    `base` is the similarity that a cluster with good exemplars must reach, `scale` the engine's (Threshold.scale).
     """
+    pooled = faces.pooled
     if not len(pooled.people):
         return [], []
     asked = _directions(references)
@@ -107,28 +96,23 @@ def match(
         return [], []  # no threshold is lower than the base: most videos of a large store end here
     thresholds = threshold_for(pooled.evidence, base, scale)
     accepted, refused = _compete(pooled, scores, thresholds, scale)
-    hits, misses = [], []
+    matches, near_misses = [], []
     for index in range(len(pooled.people)):
         members = pooled.members(index)
+        group, threshold = float(scores[index]), float(thresholds[index])
         for position in members:
             value = float(own[position])
             if index in accepted and value >= member:
-                figures = value, float(scores[index]), float(thresholds[index]), len(members)
-                hits.append(_hit(pooled.tracklet(position), *figures))
+                matches.append(_match(faces, position, value, group, threshold, len(members)))
             elif index in accepted:
-                why = f"its group is the person, but it alone reaches only {value:.2f} of {member:.2f}"
-                misses.append(
-                    Miss(pooled.tracklet(position), value, member, why + _weakness(pooled, position))
-                )
-            elif max(scores[index], value) >= thresholds[index] - near_miss:
-                why = refused.get(
-                    index, f"{scores[index]:.2f} is below the threshold of {thresholds[index]:.2f}"
-                )
-                why += _weakness(pooled, position)
-                misses.append(Miss(pooled.tracklet(position), value, float(thresholds[index]), why))
-    hits.sort(key=lambda hit: (hit.tracklet.start, hit.tracklet.number))
-    misses.sort(key=lambda miss: -miss.similarity)
-    return hits, misses
+                reason = f"in a matching cluster, but its own similarity {value:.2f} is below the minimum of {member:.2f}"
+                near_misses.append(_near_miss(faces, position, value, member, reason))
+            elif max(group, value) >= threshold - near_miss:
+                reason = refused.get(index, f"{group:.2f} is below the threshold of {threshold:.2f}")
+                near_misses.append(_near_miss(faces, position, value, threshold, reason))
+    matches.sort(key=lambda match: (match.tracklet.start, match.tracklet.number))
+    near_misses.sort(key=lambda miss: -miss.similarity)
+    return matches, near_misses
 
 
 def _compete(
@@ -182,13 +166,19 @@ def _similarity_to_accepted(pooled: Pooled, index: int, accepted: list[int]) -> 
     return float(pooled.people_vectors[index] @ together)
 
 
-def _hit(tracklet: Tracklet, own: float, group: float, threshold: float, size: int) -> Hit:
+def _match(faces: VideoFaces, position: int, own: float, group: float, threshold: float, size: int) -> Match:
+    tracklet = faces.pooled.tracklet(position)
     if own >= threshold:
-        return Hit(tracklet, own, threshold, "direct", f"{own:.2f} against a threshold of {threshold:.2f}")
-    return Hit(
-        tracklet, own, threshold, "expanded",
-        f"{own:.2f} alone; one of {size} tracklets of a person who agrees at {group:.2f} (threshold {threshold:.2f})",
-    )  # fmt: skip
+        explanation = f"similarity {own:.2f}, threshold {threshold:.2f}"
+        return Match(faces.video, tracklet, own, threshold, "photo", explanation)
+    explanation = f"own similarity {own:.2f}; its cluster of {size} tracklets has {group:.2f}, threshold {threshold:.2f}"
+    return Match(faces.video, tracklet, own, threshold, "cluster", explanation)
+
+
+def _near_miss(faces: VideoFaces, position: int, own: float, threshold: float, reason: str) -> NearMiss:
+    tracklet, (start, end) = faces.pooled.tracklet(position), faces.seconds[position].tolist()
+    explanation = reason + _weakness(faces.pooled, position)
+    return NearMiss(faces.video, tracklet, start, end, own, threshold, explanation)
 
 
 def _weakness(pooled: Pooled, position: int) -> str:

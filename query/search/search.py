@@ -6,15 +6,17 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from facereel.query.people.photos import PersonQuery
-from facereel.query.records import Match
-from facereel.query.search.matching import Hit, Miss, match
+from facereel.query.records import Match, NearMiss
+from facereel.query.search.matching import VideoFaces, match
 from facereel.store.files.folders import printable
 from facereel.store.index import pooled_file
-from facereel.store.index.pooled_file import Known
 from facereel.store.index.reader import VideoIndex
-from facereel.store.library.catalogue import Library
+from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import (
     DamagedIndexError,
     EngineMismatchError,
@@ -46,41 +48,53 @@ class Scope:
     """The indexes that a query searches, and those it does not."""
 
     searched: tuple[tuple[Path, Video], ...]  # index folder, video with the path where it lies now
-    left_out: tuple[SkippedVideo, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class NearMiss:
-    """What just missed, and in which video."""
-
-    video: Video
-    start: float  # seconds
-    end: float
-    miss: Miss
+    skipped: tuple[SkippedVideo, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What of one index a query was held against."""
+    """How much of one index was compared with the references."""
 
     tracklets: int
-    looks: int
-    lookless: int  # tracklets left out: no look of them was worth keeping
+    exemplars: int
+    tracklets_without_exemplars: int  # not compared: no crop of them is good enough to be an exemplar
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """All that was found of one person."""
+    """What a query finds of one person."""
 
-    asked: PersonQuery
+    person: PersonQuery
     matches: tuple[tuple[Match, Sightings], ...]
-    misses: tuple[NearMiss, ...]  # most similar first
+    near_misses: tuple[NearMiss, ...]  # most similar first
     times: dict[str, FrameTimes]  # of the videos with matches, by sha256
-    where: Scope
+    scope: Scope
     counts: dict[str, Counts]  # by the sha256 of the videos searched
 
+    def statistics(
+        self, min_duration: float, too_short: int, not_cut: Sequence[SkippedVideo]
+    ) -> dict[str, Any]:
+        """What was searched and what was not, as `search` in metadata.json and --json; names of files, no paths.
 
-def not_indexed(library: Library, names: Sequence[str | Path]) -> list[Path]:
+        `too_short` counts the matches that `min_duration`, seconds, drops; `not_cut` are videos that are gone or
+        changed.
+        """
+        counts = self.counts.values()
+        return {
+            "videos": len(counts),
+            "tracklets": sum(one.tracklets for one in counts),
+            "exemplars": sum(one.exemplars for one in counts),
+            "skipped": [{"video": item.name, "why": item.kind} for item in self.scope.skipped],
+            "not_cut": [{"video": item.name, "why": item.kind} for item in not_cut],
+            "tracklets_without_exemplars": sum(one.tracklets_without_exemplars for one in counts),
+            "matches": len(self.matches),
+            "near_misses": len(self.near_misses),
+            "min_duration": min_duration,
+            "too_short": too_short,
+        }
+
+
+def not_indexed(library: Catalogue, names: Sequence[str | Path]) -> list[Path]:
     """Those of the named videos that are files nobody indexed yet."""
     fresh = []
     for name in names:
@@ -93,7 +107,7 @@ def not_indexed(library: Library, names: Sequence[str | Path]) -> list[Path]:
     return fresh
 
 
-def scope(library: Library, names: Sequence[str | Path], engine: EngineInfo) -> Scope:
+def scope(library: Catalogue, names: Sequence[str | Path], engine: EngineInfo) -> Scope:
     """Which indexes to search: those named, else all that this engine made.
 
     Raises EngineMismatchError, NotIndexedError and the errors of damage for one that is named, and where
@@ -129,28 +143,33 @@ def scope(library: Library, names: Sequence[str | Path], engine: EngineInfo) -> 
 
 
 def search(people: Sequence[PersonQuery], where: Scope, threshold: float, scale: float = 1.0) -> list[Answer]:
-    """Hold everybody against every index, of which those with matches are opened; `scale` is the engine's Bar.scale."""
+    """Compare everybody with every index, of which those with matches are opened.
+
+    `scale` is the engine's Threshold.scale.
+    """
     if not 0 < threshold < 1:
         raise OptionError(f"threshold {threshold:g} cannot be used; give a similarity between 0 and 1")
-    found: list[_Found] = [_Found([], [], {}) for _ in people]
+    collected: list[_Collected] = [_Collected([], [], {}) for _ in people]
     counts: dict[str, Counts] = {}
     for folder, video in where.searched:
         known = pooled_file.read(folder)
         counts[video.sha256] = Counts(len(known.pooled.rows), known.looks, known.lookless)
-        answers = [match(known.pooled, list(asked.references), threshold, scale) for asked in people]
-        for so_far, (_, misses) in zip(found, answers, strict=True):
-            so_far.misses.extend(_near_misses(video, known, misses))
-        if any(hits for hits, _ in answers):
+        seconds = [[video.seconds(tick) for tick in pair] for pair in known.ticks.tolist()]
+        faces = VideoFaces(video, known.pooled, np.array(seconds, np.float64).reshape(-1, 2))
+        answers = [match(faces, list(person.references), threshold, scale) for person in people]
+        for so_far, (_, near_misses) in zip(collected, answers, strict=True):
+            so_far.near_misses.extend(near_misses)
+        if any(matches for matches, _ in answers):
             with VideoIndex(folder) as index:
-                for so_far, (hits, _) in zip(found, answers, strict=True):
-                    so_far.add(video, hits, index)
+                for so_far, (matches, _) in zip(collected, answers, strict=True):
+                    so_far.add(video, matches, index)
     return [
         Answer(
-            asked, tuple(so_far.matches),
-            tuple(sorted(so_far.misses, key=lambda item: -item.miss.similarity)), so_far.times,
+            person, tuple(so_far.matches),
+            tuple(sorted(so_far.near_misses, key=lambda item: -item.similarity)), so_far.times,
             where, counts,
         )
-        for asked, so_far in zip(people, found, strict=True)
+        for person, so_far in zip(people, collected, strict=True)
     ]  # fmt: skip
 
 
@@ -159,33 +178,20 @@ def _kind(error: StoreError) -> str:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Found:
+class _Collected:
     matches: list[tuple[Match, Sightings]]
-    misses: list[NearMiss]
+    near_misses: list[NearMiss]
     times: dict[str, FrameTimes]
 
-    def add(self, video: Video, hits: list[Hit], index: VideoIndex) -> None:
-        """Take what one index answered."""
-        sightings = index.sightings(hit.tracklet.number for hit in hits)
-        for hit in hits:
-            answer = Match(video, hit.tracklet, hit.similarity, hit.threshold, hit.found, hit.evidence)
-            self.matches.append((answer, sightings[hit.tracklet.number]))
-        if hits:
+    def add(self, video: Video, matches: list[Match], index: VideoIndex) -> None:
+        """Take the matches of one index, with their sightings."""
+        sightings = index.sightings(match.tracklet.number for match in matches)
+        self.matches.extend((match, sightings[match.tracklet.number]) for match in matches)
+        if matches:
             self.times[video.sha256] = index.times()
 
 
-def _near_misses(video: Video, known: Known, misses: list[Miss]) -> list[NearMiss]:
-    places = (
-        {number: place for place, number in enumerate(known.pooled.rows["number"].tolist())} if misses else {}
-    )
-    found = []
-    for miss in misses:
-        start, end = known.ticks[places[miss.tracklet.number]].tolist()
-        found.append(NearMiss(video, video.seconds(start), video.seconds(end), miss))
-    return found
-
-
-def _named(library: Library, name: str | Path, engine: EngineInfo) -> tuple[Path, Video]:
+def _named(library: Catalogue, name: str | Path, engine: EngineInfo) -> tuple[Path, Video]:
     with library.find(name) as index:
         if not index.engine.compares_with(engine):
             raise _mismatch(index.video, index.engine, engine)

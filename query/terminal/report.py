@@ -32,7 +32,7 @@ def people_read(people: Sequence[PersonQuery]) -> None:
 
 def left_out(where: Scope) -> None:
     """What was not searched, and why."""
-    for item in where.left_out:
+    for item in where.skipped:
         warn(f"not searched: {item.reason}")
 
 
@@ -42,7 +42,7 @@ def clip_done(answer: Answer) -> Callable[[Clip, str], None]:
     def tell(clip: Clip, file: str) -> None:
         start, end = _span(clip, answer)
         say(f"  {printable(file)}  {clock(start)} - {clock(end)}  {end - start:.2f} s  "
-            f"{clip.match.similarity:.2f} {clip.match.found}")  # fmt: skip
+            f"{clip.match.similarity:.2f} {clip.match.matched}")  # fmt: skip
 
     return tell
 
@@ -74,27 +74,27 @@ def _matches_table(answer: Answer, clips: Sequence[Clip]) -> None:
         start, end = _span(clip, answer)
         rows.append((
             clip.match.video.name, clock(start), clock(end), f"{end - start:.2f} s",
-            round(clip.match.similarity, 2), clip.match.found,
+            round(clip.match.similarity, 2), clip.match.matched,
             clip.start_reason.replace("_", " "), clip.end_reason.replace("_", " "),
         ))  # fmt: skip
     table(("video", "start", "end", "length", "similarity", "found", "begins with", "ends with"), rows)
 
 
 def _misses_table(answer: Answer) -> None:
-    if not answer.misses:
-        say(f"Nothing else came near to {printable(answer.asked.name)}.")
+    if not answer.near_misses:
+        say(f"Nothing else came near to {printable(answer.person.name)}.")
         return
-    say(f"What just missed {printable(answer.asked.name)}:")
+    say(f"What just missed {printable(answer.person.name)}:")
     rows = [
         (near.video.name, clock(near.start), f"{near.end - near.start:.2f} s",
-         round(near.miss.similarity, 2), round(near.miss.threshold, 2), near.miss.why)
-        for near in answer.misses
+         round(near.similarity, 2), round(near.threshold, 2), near.explanation)
+        for near in answer.near_misses
     ]  # fmt: skip
     table(("video", "start", "length", "similarity", "threshold", "why"), rows)
 
 
 def _sentence(answer: Answer, result: PersonResult, where: Scope, dry_run: bool) -> str:
-    name, searched = printable(answer.asked.name), count(len(where.searched), "video")
+    name, searched = printable(answer.person.name), count(len(where.searched), "video")
     short = ""
     if result.dropped:
         short = f"; {count(result.dropped, 'match', 'matches')} shorter than --min-duration dropped"
@@ -108,12 +108,12 @@ def _sentence(answer: Answer, result: PersonResult, where: Scope, dry_run: bool)
 
 
 def searched(told: dict[str, Any]) -> None:
-    """What the answers rest on; `told` as query.accounting has it."""
-    things = [count(told[f"{thing}s"], thing) for thing in ("video", "tracklet", "look")]
+    """What the answers rest on; `told` is Answer.statistics."""
+    things = [count(told[f"{thing}s"], thing) for thing in ("video", "tracklet", "exemplar")]
     left = [
-        count(told["tracklets_without_a_look"], "tracklet") + " without a usable look"
-        if told["tracklets_without_a_look"] else "",
-        count(len(told["left_out"]), "video") if told["left_out"] else "",
+        count(told["tracklets_without_exemplars"], "tracklet") + " without a usable exemplar"
+        if told["tracklets_without_exemplars"] else "",
+        count(len(told["skipped"]), "video") if told["skipped"] else "",
     ]  # fmt: skip
     rest = ", ".join(text for text in left if text)
     say(f"searched: {', '.join(things)}" + (f"; left out: {rest}" if rest else ""))
@@ -122,16 +122,16 @@ def searched(told: dict[str, Any]) -> None:
 def answer_json(answer: Answer, result: PersonResult, explain: bool) -> dict[str, Any]:
     """One person's result: metadata.json as it is or would be, and what was left out."""
     extra: dict[str, Any] = {
-        "name": answer.asked.name, "folder": None if result.folder is None else str(result.folder),
-        "dropped": result.dropped, "warnings": list(answer.asked.warnings),
+        "name": answer.person.name, "folder": None if result.folder is None else str(result.folder),
+        "dropped": result.dropped, "warnings": list(answer.person.warnings),
         "not_cut": [{"video": item.name, "why": item.reason} for item in result.not_cut],
     }  # fmt: skip
     if explain:
         extra["missed"] = [
             {"video": near.video.name, "start": round(near.start, 6), "end": round(near.end, 6),
-             "tracklet": near.miss.tracklet.number, "similarity": round(near.miss.similarity, 4),
-             "threshold": round(near.miss.threshold, 4), "why": near.miss.why}
-            for near in answer.misses
+             "tracklet": near.tracklet.number, "similarity": round(near.similarity, 4),
+             "threshold": round(near.threshold, 4), "why": near.explanation}
+            for near in answer.near_misses
         ]  # fmt: skip
     return {**result.document, **extra}
 
@@ -147,16 +147,16 @@ def query_json(results: Sequence[dict[str, Any]], where: Scope) -> dict[str, Any
 def _scope_json(where: Scope) -> dict[str, Any]:
     return {
         "searched": [{"file": video.name, "sha256": video.sha256} for _, video in where.searched],
-        "left_out": [{"video": item.name, "kind": item.kind, "why": item.reason} for item in where.left_out],
+        "left_out": [{"video": item.name, "kind": item.kind, "why": item.reason} for item in where.skipped],
     }
 
 
 def _nearest(answer: Answer) -> str:
-    if not answer.misses:
+    if not answer.near_misses:
         return ""
-    near = answer.misses[0]
+    near = answer.near_misses[0]
     where = f"{printable(near.video.name)} at {clock(near.start)}"
-    figures = f"{near.miss.similarity:.2f}, the bar is {near.miss.threshold:.2f}"
+    figures = f"{near.similarity:.2f}, the bar is {near.threshold:.2f}"
     return f" The nearest was {where} ({figures}); --explain says more."
 
 

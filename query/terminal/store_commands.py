@@ -17,7 +17,7 @@ def list_videos(store: opt.Store = STORE, as_json: opt.Json = False, debug: opt.
     """List the indexed videos."""
     from facereel.store.library import catalogue
 
-    rows, failures = catalogue.listing(catalogue.Library(store))
+    rows, failures = catalogue.listing(catalogue.Catalogue(store))
     if as_json:
         unreadable = [{"folder": str(folder), "error": str(error)} for folder, error in failures]
         console.say_json({"store": str(store), "videos": rows, "unreadable": unreadable})
@@ -35,9 +35,9 @@ def info(
 ) -> None:
     """Tell everything that is known of a video."""
     from facereel.store.index import summary
-    from facereel.store.library.catalogue import Library
+    from facereel.store.library.catalogue import Catalogue
 
-    with Library(store).find(video) as index:
+    with Catalogue(store).find(video) as index:
         known = summary.details(index)
     if as_json:
         console.say_json(known)
@@ -55,9 +55,9 @@ def faces(
 ) -> None:
     """Draw who is in a video: a row a person, their best looks with their times."""
     from facereel.query.export import contact_sheet
-    from facereel.store.library.catalogue import Library
+    from facereel.store.library.catalogue import Catalogue
 
-    with Library(store).find(video) as index:
+    with Catalogue(store).find(video) as index:
         target = out or Path("outputs") / f"{Path(index.video.name).stem}_faces.png"
         rows, left_out = contact_sheet.write_sheet(index, target, most)
     if as_json:
@@ -70,9 +70,9 @@ def remove(
     video: opt.Video, store: opt.Store = STORE, as_json: opt.Json = False, debug: opt.Debug = False
 ) -> None:
     """Delete a video's index; the video itself stays."""
-    from facereel.store.library.catalogue import Library
+    from facereel.store.library.catalogue import Catalogue
 
-    folder = Library(store).remove(video)
+    folder = Catalogue(store).remove(video)
     if as_json:
         console.say_json({"removed": str(folder)})
     else:
@@ -89,9 +89,9 @@ def verify(
     """Check that indexes are sound and that their videos are still there."""
     from facereel.query import videos
     from facereel.store.files.folders import index_folders
-    from facereel.store.library.catalogue import Library
+    from facereel.store.library.catalogue import Catalogue
 
-    library = Library(store)
+    library = Catalogue(store)
     folders = [library.locate(video)] if video is not None else index_folders(store)
     found = []
     for folder in folders:

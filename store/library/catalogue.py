@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facereel.store.files import folders
-from facereel.store.files import locks as claims
+from facereel.store.files import folders, locks
 from facereel.store.files.digest import hash_file
 from facereel.store.files.folders import printable
 from facereel.store.index.pooled_file import read_identity
@@ -38,15 +37,17 @@ class Listing:
     failures: tuple[tuple[Path, StoreError], ...]  # damaged, newer, or not to be read
 
 
-class Library:
-    """The indexes in a store; a store that is not there holds none."""
+class Catalogue:
+    """The indexes in a store; a store that is not there holds none. Making one changes nothing on the disk."""
 
     def __init__(self, store: Path) -> None:
-        """Look at a store and finish what dead processes left in it."""
         self.store = store
-        folders.clean_leftovers(store)
-        claims.clean_video_locks(store)
-        checkpoint.clean_checkpoints(store)
+
+    def clean(self) -> None:
+        """Finish what dead processes left in the store. For writers, before they write."""
+        folders.clean_leftovers(self.store)
+        locks.clean_video_locks(self.store)
+        checkpoint.clean_checkpoints(self.store)
 
     def listing(self) -> Listing:
         """Every index, at the cost of opening each once; raises StoreError when the store cannot be read."""
@@ -77,6 +78,7 @@ class Library:
 
     def remove(self, name: str | Path) -> Path:
         """Delete the index of a video, also a damaged one, and return where it was."""
+        self.clean()
         folder = self.locate(name)
         folders.remove_folder(folder)
         checkpoint.drop_checkpoint(self.store, folders.hash_suffix(folder.name))
@@ -129,7 +131,7 @@ class Library:
                 lock.__exit__(None, None, None)
 
 
-def listing(library: Library) -> tuple[list[dict[str, Any]], list[tuple[Path, StoreError]]]:
+def listing(library: Catalogue) -> tuple[list[dict[str, Any]], list[tuple[Path, StoreError]]]:
     """A row for every index, and the folders of those that cannot be read with the reason why."""
     found = library.listing()
     rows, failures = [], list(found.failures)

@@ -21,7 +21,7 @@ from facereel.query.people.photos import read_people, who_is_asked
 from facereel.query.people.reference import read_reference
 from facereel.query.search import search
 from facereel.store.files.digest import hash_file
-from facereel.store.library.catalogue import Library
+from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.config import Config
 from facereel.store.model.errors import FaceReelError
 from tests.benchmarks import fuzz_photos, fuzz_videos
@@ -108,7 +108,7 @@ class Range:
         except FaceReelError as error:
             left = os.listdir(store) if store.is_dir() else []
             return refused(kind, error, f"left {left}" if left else "")
-        with Library(store).find(done.folder.name) as index:
+        with Catalogue(store).find(done.folder.name) as index:
             video, warned = index.video, bool(index.video.warnings)
         if growing:
             same = hash_file(path, video.size) == video.sha256
@@ -131,7 +131,7 @@ class Range:
 
     def _cut(self, store: Path, place: Path) -> str:
         """Ask for who is in the film and cut it; what is wrong with the clips, if anything."""
-        where = search.scope(Library(store), [], self.engine.info)
+        where = search.scope(Catalogue(store), [], self.engine.info)
         (answer,) = search.search(self.asked, where, self.engine.threshold.value, self.engine.threshold.scale)
         try:
             done = render.render(

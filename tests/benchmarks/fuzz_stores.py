@@ -16,7 +16,7 @@ from facereel.store.index.database import DATABASE
 from facereel.store.index.pooled_header import POOLED
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.vectors import VECTORS
-from facereel.store.library.catalogue import Library
+from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import FaceReelError
 from facereel.store.resume.segments import Segment, StoredSegment, TrackRecord, pack, unpack
 from tests.benchmarks.fuzz_harm import MUTATIONS, Rng
@@ -39,7 +39,7 @@ def harmed_index(kind: str, index: Path, place: Path, rng: Rng) -> Outcome:
         alike = found.pooled.vectors.tobytes() == sound.pooled.vectors.tobytes()
         return Outcome(kind, "ok", "" if alike else "other vectors than those of the index")
     health = videos.verify(folder)
-    Library(place / "store").listing()
+    Catalogue(place / "store").listing()
     if kind == "vectors" and (health.problems or path.read_bytes() != before):
         return Outcome(kind, "not mended", str(health))
     with suppress(FaceReelError), VideoIndex(folder) as opened:

@@ -19,7 +19,7 @@ from facereel.store.files.digest import hash_file
 from facereel.store.files.folders import index_folders
 from facereel.store.index.pooled_header import POOLED
 from facereel.store.index.reader import VideoIndex
-from facereel.store.library.catalogue import Library
+from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.config import Config
 from facereel.store.model.records import FrameTimes, Video
 from tests.benchmarks.figures import Figure, at_most
@@ -68,7 +68,7 @@ def matching(engine: FaceEngine, rounds: int) -> tuple[list[dict[str, Any]], lis
     found: list[search.Answer] = []
 
     def ask() -> None:
-        where = search.scope(Library(store), [], engine.info)
+        where = search.scope(Catalogue(store), [], engine.info)
         found[:] = search.search([person], where, threshold, scale)
 
     first = [cost_of(lambda: _forgotten(store, ask))]
@@ -88,7 +88,7 @@ def matching(engine: FaceEngine, rounds: int) -> tuple[list[dict[str, Any]], lis
     rows = [
         {
             "matching": name, "wall s": median(own), "CPU s": sorted(c.cpu for c in own)[len(own) // 2],
-            "videos": len(index_folders(store)), "matches": len(found[0].matches), "near": len(found[0].misses),
+            "videos": len(index_folders(store)), "matches": len(found[0].matches), "near": len(found[0].near_misses),
         }
         for name, own in costs.items()
     ]  # fmt: skip
@@ -141,7 +141,7 @@ def _longest(folder: Path) -> _Cut:
         video, times = index.video, index.times()
         tracklet = max(index.tracklets(), key=lambda item: item.end - item.start)
         sightings = index.sightings([tracklet.number])[tracklet.number]
-    match = Match(video, tracklet, 1.0, 0.5, "direct", "")
+    match = Match(video, tracklet, 1.0, 0.5, "photo", "")
     (clip,), _ = plan_clips([(match, sightings)], {video.sha256: times})
     ticks = times.end_pts(tracklet.end) - int(times.pts[tracklet.start])
     return _Cut(video, clip, times, float(ticks * video.time_base))
