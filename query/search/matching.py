@@ -105,7 +105,8 @@ def match(
             if index in accepted and value >= member:
                 matches.append(_match(faces, position, value, group, threshold, len(members)))
             elif index in accepted:
-                reason = f"in a matching cluster, but its own similarity {value:.2f} is below the minimum of {member:.2f}"
+                too_low = f"its own similarity {value:.2f} is below the minimum of {member:.2f}"
+                reason = f"in a matching cluster, but {too_low}"
                 near_misses.append(_near_miss(faces, position, value, member, reason))
             elif max(group, value) >= threshold - near_miss:
                 reason = refused.get(index, f"{group:.2f} is below the threshold of {threshold:.2f}")
@@ -171,7 +172,8 @@ def _match(faces: VideoFaces, position: int, own: float, group: float, threshold
     if own >= threshold:
         explanation = f"similarity {own:.2f}, threshold {threshold:.2f}"
         return Match(faces.video, tracklet, own, threshold, "photo", explanation)
-    explanation = f"own similarity {own:.2f}; its cluster of {size} tracklets has {group:.2f}, threshold {threshold:.2f}"
+    cluster = f"its cluster of {size} tracklets has {group:.2f}, threshold {threshold:.2f}"
+    explanation = f"own similarity {own:.2f}; {cluster}"
     return Match(faces.video, tracklet, own, threshold, "cluster", explanation)
 
 
