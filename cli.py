@@ -31,9 +31,9 @@ from facereel.query.terminal.store_commands import STORE
 from facereel.store.model.errors import FaceReelError, MissingPackError, OptionError
 
 if TYPE_CHECKING:
+    from facereel.indexer.engines.choice import EngineChoice
     from facereel.indexer.engines.engine import FaceEngine
     from facereel.indexer.jobs.local import Task
-    from facereel.query.people.calibration import ChosenEngine
 
 
 class Commands(TyperGroup):
@@ -129,7 +129,7 @@ def index(
 
 
 def _index(
-    paths: list[Path], engine: ChosenEngine, task: Task, jobs: int, quiet: bool, debug: bool
+    paths: list[Path], engine: EngineChoice, task: Task, jobs: int, quiet: bool, debug: bool
 ) -> list[dict[str, Any]]:
     """Index videos, telling of each; one that fails does not stop the rest. Results in the order of the paths."""
     from facereel.indexer.jobs.local import Failed, index_many, max_jobs
@@ -146,7 +146,7 @@ def _index(
         def note(path: Path, text: str) -> None:
             console.note(text)
 
-        work = index_many(paths, engine.shared(carried), task, progress, note, carried)
+        work = index_many(paths, engine.shared(carried).load, task, progress, note, carried)
         with closing(work):
             for path, result in work:
                 bars(str(path), -1, 0)
@@ -162,11 +162,11 @@ def _index(
     return [results[path] for path in paths]
 
 
-def _chosen(name: str, device: str, threads: int, calibration: Path | None, store: Path) -> ChosenEngine:
+def _chosen(name: str, device: str, threads: int, calibration: Path | None, store: Path) -> EngineChoice:
     """The engine that was asked for, not loaded yet; a pack that is not here is offered where somebody can answer."""
     from facereel.indexer.engines import packs
+    from facereel.indexer.engines.choice import EngineChoice
     from facereel.indexer.engines.engine import Compute
-    from facereel.query.people.calibration import ChosenEngine
 
     compute = Compute(device, threads)
     if threads > compute.allowed:
@@ -179,7 +179,7 @@ def _chosen(name: str, device: str, threads: int, calibration: Path | None, stor
                 raise
             _get_pack(name, agreed=False)
         name = str(packs.find_pack(name))  # workers may know another home
-    return ChosenEngine(name, compute, calibration, store)
+    return EngineChoice(name, compute, calibration, store)
 
 
 def _somebody_there() -> bool:
@@ -225,14 +225,14 @@ def query(
     """Find a person by photo; every stretch in which they are seen becomes a clip."""
     chosen = _chosen(engine, device, threads, calibration, store)
     # Weights are read in the background from here on, while the rest is imported and the photos are read.
-    machine = chosen(console.note)
+    machine = chosen.load(console.note)
     from facereel.query.clips import render
     from facereel.query.people import photos as asked
     from facereel.query.search import search
     from facereel.store.library.catalogue import Catalogue
 
     wishes = render.ClipOptions(crop, size, min_duration, dry_run, overwrite, absolute)  # type: ignore[arg-type]
-    photos = asked.who_is_asked(refs)
+    photos = asked.group_photos(refs)
     folders = render.result_folders(photos, out, name)
     if not dry_run:
         render.check_targets(folders, overwrite)
@@ -263,7 +263,7 @@ def query(
         raise typer.Exit(1)
 
 
-def _index_first(path: Path, store: Path, chosen: ChosenEngine) -> None:
+def _index_first(path: Path, store: Path, chosen: EngineChoice) -> None:
     from facereel.indexer.jobs.job import check_store
     from facereel.indexer.jobs.local import Failed, Task, index_many
     from facereel.store.model.config import Config
@@ -272,7 +272,7 @@ def _index_first(path: Path, store: Path, chosen: ChosenEngine) -> None:
     console.note(f"{path.name} is not indexed yet; indexing it first")
     with console.progress_bars() as bars:
         work = index_many(
-            [path], chosen, Task(store, Config(), force=False),
+            [path], chosen.load, Task(store, Config(), force=False),
             lambda path, done, total: bars(str(path), done, total), lambda path, text: console.note(text),
         )  # fmt: skip
         ((_, result),) = work
@@ -303,9 +303,9 @@ def forget(
     from facereel.query.search import forget, search
     from facereel.store.library.catalogue import Catalogue
 
-    machine = _chosen(engine, "auto", 0, None, store)(console.note)
+    machine = _chosen(engine, "auto", 0, None, store).load(console.note)
     base = machine.threshold.value if threshold is None else threshold
-    people = asked.read_people(asked.who_is_asked(refs), machine, face)
+    people = asked.read_people(asked.group_photos(refs), machine, face)
     report.people_read(people)
     library = Catalogue(store)
 
@@ -354,7 +354,9 @@ def engines(
         folder = _get_pack(get, yes)
         console.say_json({"folder": str(folder)}) if as_json else console.say(f"{get} is in {folder}")
     elif calibrate is not None:
-        _calibrate(calibrate, _chosen(engine, device, threads, None, store).loaded(), out, store, as_json)
+        _calibrate(
+            calibrate, _chosen(engine, device, threads, None, store).load_uncalibrated(), out, store, as_json
+        )
     else:
         from facereel.indexer.engines.engine import Compute
         from facereel.indexer.engines.status import known_engines
@@ -370,7 +372,7 @@ def _calibrate(folder: Path, engine: FaceEngine, out: Path, store: Path, as_json
 
     if not folder.is_dir():
         raise OptionError(f"{folder} is not a folder; name one that has a folder of photos for each person")
-    people = asked.read_people(asked.who_is_asked([folder]), engine)
+    people = asked.read_people(asked.group_photos([folder]), engine)
     report_engines.photos_left_out(people)
     measured = calibration.measure(people, engine)
     if out == store:
@@ -401,7 +403,7 @@ def reembed(
     library = Catalogue(store)
     library.clean()
     folders = index_folders(store) if video == "all" else [library.locate(video)]
-    machine = _chosen(engine, device, threads, calibration, store)(console.note)
+    machine = _chosen(engine, device, threads, calibration, store).load(console.note)
     done = []
     for folder in folders:
         done.append(reembed_index(folder, machine))

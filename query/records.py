@@ -1,6 +1,6 @@
-"""The words of pass two as frozen records: who is asked for, what answers, what is cut.
+"""The records of pass two: who is searched for, what matches, what is cut.
 
-Boxes are x, y, w, h in pixels of the picture as a viewer sees it; ranges of frames are half-open.
+Boxes are x, y, w, h in pixels of the picture as displayed. Ranges of frames are half-open.
 """
 
 from __future__ import annotations
@@ -17,14 +17,23 @@ CropMode: TypeAlias = Literal["follow", "tube", "none"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """A photo of somebody, with the face in it that was used."""
+    """A photo of a person, with the face in it that is used."""
 
     path: str
-    sha256: str
+    sha256: str  # of the file, hex
     box: Floats  # (4,) x y w h in the upright photo
     embedding: Floats  # (D,) unit length
-    quality: float  # 0..1
+    quality: float  # 0..1, the engine's face confidence
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PersonQuery:
+    """A person to search for."""
+
+    name: str
+    references: tuple[Reference, ...]  # at least one
+    warnings: tuple[str, ...]  # about photos that cannot be used or seem to show somebody else
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Bars measured on photos: right by construction, kept in a file, taken up where it lies."""
+"""Thresholds measured on photos: correct on known data, written to a file, read by the engine's choice."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from facereel.indexer.engines.choice import calibrated
 from facereel.indexer.engines.engine import load_engine
 from facereel.query.people import calibration
-from facereel.query.people.photos import PersonQuery
-from facereel.query.records import Reference
+from facereel.query.records import PersonQuery, Reference
 from facereel.store.model.errors import EngineMismatchError, OptionError
 from facereel.store.model.records import Floats
 from tests.fake_engine import PEOPLE, write_photo
@@ -24,7 +24,7 @@ from tests.program import Run
 FAKE = ("--engine", "fake")
 
 
-def asked(vectors: Floats) -> PersonQuery:
+def person_query(vectors: Floats) -> PersonQuery:
     box = np.zeros(4, np.float32)
     return PersonQuery("x", tuple(Reference("x.jpg", "0" * 64, box, vector, 1.0) for vector in vectors), ())
 
@@ -34,7 +34,7 @@ def crowd(seed: int, people: int = 12, photos: int = 6, dim: int = 32) -> list[P
     rng = np.random.default_rng(seed)
     own = rng.normal(size=(people, 1, dim)) + 0.7 * rng.normal(size=(people, photos, dim))
     vectors = own / np.linalg.norm(own, axis=-1, keepdims=True)
-    return [asked(person.astype(np.float32)) for person in vectors]
+    return [person_query(person.astype(np.float32)) for person in vectors]
 
 
 @settings(max_examples=20, deadline=None)
@@ -55,10 +55,10 @@ def test_no_more_strangers_pass_than_the_rate_says(seed: int) -> None:
             continue
         assert (measured.different >= point.threshold).mean() <= point.rate
         assert (measured.different >= point.threshold - 1e-3).mean() >= point.rate - 1 / len(one) - 0.02
-        assert point.found == (measured.same >= point.threshold).mean()
-    bars = [point.threshold for point in measured.points if point.threshold is not None]
-    assert bars == sorted(bars)
-    assert measured.threshold == pytest.approx(bars[1] * calibration.FILMS)
+        assert point.true_match_rate == (measured.same >= point.threshold).mean()
+    thresholds = [point.threshold for point in measured.points if point.threshold is not None]
+    assert thresholds == sorted(thresholds)
+    assert measured.threshold == pytest.approx(thresholds[1] * calibration.FILMS_OVER_PHOTOS)
 
 
 def test_too_few_photos_are_refused() -> None:
@@ -75,12 +75,12 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_calibration_is_measured_drawn_kept_and_taken_up(
+def test_a_calibration_is_measured_drawn_written_and_used(
     run: Run, people: Path, store: Path, photos: Path, tmp_path: Path
 ) -> None:
     result = run("engines", "--calibrate", people, *FAKE, "--out", tmp_path / "out", "--store", store)
     assert result.exit_code == 0, result.output
-    assert "fake: 60 photos of 6 people, 270 pairs of one person, 1,500 of two" in result.stdout
+    assert "60 photos of 6 people, 270 pairs of one person, 1,500 of two" in result.stdout
     assert "too few pairs" in result.stdout
     file = tmp_path / "out" / "calibration-fake.json"
     known = json.loads(file.read_text())
@@ -95,10 +95,16 @@ def test_a_calibration_is_measured_drawn_kept_and_taken_up(
     assert json.loads(plain.stdout)["threshold"] == pytest.approx(0.42)
     chosen = run(*ask, "--calibration", file)
     assert json.loads(chosen.stdout)["threshold"] == pytest.approx(known["threshold"])
-    assert f"the bar is {known['threshold']:.2f} by {file}" in chosen.stderr
+    assert f"{known['threshold']:.2f} from {file}" in chosen.stderr
     (store / file.name).write_bytes(file.read_bytes())
     assert json.loads(run(*ask).stdout)["threshold"] == pytest.approx(known["threshold"])
     assert json.loads(run(*ask, "--threshold", "0.5").stdout)["threshold"] == 0.5
+    older = tmp_path / "older.json"
+    before = {("bar" if key == "threshold" else key): value for key, value in known.items()}
+    older.write_text(json.dumps(before | {"schema": "facereel.calibration/1"}))
+    assert json.loads(run(*ask, "--calibration", older).stdout)["threshold"] == pytest.approx(
+        known["threshold"]
+    )
     other = run("query", photos / "red.png", "--store", store, "--engine", "fake-new", "--calibration", file)
     assert other.exit_code == 1
     assert "other weights" in other.stderr
@@ -108,20 +114,20 @@ def test_a_calibration_is_measured_drawn_kept_and_taken_up(
     "text",
     ["", "[]", "{}", '{"schema": "facereel.calibration/1"}', '{"schema": "else", "threshold": 0.4}', None],
 )
-def test_a_file_that_is_no_calibration_is_said(text: str | None, tmp_path: Path) -> None:
+def test_a_file_that_is_no_calibration_is_refused(text: str | None, tmp_path: Path) -> None:
     path = tmp_path / "wrong.json"
     if text is not None:
         path.write_text(text)
     with pytest.raises(OptionError, match=r"wrong\.json is no calibration") as caught:
-        calibration.calibrated(load_engine("fake"), path, tmp_path, lambda text: None)
+        calibrated(load_engine("fake"), path, tmp_path, lambda text: None)
     assert "\n" not in str(caught.value)
 
 
-def test_a_bar_out_of_range_or_of_other_weights_is_refused(tmp_path: Path) -> None:
+def test_a_threshold_out_of_range_or_of_other_weights_is_refused(tmp_path: Path) -> None:
     measured = calibration.measure(crowd(1), load_engine("fake"))
     file, _ = calibration.write(measured, tmp_path)
     with pytest.raises(EngineMismatchError, match="other weights"):
-        calibration.calibrated(load_engine("fake-new"), file, tmp_path, lambda text: None)
+        calibrated(load_engine("fake-new"), file, tmp_path, lambda text: None)
     file.write_text(json.dumps(json.loads(file.read_text()) | {"threshold": 1.5}))
-    with pytest.raises(OptionError, match=r"bar 1\.5"):
-        calibration.calibrated(load_engine("fake"), file, tmp_path, lambda text: None)
+    with pytest.raises(OptionError, match=r"1\.5"):
+        calibrated(load_engine("fake"), file, tmp_path, lambda text: None)

@@ -121,7 +121,7 @@ def test_a_folder_goes_without_its_bad_photos(run: Run, store: Path, tmp_path: P
     assert result.exit_code == 0
     told = json.loads(result.stdout)
     assert [len(told["references"]), len(told["warnings"]), len(told["clips"])] == [1, 2, 2]
-    assert all(text.startswith("left out: ") for text in told["warnings"])
+    assert all(text.startswith("not used: ") for text in told["warnings"])
 
 
 def test_folders_nobody_can_be_made_of(refuses: Refuses, store: Path, photos: Path, tmp_path: Path) -> None:

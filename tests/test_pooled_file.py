@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facereel.query.people.photos import PersonQuery
-from facereel.query.records import Reference
+from facereel.query.records import PersonQuery, Reference
 from facereel.query.search.matching import VideoFaces, match
 from facereel.query.search.search import Answer, Scope, search
 from facereel.store.index import pooled_file

@@ -9,6 +9,7 @@ import pytest
 
 from facereel.query.clips import render
 from facereel.query.people import photos as asked
+from facereel.query.records import PersonQuery
 from facereel.query.search import search
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import EngineMismatchError, NotIndexedError, OptionError, PhotoError
@@ -16,12 +17,12 @@ from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from tests.fake_engine import FakeEngine, write_photo
 
 
-def read(*paths: Path) -> list[asked.PersonQuery]:
-    return asked.read_people(asked.who_is_asked(paths), FakeEngine())
+def read(*paths: Path) -> list[PersonQuery]:
+    return asked.read_people(asked.group_photos(paths), FakeEngine())
 
 
 def test_photos_are_one_person_named_by_the_first(photos: Path) -> None:
-    (person,) = asked.who_is_asked([photos / "red.png", photos / "green.png"])
+    (person,) = asked.group_photos([photos / "red.png", photos / "green.png"])
     assert (person.name, len(person.paths)) == ("red", 2)
 
 
@@ -37,7 +38,7 @@ def test_folders_nest_and_hidden_files_do_not_count(tmp_path: Path) -> None:
     (tmp_path / ".hidden").mkdir()
     (tmp_path / "a" / "anna" / "readme.txt").write_text("no photo")
     (tmp_path / "a" / "anna" / ".thumb.png").write_text("no photo")
-    people = asked.who_is_asked([tmp_path])
+    people = asked.group_photos([tmp_path])
     assert [(person.name, len(person.paths)) for person in people] == [("anna", 1), ("bert", 1)]
 
 
@@ -45,7 +46,7 @@ def test_two_people_of_one_name_are_refused(tmp_path: Path) -> None:
     for place in ("a/anna", "b/anna"):
         write_photo(tmp_path / place / "1.png", "red")
     with pytest.raises(OptionError, match="two folders of photos are called anna"):
-        asked.who_is_asked([tmp_path])
+        asked.group_photos([tmp_path])
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_delivery_without_clips_writes_nothing(film_store: Path, photos: Path, t
 
 
 def test_names_are_for_one_person(photos: Path) -> None:
-    people = [asked.Photos(name, (photos / "red.png",), True) for name in ("a", "b")]
+    people = [asked.PersonPhotos(name, (photos / "red.png",), True) for name in ("a", "b")]
     assert render.result_folders(people, Path("out"), None) == [Path("out/a"), Path("out/b")]
     assert render.result_folders(people[:1], Path("out"), "c") == [Path("out/c")]
     with pytest.raises(OptionError, match="is for one person"):

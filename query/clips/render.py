@@ -11,7 +11,7 @@ from typing import Any
 from facereel.indexer.media.source import check_source
 from facereel.query.clips.plan import plan_clips
 from facereel.query.export.metadata import JSON_FILE, describe
-from facereel.query.people.photos import Photos, folder_name
+from facereel.query.people.photos import PersonPhotos, folder_name
 from facereel.query.records import Clip, CropMode
 from facereel.query.search.search import Answer, SkippedVideo
 from facereel.store.files.folders import clean_leftovers, printable
@@ -42,7 +42,7 @@ class PersonResult:
     not_cut: tuple[SkippedVideo, ...] = ()  # videos with matches that are gone or changed
 
 
-def result_folders(people: Sequence[Photos], out: Path, name: str | None) -> list[Path]:
+def result_folders(people: Sequence[PersonPhotos], out: Path, name: str | None) -> list[Path]:
     """Where each person's result goes; raises OptionError for a name that cannot be a folder's."""
     if name is None:
         return [out / photos.name for photos in people]

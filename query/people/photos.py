@@ -1,4 +1,4 @@
-"""Who is asked for: photos and folders of photos become people with references."""
+"""The people of a query: photos and folders of photos become people with references."""
 
 from __future__ import annotations
 
@@ -8,39 +8,34 @@ from pathlib import Path
 
 from facereel.indexer.engines.engine import FaceEngine
 from facereel.query.people.reference import disagreements, read_reference
-from facereel.query.records import Reference
+from facereel.query.records import PersonQuery
 from facereel.store.files.folders import printable
 from facereel.store.model.errors import OptionError, PhotoError
 
 PHOTO_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 )
-_LONGEST_NAME = 100  # bytes: file systems allow 255, and temporary names add to it
+_MAX_NAME_BYTES = 100  # file systems allow 255, and temporary names are longer
 
 
 @dataclass(frozen=True, slots=True)
-class Photos:
-    """One person's photos, not yet read."""
+class PersonPhotos:
+    """Paths of one person's photos, not read yet."""
 
     name: str
     paths: tuple[Path, ...]
-    chosen: bool  # named one by one: then each of them has to be usable
+    all_required: bool  # each photo was given by its path, so one that cannot be used is an error
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PersonQuery:
-    """Somebody who is asked for."""
+def group_photos(paths: Sequence[Path]) -> list[PersonPhotos]:
+    """Assign photos to people: several photos are one person, a folder of photos is one, a folder of folders several.
 
-    name: str
-    references: tuple[Reference, ...]
-    warnings: tuple[str, ...]  # photos left out, photos that seem to show somebody else
-
-
-def who_is_asked(paths: Sequence[Path]) -> list[Photos]:
-    """Photos are one person; a folder of photos is one person; a folder of folders is a person each."""
+    Raises OptionError for a mixture of photos and folders and for two people of one name, PhotoError for a folder
+    without photos.
+    """
     folders = [path for path in paths if path.is_dir()]
     if not folders:
-        return [Photos(folder_name(paths[0].stem), tuple(paths), chosen=True)]
+        return [PersonPhotos(folder_name(paths[0].stem), tuple(paths), all_required=True)]
     if len(folders) < len(paths):
         photo = next(path for path in paths if path not in folders)
         raise OptionError(
@@ -50,59 +45,65 @@ def who_is_asked(paths: Sequence[Path]) -> list[Photos]:
     names = [photos.name for photos in people]
     for name in names:
         if names.count(name) > 1:
-            raise OptionError(f"two folders of photos are called {name}; rename one, or ask one by one")
+            raise OptionError(
+                f"two folders of photos are called {name}; rename one, or query them one by one"
+            )
     return people
 
 
-def read_people(people: Sequence[Photos], engine: FaceEngine, face: int | None = None) -> list[PersonQuery]:
-    """Read everybody's photos.
-
-    Raises PhotoError for a photo named itself that cannot be used, and for a folder none of whose photos can;
-    OptionError for a `face` chosen in more than one photo.
-    """
+def read_people(
+    people: Sequence[PersonPhotos], engine: FaceEngine, face: int | None = None
+) -> list[PersonQuery]:
+    """Read everybody's photos; raises as read_person, and OptionError for a `face` with more than one photo."""
     count = sum(len(photos.paths) for photos in people)
     if face is not None and count > 1:
-        raise OptionError(f"--face {face} chooses in one photo, but {count} photos were given; give one")
-    return [_read_person(photos, engine, face) for photos in people]
-
-
-def folder_name(text: str) -> str:
-    """A person's name as the name of a folder on any file system."""
-    kept = "".join(sign if sign.isprintable() and sign not in '<>:"/\\|?*' else "_" for sign in text)
-    name = kept.strip(" .").encode()[:_LONGEST_NAME].decode(errors="ignore").rstrip(" .")
-    return f"_{name[1:]}" if name.startswith("-") else name or "person"
-
-
-def _people_in(folder: Path) -> Iterator[Photos]:
-    inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    photos = tuple(path for path in inside if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file())
-    folders = [path for path in inside if path.is_dir()]
-    if photos and folders:
         raise OptionError(
-            f"{printable(folder)} holds photos and folders; give a folder of photos (one person) or of folders"
+            f"--face {face} selects a face of one photo, but {count} photos were given; give one"
         )
-    if photos:
-        yield Photos(folder_name(folder.resolve().name), photos, chosen=False)
-        return
-    within = [person for path in folders for person in _people_in(path)]
-    if not within:
-        known = " ".join(sorted(PHOTO_SUFFIXES))
-        raise PhotoError(f"{printable(folder)} holds no photo; known suffixes: {known}")
-    yield from within
+    return [read_person(photos, engine, face) for photos in people]
 
 
-def _read_person(photos: Photos, engine: FaceEngine, face: int | None) -> PersonQuery:
+def read_person(photos: PersonPhotos, engine: FaceEngine, face: int | None = None) -> PersonQuery:
+    """Read one person's photos, `face` being the number of the face to use, 1 for the largest.
+
+    Raises PhotoError for a required photo that cannot be used, and if no photo can be used.
+    """
     references, warnings = [], []
     for path in photos.paths:
         try:
             references.append(read_reference(path, engine, face))
         except PhotoError as error:
-            if photos.chosen:
+            if photos.all_required:
                 raise
-            warnings.append(f"left out: {error}")
+            warnings.append(f"not used: {error}")
     if not references:
         count = len(photos.paths)
         raise PhotoError(f"none of the {count} photos of {photos.name} can be used; {warnings[0]}")
     return PersonQuery(
         photos.name, tuple(references), (*warnings, *disagreements(references, engine.threshold.scale))
     )
+
+
+def folder_name(text: str) -> str:
+    """A person's name as a folder name that every file system allows."""
+    legal = "".join(sign if sign.isprintable() and sign not in '<>:"/\\|?*' else "_" for sign in text)
+    name = legal.strip(" .").encode()[:_MAX_NAME_BYTES].decode(errors="ignore").rstrip(" .")
+    return f"_{name[1:]}" if name.startswith("-") else name or "person"
+
+
+def _people_in(folder: Path) -> Iterator[PersonPhotos]:
+    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    photos = tuple(path for path in entries if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file())
+    folders = [path for path in entries if path.is_dir()]
+    if photos and folders:
+        raise OptionError(
+            f"{printable(folder)} holds photos and folders; give a folder of photos (one person) or of folders"
+        )
+    if photos:
+        yield PersonPhotos(folder_name(folder.resolve().name), photos, all_required=False)
+        return
+    within = [person for path in folders for person in _people_in(path)]
+    if not within:
+        known = " ".join(sorted(PHOTO_SUFFIXES))
+        raise PhotoError(f"{printable(folder)} holds no photo; known suffixes: {known}")
+    yield from within

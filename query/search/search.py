@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from facereel.query.people.photos import PersonQuery
-from facereel.query.records import Match, NearMiss
+from facereel.query.records import Match, NearMiss, PersonQuery
 from facereel.query.search.matching import VideoFaces, match
 from facereel.store.files.folders import printable
 from facereel.store.index import pooled_file

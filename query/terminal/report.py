@@ -13,8 +13,7 @@ from facereel.store.files.folders import printable
 if TYPE_CHECKING:
     from facereel.query.clips.render import PersonResult
     from facereel.query.export.contact_sheet import Row
-    from facereel.query.people.photos import PersonQuery
-    from facereel.query.records import Clip
+    from facereel.query.records import Clip, PersonQuery
     from facereel.query.search.forget import Forgotten
     from facereel.query.search.search import Answer, Scope
     from facereel.store.index.verify import Health

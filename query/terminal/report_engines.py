@@ -13,7 +13,7 @@ from facereel.store.files.folders import printable
 
 if TYPE_CHECKING:
     from facereel.query.people.calibration import Calibration
-    from facereel.query.people.photos import PersonQuery
+    from facereel.query.records import PersonQuery
 
 
 def engines(known: Sequence[dict[str, Any]]) -> None:
@@ -36,13 +36,13 @@ def calibration(measured: Calibration, files: Sequence[Path], store: Path) -> No
         f"{len(measured.same):,} pairs of one person, {len(measured.different):,} of two")  # fmt: skip
     rows = [
         (f"{point.rate:g}",)
-        + (("too few pairs", "") if point.threshold is None else (point.threshold, point.found))
+        + (("too few pairs", "") if point.threshold is None else (point.threshold, point.true_match_rate))
         for point in measured.points
     ]
     table(("false matches", "threshold", "true matches"), rows)
     for file in files:
         say(printable(str(file)))
-    say(f"the bar for films is {measured.threshold:.2f} with --calibration {shlex.quote(printable(files[0]))}, "
+    say(f"the threshold for films is {measured.threshold:.2f} with --calibration {shlex.quote(printable(files[0]))}, "
         f"or always once that file lies in {printable(store)}")  # fmt: skip
 
 

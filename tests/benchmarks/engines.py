@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from facereel.indexer.engines.choice import CALIBRATION_SCHEMA, calibration_file_name
 from facereel.indexer.engines.engine import load_engine
-from facereel.query.people import calibration
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from tests.benchmarks.figures import Figure, at_most
 from tests.benchmarks.portraits import cache_folder
@@ -24,7 +24,7 @@ def compared(measure: Callable[[tuple[str, ...]], Report]) -> Iterator[Report]:
     """Both by the same table, which `measure` makes for an engine's words on the command line."""
     folder = build_pack(cache_folder() / "yunet_sface")
     ours = measure(())
-    pack = measure(engine_words(str(folder), bar_of_the_weights(folder)))
+    pack = measure(engine_words(str(folder), calibration_of_the_weights(folder)))
     rows = [
         {"figure": one.what, "opencv-zoo": one.value, "in a pack": other.value, "target": one.target}
         for one, other in zip(ours[2], pack[2], strict=True)
@@ -39,12 +39,12 @@ def compared(measure: Callable[[tuple[str, ...]], Report]) -> Iterator[Report]:
     ]  # fmt: skip
 
 
-def bar_of_the_weights(folder: Path) -> Path:
+def calibration_of_the_weights(folder: Path) -> Path:
     """A calibration that gives the pack the threshold of the engine whose weights it holds."""
     info = load_engine(str(folder)).info
-    path = folder / calibration.file_name(info)
+    path = folder / calibration_file_name(info)
     document = {
-        "schema": calibration.SCHEMA,
+        "schema": CALIBRATION_SCHEMA,
         "engine": asdict(info),
         "threshold": DEFAULT_THRESHOLD,
         "people": 24,

@@ -17,7 +17,7 @@ import numpy as np
 from facereel.indexer.jobs.job import index_one
 from facereel.query import videos
 from facereel.query.clips import render
-from facereel.query.people.photos import read_people, who_is_asked
+from facereel.query.people.photos import group_photos, read_people
 from facereel.query.people.reference import read_reference
 from facereel.query.search import search
 from facereel.store.files.digest import hash_file
@@ -50,7 +50,7 @@ class Range:
         self.engine = FakeEngine()
         done = index_one(folder / "plain.mp4", folder / "store", self.engine, Config(), lambda a, b: None)
         self.index = done.folder
-        self.asked = read_people(who_is_asked([write_photo(folder / "red.png", "red")]), self.engine)
+        self.asked = read_people(group_photos([write_photo(folder / "red.png", "red")]), self.engine)
 
     def run(self, number: int, seed: int) -> Outcome:
         """One case."""

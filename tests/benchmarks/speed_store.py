@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from facereel.indexer.engines.engine import FaceEngine
-from facereel.query.people.photos import PersonQuery, read_people, who_is_asked
+from facereel.query.people.photos import group_photos, read_people
+from facereel.query.records import PersonQuery
 from facereel.store.index.reader import write_index
 from facereel.store.model.records import Cluster, Exemplar, Floats, IndexContents
 from tests import factories
@@ -41,7 +42,7 @@ def thousand(engine: FaceEngine) -> tuple[Path, Path]:
 
 def asked(photo: Path, engine: FaceEngine) -> PersonQuery:
     """The person of a photo, read as a query reads it."""
-    return read_people(who_is_asked([photo]), engine)[0]
+    return read_people(group_photos([photo]), engine)[0]
 
 
 def _world(first: Floats) -> Floats:

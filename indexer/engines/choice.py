@@ -1,0 +1,89 @@
+"""Which engine to load and with which threshold: its own, or one that was measured on the user's photos.
+
+`query/people/calibration.py` measures such a threshold and writes it into a file; here the file is read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from facereel.indexer.engines.engine import Calibrated, Compute, FaceEngine, Threshold, load_engine
+from facereel.store.files.folders import printable
+from facereel.store.model.errors import EngineMismatchError, OptionError
+from facereel.store.model.records import EngineInfo
+
+CALIBRATION_SCHEMA = "facereel.calibration/2"
+# The only change since /1: it could name the threshold `bar`.
+_READABLE_SCHEMAS = ("facereel.calibration/1", CALIBRATION_SCHEMA)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChoice:
+    """An engine by its name and settings, not loaded yet; can be sent to another process."""
+
+    name: str
+    compute: Compute
+    calibration: Path | None  # file with the threshold; None: the store's own, if it has one
+    store: Path
+
+    def load(self, note: Callable[[str], None] = lambda text: None) -> FaceEngine:
+        """Load the engine with its threshold; `note` gets a line if a calibration sets it.
+
+        Raises as load_engine and calibrated do.
+        """
+        return calibrated(self.load_uncalibrated(), self.calibration, self.store, note)
+
+    def load_uncalibrated(self) -> FaceEngine:
+        """Load the engine with its own threshold."""
+        return load_engine(self.name, self.compute)
+
+    def shared(self, jobs: int) -> EngineChoice:
+        """The same engine for each of `jobs` processes that share the machine."""
+        return replace(self, compute=self.compute.shared(jobs))
+
+
+def calibration_file_name(engine: EngineInfo) -> str:
+    """`calibration-opencv-zoo.json`; a store that holds a file of this name uses it."""
+    return f"calibration-{engine.name}.json"
+
+
+def calibrated(engine: FaceEngine, file: Path | None, store: Path, note: Callable[[str], None]) -> FaceEngine:
+    """The engine with the threshold from `file`, else from the store's own file, else with its own.
+
+    Raises OptionError for a file that cannot be read, EngineMismatchError for one that was measured with other
+    weights.
+    """
+    of_store = store / calibration_file_name(engine.info)
+    path = file or (of_store if of_store.is_file() else None)
+    if path is None:
+        return engine
+    threshold = _read_threshold(path, engine.info)
+    note(f"{engine.info.name}: threshold {threshold.value:.2f} from {printable(path)}")
+    return Calibrated(engine, threshold)
+
+
+def _read_threshold(path: Path, engine: EngineInfo) -> Threshold:
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if document["schema"] not in _READABLE_SCHEMAS:
+            raise ValueError(f"schema {document['schema']!r}")
+        value = float(document["threshold"] if "threshold" in document else document["bar"])
+        measured_with = EngineInfo(**document["engine"])
+        if not 0 < value < 1:
+            raise ValueError(f"threshold {value:g}")
+        source = f"{int(document['photos'])} photos of {int(document['people'])} people, {path.name}"
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise OptionError(
+            f"{printable(path)} is no calibration ({reason}); make one: facereel engines --calibrate FOLDER"
+        ) from error
+    if measured_with.recognizer_sha256 != engine.recognizer_sha256:
+        raise EngineMismatchError(
+            f"{printable(path)} was measured with other weights ({measured_with.name}) than {engine.name} has; "
+            f"run: facereel engines --calibrate FOLDER --engine {engine.name}"
+        )
+    return Threshold(value, source)
