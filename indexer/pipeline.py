@@ -101,7 +101,7 @@ def _look_at(
         video=video.video(sha256, reading),
         times=reading.times(video.frame_rate, video.time_base),
         engine=engine.info,
-        config={**asdict(config), "bar": engine.threshold.value},
+        config={**asdict(config), "threshold": engine.threshold.value},
         stats=IndexStats(
             seconds=time.monotonic() - started,
             faces=sum(len(item.sightings) for item in followed),
@@ -109,7 +109,7 @@ def _look_at(
             **reading.losses(),
         ),
         shots=tuple(Shot(number, edges[number], edges[number + 1]) for number in range(len(starts))),
-        people=as_people(people),
+        clusters=as_people(people),
         tracklets=tuple(
             _tracklet(number, bisect_right(starts, int(item.sightings.frames[0])) - 1, item, person)
             for number, (item, person) in enumerate(zip(followed, people, strict=True), start=1)
@@ -128,12 +128,12 @@ def _told(
     checkpoint: Checkpoint | None,
 ) -> Iterator[Segment]:
     """The segments of a video, first those that an earlier run kept."""
-    search_every, glance_every, look_every = (
+    search_every, low_res_every, tracked_every = (
         max(1, round(seconds * video.frame_rate))
-        for seconds in (config.search_interval, config.glance_interval, config.look_interval)
+        for seconds in (config.search_interval, config.low_res_interval, config.tracked_interval)
     )
     search_every = min(search_every, max(1, STRETCH_BYTES * 2 // (3 * video.width * video.height)))
-    scan = Scan(video.width, video.height, search_every, glance_every, look_every, config)
+    scan = Scan(video.width, video.height, search_every, low_res_every, tracked_every, config)
     kept = checkpoint.kept if checkpoint is not None else []
     first = 0
     if kept:
@@ -183,7 +183,7 @@ def _tracklet(number: int, shot: int, item: TrackRecord, person: int) -> Trackle
     detected = seen.sources == DETECTED
     return Tracklet(
         number=number, shot=shot, start=int(seen.frames[0]), end=int(seen.frames[-1]) + 1,
-        start_reason=item.start_reason, end_reason=item.end_reason, person=person,
+        start_reason=item.start_reason, end_reason=item.end_reason, cluster=person,
         face_width=_face_width(item),
         score=float(seen.scores[detected].mean()) if detected.any() else 0.0,
     )  # fmt: skip

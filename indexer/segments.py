@@ -134,12 +134,12 @@ def _finished(track: Track, engine: FaceEngine, config: Config) -> list[TrackRec
     """A track with its looks; several when it turns out to hold several people, none without a face."""
     if len(track.frames) < config.min_detections:
         return []
-    exemplars = embed(choose(track.candidates, config.looks), engine)
+    exemplars = embed(choose(track.candidates, config.exemplars), engine)
     parts = split_mixed(track, exemplars, engine)
     if parts == [track]:
         looks = [exemplars]
     else:
-        looks = [embed(choose(part.candidates, config.looks), engine) for part in parts]
+        looks = [embed(choose(part.candidates, config.exemplars), engine) for part in parts]
     return [
         TrackRecord(part.start_reason, part.end_reason, part.sightings(), own)
         for part, own in zip(parts, looks, strict=True)

@@ -99,17 +99,17 @@ def make_contents(
             frames = rng.integers(start, end, looks).tolist()
             exemplars[number] = tuple(make_exemplar(rng, frame, dim) for frame in frames)
     people = tuple(
-        Cluster(person, name, tuple(t.number for t in found if t.person == person))
+        Cluster(person, name, tuple(t.number for t in found if t.cluster == person))
         for person, name in ((1, None), (2, "Grace"))
     )
     return IndexContents(
         video=video,
         times=FrameTimes(pts, np.append(np.diff(pts), 1001)),
         engine=EngineInfo("fake", dim, "a" * 64, "b" * 64),
-        config={"min_face": 24, "bar": 0.1, "shots": "content", "whole": 2.0},
+        config={"min_face": 24, "threshold": 0.1, "shots": "content", "whole": 2.0},
         stats=IndexStats(seconds=1.25, faces=int(sum(map(len, sightings.values()))), searched=40),
         shots=tuple(Shot(n, edges[n], edges[n + 1]) for n in range(shots)),
-        people=people,
+        clusters=people,
         tracklets=tuple(found),
         sightings=sightings,
         exemplars=exemplars,
@@ -124,7 +124,7 @@ def assert_holds(index: VideoIndex, contents: IndexContents) -> None:
     assert index.config == contents.config
     assert {k: type(v) for k, v in index.config.items()} == {k: type(v) for k, v in contents.config.items()}
     assert index.shots() == contents.shots
-    assert index.people() == contents.people
+    assert index.clusters() == contents.clusters
     assert index.tracklets() == contents.tracklets
     np.testing.assert_array_equal(index.times().pts, contents.times.pts)
     np.testing.assert_array_equal(index.times().durations, contents.times.durations)
@@ -147,7 +147,7 @@ def assert_looks(index: VideoIndex, contents: IndexContents) -> None:
             for field in ("box", "landmarks", "embedding"):
                 np.testing.assert_array_equal(getattr(found, field), getattr(wanted, field))
             assert np.abs(decode_crop(found.jpeg).astype(int) - decode_crop(wanted.jpeg)).mean() < 2
-    looks = index.looks()
+    looks = index.exemplar_arrays()
     every = [(n, e) for n in sorted(contents.exemplars) for e in contents.exemplars[n]]
     assert looks.tracklets.tolist() == [n for n, _ in every]
     assert looks.frames.tolist() == [e.frame for _, e in every]

@@ -23,7 +23,7 @@ from facereel.store.model.errors import VideoError
 from facereel.store.model.records import IndexContents
 from tests.factories import make_contents
 from tests.fake_engine import FakeEngine, film_of_two
-from tests.program import Run
+from tests.program import ROOT, Run
 
 FAKE = ("--engine", "fake")
 LOSSES = ("skipped", "damaged", "concealed", "missing")
@@ -66,10 +66,10 @@ def test_a_whole_film_lost_nothing(run: Run, store: Path, film: Path) -> None:
 
 
 def test_an_index_of_an_older_version_says_that_nobody_counted(tmp_path: Path) -> None:
-    folder = write_index(tmp_path, make_contents())
+    (before,) = (ROOT / "tests" / "data" / "store-0.1").iterdir()
+    folder = shutil.copytree(before, tmp_path / before.name)
     with closing(sqlite3.connect(folder / DATABASE)) as db:
-        triggers = db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
-        for (name,) in triggers:
+        for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             db.execute(f"DROP TRIGGER {name}")
         db.execute("DROP TABLE seal")
         for key in LOSSES:
@@ -99,7 +99,7 @@ def test_a_query_says_what_it_searched_and_left_out(
     looks = 0
     for name in ("two*", "gone*"):
         with VideoIndex(next(store.glob(name))) as index:
-            looks += len(index.looks())
+            looks += len(index.exemplar_arrays())
     assert written == {
         "videos": 2, "tracklets": 6, "exemplars": looks,
         "skipped": [
@@ -153,7 +153,7 @@ def test_turned_bits_are_told_from_rows_that_somebody_wrote(tmp_path: Path) -> N
     assert "its rows are not those that were written" in said()
     path.write_bytes(whole)
     with closing(sqlite3.connect(path)) as db:
-        db.execute("UPDATE people SET name = 'Ada'")
+        db.execute("UPDATE clusters SET name = 'Ada'")
         db.commit()
     assert said() == ""
 

@@ -90,7 +90,12 @@ def test_verify_sees_what_bears_every_seal_but_is_wrong(here: Path) -> None:
     folder = only(here / "s")
     assert videos.verify(folder) == Health("a.mp4", ())
     with VideoIndex(folder) as index:
-        looks, numbers, video, engine = index.looks(), index.exemplar_numbers(), index.video, index.engine
+        looks, numbers, video, engine = (
+            index.exemplar_arrays(),
+            index.exemplar_numbers(),
+            index.video,
+            index.engine,
+        )
     digest = vectors.rows_digest(numbers, looks.embeddings)
     vectors.write(folder, vectors.build(numbers, looks.embeddings[::-1]), digest)
     assert videos.verify(folder).notes == ("vectors.faiss was not of these rows; made anew from index.db",)

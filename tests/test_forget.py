@@ -31,7 +31,7 @@ FAKE = ("--engine", "fake")
 def traces(folder: Path) -> dict[int, list[bytes]]:
     """Bytes by which a person's looks are known in a file: embeddings and pieces of crops."""
     with VideoIndex(folder) as index, closing(sqlite3.connect(folder / DATABASE)) as rows_:
-        people = {tracklet.number: tracklet.person for tracklet in index.tracklets()}
+        people = {tracklet.number: tracklet.cluster for tracklet in index.tracklets()}
         found: dict[int, list[bytes]] = {}
         for tracklet, embedding, crop in rows_.execute("SELECT tracklet, embedding, crop FROM exemplars"):
             found.setdefault(people[tracklet], []).extend((embedding, crop[-300:-200]))
@@ -62,7 +62,7 @@ def test_nothing_of_a_person_is_left(run: Run, store: Path, photos: Path, tmp_pa
     with Catalogue(store).find("two.mp4") as index:
         assert len(index.shots()) == 3
         assert len(index.times().pts) == 90
-        assert [len(person.tracklets) for person in index.people()] == [1]
+        assert [len(person.tracklets) for person in index.clusters()] == [1]
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
     assert "red was not found" in run("forget", photos / "red.png", "--store", store, *FAKE).stdout
 
@@ -81,7 +81,7 @@ def test_nothing_is_left_of_what_is_derived_either(run: Run, store: Path, photos
     ]
     theirs.append(known.people_vectors[known.people.tolist().index(red)].tobytes())
     with VideoIndex(folder) as index:
-        (number, *_) = (tracklet.number for tracklet in index.tracklets() if tracklet.person == red)
+        (number, *_) = (tracklet.number for tracklet in index.tracklets() if tracklet.cluster == red)
         face = TrackRecord(
             "scene_cut", "occlusion", index.sightings([number])[number], index.exemplars()[number]
         )
@@ -124,9 +124,9 @@ def test_a_tracklet_goes_with_all_that_hangs_on_it(tmp_path: Path) -> None:
     redact.drop_tracklets(folder, [1, 3, 5], file_version(folder))
     with VideoIndex(folder) as index:
         assert [tracklet.number for tracklet in index.tracklets()] == [2, 4, 6]
-        assert [person.number for person in index.people()] == [1]
+        assert [person.number for person in index.clusters()] == [1]
         assert sorted(index.exemplars()) == [2, 4, 6]
-        looks, numbers = index.looks(), index.exemplar_numbers()
+        looks, numbers = index.exemplar_arrays(), index.exemplar_numbers()
         _, hits = index.vectors().nearest(looks.embeddings, 1)
         assert hits[:, 0].tolist() == numbers.tolist()
         np.testing.assert_array_equal(index.times().pts, contents.times.pts)

@@ -254,7 +254,7 @@ def test_nobody_answers_twice_nor_is_in_one_frame_twice(film: Film) -> None:
     for one in hits:
         assert (one.matched == "photo") == (one.similarity >= one.threshold)
     for a, b in combinations((hit.tracklet for hit in hits), 2):
-        assert a.person == b.person or a.end <= b.start or b.end <= a.start
+        assert a.cluster == b.cluster or a.end <= b.start or b.end <= a.start
 
 
 @given(films())

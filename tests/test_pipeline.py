@@ -63,8 +63,8 @@ def test_tells_the_story(contents: IndexContents) -> None:
         (1, 40, 80, "scene_cut", "video_end"),
     ]
     # Red is seen longest and comes first; the order of the two who start together is by place.
-    assert [t.person for t in contents.tracklets] == [1, 1, 2, 1]
-    assert [(person.number, person.name, person.tracklets) for person in contents.people] == [
+    assert [t.cluster for t in contents.tracklets] == [1, 1, 2, 1]
+    assert [(person.number, person.name, person.tracklets) for person in contents.clusters] == [
         (1, None, (1, 2, 4)), (2, None, (3,)),
     ]  # fmt: skip
 
@@ -77,7 +77,7 @@ def test_people_are_numbered_by_how_long_they_are_seen(tmp_path: Path) -> None:
             yield picture
 
     contents = look_at(write_film(tmp_path / "a.mp4", pictures()))
-    assert [t.person for t in contents.tracklets] == [2, 1]
+    assert [t.cluster for t in contents.tracklets] == [2, 1]
 
 
 def test_says_where_each_face_is(contents: IndexContents) -> None:
@@ -105,16 +105,16 @@ def test_all_parts_fit_together(contents: IndexContents) -> None:
         assert sightings.frames.tolist() == list(range(tracklet.start, tracklet.end))
         assert tracklet.face_width == pytest.approx(np.median(sightings.boxes[:, 2]))
         looks = contents.exemplars[tracklet.number]
-        assert 1 <= len(looks) <= Config().looks
+        assert 1 <= len(looks) <= Config().exemplars
         for look in looks:
             assert tracklet.start <= look.frame < tracklet.end
             assert decode_crop(look.jpeg).shape == (112, 112, 3)
             assert look.embedding.shape == (FakeEngine().info.dim,)
             assert 0 < look.quality <= 1
-    members = [number for person in contents.people for number in person.tracklets]
+    members = [number for person in contents.clusters for number in person.tracklets]
     assert sorted(members) == [t.number for t in contents.tracklets]
     for one, other in combinations(contents.tracklets, 2):
-        if one.person == other.person:
+        if one.cluster == other.cluster:
             assert one.end <= other.start or other.end <= one.start, "nobody is in one frame twice"
 
 
@@ -131,8 +131,8 @@ def test_says_what_it_did(contents: IndexContents) -> None:
 def test_looking_again_gives_the_same(tmp_path: Path) -> None:
     path = story(tmp_path / "story.mp4")
     one, other = (look_at(path) for _ in range(2))
-    assert (one.video, one.shots, one.tracklets, one.people) == (
-        other.video, other.shots, other.tracklets, other.people,
+    assert (one.video, one.shots, one.tracklets, one.clusters) == (
+        other.video, other.shots, other.tracklets, other.clusters,
     )  # fmt: skip
     for number, sightings in one.sightings.items():
         np.testing.assert_array_equal(sightings.boxes, other.sightings[number].boxes)
@@ -154,7 +154,7 @@ def test_a_video_without_a_face_has_an_index_without_tracklets(tmp_path: Path) -
     path = write_film(tmp_path / "empty.mp4", (backdrop(seed=3) for _ in range(20)))
     contents = look_at(path)
     assert contents.tracklets == ()
-    assert contents.people == ()
+    assert contents.clusters == ()
     assert [(shot.start, shot.end) for shot in contents.shots] == [(0, 20)]
 
 

@@ -51,12 +51,12 @@ def contents(seed: int, people: int = 5) -> IndexContents:
             replace(look, embedding=vector.astype(np.float32))
             for look, vector in zip(looks, vectors, strict=True)
         )
-    tracklets = tuple(replace(item, person=who[item.number] + 1) for item in made.tracklets)
+    tracklets = tuple(replace(item, cluster=who[item.number] + 1) for item in made.tracklets)
     groups = tuple(
-        Cluster(n, None, tuple(t.number for t in tracklets if t.person == n)) for n in range(1, people + 1)
+        Cluster(n, None, tuple(t.number for t in tracklets if t.cluster == n)) for n in range(1, people + 1)
     )
     groups = tuple(group for group in groups if group.tracklets)
-    return replace(made, tracklets=tracklets, exemplars=exemplars, people=groups)
+    return replace(made, tracklets=tracklets, exemplars=exemplars, clusters=groups)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def folder(tmp_path: Path) -> Path:
 def asked_in(folder: Path) -> Answer:
     """What a query answers that asks for the first look in an index."""
     with VideoIndex(folder) as index:
-        asked = PersonQuery("anna", (photo(index.looks().embeddings[0]),), ())
+        asked = PersonQuery("anna", (photo(index.exemplar_arrays().embeddings[0]),), ())
         where = Scope(((folder, index.video),), ())
     return search([asked], where, 0.42)[0]
 
@@ -98,7 +98,7 @@ def test_kept_evidence_answers_as_the_rows_do(
 ) -> None:
     folder = write_index(tmp_path_factory.mktemp("store"), contents(seed))
     with VideoIndex(folder) as index:
-        looks, direct = index.looks(), pool(index.tracklets(), index.looks())
+        looks, direct = index.exemplar_arrays(), pool(index.tracklets(), index.exemplar_arrays())
     rng = np.random.default_rng(seed)
     photos = [photo(looks.embeddings[rng.integers(len(looks))], rng.random()) for _ in range(count)]
     pooled_file.keep(folder)
@@ -130,7 +130,7 @@ def test_it_is_for_its_owner_only(folder: Path) -> None:
 def test_changed_rows_make_it_stale(folder: Path) -> None:
     pooled_file.keep(folder)
     with sqlite3.connect(folder / DATABASE) as rows:
-        rows.execute("UPDATE tracklets SET end_reason = 'video_end', person = 1")
+        rows.execute("UPDATE tracklets SET end_reason = 'video_end', cluster = 1")
     known = pooled_file.read(folder)
     assert len(known.pooled.people) == 1
     assert known.pooled.tracklet(0).end_reason == "video_end"

@@ -42,10 +42,14 @@ def test_it_is_as_if_the_video_had_been_looked_at_again(
     assert "two.mp4: " in result.stdout
     assert "recognised anew by fake-other, until now by fake; 2 people, 2 before" in result.stdout
     with VideoIndex(only(store)) as anew, VideoIndex(only(tmp_path / "fresh")) as fresh:
-        assert (anew.looks().embeddings * fresh.looks().embeddings).sum(axis=1) == pytest.approx(1, abs=0.01)
-        np.testing.assert_allclose(anew.looks().qualities, fresh.looks().qualities, atol=0.05)
+        assert (anew.exemplar_arrays().embeddings * fresh.exemplar_arrays().embeddings).sum(
+            axis=1
+        ) == pytest.approx(1, abs=0.01)
+        np.testing.assert_allclose(
+            anew.exemplar_arrays().qualities, fresh.exemplar_arrays().qualities, atol=0.05
+        )
         assert anew.tracklets() == fresh.tracklets()
-        assert anew.people() == fresh.people()
+        assert anew.clusters() == fresh.clusters()
         assert anew.engine.name == "fake-other"
         assert anew.engine.recognizer_sha256 == fresh.engine.recognizer_sha256
         assert anew.engine.detector_sha256 == load_engine("fake").info.detector_sha256
@@ -76,11 +80,11 @@ def test_there_and_back_gives_the_same_looks(run: Run, store: Path) -> None:
 
 def test_names_go_with_their_tracklets(run: Run, store: Path) -> None:
     with sqlite3.connect(only(store) / DATABASE) as db:
-        db.execute("UPDATE people SET name = 'Ann' WHERE person = 1")
+        db.execute("UPDATE clusters SET name = 'Ann' WHERE cluster = 1")
     db.close()
     run("reembed", "all", "--store", store, "--engine", "fake-other")
     with VideoIndex(only(store)) as index:
-        assert {person.number: person.name for person in index.people()} == {1: "Ann", 2: None}
+        assert {person.number: person.name for person in index.clusters()} == {1: "Ann", 2: None}
 
 
 @pytest.mark.parametrize("step", ["_put_in", "write_vectors", "swap"])
@@ -146,9 +150,9 @@ def test_real_faces_are_recognised_as_by_a_fresh_index(run: Run, sample_store: P
         Catalogue(store).find("sample.mp4") as anew,
         Catalogue(tmp_path / "fresh").find("sample.mp4") as fresh,
     ):
-        cosines = (anew.looks().embeddings * fresh.looks().embeddings).sum(axis=1)
+        cosines = (anew.exemplar_arrays().embeddings * fresh.exemplar_arrays().embeddings).sum(axis=1)
         assert cosines.min() >= 0.98
-        assert [item.person for item in anew.tracklets()] == [item.person for item in fresh.tracklets()]
+        assert [item.cluster for item in anew.tracklets()] == [item.cluster for item in fresh.tracklets()]
     people = [SAMPLES / "people" / "obama" / "obama2.jpg", "--engine", pack, "--dry-run", "--json"]
     found = [
         [

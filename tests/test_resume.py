@@ -90,7 +90,7 @@ def interrupted(index: Callable[..., IndexContents], stop: int) -> None:
 
 def assert_same(one: IndexContents, other: IndexContents) -> None:
     assert replace(one.stats, seconds=0) == replace(other.stats, seconds=0)
-    for part in ("video", "config", "shots", "people", "tracklets", "engine"):
+    for part in ("video", "config", "shots", "clusters", "tracklets", "engine"):
         assert getattr(one, part) == getattr(other, part), part
     assert np.array_equal(one.times.pts, other.times.pts)
     assert np.array_equal(one.times.durations, other.times.durations)
@@ -111,7 +111,7 @@ def kept(folder: Path) -> list[Path]:
 def test_the_film_is_as_the_tests_need_it(whole: tuple[IndexContents, int]) -> None:
     contents, _ = whole
     assert [shot.start for shot in contents.shots] == [SHOT * shot for shot in range(SHOTS)]
-    assert len(contents.people) == 3
+    assert len(contents.clusters) == 3
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.9])

@@ -75,7 +75,7 @@ def test_views_show_seconds_and_pixels(tmp_path: Path) -> None:
         box = rows.execute("SELECT x, y, w, h FROM sighting_boxes WHERE tracklet = 1").fetchone()
         assert np.float32(box).tolist() == contents.sightings[1].boxes[0].tolist()
         assert rows.execute("SELECT count(*) FROM shot_times").fetchone() == (len(contents.shots),)
-        assert rows.execute("SELECT sum(tracklets) FROM person_times").fetchone() == (3,)
+        assert rows.execute("SELECT sum(tracklets) FROM cluster_times").fetchone() == (3,)
         assert rows.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
@@ -186,10 +186,10 @@ def test_reads_on_while_a_newer_one_is_written(tmp_path: Path) -> None:
     with VideoIndex(write_index(tmp_path, old)) as index:
         folder = write_index(tmp_path, new)
         assert_holds(index, old)
-        assert len(index.vectors()) == len(index.looks())
+        assert len(index.vectors()) == len(index.exemplar_arrays())
     with VideoIndex(folder) as index:
         assert_holds(index, new)
-        hits, _ = index.vectors().nearest(index.looks().embeddings, 1)
+        hits, _ = index.vectors().nearest(index.exemplar_arrays().embeddings, 1)
         np.testing.assert_allclose(hits[:, 0], 1, atol=1e-5)
 
 

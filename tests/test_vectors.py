@@ -33,7 +33,7 @@ def test_unusable_vectors_are_rebuilt_and_said_once(
         flipped = whole[:200] + bytes([whole[200] ^ 1]) + whole[201:]
         path.write_bytes({"empty": b"", "torn": whole[:-100], "flipped": flipped}[harm])
     with VideoIndex(folder) as index:
-        looks, numbers = index.looks(), index.exemplar_numbers()
+        looks, numbers = index.exemplar_arrays(), index.exemplar_numbers()
         for _ in range(2):
             similarities, found = index.vectors().nearest(looks.embeddings, 3)
             assert found[:, 0].tolist() == numbers.tolist()
@@ -47,7 +47,11 @@ def test_vectors_are_exact_and_plain_faiss(tmp_path: Path) -> None:
 
     folder = write_index(tmp_path, make_contents(tracklets=20, looks=5))
     with VideoIndex(folder) as index:
-        embeddings, numbers, found = index.looks().embeddings, index.exemplar_numbers(), index.vectors()
+        embeddings, numbers, found = (
+            index.exemplar_arrays().embeddings,
+            index.exemplar_numbers(),
+            index.vectors(),
+        )
     similarities = embeddings @ embeddings.T
     threshold = float(similarities[3, 7])
     rows, hits, above = found.above(embeddings[:5], threshold)
@@ -63,7 +67,7 @@ def test_no_looks_at_all(tmp_path: Path) -> None:
         query = np.ones((2, 16), np.float32)
         assert index.vectors().nearest(query, 5)[1].shape == (2, 0)
         assert len(index.vectors().above(query, 0.1)[0]) == 0
-        assert len(index.looks()) == 0
+        assert len(index.exemplar_arrays()) == 0
 
 
 @pytest.mark.parametrize("place", [4, 8, 41, 45, 74])

@@ -43,7 +43,7 @@ def reembed_index(folder: Path, engine: FaceEngine) -> Reembedded:
     """
     seen = file_version(folder)
     with VideoIndex(folder) as index:
-        old, people = index.engine, index.people()
+        old, people = index.engine, index.clusters()
         name, count = index.video.name, len(index.exemplar_numbers())
         looked_by = str(index.config.get(REEMBEDDED, old.name))
         if old.compares_with(engine.info):
@@ -59,7 +59,7 @@ def reembed_index(folder: Path, engine: FaceEngine) -> Reembedded:
     info = replace(engine.info, detector_sha256=old.detector_sha256)
     anew = _named(as_people(number_people(grounds, engine.threshold.scale)), people)
     none = np.zeros((0, info.dim), np.float32)
-    settings: dict[str, float | int | str] = {REEMBEDDED: looked_by, "bar": engine.threshold.value}
+    settings: dict[str, float | int | str] = {REEMBEDDED: looked_by, "threshold": engine.threshold.value}
     recognition = Recognition(
         info, np.concatenate([none, *vectors]), np.concatenate([none[:, 0], *qualities]), anew, settings
     )

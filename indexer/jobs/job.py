@@ -170,7 +170,7 @@ def _figures(index: VideoIndex, skipped: str = "") -> Indexed:
     return Indexed(
         folder=index.folder, frames=index.video.frame_count, duration=index.video.duration(index.times()),
         seconds=index.stats.seconds, shots=len(index.shots()), faces=index.stats.faces,
-        tracklets=len(index.tracklets()), people=len(index.people()), warnings=index.video.warnings,
+        tracklets=len(index.tracklets()), people=len(index.clusters()), warnings=index.video.warnings,
         frames_skipped=index.stats.skipped, frames_damaged=index.stats.damaged,
         frames_concealed=index.stats.concealed, frames_missing=index.stats.missing, skipped=skipped,
     )  # fmt: skip

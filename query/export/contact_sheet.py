@@ -45,7 +45,7 @@ def rows_of(index: VideoIndex) -> list[Row]:
     """Everybody in a video, longest seen first, those nobody could recognise last."""
     times, tracklets, exemplars = index.times(), index.tracklets(), index.exemplars()
     rows = []
-    for person in index.people():
+    for person in index.clusters():
         by_tracklet = [exemplars.get(number, ()) for number in person.tracklets]
         evidence = sum(look.quality for looks in by_tracklet for look in looks)
         looks = best_looks(by_tracklet)

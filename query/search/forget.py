@@ -35,7 +35,7 @@ def what_to_forget(answers: Sequence[Answer], where: Scope) -> list[Forgotten]:
     found: dict[str, set[int]] = {}
     for answer in answers:
         for match, _ in answer.matches:
-            found.setdefault(match.video.sha256, set()).add(match.tracklet.person)
+            found.setdefault(match.video.sha256, set()).add(match.tracklet.cluster)
     return [
         _holdings(folder, found[video.sha256]) for folder, video in where.searched if video.sha256 in found
     ]
@@ -60,9 +60,9 @@ def forget(holdings: Sequence[Forgotten]) -> None:
 def _holdings(folder: Path, people: set[int]) -> Forgotten:
     seen = file_version(folder)
     with VideoIndex(folder) as index:
-        going = [tracklet for tracklet in index.tracklets() if tracklet.person in people]
+        going = [tracklet for tracklet in index.tracklets() if tracklet.cluster in people]
         numbers = tuple(tracklet.number for tracklet in going)
-        looks = index.looks().tracklets.tolist()
+        looks = index.exemplar_arrays().tracklets.tolist()
         return Forgotten(
             video=index.video.name, folder=folder, tracklets=numbers,
             frames=sum(tracklet.end - tracklet.start for tracklet in going),

@@ -57,7 +57,7 @@ def pool(tracklets: tuple[Tracklet, ...], looks: ExemplarArrays) -> Pooled:
         totals[position] = float(looks.qualities[mine].sum())
         rows[position] = (
             item.number, item.shot, item.start, item.end, REASONS.index(item.start_reason),
-            REASONS.index(item.end_reason), item.person, item.face_width, item.score,
+            REASONS.index(item.end_reason), item.cluster, item.face_width, item.score,
             looks.widths[best], looks.sharpness[best], looks.frontality[best],
         )  # fmt: skip
     people = np.array(list(dict.fromkeys(rows["person"].tolist())), np.int64)

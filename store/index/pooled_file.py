@@ -81,7 +81,7 @@ def keep(folder: Path) -> Known:
     """Read an index and keep what was pooled beside it, where that may be written."""
     with VideoIndex(folder) as index:
         file_version = _file_version(folder)
-        tracklets, looks, times = index.tracklets(), index.looks(), index.times()
+        tracklets, looks, times = index.tracklets(), index.exemplar_arrays(), index.times()
         pooled = pool(tracklets, looks)
         start, end = pooled.rows["start"], pooled.rows["end"] - 1
         known = Known(pooled, np.stack([times.pts[start], times.pts[end] + times.durations[end]], axis=1), len(looks),

@@ -110,15 +110,15 @@ class VideoIndex:
             found = self._all("SELECT shot, start_frame, end_frame FROM shots ORDER BY shot")
             return tuple(Shot(int(shot), int(start), int(end)) for shot, start, end in found)
 
-    def people(self) -> tuple[Cluster, ...]:
-        """All people, by number, each with its tracklets in order."""
+    def clusters(self) -> tuple[Cluster, ...]:
+        """All clusters, by number, each with its tracklets in order."""
         with reading(self.folder, self.video.path):
             members: dict[int, list[int]] = {}
-            for person, tracklet in self._all("SELECT person, tracklet FROM tracklets ORDER BY tracklet"):
-                members.setdefault(int(person), []).append(int(tracklet))
+            for cluster, tracklet in self._all("SELECT cluster, tracklet FROM tracklets ORDER BY tracklet"):
+                members.setdefault(int(cluster), []).append(int(tracklet))
             return tuple(
-                Cluster(int(person), None if name is None else str(name), tuple(members.get(person, ())))
-                for person, name in self._all("SELECT person, name FROM people ORDER BY person")
+                Cluster(int(cluster), None if name is None else str(name), tuple(members.get(cluster, ())))
+                for cluster, name in self._all("SELECT cluster, name FROM clusters ORDER BY cluster")
             )
 
     def tracklets(self) -> tuple[Tracklet, ...]:
@@ -148,7 +148,7 @@ class VideoIndex:
         return found
 
     def exemplars(self, numbers: Iterable[int] | None = None) -> dict[int, tuple[Exemplar, ...]]:
-        """The kept looks with their crops, by tracklet number, of some tracklets or of all that have any."""
+        """The stored exemplars with their crops, by tracklet number, of some tracklets or of all that have any."""
         with reading(self.folder, self.video.path):
             if numbers is None:
                 numbers = [row[0] for row in self._all("SELECT DISTINCT tracklet FROM exemplars ORDER BY 1")]
@@ -158,14 +158,14 @@ class VideoIndex:
                 for number in map(int, numbers)
             }
 
-    def looks(self) -> ExemplarArrays:
+    def exemplar_arrays(self) -> ExemplarArrays:
         """The exemplars of all tracklets as arrays, by exemplar number, without their crops."""
         with reading(self.folder, self.video.path):
             looks, _ = _looks(self._rows, self.engine.dim)
             return looks
 
     def exemplar_numbers(self) -> Ints:
-        """(M,) The number of each row of `looks`, rising: what `vectors` names its hits by."""
+        """(M,) The number of each row of `exemplar_arrays`, rising: what `vectors` names its hits by."""
         with reading(self.folder, self.video.path):
             found = self._all("SELECT exemplar FROM exemplars ORDER BY exemplar")
             return np.array([row[0] for row in found], dtype=np.int64)

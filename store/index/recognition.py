@@ -1,4 +1,4 @@
-"""Another recogniser's view of an index: its vectors and people take the place of the old ones, whole or not at all."""
+"""Another recogniser's view of an index: its embeddings and clusters replace the old ones, whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from facereel.store.files import folders
-from facereel.store.index import checksum as seal
 from facereel.store.index import rows, vectors
 from facereel.store.index.database import DATABASE, open_readonly, predecessor, reading, writing
 from facereel.store.index.reader import write_vectors
@@ -27,7 +26,7 @@ class Recognition:
     engine: EngineInfo
     embeddings: Floats  # (M, D) unit length, in order of exemplar numbers
     qualities: Floats  # (M,) 0..1
-    people: tuple[Cluster, ...]  # all tracklets are in them
+    clusters: tuple[Cluster, ...]  # all tracklets are in them
     settings: dict[str, float | int | str]  # that are other than before
 
 
@@ -59,14 +58,16 @@ def _write(path: Path, folder: Path, recognition: Recognition) -> None:
 
 
 def _put_in(db: sqlite3.Connection, recognition: Recognition) -> None:
-    engine, people = recognition.engine, recognition.people
+    engine, clusters = recognition.engine, recognition.clusters
     db.execute("UPDATE engine SET name = :name, dim = :dim, detector_sha256 = :detector_sha256, "
                "recognizer_sha256 = :recognizer_sha256", asdict(engine))  # fmt: skip
     db.executemany("INSERT OR REPLACE INTO config (key, value) VALUES (?, ?)", recognition.settings.items())
-    db.execute("DELETE FROM people")
-    db.executemany("INSERT INTO people (person, name) VALUES (?, ?)", [(p.number, p.name) for p in people])
-    members = [(person.number, tracklet) for person in people for tracklet in person.tracklets]
-    db.executemany("UPDATE tracklets SET person = ? WHERE tracklet = ?", members)
+    db.execute("DELETE FROM clusters")
+    db.executemany(
+        "INSERT INTO clusters (cluster, name) VALUES (?, ?)", [(c.number, c.name) for c in clusters]
+    )
+    members = [(cluster.number, tracklet) for cluster in clusters for tracklet in cluster.tracklets]
+    db.executemany("UPDATE tracklets SET cluster = ? WHERE tracklet = ?", members)
     numbers = [row[0] for row in db.execute("SELECT exemplar FROM exemplars ORDER BY exemplar")]
     blobs = [np.asarray(vector, "<f4").tobytes() for vector in recognition.embeddings]
     embeddings = rows.embeddings_of(blobs, engine.dim)
@@ -74,4 +75,3 @@ def _put_in(db: sqlite3.Connection, recognition: Recognition) -> None:
     db.executemany("UPDATE exemplars SET embedding = ?, quality = ? WHERE exemplar = ?", changed)
     digest = vectors.rows_digest(np.array(numbers, np.int64), embeddings)
     db.execute("UPDATE vectors SET count = ?, dim = ?, sha256 = ?", (len(numbers), engine.dim, digest))
-    seal.put(db)

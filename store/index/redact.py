@@ -13,7 +13,6 @@ import numpy as np
 from facereel.store.files import folders
 from facereel.store.files.folders import printable
 from facereel.store.files.locks import video_lock
-from facereel.store.index import checksum as seal
 from facereel.store.index import rows, vectors
 from facereel.store.index.database import DATABASE, open_readonly, predecessor, reading, writing
 from facereel.store.index.reader import VideoIndex, write_vectors
@@ -64,7 +63,7 @@ def _without(folder: Path, numbers: Collection[int], dim: int) -> sqlite3.Connec
         original.backup(connection)
     for statement in _HANGING:
         connection.executemany(statement, [(int(number),) for number in numbers])
-    connection.execute("DELETE FROM people WHERE person NOT IN (SELECT person FROM tracklets)")
+    connection.execute("DELETE FROM clusters WHERE cluster NOT IN (SELECT cluster FROM tracklets)")
     if connection.execute("PRAGMA foreign_key_check").fetchone():
         raise ValueError("a row points at one that is to go")
     left = connection.execute("SELECT exemplar, embedding FROM exemplars ORDER BY exemplar").fetchall()
@@ -72,5 +71,4 @@ def _without(folder: Path, numbers: Collection[int], dim: int) -> sqlite3.Connec
     digest = vectors.rows_digest(exemplars, rows.embeddings_of([blob for _, blob in left], dim))
     connection.execute("UPDATE vectors SET count = ?, sha256 = ?", (len(left), digest))
     connection.execute("UPDATE stats SET faces = (SELECT count(*) FROM sightings)")
-    seal.put(connection)
     return connection

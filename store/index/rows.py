@@ -95,7 +95,7 @@ def tracklet_row(tracklet: Tracklet) -> Row:
     """A row of the table tracklets."""
     return {
         "tracklet": int(tracklet.number),
-        "person": int(tracklet.person),
+        "cluster": int(tracklet.cluster),
         "shot": int(tracklet.shot),
         "start_frame": int(tracklet.start),
         "end_frame": int(tracklet.end),
@@ -115,7 +115,7 @@ def tracklet_of(row: sqlite3.Row) -> Tracklet:
         end=int(row["end_frame"]),
         start_reason=_reason(row["start_reason"]),
         end_reason=_reason(row["end_reason"]),
-        person=int(row["person"]),
+        cluster=int(row["cluster"]),
         face_width=float(row["face_width"]),
         score=float(row["score"]),
     )

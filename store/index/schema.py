@@ -10,8 +10,6 @@ import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-from facereel.store.index import checksum as seal
-
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
@@ -47,18 +45,29 @@ VIEWS = {
         FROM shots JOIN frames first ON first.frame = start_frame
                    JOIN frames last ON last.frame = end_frame - 1, video""",
     "tracklet_times": f"""
-        SELECT tracklet, person, people.name AS person_name, shot,
+        SELECT tracklet, cluster, clusters.name AS cluster_name, shot,
                {_SECONDS.format(pts="first.pts")} AS start_seconds,
                {_SECONDS.format(pts="last.pts + last.duration")} AS end_seconds,
                start_frame, end_frame, start_reason, end_reason, face_width, score
-        FROM tracklets JOIN people USING (person)
+        FROM tracklets JOIN clusters USING (cluster)
                        JOIN frames first ON first.frame = start_frame
                        JOIN frames last ON last.frame = end_frame - 1, video""",
-    "person_times": """
-        SELECT person, person_name, count(*) AS tracklets, min(start_seconds) AS first_seen_seconds,
+    "cluster_times": """
+        SELECT cluster, cluster_name, count(*) AS tracklets, min(start_seconds) AS first_seen_seconds,
                max(end_seconds) AS last_seen_seconds, sum(end_seconds - start_seconds) AS visible_seconds
-        FROM tracklet_times GROUP BY person""",
+        FROM tracklet_times GROUP BY cluster""",
 }
+
+
+# How the settings of an index were called by the version before.
+CONFIG_KEYS = {
+    "bar": "threshold",
+    "looks": "exemplars",
+    "glance_interval": "low_res_interval",
+    "look_interval": "tracked_interval",
+}
+# What made the indexes that do not say it.
+FIRST_VERSION = {"facereel_version": "0.1.0", "results_version": "1"}
 
 
 def m001_video(db: Database) -> None:
@@ -110,17 +119,34 @@ def m004_looks(db: Database) -> None:
 
 
 def m005_views(db: Database) -> None:
-    """The same in seconds and pixels, for people who read."""
-    for name, query in VIEWS.items():
-        db.create_view(name, query)
+    """Nothing any more: views that a later migration makes anew."""
 
 
 def m006_losses(db: Database) -> None:
-    """How many frames were lost and why; NULL where nobody counted. A seal over all rows."""
+    """How many frames were lost and why; NULL where nobody counted."""
     for column in ("skipped", "damaged", "concealed", "missing"):
         db.table("stats").add_column(column, int)
-    for statement in seal.CREATE:
-        db.execute(statement)
+
+
+def m007_clusters(db: Database) -> None:
+    """People of one video are its clusters; a table of versions; triggers that watched all rows go."""
+    for kind, name in db.execute(
+        "SELECT type, name FROM sqlite_master WHERE type = 'view' OR name LIKE 'breaks_seal_%' OR name = 'seal' "
+        "ORDER BY type DESC"  # views before triggers before tables
+    ).fetchall():
+        db.execute(f"DROP {kind} [{name}]")
+    db.execute("ALTER TABLE people RENAME TO clusters")
+    db.execute("ALTER TABLE clusters RENAME COLUMN person TO cluster")
+    db.execute("DROP INDEX idx_tracklets_person")
+    db.execute("ALTER TABLE tracklets RENAME COLUMN person TO cluster")
+    db.table("tracklets").create_index(["cluster"])
+    for before, now in CONFIG_KEYS.items():
+        db.execute("UPDATE config SET key = ? WHERE key = ?", [now, before])
+    db.table("meta").create({"key": str, "value": str}, pk="key", not_null=["value"])
+    if db.table("video").count:  # an index that is complete, of the version before
+        db.table("meta").insert_all({"key": key, "value": value} for key, value in FIRST_VERSION.items())
+    for name, query in VIEWS.items():
+        db.create_view(name, query)
 
 
 MIGRATIONS: tuple[Callable[[Database], None], ...] = (
@@ -130,6 +156,7 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     m004_looks,
     m005_views,
     m006_losses,
+    m007_clusters,
 )
 
 

@@ -19,13 +19,13 @@ def summary(index: VideoIndex) -> dict[str, Any]:
     return {
         "video": video.name, "length": round(video.duration(index.times()), 6),
         "width": video.width, "height": video.height, "shots": len(index.shots()),
-        "tracklets": len(index.tracklets()), "people": len(index.people()), "engine": index.engine.name,
+        "tracklets": len(index.tracklets()), "people": len(index.clusters()), "engine": index.engine.name,
         "indexed": _written(index.folder), "folder": str(index.folder), "sha256": video.sha256,
     }  # fmt: skip
 
 
 def details(index: VideoIndex) -> dict[str, Any]:
-    """Everything about one video, its people with the seconds they are seen."""
+    """Everything about one video, its clusters with the seconds they are visible."""
     video, times, tracklets = index.video, index.times(), index.tracklets()
     return {
         **summary(index),
@@ -42,18 +42,18 @@ def details(index: VideoIndex) -> dict[str, Any]:
         },
         "config": index.config,
         "who": [
-            {"person": person.number, "name": person.name, "tracklets": len(person.tracklets),
-             "seconds": round(screen_time(person, tracklets, video, times), 3)}
-            for person in index.people()
+            {"person": cluster.number, "name": cluster.name, "tracklets": len(cluster.tracklets),
+             "seconds": round(screen_time(cluster, tracklets, video, times), 3)}
+            for cluster in index.clusters()
         ],
     }  # fmt: skip
 
 
-def screen_time(person: Cluster, tracklets: tuple[Tracklet, ...], video: Video, times: FrameTimes) -> float:
+def screen_time(cluster: Cluster, tracklets: tuple[Tracklet, ...], video: Video, times: FrameTimes) -> float:
     """How long somebody is seen, seconds; a frame counts once."""
     seen = np.zeros(len(times.pts), bool)
     for tracklet in tracklets:
-        if tracklet.person == person.number:
+        if tracklet.cluster == cluster.number:
             seen[tracklet.start : tracklet.end] = True
     return float(int(times.durations[seen].sum()) * video.time_base)
 

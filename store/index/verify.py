@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from facereel.store.index import checksum as seal
 from facereel.store.index import pooled_file, vectors
 from facereel.store.index.database import DATABASE, open_readonly, reading
 from facereel.store.index.pooled_header import POOLED
@@ -49,7 +48,6 @@ def _check_pages(folder: Path, video_path: str) -> None:
             raise ValueError(said[0])
         if connection.execute("PRAGMA foreign_key_check").fetchone():
             raise ValueError("a row points at one that is not there")
-        seal.check(connection)
 
 
 def _check_rows(index: VideoIndex) -> None:
@@ -64,13 +62,15 @@ def _check_rows(index: VideoIndex) -> None:
             not shots[item.shot].start <= item.start < item.end <= shots[item.shot].end for item in tracklets
         ):
             raise ValueError("a tracklet lies outside its shot")
-        if sorted(n for person in index.people() for n in person.tracklets) != [t.number for t in tracklets]:
+        if sorted(n for cluster in index.clusters() for n in cluster.tracklets) != [
+            t.number for t in tracklets
+        ]:
             raise ValueError("a tracklet belongs to nobody, or to two")
     faces = 0
     for tracklet in tracklets:
         faces += len(index.sightings([tracklet.number])[tracklet.number])
         index.exemplars([tracklet.number])
-    looks, spans = index.looks(), {item.number: range(item.start, item.end) for item in tracklets}
+    looks, spans = index.exemplar_arrays(), {item.number: range(item.start, item.end) for item in tracklets}
     with reading(index.folder, index.video.path):
         if any(
             frame not in spans.get(number, ())
@@ -84,7 +84,7 @@ def _check_rows(index: VideoIndex) -> None:
 def _rebuild(index: VideoIndex) -> tuple[str, ...]:
     """Make anew what is derived from the rows where it is not as it should be; says what was."""
     notes = []
-    digest = vectors.rows_digest(index.exemplar_numbers(), index.looks().embeddings)
+    digest = vectors.rows_digest(index.exemplar_numbers(), index.exemplar_arrays().embeddings)
     try:
         vectors.read(index.folder, digest)
     except vectors.UnusableVectors as reason:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facereel.store.files.folders import sync
-from facereel.store.index import checksum as seal
 from facereel.store.index import rows, schema, vectors
 from facereel.store.model.records import IndexContents
 
@@ -36,7 +35,6 @@ def write_database(path: Path, contents: IndexContents) -> None:
             _insert_video(db, contents)
             _insert_faces(db, contents)
             _insert_looks(db, contents)
-            seal.put(connection)
     sync(path)
 
 
@@ -58,7 +56,7 @@ def _insert_video(db: Database, contents: IndexContents) -> None:
 
 
 def _insert_faces(db: Database, contents: IndexContents) -> None:
-    db.table("people").insert_all({"person": int(p.number), "name": p.name} for p in contents.people)
+    db.table("clusters").insert_all({"cluster": int(c.number), "name": c.name} for c in contents.clusters)
     db.table("tracklets").insert_all(map(rows.tracklet_row, contents.tracklets))
     for tracklet in sorted(contents.tracklets, key=lambda t: t.number):
         db.conn.executemany(

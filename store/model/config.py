@@ -29,14 +29,14 @@ class Config:
     max_extension: float = 0.16
     # A tracklet shorter than this many detections is chance.
     min_detections: int = 3
-    # Looks kept of a tracklet: five reach what fifteen do on hand-held photos, six leave room for poses.
-    looks: int = 6
+    # Exemplars of a tracklet: five reach what fifteen do on hand-held photos, six leave room for poses.
+    exemplars: int = 6
     # Time from one searched frame to the next where nothing changes, seconds; 0 searches every frame.
     search_interval: float = 0.8
-    # Longest time without a glance at a small picture where anything moves at all, seconds.
-    glance_interval: float = 0.4
-    # Time between looks at a face where nothing changes, seconds.
-    look_interval: float = 0.2
+    # Longest time without a low-resolution check where anything moves at all, seconds.
+    low_res_interval: float = 0.4
+    # Time between the frames in which a face is matched where nothing changes, seconds.
+    tracked_interval: float = 0.2
 
     # How scene changes are found: adaptive (ours), content, transnetv2; the last by a model in that file.
     shots: str = "adaptive"

@@ -147,7 +147,7 @@ class Tracklet:
     end: int
     start_reason: Reason
     end_reason: Reason
-    person: int  # number of the group it belongs to
+    cluster: int  # number of the cluster it belongs to
     face_width: float  # median over its sightings, pixels
     score: float  # mean detector score of its detected sightings, 0..1
 
@@ -215,7 +215,7 @@ class IndexContents:
     config: dict[str, float | int | str]  # the settings that shaped the result
     stats: IndexStats
     shots: tuple[Shot, ...]
-    people: tuple[Cluster, ...]
+    clusters: tuple[Cluster, ...]
     tracklets: tuple[Tracklet, ...]
     sightings: dict[int, Sightings]  # by tracklet number
     exemplars: dict[int, tuple[Exemplar, ...]]  # by tracklet number

@@ -116,7 +116,7 @@ def measure(source: Input, engine: FaceEngine, rounds: int, config: Config) -> M
     return Measured(
         source, len(runs[-1].times.pts), costs,
         {stage: seconds / rounds for stage, seconds in stages.seconds.items()},
-        size, len(runs[-1].people), peak,
+        size, len(runs[-1].clusters), peak,
     )  # fmt: skip
 
 

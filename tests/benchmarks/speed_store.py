@@ -58,17 +58,17 @@ def _contents(number: int, people: Floats, engine: FaceEngine) -> IndexContents:
     blank = factories.make_contents(number, video, 20, TRACKLETS, LOOKS, engine.info.dim)
     who = rng.integers(IN_A_VIDEO, size=TRACKLETS)
     tracklets = tuple(
-        replace(item, person=int(person) + 1) for item, person in zip(blank.tracklets, who, strict=True)
+        replace(item, cluster=int(person) + 1) for item, person in zip(blank.tracklets, who, strict=True)
     )
     exemplars = {
         item.number: tuple(
-            _look(exemplar, people[cast[item.person - 1]], rng) for exemplar in blank.exemplars[item.number]
+            _look(exemplar, people[cast[item.cluster - 1]], rng) for exemplar in blank.exemplars[item.number]
         )
         for item in tracklets
     }
-    members = {p: tuple(t.number for t in tracklets if t.person == p) for p in range(1, IN_A_VIDEO + 1)}
+    members = {p: tuple(t.number for t in tracklets if t.cluster == p) for p in range(1, IN_A_VIDEO + 1)}
     groups = tuple(Cluster(person, None, own) for person, own in members.items() if own)
-    return replace(blank, engine=engine.info, tracklets=tracklets, exemplars=exemplars, people=groups)
+    return replace(blank, engine=engine.info, tracklets=tracklets, exemplars=exemplars, clusters=groups)
 
 
 def _look(exemplar: Exemplar, person: Floats, rng: np.random.Generator) -> Exemplar:

@@ -1,0 +1,81 @@
+"""Stores of earlier versions open, are upgraded in place without reading a video, and answer as before."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from facereel.store.index import schema
+from facereel.store.index.database import DATABASE
+from facereel.store.index.reader import VideoIndex
+from facereel.store.model.config import Config
+from tests.program import ROOT, Run
+
+STORE_0_1 = ROOT / "tests" / "data" / "store-0.1"
+FAKE = ("--engine", "fake")
+
+
+@pytest.fixture
+def old_store(tmp_path: Path) -> Path:
+    """A store of version 0.1.0 with the index of film_of_two, whose video is gone."""
+    return Path(shutil.copytree(STORE_0_1, tmp_path / "store"))
+
+
+def test_an_index_of_the_version_before_is_upgraded_in_place(old_store: Path) -> None:
+    (folder,) = old_store.iterdir()
+    with closing(sqlite3.connect(folder / DATABASE)) as before:
+        rows = {
+            table: before.execute(f"SELECT * FROM {table}").fetchall()
+            for table in ("video", "frames", "shots", "people", "tracklets", "sightings", "exemplars")
+        }
+    with VideoIndex(folder) as index:
+        assert [(shot.start, shot.end) for shot in index.shots()] == [(0, 10), (10, 20), (20, 30)]
+        assert [(c.number, c.name, c.tracklets) for c in index.clusters()] == [
+            (1, None, (1, 2)),
+            (2, None, (3,)),
+        ]
+        assert [tracklet.cluster for tracklet in index.tracklets()] == [1, 1, 2]
+        assert set(index.config) >= {"threshold", "exemplars", "low_res_interval", "tracked_interval"}
+        assert set(index.config) - {"threshold"} == set(Config.__slots__)
+        assert len(index.exemplar_arrays()) == len(rows["exemplars"])
+        assert len(index.sightings([1, 2, 3])) == 3
+    with closing(sqlite3.connect(folder / DATABASE)) as after:
+        rows["clusters"] = rows.pop("people")
+        for table, content in rows.items():
+            assert after.execute(f"SELECT * FROM {table}").fetchall() == content
+        assert after.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),)
+        assert after.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall() == []
+        assert dict(after.execute("SELECT key, value FROM meta")) == schema.FIRST_VERSION
+        assert after.execute("SELECT cluster, tracklets FROM cluster_times").fetchall() == [(1, 2), (2, 1)]
+        assert after.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_query_of_an_old_store_finds_what_it_found(run: Run, old_store: Path, photos: Path) -> None:
+    result = run("query", photos / "red.png", "--store", old_store, *FAKE, "--dry-run")
+    assert result.exit_code == 0
+    assert "2 clips of red in 1 of 1 video" in result.stdout
+
+
+def test_a_failed_upgrade_leaves_the_old_index_whole(
+    old_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder,) = old_store.iterdir()
+    before = (folder / DATABASE).read_bytes()
+
+    def stop(db: object) -> None:
+        raise sqlite3.OperationalError("disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, stop))
+        with pytest.raises(Exception, match="disk is full"):
+            VideoIndex(folder)
+    with closing(sqlite3.connect(folder / DATABASE)) as rows:
+        assert rows.execute("SELECT count(*) FROM people").fetchone() == (2,)
+        assert rows.execute("PRAGMA user_version").fetchone() == (6,)
+    assert len(before) == (folder / DATABASE).stat().st_size
+    with VideoIndex(folder) as index:
+        assert len(index.clusters()) == 2
