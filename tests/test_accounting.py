@@ -150,7 +150,7 @@ def test_turned_bits_are_told_from_rows_that_somebody_wrote(tmp_path: Path) -> N
         (crop,) = db.execute("SELECT crop FROM exemplars").fetchone()
     place = whole.index(crop) + len(crop) - 200
     path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-    assert "its rows are not those that were written" in said()
+    assert "its bytes are not those that were written" in said()
     path.write_bytes(whole)
     with closing(sqlite3.connect(path)) as db:
         db.execute("UPDATE clusters SET name = 'Ada'")

@@ -22,7 +22,7 @@ from facereel.store.files import folders
 from facereel.store.files import locks as claims
 from facereel.store.files.folders import index_folders
 from facereel.store.index import pooled_file, redact, vectors
-from facereel.store.index.database import DATABASE, file_version
+from facereel.store.index.database import DATABASE, read_version
 from facereel.store.index.pooled_header import POOLED
 from facereel.store.index.reader import VideoIndex, write_index
 from facereel.store.index.verify import Health
@@ -176,7 +176,7 @@ def test_a_changed_video_is_refused_until_what_is_named_was_done(run: Run, here:
 def test_what_was_read_of_another_index_is_not_forgotten_here(here: Path, run: Run, photos: Path) -> None:
     """Numbers of tracklets mean other people once a video was indexed again."""
     folder = only(here / "s")
-    seen, before = file_version(folder), (folder / DATABASE).read_bytes()
+    seen, before = read_version(folder), (folder / DATABASE).read_bytes()
     shutil.copy(folder / DATABASE, folder / "newer")
     (folder / "newer").replace(folder / DATABASE)
     with pytest.raises(StoreError, match="was written or removed meanwhile; run it again"):

@@ -118,6 +118,7 @@ def test_created_for_the_owner_only(tmp_path: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {f.name: stat.S_IMODE(f.stat().st_mode) for f in folder.iterdir()} == {
         "index.db": 0o600,
+        "index.db.sha256": 0o600,
         "vectors.faiss": 0o600,
     }
 

@@ -13,7 +13,7 @@ from facereel.indexer.identity.clustering import USUAL, Evidence, as_people, num
 from facereel.indexer.identity.exemplars import weighed
 from facereel.indexer.identity.quality import look_quality
 from facereel.store.index.crops import decode_crop
-from facereel.store.index.database import file_version
+from facereel.store.index.database import read_version
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.recognition import REEMBEDDED, Recognition, replace_recognition
 from facereel.store.model import pooling as evidence
@@ -41,7 +41,7 @@ def reembed_index(folder: Path, engine: FaceEngine) -> Reembedded:
 
     Raises the errors of VideoIndex and of replace_recognition; the old index then stays.
     """
-    seen = file_version(folder)
+    version = read_version(folder)
     with VideoIndex(folder) as index:
         old, people = index.engine, index.clusters()
         name, count = index.video.name, len(index.exemplar_numbers())
@@ -63,7 +63,7 @@ def reembed_index(folder: Path, engine: FaceEngine) -> Reembedded:
     recognition = Recognition(
         info, np.concatenate([none, *vectors]), np.concatenate([none[:, 0], *qualities]), anew, settings
     )
-    replace_recognition(folder, recognition, seen)
+    replace_recognition(folder, recognition, version)
     return Reembedded(name, str(folder), info.name, old.name, count, len(anew), len(people), False)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facereel.query.search.search import Answer, Scope
-from facereel.store.index.database import file_version
+from facereel.store.index.database import IndexVersion, read_version
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.redact import drop_tracklets
 from facereel.store.library.catalogue import Catalogue
@@ -24,7 +24,7 @@ class Forgotten:
     tracklets: tuple[int, ...]
     frames: int  # in which the face is seen
     looks: int  # crops and vectors
-    seen: tuple[int, int]  # the index's stamp when it was read
+    version: IndexVersion  # of the index that was read
 
 
 def what_to_forget(answers: Sequence[Answer], where: Scope) -> list[Forgotten]:
@@ -48,7 +48,7 @@ def forget(holdings: Sequence[Forgotten]) -> None:
         Catalogue(store).clean()
     for held in holdings:
         try:
-            drop_tracklets(held.folder, held.tracklets, held.seen)
+            drop_tracklets(held.folder, held.tracklets, held.version)
         except StoreError as error:
             failures.append(error)
     for store in {held.folder.parent for held in holdings}:
@@ -58,7 +58,7 @@ def forget(holdings: Sequence[Forgotten]) -> None:
 
 
 def _holdings(folder: Path, people: set[int]) -> Forgotten:
-    seen = file_version(folder)
+    version = read_version(folder)
     with VideoIndex(folder) as index:
         going = [tracklet for tracklet in index.tracklets() if tracklet.cluster in people]
         numbers = tuple(tracklet.number for tracklet in going)
@@ -66,5 +66,5 @@ def _holdings(folder: Path, people: set[int]) -> Forgotten:
         return Forgotten(
             video=index.video.name, folder=folder, tracklets=numbers,
             frames=sum(tracklet.end - tracklet.start for tracklet in going),
-            looks=sum(number in numbers for number in looks), seen=seen,
+            looks=sum(number in numbers for number in looks), version=version,
         )  # fmt: skip

@@ -1,21 +1,62 @@
-"""Opening an index.db to read: version checked, and whatever is wrong with it said as damage."""
+"""Opening an index.db to read: its schema is checked, damage is named with its remedy, its version identifies it."""
 
 from __future__ import annotations
 
+import os
 import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from facereel.store.files.folders import printable, unwritable
 from facereel.store.index import pooled_header, schema
+from facereel.store.index.checksum import HEADER_BYTES, change_counter, write_checksum
 from facereel.store.model.errors import DamagedIndexError, NewerIndexError, StoreError
 
 DATABASE = "index.db"
 
 # What reading altered bytes raises: SQLite's own errors, and those of making records from wrong values.
 DAMAGE = (sqlite3.Error, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, MemoryError)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexVersion:
+    """Identifies the content of one index.db: every write through SQLite and every replacement changes it."""
+
+    inode: int
+    size: int  # bytes
+    mtime_ns: int
+    change_counter: int  # SQLite's, one more with every transaction that wrote
+
+    def to_text(self) -> str:
+        """For storing; `from_text` reads it."""
+        return " ".join(map(str, astuple(self)))
+
+    @classmethod
+    def from_text(cls, text: str) -> IndexVersion:
+        """The version of its text; raises ValueError for any other text."""
+        inode, size, mtime_ns, change_counter = map(int, text.split())
+        return cls(inode, size, mtime_ns, change_counter)
+
+
+NO_INDEX = IndexVersion(0, 0, 0, 0)
+
+
+def read_version(folder: Path) -> IndexVersion:
+    """The version of a folder's index.db as it lies there now, NO_INDEX without one.
+
+    Costs one stat and 100 bytes. Whoever stores something under a version reads it before opening the file, reads
+    the rows in one transaction (`VideoIndex.snapshot`), and compares the version again afterwards: another process
+    may replace the file at any moment.
+    """
+    try:
+        with open(folder / DATABASE, "rb", buffering=0) as file:
+            status, header = os.fstat(file.fileno()), file.read(HEADER_BYTES)
+    except OSError:
+        return NO_INDEX
+    return IndexVersion(status.st_ino, status.st_size, status.st_mtime_ns, change_counter(header))
 
 
 @contextmanager
@@ -39,25 +80,22 @@ def writing(store: Path) -> Iterator[None]:
         raise unwritable(store, error) from error
 
 
-def file_version(folder: Path) -> tuple[int, int]:
-    """By what an index.db is known to be the one that was read; zeros where there is none."""
-    try:
-        status = (folder / DATABASE).stat()
-    except OSError:
-        return 0, 0
-    return status.st_ino, status.st_mtime_ns
-
-
-def predecessor(folder: Path, seen: tuple[int, int]) -> list[Path]:
-    """The index that a new one replaces; raises StoreError unless it still has the stamp `seen`."""
-    if file_version(folder) != seen:
+def predecessor(folder: Path, version: IndexVersion) -> list[Path]:
+    """The index that a new one replaces; raises StoreError unless it still has the version that was read."""
+    if read_version(folder) != version:
         raise StoreError(f"{printable(folder)} was written or removed meanwhile; run it again")
     return [folder]
 
 
 def open_readonly(folder: Path) -> sqlite3.Connection:
-    """A read-only connection to a folder's index.db, brought to the newest schema first.
+    """A read-only connection to a folder's index.db; the rest as for `open_version`."""
+    return open_version(folder)[0]
 
+
+def open_version(folder: Path) -> tuple[sqlite3.Connection, IndexVersion]:
+    """A read-only connection to a folder's index.db, brought to the newest schema first, and what was opened.
+
+    The version is read before the file is opened: it is that of the rows only if it is the same once they are read.
     Raises NewerIndexError, DamagedIndexError (also without a file), StoreError when it may not be read.
     """
     path = folder / DATABASE
@@ -70,7 +108,7 @@ def open_readonly(folder: Path) -> sqlite3.Connection:
             raise sqlite3.DatabaseError(error.strerror) from error
         if path.with_name(path.name + "-journal").exists():
             _roll_back(path)
-        connection = _connect(path)
+        version, connection = read_version(folder), _connect(path)
         try:
             known, found = len(schema.MIGRATIONS), schema.version(connection)
             if found == 0:
@@ -78,7 +116,7 @@ def open_readonly(folder: Path) -> sqlite3.Connection:
             if found < known:
                 connection.close()
                 _upgrade(path)
-                connection = _connect(path)
+                version, connection = read_version(folder), _connect(path)
         except BaseException:
             connection.close()
             raise
@@ -88,7 +126,7 @@ def open_readonly(folder: Path) -> sqlite3.Connection:
             f"{printable(folder)} was written by a newer version (schema {found}, this one knows {known}); "
             f"install that version or run: {_anew(folder)}"
         )
-    return connection
+    return connection, version
 
 
 def _anew(folder: Path, video_path: str | None = None) -> str:
@@ -118,3 +156,4 @@ def _upgrade(path: Path) -> None:
 
     with closing(sqlite3.connect(path, timeout=30)) as connection, writing(path.parent):
         schema.migrate(Database(connection))
+        write_checksum(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from facereel.store.files import folders
 from facereel.store.index import rows
+from facereel.store.index.checksum import write_checksum
 from facereel.store.index.database import DATABASE, writing
 from facereel.store.index.reader import VideoIndex
 
@@ -23,3 +24,5 @@ def record_place(folder: Path, path: Path) -> None:
         closing(sqlite3.connect(folder / DATABASE, timeout=30)) as db, db,
     ):  # fmt: skip
         db.execute("UPDATE video SET path = :path, name = :name, mtime_ns = :mtime_ns", rows.video_row(video))
+        db.commit()
+        write_checksum(folder / DATABASE)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +18,15 @@ import numpy as np
 
 from facereel.store.files import folders
 from facereel.store.index import rows, vectors
-from facereel.store.index.database import DATABASE, open_readonly, reading, writing
+from facereel.store.index.database import (
+    DATABASE,
+    IndexVersion,
+    open_readonly,
+    open_version,
+    read_version,
+    reading,
+    writing,
+)
 from facereel.store.index.writer import write_database
 from facereel.store.model.errors import DamagedIndexError, OptionError, StoreError
 from facereel.store.model.records import (
@@ -68,10 +76,12 @@ def read_video(folder: Path) -> tuple[Video, EngineInfo]:
 class VideoIndex:
     """An open index, read-only; a newer one may be written meanwhile, this one goes on showing the old."""
 
+    version: IndexVersion  # what was opened, read before it was
+
     def __init__(self, folder: Path) -> None:
         """Open a folder; raises DamagedIndexError, NewerIndexError, StoreError when it may not be read."""
         self.folder = folder
-        self._rows = open_readonly(folder)
+        self._rows, self.version = open_version(folder)
         try:
             with reading(folder):
                 self.video, self.engine = _identity(self._rows)
@@ -80,6 +90,9 @@ class VideoIndex:
                 }
                 (stats,) = self._all("SELECT * FROM stats")
                 self.stats = rows.stats_of(stats)
+                meta = {str(key): str(value) for key, value in self._all("SELECT key, value FROM meta")}
+                self.facereel_version = meta["facereel_version"]
+                self.results_version = int(meta["results_version"])
         except BaseException:
             self.close()
             raise
@@ -95,6 +108,20 @@ class VideoIndex:
     def close(self) -> None:
         """Let go of the file."""
         self._rows.close()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Everything read inside is one state of the file; writers in place wait meanwhile, so be quick."""
+        with reading(self.folder, self.video.path):
+            self._rows.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._rows.rollback()
+
+    def unchanged(self) -> bool:
+        """Is what was opened still what lies there? Whoever stores what was read asks before."""
+        return read_version(self.folder) == self.version
 
     def times(self) -> FrameTimes:
         """When each frame is shown, in ticks."""

@@ -12,7 +12,8 @@ import numpy as np
 
 from facereel.store.files import folders
 from facereel.store.index import rows, vectors
-from facereel.store.index.database import DATABASE, open_readonly, predecessor, reading, writing
+from facereel.store.index.checksum import write_checksum
+from facereel.store.index.database import DATABASE, IndexVersion, open_readonly, predecessor, reading, writing
 from facereel.store.index.reader import write_vectors
 from facereel.store.model.records import Cluster, EngineInfo, Floats
 
@@ -30,10 +31,10 @@ class Recognition:
     settings: dict[str, float | int | str]  # that are other than before
 
 
-def replace_recognition(folder: Path, recognition: Recognition, seen: tuple[int, int]) -> None:
+def replace_recognition(folder: Path, recognition: Recognition, version: IndexVersion) -> None:
     """Write an index anew with another recognition and let it take the old one's place.
 
-    `seen` is its stamp when it was read: raises StoreError when it was written meanwhile, UnwritableError,
+    `version` is that which was read: raises StoreError when it was written meanwhile, UnwritableError,
     DamagedIndexError; in any case the old index stays as it was.
     """
     store = folder.parent
@@ -41,7 +42,7 @@ def replace_recognition(folder: Path, recognition: Recognition, seen: tuple[int,
         _write(fresh / DATABASE, folder, recognition)
         write_vectors(fresh)
         folders.sync(fresh)
-        folders.replace_folders(fresh, folder, lambda: predecessor(folder, seen))
+        folders.replace_folders(fresh, folder, lambda: predecessor(folder, version))
 
 
 def _write(path: Path, folder: Path, recognition: Recognition) -> None:
@@ -55,6 +56,7 @@ def _write(path: Path, folder: Path, recognition: Recognition) -> None:
             _put_in(target, recognition)
         target.execute("VACUUM")
     folders.sync(path)
+    write_checksum(path)
 
 
 def _put_in(db: sqlite3.Connection, recognition: Recognition) -> None:

@@ -14,7 +14,8 @@ from facereel.store.files import folders
 from facereel.store.files.folders import printable
 from facereel.store.files.locks import video_lock
 from facereel.store.index import rows, vectors
-from facereel.store.index.database import DATABASE, open_readonly, predecessor, reading, writing
+from facereel.store.index.checksum import write_checksum
+from facereel.store.index.database import DATABASE, IndexVersion, open_readonly, predecessor, reading, writing
 from facereel.store.index.reader import VideoIndex, write_vectors
 from facereel.store.model.errors import StoreError
 
@@ -26,11 +27,11 @@ _HANGING = (
 )
 
 
-def drop_tracklets(folder: Path, numbers: Collection[int], seen: tuple[int, int]) -> None:
+def drop_tracklets(folder: Path, numbers: Collection[int], version: IndexVersion) -> None:
     """Rewrite an index without some tracklets, their looks and vectors, and people who are left with none.
 
-    The index is there as it was or as it is to be, whatever happens meanwhile; frames and shots stay. `seen` is
-    its stamp when the numbers were read: raises StoreError when it was written since or is just being indexed,
+    The index is there as it was or as it is to be, whatever happens meanwhile; frames and shots stay. `version` is
+    that from which the numbers were read: raises StoreError when it was written since or is just being indexed,
     as then they may be other people's; DamagedIndexError, UnwritableError.
     """
     with VideoIndex(folder) as index:
@@ -51,9 +52,10 @@ def drop_tracklets(folder: Path, numbers: Collection[int], seen: tuple[int, int]
             # Unlike a file whose rows were deleted, a new one has no pages in which they still stand.
             connection.execute("VACUUM INTO ?", (str(written / DATABASE),))
         folders.sync(written / DATABASE)
+        write_checksum(written / DATABASE)
         write_vectors(written)
         folders.sync(written)
-        folders.replace_folders(written, folder, lambda: predecessor(folder, seen))
+        folders.replace_folders(written, folder, lambda: predecessor(folder, version))
 
 
 def _without(folder: Path, numbers: Collection[int], dim: int) -> sqlite3.Connection:

@@ -10,6 +10,8 @@ import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
+from facereel.store.model.version import FIRST_FACEREEL_VERSION, FIRST_RESULTS_VERSION
+
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
@@ -67,7 +69,10 @@ CONFIG_KEYS = {
     "look_interval": "tracked_interval",
 }
 # What made the indexes that do not say it.
-FIRST_VERSION = {"facereel_version": "0.1.0", "results_version": "1"}
+FIRST_VERSION = {
+    "facereel_version": FIRST_FACEREEL_VERSION,
+    "results_version": str(FIRST_RESULTS_VERSION),
+}
 
 
 def m001_video(db: Database) -> None:
@@ -167,7 +172,8 @@ def version(connection: sqlite3.Connection) -> int:
 
 def migrate(db: Database) -> None:
     """Bring an empty or older file to the newest schema, in one transaction."""
-    with db.atomic():
+    with db.conn:
+        db.conn.execute("BEGIN IMMEDIATE")  # of two processes that upgrade a file the second finds it done
         for migration in MIGRATIONS[version(db.conn) :]:
             migration(db)
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facereel.store.index import pooled_file, vectors
+from facereel.store.index.checksum import compare_checksum
 from facereel.store.index.database import DATABASE, open_readonly, reading
 from facereel.store.index.pooled_header import POOLED
 from facereel.store.index.reader import VideoIndex
@@ -48,6 +49,7 @@ def _check_pages(folder: Path, video_path: str) -> None:
             raise ValueError(said[0])
         if connection.execute("PRAGMA foreign_key_check").fetchone():
             raise ValueError("a row points at one that is not there")
+        compare_checksum(folder / DATABASE)
 
 
 def _check_rows(index: VideoIndex) -> None:

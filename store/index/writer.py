@@ -13,10 +13,14 @@ import numpy as np
 
 from facereel.store.files.folders import sync
 from facereel.store.index import rows, schema, vectors
+from facereel.store.index.checksum import write_checksum
 from facereel.store.model.records import IndexContents
+from facereel.store.model.version import FACEREEL_VERSION, RESULTS_VERSION
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
+
+VERSIONS = {"facereel_version": FACEREEL_VERSION, "results_version": str(RESULTS_VERSION)}
 
 
 def write_database(path: Path, contents: IndexContents) -> None:
@@ -36,12 +40,14 @@ def write_database(path: Path, contents: IndexContents) -> None:
             _insert_faces(db, contents)
             _insert_looks(db, contents)
     sync(path)
+    write_checksum(path)
 
 
 def _insert_video(db: Database, contents: IndexContents) -> None:
     db.table("video").insert(rows.video_row(contents.video))
     db.table("engine").insert(asdict(contents.engine))
     db.table("stats").insert(asdict(contents.stats))
+    db.table("meta").insert_all({"key": key, "value": value} for key, value in VERSIONS.items())
     db.table("config").insert_all({"key": key, "value": value} for key, value in contents.config.items())
     pts, durations = contents.times.pts.tolist(), contents.times.durations.tolist()
     if not len(pts) == len(durations) == contents.video.frame_count:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from facereel.store.files import folders
 from facereel.store.files.folders import HASH_DIGITS
-from facereel.store.index.database import file_version
+from facereel.store.index.database import read_version
 from facereel.store.model.config import Config
 from facereel.store.model.records import EngineInfo, Ints
 from facereel.store.resume.segments import Segment, StoredSegment, pack, unpack
@@ -94,6 +94,6 @@ def _indexed_since(folder: Path, moment: int) -> bool:
     """Whether the run ended with an index, and died before it tidied up."""
     digits = folder.name.removeprefix(UNFINISHED)
     return any(
-        folders.hash_suffix(index.name) == digits and file_version(index)[1] > moment
+        folders.hash_suffix(index.name) == digits and read_version(index).mtime_ns > moment
         for index in folders.index_folders(folder.parent)
     )
