@@ -96,7 +96,7 @@ def index(
     """Look at every face of a video once and keep what was seen."""
     from facereel.indexer.jobs.job import check_store, find_videos
     from facereel.indexer.jobs.local import Task
-    from facereel.indexer.shots.plain import check_shots
+    from facereel.indexer.shots.detector import check_shots
     from facereel.store.model.config import Config, search_interval
 
     check_store(store)

@@ -21,7 +21,8 @@ from facereel.indexer.identity.clustering import Evidence, as_people, number_peo
 from facereel.indexer.identity.exemplars import pool
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import Probe, probe, read_frames
-from facereel.indexer.scan.scan import Scan, View
+from facereel.indexer.scan.frame_view import FrameView
+from facereel.indexer.scan.scan import Scan
 from facereel.indexer.segments import Setting, mark, segments
 from facereel.store.files.folders import printable
 from facereel.store.index import pooled_file
@@ -155,7 +156,7 @@ def _told(
         yield segment
 
 
-def _from(first: int, views: Iterator[View], video: Probe, progress: Progress) -> Iterator[View]:
+def _from(first: int, views: Iterator[FrameView], video: Probe, progress: Progress) -> Iterator[FrameView]:
     for view in views:
         progress(view.index + 1, max(video.frame_estimate, view.index + 1))
         if view.index >= first:

@@ -16,11 +16,10 @@ from facereel.indexer.engines.engine import FaceEngine
 from facereel.indexer.identity.exemplars import choose, embed
 from facereel.indexer.identity.splitting import split_mixed
 from facereel.indexer.media.video import Probe
-from facereel.indexer.scan.scan import View
-from facereel.indexer.shots.detector import ShotDetector
-from facereel.indexer.shots.plain import Shots, shot_detector
+from facereel.indexer.scan.frame_view import FrameView
+from facereel.indexer.shots.detector import ShotDetector, shot_detector
 from facereel.indexer.track.track import Track
-from facereel.indexer.track.tracker import Stage, Tracker
+from facereel.indexer.track.tracker import Tracker, VideoFormat
 from facereel.store.model.config import Config
 from facereel.store.model.records import Reason
 from facereel.store.resume.segments import Segment, TrackRecord
@@ -45,24 +44,24 @@ class Setting:
         return CHAPTER_SECONDS * float(self.video.frame_rate)
 
 
-def segments(views: Iterator[View], setting: Setting, first: int = 0) -> Iterator[Segment]:
+def segments(views: Iterator[FrameView], setting: Setting, first: int = 0) -> Iterator[Segment]:
     """Follow faces from the frame `first` on, which begins a segment, to the end of the video."""
     # Looks are embedded beside the search of later frames.
     with ThreadPoolExecutor(setting.engine.threads) as recogniser:
         work = _Work(setting, recogniser, first)
         marks: dict[int, int] = {}
-        waiting: deque[View] = deque()  # until it is settled which shot they belong to
+        waiting: deque[FrameView] = deque()  # until it is settled which shot they belong to
         for view in views:
             if view.index % setting.search_every == 0:
                 marks[view.index] = mark(view)
-            work.shots.push(view.index, view.tiny)
+            work.shots.push(view.index, view.thumbnail)
             waiting.append(view)
-            while waiting and waiting[0].index < work.shots.settled:
+            while waiting and waiting[0].index < work.shots.final_before:
                 if work.ends_before(waiting[0].index):
                     yield work.segment(waiting[0].index, "scene_cut", marks)
                     work = _Work(setting, recogniser, waiting[0].index)
                     for later in waiting:
-                        work.shots.push(later.index, later.tiny)
+                        work.shots.push(later.index, later.thumbnail)
                 else:
                     work.take(waiting.popleft())
         work.shots.finish()
@@ -71,7 +70,7 @@ def segments(views: Iterator[View], setting: Setting, first: int = 0) -> Iterato
         yield work.segment(work.next, "video_end", marks)
 
 
-def mark(view: View) -> int:
+def mark(view: FrameView) -> int:
     """A checksum of what was seen in a frame, by which it is known again."""
     return zlib.crc32(view.faces.boxes.tobytes(), zlib.crc32(view.grey.tobytes()))
 
@@ -84,25 +83,25 @@ class _Work:
         self._setting, self._recogniser = setting, recogniser
         self._start, self._searched = start, 0
         self._ended: list[Future[list[TrackRecord]]] = []
-        stage = Stage(video.width, video.height, float(video.frame_rate))
+        stage = VideoFormat(video.width, video.height, float(video.frame_rate))
         self._tracker = Tracker(stage, setting.config, start)
-        self.shots: Shots = shot_detector(video.frame_rate, setting.config)
+        self.shots: ShotDetector = shot_detector(video.frame_rate, setting.config)
         self.next = start
 
     def ends_before(self, index: int) -> bool:
         """May a new segment begin with this settled frame? At a hard cut: gradual changes belong to both sides."""
         return (
-            isinstance(self.shots, ShotDetector)
+            self.shots.knows_transitions
             and index - self._start >= self._setting.length
             and self.shots.shot_of(index) > self.shots.shot_of(index - 1)
-            and not self.shots.mixed(index - 1, BESIDE_CHANGE)
-            and not self.shots.mixed(index, BESIDE_CHANGE)
+            and not self.shots.in_transition(index - 1, BESIDE_CHANGE)
+            and not self.shots.in_transition(index, BESIDE_CHANGE)
         )
 
-    def take(self, view: View) -> None:
+    def take(self, view: FrameView) -> None:
         """Follow faces into the next frame, which is settled."""
         shot = self.shots.shot_of(view.index)
-        self._keep(self._tracker.step(view, shot, self.shots.mixed(view.index, BESIDE_CHANGE)))
+        self._keep(self._tracker.step(view, shot, self.shots.in_transition(view.index, BESIDE_CHANGE)))
         self._searched += view.searched
         self.next = view.index + 1
 
@@ -124,7 +123,7 @@ class _Work:
 
     def _keep(self, tracks: list[Track]) -> None:
         for track in tracks:
-            track.trim(self.shots.mixed)
+            track.trim(self.shots.in_transition)
             self._ended.append(
                 self._recogniser.submit(_finished, track, self._setting.engine, self._setting.config)
             )

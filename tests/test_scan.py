@@ -15,8 +15,9 @@ import pytest
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.frame import Frame
 from facereel.indexer.media.video import probe, read_frames
-from facereel.indexer.scan.scan import Scan, View
-from facereel.indexer.shots.detector import TINY
+from facereel.indexer.scan.frame_view import FrameView
+from facereel.indexer.scan.scan import Scan
+from facereel.indexer.shots.similarity import THUMBNAIL_SIZE
 from facereel.store.model.config import Config
 from facereel.store.model.records import Faces, Image
 from tests.fake_engine import FakeEngine, backdrop, draw_face, write_film
@@ -42,7 +43,7 @@ def film(path: Path, size: tuple[int, int] = (320, 180), frames: int = 31, draw:
 
 def scan(
     path: Path, engine: FakeEngine | None = None, every: int = EVERY, tracked: int = EVERY, **settings: Any
-) -> list[View]:
+) -> list[FrameView]:
     video = probe(path)
     scanner = Scan(video.width, video.height, every, tracked, 5, Config(**settings))
     return list(scanner.views(read_frames(video, DecodeLog()), engine or FakeEngine()))
@@ -120,7 +121,7 @@ def test_a_short_shot_between_keyframes_is_not_overlooked(tmp_path: Path) -> Non
 
 def test_pictures_come_in_the_sizes_that_others_want(tmp_path: Path) -> None:
     for view in scan(film(tmp_path / "a.mp4", (1280, 720)), analysis_side_max=640):
-        assert view.tiny.shape == (TINY[1], TINY[0], 3)
+        assert view.thumbnail.shape == (THUMBNAIL_SIZE[1], THUMBNAIL_SIZE[0], 3)
         assert view.grey.shape == (360, 640)
         assert view.scale == 2.0
 

@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facereel.indexer.shots.detector import TINY, ShotDetector
+from facereel.indexer.shots.adaptive import AdaptiveShotDetector
+from facereel.indexer.shots.similarity import THUMBNAIL_SIZE
 from facereel.store.model.records import Image
 
 Picture: TypeAlias = NDArray[np.float32]  # (72, 128, 3)
-WIDTH, HEIGHT = TINY
+WIDTH, HEIGHT = THUMBNAIL_SIZE
 
 
 def place(seed: int, width: int = WIDTH + 24, height: int = HEIGHT + 16) -> Picture:
@@ -51,7 +52,7 @@ def filmed(somewhere: Picture, frames: int, seed: int = 0) -> list[Picture]:
 
 def shots(pictures: Sequence[Picture], rate: Fraction = Fraction(25)) -> list[int]:
     """Scene changes in pictures that a noisy sensor saw."""
-    detector = ShotDetector(rate)
+    detector = AdaptiveShotDetector(rate)
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 2.5, (8, HEIGHT, WIDTH, 3))
     for index, picture in enumerate(pictures):
@@ -156,7 +157,9 @@ def zoom() -> list[Picture]:
         w, h = round(WIDTH * scale), round(HEIGHT * scale)
         left, top = (WIDTH - w) // 2, (HEIGHT - h) // 2
         part = somewhere[top : top + h, left : left + w]
-        pictures.append(np.asarray(cv2.resize(part, TINY, interpolation=cv2.INTER_LINEAR), np.float32))
+        pictures.append(
+            np.asarray(cv2.resize(part, THUMBNAIL_SIZE, interpolation=cv2.INTER_LINEAR), np.float32)
+        )
     return pictures
 
 
@@ -221,18 +224,18 @@ def cut_together(film: list[tuple[int, int, bool]]) -> list[Image]:
 def test_shots_partition_the_timeline_and_settled_answers_stay(
     film: list[tuple[int, int, bool]], rate: Fraction
 ) -> None:
-    pictures, detector = cut_together(film), ShotDetector(rate)
+    pictures, detector = cut_together(film), AdaptiveShotDetector(rate)
     settled, known = 0, list[int]()
     for index, picture in enumerate(pictures):
         detector.push(index, picture)
         cuts = detector.cuts()
         assert [cut for cut in cuts if cut < settled] == known
-        assert settled <= detector.settled <= index + 1
-        settled = detector.settled
+        assert settled <= detector.final_before <= index + 1
+        settled = detector.final_before
         known = [cut for cut in cuts if cut < settled]
     detector.finish()
     cuts = detector.cuts()
     assert [cut for cut in cuts if cut < settled] == known
-    assert detector.settled == len(pictures)
+    assert detector.final_before == len(pictures)
     edges = [0, *cuts, len(pictures)]
     assert all(one < other for one, other in pairwise(edges)) or not pictures

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facereel.indexer.engines.alignment import TEMPLATE
-from facereel.indexer.scan.scan import View
-from facereel.indexer.shots.detector import TINY
+from facereel.indexer.scan.frame_view import FrameView
+from facereel.indexer.shots.similarity import THUMBNAIL_SIZE
 from facereel.indexer.track.track import Track
-from facereel.indexer.track.tracker import Stage, Tracker
+from facereel.indexer.track.tracker import Tracker, VideoFormat
 from facereel.store.model.boxes import iou, xywh_to_xyxy
 from facereel.store.model.config import Config
 from facereel.store.model.records import DETECTED, Faces
@@ -68,7 +68,7 @@ def hold(x: float, y: float, side: float = 50, dx: float = 0.0) -> Callable[[int
     return lambda frame: (x + dx * frame, y, side, side * 1.25)
 
 
-def view_of(frame: int, actors: Sequence[Actor], wall: int = 0, order: int | None = None) -> View:
+def view_of(frame: int, actors: Sequence[Actor], wall: int = 0, order: int | None = None) -> FrameView:
     """What the scan says of a frame; `order` shuffles the detections."""
     grey = 120 + texture(500 + wall, (HEIGHT, WIDTH), 12, 18) + texture(frame % 7, (HEIGHT, WIDTH), 0.6, 2)
     found = []
@@ -89,16 +89,16 @@ def view_of(frame: int, actors: Sequence[Actor], wall: int = 0, order: int | Non
     sides = (rows[:, 2:4] - rows[:, :2])[:, None]
     landmarks = rows[:, None, :2] + TEMPLATE[None].astype(np.float32) / 112 * sides
     faces = Faces(rows[:, :4], rows[:, 4], landmarks)
-    tiny = np.zeros((TINY[1], TINY[0], 3), np.uint8)
+    tiny = np.zeros((THUMBNAIL_SIZE[1], THUMBNAIL_SIZE[0], 3), np.uint8)
     pixels = np.asarray(np.clip(grey, 0, 255), np.uint8)
-    return View(frame, faces, True, False, (CROP,) * len(rows), pixels, 1.0, tiny)
+    return FrameView(frame, faces, True, False, (CROP,) * len(rows), pixels, 1.0, tiny)
 
 
 def follow(
     actors: Sequence[Actor], frames: int, cuts: Sequence[int] = (), order: int | None = None
 ) -> list[Track]:
     """Trails in order of time."""
-    tracker, tracks = Tracker(Stage(WIDTH, HEIGHT, RATE), Config()), []
+    tracker, tracks = Tracker(VideoFormat(WIDTH, HEIGHT, RATE), Config()), []
     for frame in range(frames):
         shot = sum(cut <= frame for cut in cuts)
         tracks += tracker.step(view_of(frame, actors, shot, None if order is None else order + frame), shot)
@@ -259,7 +259,7 @@ def test_the_order_of_detections_does_not_matter(scene: tuple[list[Actor], list[
         assert (a.sources, a.start_reason, a.end_reason) == (b.sources, b.start_reason, b.end_reason)
 
 
-def divided(frame: int, face: Actor, threshold: tuple[float, float]) -> View:
+def divided(frame: int, face: Actor, threshold: tuple[float, float]) -> FrameView:
     """A face that a bar [x0, x1) stands before: the detector sees what is left of it on either side."""
     x, y, w, h = face.path(frame)
     parts = [(x, min(threshold[0], x + w)), (max(threshold[1], x), x + w)]
@@ -273,7 +273,7 @@ def divided(frame: int, face: Actor, threshold: tuple[float, float]) -> View:
 @pytest.mark.parametrize("speed", [3, 5, 8])
 def test_a_face_that_something_narrow_passes_stays_one(speed: int) -> None:
     face = Actor(3, hold(130, 50, side=60), range(60))
-    tracker, tracks = Tracker(Stage(WIDTH, HEIGHT, RATE), Config()), []
+    tracker, tracks = Tracker(VideoFormat(WIDTH, HEIGHT, RATE), Config()), []
     for frame in range(60):
         threshold = 100 + speed * max(0, frame - 20)
         tracks += tracker.step(divided(frame, face, (threshold, threshold + 10)), 0)
@@ -282,7 +282,7 @@ def test_a_face_that_something_narrow_passes_stays_one(speed: int) -> None:
     assert iou(xywh_to_xyxy(np.array(tracks[0].boxes)), xywh_to_xyxy(np.array([face.path(0)]))).min() > 0.45
 
 
-def lit(frame: int) -> View:
+def lit(frame: int) -> FrameView:
     """A face lit from the right, which a plain cover passes from frame 20 to 39: its edge is where the light began."""
     covered = 20 <= frame < 40
     face = Actor(3, hold(130, 50, side=60), range(60), missed=range(20, 40))
@@ -296,7 +296,7 @@ def lit(frame: int) -> View:
 
 
 def test_an_edge_of_light_is_no_face() -> None:
-    tracker, tracks = Tracker(Stage(WIDTH, HEIGHT, RATE), Config()), []
+    tracker, tracks = Tracker(VideoFormat(WIDTH, HEIGHT, RATE), Config()), []
     for frame in range(60):
         tracks += tracker.step(lit(frame), 0)
     tracks += tracker.finish()

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facereel.indexer.scan.patches import match_patch, take_patch
+from facereel.indexer.scan.patch_matching import match_patch, take_patch
 from facereel.store.model.boxes import xyxy_to_xywh
 from facereel.store.model.records import Faces, Floats, Grey, Image
 
@@ -40,10 +40,10 @@ class Picture:
     """A frame as the witness needs it."""
 
     grey: Grey
-    tiny: Image
+    thumbnail: Image
 
 
-def between(
+def interpolate(
     first: Faces, last: Faces, pictures: list[Picture], weak: float, strong: float, alike: float = SURELY
 ) -> list[Faces | None]:
     """Faces of the pictures between the outer two, whose faces are known; None where only a search can tell.
@@ -76,7 +76,7 @@ def between(
 
 def is_calm(pictures: list[Picture]) -> bool:
     """Do the pictures between the outer two show nothing that these do not explain? A slow change may go on."""
-    cells = np.stack([cv2.resize(one.tiny, _CELLS, interpolation=cv2.INTER_AREA) for one in pictures])
+    cells = np.stack([cv2.resize(one.thumbnail, _CELLS, interpolation=cv2.INTER_AREA) for one in pictures])
     seen = cells.astype(np.float32)
     expected = _on_the_way(seen[0], seen[-1], np.linspace(0, 1, len(seen), dtype=np.float32)[1:-1])
     return bool(np.abs(seen[1:-1] - expected).max(initial=0) < _CALM)
@@ -113,9 +113,9 @@ def _witnessed(
     shifts = np.zeros((len(boxes), 2), np.float32)
     for place in np.flatnonzero(whole & ~seen):
         said = max(
-            (match_patch(own, pictures[place + 1].grey, sides[place]) for own in known), key=lambda t: t.whole
+            (match_patch(own, pictures[place + 1].grey, sides[place]) for own in known), key=lambda t: t.ncc
         )
-        seen[place] = said.whole >= alike
+        seen[place] = said.ncc >= alike
         shifts[place] = np.array(said.shift) * sides[place, 2:]
     return shifts, seen & whole
 
@@ -160,6 +160,7 @@ def _above(faces: Faces, score: float) -> Faces:
 def _jumps(pictures: list[Picture]) -> NDArray[np.bool_]:
     """Which of the pictures between the outer two stand beside what may be a cut."""
     steps = [
-        float(cv2.absdiff(one.tiny, next_one.tiny).mean()) > JUMP for one, next_one in pairwise(pictures)
+        float(cv2.absdiff(one.thumbnail, next_one.thumbnail).mean()) > JUMP
+        for one, next_one in pairwise(pictures)
     ]
     return np.array([a or b for a, b in pairwise(steps)])

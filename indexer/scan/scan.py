@@ -17,29 +17,14 @@ import numpy as np
 from facereel.indexer.engines.alignment import align
 from facereel.indexer.engines.engine import FaceEngine
 from facereel.indexer.media.frame import Frame
-from facereel.indexer.scan.interpolation import STILL, SURELY, Picture, all_known, between, is_calm
+from facereel.indexer.scan.frame_view import FrameView
+from facereel.indexer.scan.interpolation import STILL, SURELY, Picture, all_known, interpolate, is_calm
 from facereel.indexer.scan.tiles import closer_size, look_closer
-from facereel.indexer.shots.detector import TINY
+from facereel.indexer.shots.similarity import THUMBNAIL_SIZE
 from facereel.store.model.config import Config
-from facereel.store.model.records import Faces, Grey, Image
+from facereel.store.model.records import Faces, Image
 
 _GLANCE = 320  # longest side of the picture in which a glance looks for somebody new, pixels
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """What was seen in one frame, without the frame itself."""
-
-    index: int
-    faces: Faces  # pixels of the displayed picture
-    searched: bool  # by the detector; else the faces follow from those of the frames around it
-    continues: bool  # the same faces in the same order as in the frame before
-    crops: tuple[
-        Image | None, ...
-    ]  # aligned, cut from the full picture, one a face; None where it gives no look
-    grey: Grey  # the picture that was searched
-    scale: float  # displayed pixels a pixel of grey
-    tiny: Image  # for the scene changes
 
 
 @dataclass(slots=True, eq=False)
@@ -72,11 +57,11 @@ class Scan:
         """Displayed pixels a pixel of the searched picture."""
         return max(self.width, self.height) / self.config.analysis_side(max(self.width, self.height))
 
-    def views(self, frames: Iterable[Frame], engine: FaceEngine) -> Iterator[View]:
+    def views(self, frames: Iterable[Frame], engine: FaceEngine) -> Iterator[FrameView]:
         """Look at frames in order, a few stretches at a time."""
         threads = engine.threads
         with ThreadPoolExecutor(threads) as pool:
-            waiting: deque[Future[list[View]]] = deque()
+            waiting: deque[Future[list[FrameView]]] = deque()
             before: Future[Stretch] | None = None
             for stretch in self._stretches(frames):
                 # Keyframes are searched before the stretches that end with them are settled: none waits in vain.
@@ -105,13 +90,13 @@ class Scan:
         stretch = []
         for frame in frames:
             grey = frame.grey(width, height)
-            stretch.append(_Sight(frame, Picture(grey, frame.small(*TINY, grey))))
+            stretch.append(_Sight(frame, Picture(grey, frame.small(*THUMBNAIL_SIZE, grey))))
         self._search(stretch[-1], engine)
         return stretch
 
     def _settled(
         self, before: Future[Stretch] | None, own: Future[Stretch], engine: FaceEngine
-    ) -> list[View]:
+    ) -> list[FrameView]:
         stretch = own.result()
         if before is not None:
             self._settle([before.result()[-1], *stretch], engine)
@@ -130,7 +115,7 @@ class Scan:
             return
         assert first.faces is not None
         assert last.faces is not None
-        found = between(
+        found = interpolate(
             first.faces, last.faces, [sight.picture for sight in stretch],
             self.config.weak_score, self.config.strong_score, STILL if self._is_long(stretch) else SURELY,
         )  # fmt: skip
@@ -190,11 +175,11 @@ class Scan:
         picture = sight.frame.image(self.width, self.height)
         return tuple(align(picture, faces.landmarks[n]) if strong[n] else None for n in range(len(faces)))
 
-    def _view(self, sight: _Sight, continues: bool) -> View:
+    def _view(self, sight: _Sight, continues: bool) -> FrameView:
         assert sight.faces is not None
         found, scale = sight.faces, self.scale
         faces = Faces(found.boxes * scale, found.scores, found.landmarks * scale)
-        return View(
+        return FrameView(
             index=sight.frame.index,
             faces=faces,
             searched=sight.searched,
@@ -202,5 +187,5 @@ class Scan:
             crops=self._crops(sight, faces),
             grey=sight.picture.grey,
             scale=scale,
-            tiny=sight.picture.tiny,
+            thumbnail=sight.picture.thumbnail,
         )

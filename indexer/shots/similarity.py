@@ -13,7 +13,7 @@ import numpy as np
 
 from facereel.store.model.records import Floats, Image
 
-TINY = (128, 72)  # width and height of the pictures that thumb_of() wants, pixels
+THUMBNAIL_SIZE = (128, 72)  # width and height of the pictures that thumb_of() wants, pixels
 _SMALL = (64, 36)
 _SHIFT = (6, 4)  # how far a camera may move between the two pictures, pixels of _SMALL
 BLOCK = (8, 6)

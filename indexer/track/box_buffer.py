@@ -1,4 +1,4 @@
-"""Boxes one after another in sixteen bytes each: as arrays of their own a film's million would take ten times that."""
+"""A list of boxes in sixteen bytes each: as arrays of their own, the million boxes of a film take ten times that."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from facereel.store.model.records import Floats
 
 
-class Boxes:
+class BoxBuffer:
     """A list of boxes (4,), x y w h in pixels, that grows at both ends."""
 
     __slots__ = ("_flat",)
@@ -33,10 +33,10 @@ class Boxes:
         """Those of a part (N, 4), by default all."""
         return np.array(self.part(part)._flat, np.float32).reshape(-1, 4)
 
-    def part(self, part: slice) -> Boxes:
+    def part(self, part: slice) -> BoxBuffer:
         """A list of its own of consecutive ones."""
         start, stop, _ = part.indices(len(self))
-        return Boxes(self._flat[4 * start : 4 * stop])
+        return BoxBuffer(self._flat[4 * start : 4 * stop])
 
     def append(self, box: Floats) -> None:
         """Add one at the end."""

@@ -1,6 +1,6 @@
 """A face behind something narrow (a lamp post, a microphone): the detector sees a part of it on either side.
 
-Boxes are x, y, w, h in pixels.
+BoxBuffer are x, y, w, h in pixels.
 """
 
 from __future__ import annotations

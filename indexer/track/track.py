@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from facereel.indexer.scan.patches import CLEAR_NCC, PatchMatch, correlation, match_patch, take_patch
-from facereel.indexer.scan.scan import View
+from facereel.indexer.scan.frame_view import FrameView
+from facereel.indexer.scan.patch_matching import CLEAR_NCC, PatchMatch, match_patch, ncc, take_patch
 from facereel.indexer.track.association import moved, overlaps, visible_part
-from facereel.indexer.track.box_buffer import Boxes
+from facereel.indexer.track.box_buffer import BoxBuffer
 from facereel.store.model.records import (
     DETECTED,
     INTERPOLATED,
@@ -50,14 +50,14 @@ class Candidate:
 class TrackedFrame:
     """A frame of the running shot as the tracker remembers it for a while."""
 
-    view: View
+    view: FrameView
     mixed: bool = False  # of two shots, by a gradual change
     taken: list[Floats] = field(default_factory=list)  # boxes of faces that tracks hold in it
     patches: dict[bytes, Grey] = field(default_factory=dict)  # by box: each is asked for several times
 
     def match_patch(self, patch: Grey, box: Floats) -> PatchMatch:
         """Ask the witness about a box in displayed pixels, at length only when a glance does not settle it."""
-        whole = correlation(patch, self.patch(box))
+        whole = ncc(patch, self.patch(box))
         if whole >= CLEAR_NCC:
             return PatchMatch(1.0, whole, (0.0, 0.0))
         return match_patch(patch, self.view.grey, box / self.view.scale)
@@ -88,7 +88,7 @@ class Track:
     shot: int
     start_reason: Reason
     frames: list[int] = field(default_factory=list)
-    boxes: Boxes = field(default_factory=Boxes)
+    boxes: BoxBuffer = field(default_factory=BoxBuffer)
     scores: array[float] = field(default_factory=lambda: array("f"))
     sources: list[int] = field(default_factory=list)
     candidates: list[Candidate] = field(default_factory=list)
@@ -256,7 +256,7 @@ def _confirmed(
     if tracked.mixed:
         return None
     patch_match, *others = [tracked.match_patch(patch, place) for patch in patches]
-    if patch_match.whole < CLEAR_NCC or not all(other.visible for other in others):
+    if patch_match.ncc < CLEAR_NCC or not all(other.visible for other in others):
         return None
     box = moved(place, patch_match.shift)
     if visible_part(box, width, height) < 0.5 or overlaps(box, tracked.taken):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from facereel.indexer.scan.scan import View
+from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.track.association import moved, overlaps, places, visible_part
 from facereel.indexer.track.fragments import around, parts_of
 from facereel.indexer.track.track import ROOT, Candidate, Memory, Track, TrackedFrame, Whole
@@ -29,7 +29,7 @@ _EDGE = 0.12  # a face nearer to the picture's edge than this share of its width
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class VideoFormat:
     """The picture in which faces move."""
 
     width: int
@@ -40,7 +40,7 @@ class Stage:
 class Tracker:
     """Takes views in order and gives back tracks as they end."""
 
-    def __init__(self, stage: Stage, config: Config, start: int = 0) -> None:
+    def __init__(self, stage: VideoFormat, config: Config, start: int = 0) -> None:
         self._stage = stage
         self._config = config
         self._max_gap = max(4, round(config.max_gap * stage.frame_rate))
@@ -53,7 +53,7 @@ class Tracker:
         # By face of the last view that something divides: its parts, and the whole's box less the one around them.
         self._parts: dict[int, tuple[list[int], Floats]] = {}
 
-    def step(self, view: View, shot: int, mixed: bool = False) -> list[Track]:
+    def step(self, view: FrameView, shot: int, mixed: bool = False) -> list[Track]:
         """Take the next frame, which belongs to that shot; gives the tracks that ended.
 
         In a `mixed` picture (a dissolve) the witness is not asked: every patch shows what comes and what goes.
@@ -139,10 +139,10 @@ class Tracker:
             patch = tracks[row].patch
             assert patch is not None
             look = tracked.match_patch(patch, boxes[column])
-            if look.whole >= _SAME_WHOLE or (
-                place[row, column] > 0 and (look.whole >= _OTHER_WHOLE or look.share >= _OTHER_SHARE)
+            if look.ncc >= _SAME_WHOLE or (
+                place[row, column] > 0 and (look.ncc >= _OTHER_WHOLE or look.block_share >= _OTHER_SHARE)
             ):
-                affinity[row, column] = place[row, column] + max(look.whole, 0.0) + 1e-3
+                affinity[row, column] = place[row, column] + max(look.ncc, 0.0) + 1e-3
         return affinity
 
     def _link(self, track: Track, box: Floats, detection: int, tracked: TrackedFrame) -> bool:

@@ -10,8 +10,8 @@ from typing import Any
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import probe, read_frames
 from facereel.indexer.scan.scan import Scan
-from facereel.indexer.shots.detector import TINY
-from facereel.indexer.shots.plain import shot_detector
+from facereel.indexer.shots.detector import shot_detector
+from facereel.indexer.shots.similarity import THUMBNAIL_SIZE
 from facereel.store.model.config import Config
 from tests.benchmarks.figures import GRADUAL, NO_CHANGE
 from tests.benchmarks.scoring_shots import ShotScore
@@ -32,7 +32,7 @@ def starts_by(video: Path, configs: Mapping[str, Config]) -> dict[str, list[int]
     size = round(known.width / scale), round(known.height / scale)
     found = {name: shot_detector(known.frame_rate, config) for name, config in configs.items()}
     for frame in read_frames(known, DecodeLog()):
-        tiny = frame.small(*TINY, frame.grey(*size))
+        tiny = frame.small(*THUMBNAIL_SIZE, frame.grey(*size))
         for detector in found.values():
             detector.push(frame.index, tiny)
     for detector in found.values():

@@ -31,12 +31,12 @@ from tests.benchmarks.stopwatch import Costs, Stages, in_turn, median, ratio
 STAGES = {
     "facereel.indexer.media.frame:Frame.image": "convert",
     "facereel.indexer.media.frame:Frame.grey": "convert",
-    "facereel.indexer.media.frame:Frame.tiny": "convert",
-    "facereel.indexer.shots.detector:ShotDetector.push": "shots",
-    "facereel.indexer.shots.detector:ShotDetector.finish": "shots",
-    "facereel.indexer.shots.detector:ShotDetector.cuts": "shots",
+    "facereel.indexer.media.frame:Frame.small": "convert",
+    "facereel.indexer.shots.adaptive:AdaptiveShotDetector.push": "shots",
+    "facereel.indexer.shots.adaptive:AdaptiveShotDetector.finish": "shots",
+    "facereel.indexer.shots.adaptive:AdaptiveShotDetector.cuts": "shots",
     "facereel.indexer.engines.opencv_zoo:OpenCVZoo.detect": "detect",
-    "facereel.indexer.scan.scan:between": "between",
+    "facereel.indexer.scan.scan:interpolate": "interpolate",
     "facereel.indexer.engines.opencv_zoo:OpenCVZoo.embed": "embed",
     "facereel.indexer.track.tracker:Tracker.step": "track",
     "facereel.indexer.track.tracker:Tracker.finish": "track",
@@ -44,7 +44,7 @@ STAGES = {
     "facereel.indexer.pipeline:choose": "looks",
     "tests.benchmarks.speed_index:write_index": "write",
 }
-ORDER = ("convert", "shots", "detect", "between", "track", "looks", "embed", "write")
+ORDER = ("convert", "shots", "detect", "interpolate", "track", "looks", "embed", "write")
 PLAIN_FRAMES = 60
 
 

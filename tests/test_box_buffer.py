@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facereel.indexer.track.box_buffer import Boxes
+from facereel.indexer.track.box_buffer import BoxBuffer
 from facereel.store.model.records import Floats
 
 box = st.lists(st.floats(-1e4, 1e4, width=32), min_size=4, max_size=4).map(
@@ -17,7 +17,7 @@ box = st.lists(st.floats(-1e4, 1e4, width=32), min_size=4, max_size=4).map(
 
 @given(st.lists(st.tuples(st.booleans(), box), min_size=1), st.integers(-12, 12), st.integers(-12, 12))
 def test_as_a_list(added: list[tuple[bool, Floats]], start: int, stop: int) -> None:
-    boxes, known = Boxes(), list[Floats]()
+    boxes, known = BoxBuffer(), list[Floats]()
     for in_front, one in added:
         (boxes.prepend if in_front else boxes.append)(one)
         known.insert(0 if in_front else len(known), one)
@@ -31,7 +31,7 @@ def test_as_a_list(added: list[tuple[bool, Floats]], start: int, stop: int) -> N
 
 
 def test_what_is_taken_out_is_a_copy() -> None:
-    boxes = Boxes()
+    boxes = BoxBuffer()
     boxes.append(np.arange(4, dtype=np.float32))
     boxes[0][:] = 9
     boxes.rows()[:] = 9

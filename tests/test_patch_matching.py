@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facereel.indexer.scan import patches as witness
-from facereel.indexer.scan.patches import PATCH, take_patch
+from facereel.indexer.scan import patch_matching
+from facereel.indexer.scan.patch_matching import PATCH, take_patch
 from facereel.store.model.records import Floats, Grey
 
 SIZE = (240, 320)  # rows, columns
@@ -81,7 +81,7 @@ CHANGES: dict[str, Callable[[NDArray[np.float32]], Any]] = {
 def test_sees_a_face_that_is_there(box: tuple[int, int, int, int], change: str) -> None:
     picture = scene(box)
     patch = take_patch(grey(picture), floats(box))
-    patch_match = witness.match_patch(patch, grey(CHANGES[change](picture)), floats(box))
+    patch_match = patch_matching.match_patch(patch, grey(CHANGES[change](picture)), floats(box))
     assert patch_match.visible, patch_match
 
 
@@ -105,17 +105,17 @@ def test_does_not_see_a_face_that_is_covered(box: tuple[int, int, int, int], cov
     top, left = max(0, y - h // 3), max(0, x - w // 3)
     part = picture[top : y + h + h // 3, left : x + w + w // 3]
     part[...] = COVERS[cover](*part.shape)
-    patch_match = witness.match_patch(patch, grey(picture), floats(box))
+    patch_match = patch_matching.match_patch(patch, grey(picture), floats(box))
     assert not patch_match.visible, patch_match
-    assert 0.0 <= patch_match.share <= 1.0
-    assert -1.0 <= patch_match.whole <= 1.0
+    assert 0.0 <= patch_match.block_share <= 1.0
+    assert -1.0 <= patch_match.ncc <= 1.0
 
 
 def test_does_not_see_a_face_in_the_wall_behind_it(box: tuple[int, int, int, int]) -> None:
     patch = take_patch(grey(scene(box)), floats(box))
     for seed in range(200, 212):
         wall = grey(120 + texture(seed, SIZE, 12, 20))
-        assert not witness.match_patch(patch, wall, floats(box)).visible
+        assert not patch_matching.match_patch(patch, wall, floats(box)).visible
 
 
 @pytest.mark.parametrize("side", ["left", "bottom"])
@@ -127,7 +127,7 @@ def test_a_face_half_covered_is_seen(box: tuple[int, int, int, int], side: str) 
         picture[:, : x + w // 2] = 150
     else:
         picture[y + h // 2 :] = 150
-    assert witness.match_patch(patch, grey(picture), floats(box)).visible
+    assert patch_matching.match_patch(patch, grey(picture), floats(box)).visible
 
 
 @pytest.mark.parametrize(("right", "down"), [(6, 0), (-6, 0), (0, 8), (0, -8), (4, 5), (-8, -6), (0, 0)])
@@ -135,7 +135,7 @@ def test_says_where_the_face_has_gone(right: int, down: int) -> None:
     place = (100, 60, 64, 80)
     picture = scene(place)
     patch = take_patch(grey(picture), floats(place))
-    patch_match = witness.match_patch(
+    patch_match = patch_matching.match_patch(
         patch, grey(np.roll(picture, (down, right), axis=(0, 1))), floats(place)
     )
     assert patch_match.visible

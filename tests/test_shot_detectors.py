@@ -12,8 +12,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from facereel.indexer.pipeline import look_at
-from facereel.indexer.shots.detector import TINY, ShotDetector
-from facereel.indexer.shots.plain import PlainShots, shot_detector
+from facereel.indexer.shots.adaptive import AdaptiveShotDetector
+from facereel.indexer.shots.detector import shot_detector
+from facereel.indexer.shots.pyscenedetect import PySceneDetectShots
+from facereel.indexer.shots.similarity import THUMBNAIL_SIZE
 from facereel.store.files.digest import hash_file
 from facereel.store.model.config import Config
 from facereel.store.model.errors import OptionError
@@ -58,7 +60,7 @@ def pictures(lengths: Sequence[int]) -> list[Image]:
     """Pictures of shots that are dark and light in turn."""
     shades = (60, 170)
     return [
-        backdrop(TINY, shades[number % 2], seed=number)
+        backdrop(THUMBNAIL_SIZE, shades[number % 2], seed=number)
         for number, length in enumerate(lengths)
         for _ in range(length)
     ]
@@ -81,18 +83,18 @@ def test_cuts_are_found_at_their_frame_and_never_taken_back(config: Config, leng
     assert detector.cuts() == []
     for index, picture in enumerate(pictures(lengths)):
         detector.push(index, picture)
-        assert detector.cuts() == [cut for cut in truth if cut < detector.settled]
-        assert detector.settled <= index + 1
+        assert detector.cuts() == [cut for cut in truth if cut < detector.final_before]
+        assert detector.final_before <= index + 1
     detector.finish()
-    assert detector.settled == sum(lengths)
+    assert detector.final_before == sum(lengths)
     assert detector.cuts() == truth
     shots = [number for number, length in enumerate(lengths) for _ in range(length)]
     assert [detector.shot_of(index) for index in range(sum(lengths))] == shots
 
 
 def test_the_default_is_ours() -> None:
-    assert isinstance(shot_detector(RATE, Config()), ShotDetector)
-    assert isinstance(shot_detector(RATE, Config(shots="content")), PlainShots)
+    assert isinstance(shot_detector(RATE, Config()), AdaptiveShotDetector)
+    assert isinstance(shot_detector(RATE, Config(shots="content")), PySceneDetectShots)
 
 
 def test_a_film_without_frames_has_no_cuts(config: Config) -> None:

@@ -33,15 +33,15 @@ WHOLE_VISIBLE = 0.8  # correlation of whole patches
 class PatchMatch:
     """What the witness says of one place in one picture."""
 
-    share: float  # of the face's structured blocks that are still there, 0..1
-    whole: float  # correlation of the whole patch, -1..1; 0 where the picture is plain
+    block_share: float  # of the face's structured blocks that are still there, 0..1
+    ncc: float  # correlation of the whole patch, -1..1; 0 where the picture is plain
     shift: tuple[
         float, float
     ]  # where the face lies beside the place asked for, in widths and heights of the box
 
     @property
     def visible(self) -> bool:
-        return self.share >= SHARE_VISIBLE or self.whole >= WHOLE_VISIBLE
+        return self.block_share >= SHARE_VISIBLE or self.ncc >= WHOLE_VISIBLE
 
 
 def take_patch(grey: Grey, box: Floats, margin: int = 0) -> Grey:
@@ -73,7 +73,7 @@ def take_patch(grey: Grey, box: Floats, margin: int = 0) -> Grey:
     )
 
 
-def correlation(a: Grey, b: Grey) -> float:
+def ncc(a: Grey, b: Grey) -> float:
     """Correlation of two patches as they are, -1..1."""
     one, other = a.astype(np.float32).ravel(), b.astype(np.float32).ravel()
     one -= one.mean()
