@@ -132,33 +132,33 @@ def _index(
     paths: list[Path], engine: EngineChoice, task: Task, jobs: int, quiet: bool, debug: bool
 ) -> list[dict[str, Any]]:
     """Index videos, telling of each; one that fails does not stop the rest. Results in the order of the paths."""
-    from facereel.indexer.jobs.local import Failed, index_many, max_jobs
+    from facereel.indexer.jobs.events import Failed, Indexed, Note, Progress
+    from facereel.indexer.jobs.local import index_many, max_jobs
 
     if (carried := max_jobs(jobs)) < jobs:
         console.note(f"--jobs {jobs} is more than this machine carries; {carried} at once")
     carried = min(carried, len(paths))
     results: dict[Path, dict[str, Any]] = {}
-    with console.progress_bars() as bars:
-
-        def progress(path: Path, done: int, total: int) -> None:
-            bars(str(path), done, total)
-
-        def note(path: Path, text: str) -> None:
-            console.note(text)
-
-        work = index_many(paths, engine.shared(carried).load, task, progress, note, carried)
-        with closing(work):
-            for path, result in work:
+    with console.progress_bars() as bars, closing(
+        index_many(paths, engine.shared(carried).load, task, carried)
+    ) as events:  # fmt: skip
+        for event in events:
+            path = event.video
+            if isinstance(event, Progress):
+                bars(str(path), event.done, event.total)
+            elif isinstance(event, Note):
+                console.note(event.text)
+            elif isinstance(event, Failed):
                 bars(str(path), -1, 0)
-                if isinstance(result, Failed):
-                    if debug:
-                        console.note(result.trace)
-                    console.fail(str(result.error))
-                    results[path] = {"video": str(path), "state": "failed", "error": str(result.error)}
-                    continue
-                results[path] = index_report.indexed_json(path, asdict(result))
+                if debug:
+                    console.note(event.trace)
+                console.fail(str(event.error))
+                results[path] = {"video": str(path), "state": "failed", "error": str(event.error)}
+            elif isinstance(event, Indexed):
+                bars(str(path), -1, 0)
+                results[path] = index_report.indexed_json(path, asdict(event))
                 if not quiet:
-                    index_report.indexed(path, asdict(result))
+                    index_report.indexed(path, asdict(event))
     return [results[path] for path in paths]
 
 
@@ -264,21 +264,23 @@ def query(
 
 
 def _index_first(path: Path, store: Path, chosen: EngineChoice) -> None:
+    from facereel.indexer.jobs.events import Failed, Indexed, Note, Progress
     from facereel.indexer.jobs.job import check_store
-    from facereel.indexer.jobs.local import Failed, Task, index_many
+    from facereel.indexer.jobs.local import Task, index_many
     from facereel.store.model.config import Config
 
     check_store(store)
     console.note(f"{path.name} is not indexed yet; indexing it first")
     with console.progress_bars() as bars:
-        work = index_many(
-            [path], chosen.load, Task(store, Config(), force=False),
-            lambda path, done, total: bars(str(path), done, total), lambda path, text: console.note(text),
-        )  # fmt: skip
-        ((_, result),) = work
-    if isinstance(result, Failed):
-        raise result.error
-    index_report.lost(path, result.warnings)
+        for event in index_many([path], chosen.load, Task(store, Config(), force=False)):
+            if isinstance(event, Progress):
+                bars(str(path), event.done, event.total)
+            elif isinstance(event, Note):
+                console.note(event.text)
+            elif isinstance(event, Failed):
+                raise event.error
+            elif isinstance(event, Indexed):
+                index_report.lost(path, event.warnings)
 
 
 app.command("list")(store_commands.list_videos)

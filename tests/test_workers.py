@@ -19,7 +19,7 @@ import pytest
 
 from facereel.indexer.engines.engine import LOADERS, Compute, load_engine
 from facereel.indexer.jobs import local as workers
-from facereel.indexer.jobs.job import Indexed
+from facereel.indexer.jobs.events import Indexed, Note, Started
 from facereel.store.files.digest import hash_file
 from facereel.store.files.locks import CLAIM, video_lock
 from facereel.store.library.catalogue import Catalogue
@@ -132,9 +132,7 @@ def test_an_engine_that_crashes_or_is_unknown(tmp_path: Path, monkeypatch: pytes
         ("deadly", r"crashed while it was loaded \(SIGILL\)"),
         ("magic", "no engine is called"),
     ):
-        work = workers.index_many(
-            [tmp_path / "a.mp4"], partial(load_engine, name), task, lambda *a: None, lambda *a: None
-        )
+        work = workers.index_many([tmp_path / "a.mp4"], partial(load_engine, name), task)
         with pytest.raises(EngineError, match=said):
             next(work)
 
@@ -150,17 +148,16 @@ def test_results_are_those_of_one_by_one(run: Run, tmp_path: Path) -> None:
 
 
 def test_who_waits_takes_what_came_of_it(tmp_path: Path, film: Path) -> None:
-    store, said = tmp_path / "s", []
+    store = tmp_path / "s"
     claim = video_lock(store, hash_file(film), lambda: None)
     claim.__enter__()
     threading.Timer(2.5, lambda: claim.__exit__(None, None, None)).start()
     task = workers.Task(store, Config(), force=False)
-    work = workers.index_many(
-        [film], partial(load_engine, "fake"), task, lambda *a: None, lambda path, text: said.append(text)
-    )
-    ((_, result),) = work
-    assert isinstance(result, Indexed)
-    assert said == ["another process is indexing two.mp4; waiting for it"]
+    events = list(workers.index_many([film], partial(load_engine, "fake"), task))
+    assert events[0] == Started(film, 1, 1)
+    assert isinstance(events[-1], Indexed)
+    notes = [event for event in events if isinstance(event, Note)]
+    assert notes == [Note(film, "another process is indexing two.mp4; waiting for it")]
     assert not list(store.glob(f"{CLAIM}*"))
 
 
@@ -213,6 +210,7 @@ def test_nobody_stays_behind(tmp_path: Path, sent: signal.Signals) -> None:
     while (left := alive(process.pid)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert left == []
+    Catalogue(tmp_path / "s").clean()
     assert Catalogue(tmp_path / "s").listing().entries == ()
     assert list((tmp_path / "s").iterdir()) == []
 

@@ -6,10 +6,11 @@ import glob
 import os
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.jobs.events import Indexed
 from facereel.store.files.digest import hash_file
 from facereel.store.files.folders import printable, remove_folder, unwritable
 from facereel.store.files.locks import video_lock
@@ -26,27 +27,6 @@ SUFFIXES = frozenset((
     ".3gp", ".asf", ".avi", ".divx", ".f4v", ".flv", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
     ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
 ))  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Indexed:
-    """What came of one video."""
-
-    folder: Path
-    frames: int
-    duration: float  # seconds of video
-    seconds: float  # wall time that it took, also if that was in an earlier run
-    shots: int
-    faces: int
-    tracklets: int
-    people: int
-    warnings: tuple[str, ...]
-    # What was lost, as in IndexStats.
-    frames_skipped: int | None
-    frames_damaged: int | None
-    frames_concealed: int | None
-    frames_missing: int | None
-    skipped: str = ""  # why nothing was done, if nothing was
 
 
 def find_videos(names: Sequence[str | Path]) -> list[Path]:
@@ -116,7 +96,7 @@ def index_one(
             except VideoError:
                 remove_folder(folder)
                 raise
-            return _figures(index)
+            return _figures(index, path)
 
 
 def _check_unchanged(path: Path, before: os.stat_result, size: int, mtime_ns: int) -> None:
@@ -157,7 +137,7 @@ def _known(path: Path, store: Path, engine: FaceEngine, config: Config) -> Index
             )
         other = {key for key, value in asdict(config).items() if index.config.get(key) != value}
         said = f"indexed already; --force does it again{' with the other settings' if other else ''}"
-        known, before = _figures(index, said), Path(index.video.path)
+        known, before = _figures(index, path, said), Path(index.video.path)
     if before != path.resolve() and not before.is_file():
         record_place(known.folder, path)
         known = replace(
@@ -166,11 +146,12 @@ def _known(path: Path, store: Path, engine: FaceEngine, config: Config) -> Index
     return known
 
 
-def _figures(index: VideoIndex, skipped: str = "") -> Indexed:
+def _figures(index: VideoIndex, path: Path, skipped: str = "") -> Indexed:
     return Indexed(
-        folder=index.folder, frames=index.video.frame_count, duration=index.video.duration(index.times()),
+        video=path, folder=index.folder, frames=index.video.frame_count,
+        duration=index.video.duration(index.times()),
         seconds=index.stats.seconds, shots=len(index.shots()), faces=index.stats.faces,
-        tracklets=len(index.tracklets()), people=len(index.clusters()), warnings=index.video.warnings,
+        tracklets=len(index.tracklets()), clusters=len(index.clusters()), warnings=index.video.warnings,
         frames_skipped=index.stats.skipped, frames_damaged=index.stats.damaged,
         frames_concealed=index.stats.concealed, frames_missing=index.stats.missing, skipped=skipped,
     )  # fmt: skip

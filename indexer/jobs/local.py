@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from facereel.indexer.engines.engine import LOADERS, FaceEngine
-from facereel.indexer.jobs.job import Indexed, index_one
+from facereel.indexer.jobs.events import Event, Failed, Indexed, Note, Progress, Started
+from facereel.indexer.jobs.job import index_one
 from facereel.indexer.machine import cores, free_memory, limit_memory
 from facereel.store.files.folders import printable
 from facereel.store.library.catalogue import Catalogue
@@ -48,16 +49,6 @@ _TELL_EVERY = 0.1  # seconds
 WORKER_MEMORY = 1 << 30
 
 Load = Callable[[], FaceEngine]
-Progress = Callable[[Path, int, int], None]  # video, frames done, frames in all as far as known
-Note = Callable[[Path, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A video that was not indexed."""
-
-    error: FaceReelError
-    trace: str = ""  # where it came from, for --debug
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +69,11 @@ class _Worker:
     given_up: bool = False
 
 
-def index_many(
-    paths: Sequence[Path], load: Load, task: Task, progress: Progress, note: Note, jobs: int = 1
-) -> Generator[tuple[Path, Indexed | Failed], None, None]:
-    """Index videos, up to `jobs` at once; gives what came of each as soon as it is known.
+def index_many(paths: Sequence[Path], load: Load, task: Task, jobs: int = 1) -> Generator[Event, None, None]:
+    """Index videos, up to `jobs` at once; gives events as they happen, the last of a video is Indexed or Failed.
 
-    `load` makes the engine inside a worker; it must be picklable. Raises EngineError when it cannot.
+    `load` makes the engine inside a worker; it must be picklable. Raises EngineError when it cannot. Closing the
+    generator ends the workers.
     """
     Catalogue(task.store).clean()
     todo = list(reversed(paths))
@@ -93,13 +83,14 @@ def index_many(
                 path = worker.path
                 kind, content = _next_word(worker)
                 if kind == "progress":
-                    progress(_at(path), *content)
+                    yield Progress(_at(path), *content)
                 elif kind == "note":
-                    note(_at(path), content)
+                    yield Note(_at(path), content)
                 else:
                     if path is not None:
-                        yield path, content
-                    _go_on(worker, kind, todo, workers, load, task)
+                        yield content
+                    if _go_on(worker, kind, todo, workers, load, task):
+                        yield Started(_at(worker.path), len(paths) - len(todo), len(paths))
 
 
 def max_jobs(asked: int) -> int:
@@ -168,21 +159,26 @@ def _death(worker: _Worker) -> Failed:
         raise EngineError(f"the engine crashed while it was loaded ({how}); install its packages again")
     if code == -signal.SIGKILL and not worker.given_up:
         return Failed(
+            worker.path,
             VideoError(
                 f"{printable(worker.path)}: its process was killed ({how}), perhaps for want of memory; "
                 "index it again, without --jobs"
-            )
+            ),
         )
     what = f"no progress for {STALLED:.0f} s" if worker.given_up else f"the decoder crashed ({how})"
     return Failed(
-        VideoError(f"{printable(worker.path)}: {what}; the file is damaged or hostile, convert it anew")
+        worker.path,
+        VideoError(f"{printable(worker.path)}: {what}; the file is damaged or hostile, convert it anew"),
     )
 
 
 def _go_on(
     worker: _Worker, kind: str, todo: list[Path], workers: list[_Worker], load: Load, task: Task
-) -> None:
-    """Give a worker its next video, or its place to another one if it died; let it go when nothing is left."""
+) -> bool:
+    """Give a worker its next video, or its place to another one if it died; end it when nothing is left.
+
+    Says whether it has begun with a video.
+    """
     if not todo:
         worker.line.close()
         workers.remove(worker)
@@ -192,6 +188,8 @@ def _go_on(
     else:
         worker.path = todo.pop()
         worker.line.send((worker.path, task))
+        return True
+    return False
 
 
 def _at(path: Path | None) -> Path:
@@ -237,14 +235,17 @@ def _indexed(path: Path, engine: FaceEngine, task: Task, line: Connection) -> In
             lambda text: line.send(("note", text)),
         )
     except FaceReelError as error:
-        return Failed(error, traceback.format_exc())
+        return Failed(path, error, traceback.format_exc())
     except MemoryError:
-        return Failed(VideoError(f"{printable(path)}: not enough memory; index it alone, or scale it down"))
+        return Failed(
+            path, VideoError(f"{printable(path)}: not enough memory; index it alone, or scale it down")
+        )
     except BrokenPipeError:
         raise
     except Exception as error:
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
         return Failed(
+            path,
             VideoError(f"{printable(path)} could not be indexed ({said}); --debug shows where"),
             traceback.format_exc(),
         )

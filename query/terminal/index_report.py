@@ -16,10 +16,15 @@ from facereel.store.model.errors import UnwritableError
 
 def indexed_json(path: Path, figures: Mapping[str, Any]) -> dict[str, Any]:
     """What came of a video, for scripts; `figures` as indexer.batch.Indexed has them."""
-    told = {**figures, "folder": str(figures["folder"]), "warnings": list(figures["warnings"])}
+    told = {
+        **figures,
+        "video": str(path),
+        "folder": str(figures["folder"]),
+        "warnings": list(figures["warnings"]),
+    }
     seconds = max(told["seconds"], 1e-9)
     return {
-        "video": str(path), "state": "skipped" if told.pop("skipped") else "indexed", **told,
+        "video": told.pop("video"), "state": "skipped" if told.pop("skipped") else "indexed", **told,
         "frames_per_second": round(told["frames"] / seconds, 1),
         "times_real_time": round(told["duration"] / seconds, 2),
     }  # fmt: skip
@@ -33,8 +38,11 @@ def indexed(path: Path, figures: Mapping[str, Any]) -> None:
     else:
         speed = f"{told['frames_per_second']:.0f} frames/s, {told['times_real_time']:.1f} times real time"
         say(f"{name}: {clock(told['duration'])} indexed in {told['seconds']:.1f} s ({speed})")
-    things = [("frame", ""), ("shot", ""), ("face", ""), ("tracklet", ""), ("person", "people")]
-    say("  " + ", ".join(count(told[many or f"{one}s"], one, many) for one, many in things))
+    things = [
+        ("frames", "frame", ""), ("shots", "shot", ""), ("faces", "face", ""), ("tracklets", "tracklet", ""),
+        ("clusters", "person", "people"),
+    ]  # fmt: skip
+    say("  " + ", ".join(count(told[key], one, many) for key, one, many in things))
     losses = {key: told[f"frames_{key}"] for key in ("skipped", "damaged", "concealed", "missing")}
     if any(losses.values()):
         say("  lost: " + ", ".join(f"{number:,} {key}" for key, number in losses.items() if number))
