@@ -20,7 +20,7 @@ from facereel.indexer.engines.engine import FaceEngine
 from facereel.indexer.identity.clustering import Evidence, as_people, number_people, stands_alone
 from facereel.indexer.identity.exemplars import pool
 from facereel.indexer.media.decode_log import DecodeLog
-from facereel.indexer.media.video import Probe, probe, read_frames
+from facereel.indexer.media.video import Probe, read_frames
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.scan.scan import Scan
 from facereel.indexer.segments import Setting, mark, segments
@@ -40,40 +40,43 @@ Progress = Callable[[int, int], None]  # frames done, frames in all as far as kn
 
 
 def index_video(
-    path: Path, store: Path, engine: FaceEngine, config: Config, progress: Progress, sha256: str,
+    video: Probe, sha256: str, store: Path, engine: FaceEngine, config: Config, progress: Progress,
     note: Callable[[str], None] = lambda text: None,
 ) -> Path:  # fmt: skip
     """Look at a video once and keep what was seen, going on where an earlier run stopped; gives the index's folder.
 
-    Raises VideoError for what cannot be decoded, UnwritableError when the store cannot be written.
+    Raises VideoError for what cannot be decoded, or was written to since it was probed; UnwritableError when the
+    store cannot be written. An older index of the video then stays.
     """
     checkpoint = Checkpoint(store, sha256, engine.info, engine.threshold.value, config)
     if checkpoint.kept:
         note(
-            f"{printable(path.name)} goes on with frame {checkpoint.kept[-1].segment.end:,}, "
+            f"{printable(video.path.name)} goes on with frame {checkpoint.kept[-1].segment.end:,}, "
             "where an earlier run stopped"
         )
-    folder = write_index(store, look_at(path, engine, config, progress, sha256, checkpoint))
+    folder = write_index(
+        store, look_at(video, sha256, engine, config, progress, checkpoint), video.check_unchanged
+    )
     checkpoint.clear()
     pooled_file.keep(folder)
     return folder
 
 
 def look_at(
-    path: Path,
+    video: Probe,
+    sha256: str,
     engine: FaceEngine,
     config: Config,
     progress: Progress,
-    sha256: str,
     checkpoint: Checkpoint | None = None,
 ) -> IndexContents:
     """Everything that can be known of a video after one pass over it; segments go to the journal and come from it."""
     try:
-        return _look_at(path, engine, config, progress, sha256, checkpoint)
+        return _look_at(video, sha256, engine, config, progress, checkpoint)
     except _Unlike:
         assert checkpoint is not None
         checkpoint.clear()
-        return _look_at(path, engine, config, progress, sha256, checkpoint)
+        return _look_at(video, sha256, engine, config, progress, checkpoint)
 
 
 class _Unlike(Exception):
@@ -81,33 +84,32 @@ class _Unlike(Exception):
 
 
 def _look_at(
-    path: Path,
+    video: Probe,
+    sha256: str,
     engine: FaceEngine,
     config: Config,
     progress: Progress,
-    sha256: str,
     checkpoint: Checkpoint | None,
 ) -> IndexContents:
     started = time.monotonic()
-    video = probe(path)
-    reading = DecodeLog()
-    told = list(_told(video, reading, engine, config, progress, checkpoint if video.timed else None))
-    if not reading.pts:
-        raise VideoError(f"{path} has no frame that can be decoded; the file may be damaged")
+    log = DecodeLog()
+    told = list(_told(video, log, engine, config, progress, checkpoint if video.timed else None))
+    if not log.pts:
+        raise VideoError(f"{printable(video.path)} has no frame that can be decoded; the file may be damaged")
     starts = [start for segment in told for start in (segment.start, *segment.cuts)]
-    edges = [*starts, len(reading.pts)]
+    edges = [*starts, len(log.pts)]
     followed = sorted((item for segment in told for item in segment.followed), key=_first_sight)
     people = number_people([_evidence(item, config.min_face) for item in followed], engine.threshold.scale)
     return IndexContents(
-        video=video.video(sha256, reading),
-        times=reading.times(video.frame_rate, video.time_base),
+        video=video.video(sha256, log),
+        times=log.times(video.frame_rate, video.time_base),
         engine=engine.info,
         config={**asdict(config), "threshold": engine.threshold.value},
         stats=IndexStats(
             seconds=time.monotonic() - started,
             faces=sum(len(item.sightings) for item in followed),
             searched=sum(segment.searched for segment in told),
-            **reading.losses(),
+            **log.losses(),
         ),
         shots=tuple(Shot(number, edges[number], edges[number + 1]) for number in range(len(starts))),
         clusters=as_people(people),
@@ -122,7 +124,7 @@ def _look_at(
 
 def _told(
     video: Probe,
-    reading: DecodeLog,
+    log: DecodeLog,
     engine: FaceEngine,
     config: Config,
     progress: Progress,
@@ -140,9 +142,9 @@ def _told(
     if kept:
         first, keyframe = kept[-1].segment.end, kept[-1].segment.keyframe
         ticks = [tick for part in kept for tick in part.pts[:-1].tolist()]
-        reading.go_on([*ticks, int(kept[-1].pts[-1])], keyframe)
+        log.resume([*ticks, int(kept[-1].pts[-1])], keyframe)
     # One thread more than there are for all: the decoder goes on while one of its threads waits for us.
-    views = scan.views(read_frames(video, reading, engine.threads + 1), engine)
+    views = scan.views(read_frames(video, log, engine.threads + 1), engine)
     if kept:
         begun = next(views, None)
         if begun is None or mark(begun) != kept[-1].segment.mark:
@@ -151,8 +153,8 @@ def _told(
         yield from [part.segment for part in kept]
     seen = _from(first, views, video, progress)
     for segment in segments(seen, Setting(video, engine, config, search_every), first):
-        if checkpoint is not None and reading.sound and segment.end < len(reading.pts):
-            checkpoint.append(segment, np.array(reading.pts[segment.start : segment.end + 1], np.int64))
+        if checkpoint is not None and log.intact and segment.end < len(log.pts):
+            checkpoint.append(segment, np.array(log.pts[segment.start : segment.end + 1], np.int64))
         yield segment
 
 

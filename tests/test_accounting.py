@@ -172,21 +172,28 @@ def test_a_file_that_is_still_being_written_is_refused(film: Path, tmp_path: Pat
     assert not list((tmp_path / "s").glob("*"))
 
 
-def test_a_file_that_grew_behind_the_last_frame_leaves_no_index(
-    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("indexed_before", [False, True])
+def test_a_file_that_grew_behind_the_last_frame_changes_nothing(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, indexed_before: bool
 ) -> None:
-    growing = Path(shutil.copy(film, tmp_path / "growing.mp4"))
+    """An older index goes only for one that is right."""
+    growing, store = Path(shutil.copy(film, tmp_path / "growing.mp4")), tmp_path / "s"
+    if indexed_before:
+        index_one(growing, store, FakeEngine(), Config(), lambda done, total: None)
+    before = {path: path.stat().st_ino for path in store.glob("*/index.db")}
+    assert len(before) == indexed_before
     look_at = pipeline.look_at
 
     def grown(*args: Any) -> IndexContents:
+        contents = look_at(*args)
         with growing.open("ab") as file:
             file.write(b"more")
-        return look_at(*args)
+        return contents
 
     monkeypatch.setattr(pipeline, "look_at", grown)
     with pytest.raises(VideoError, match="still being written to"):
-        index_one(growing, tmp_path / "s", FakeEngine(), Config(), lambda done, total: None)
-    assert not list((tmp_path / "s").glob("*"))
+        index_one(growing, store, FakeEngine(), Config(), lambda done, total: None, force=True)
+    assert {path: path.stat().st_ino for path in store.glob("*/index.db")} == before
 
 
 def test_a_batch_with_failures_ends_by_naming_each(run: Run, film: Path, tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "cli": ("query", "indexer", "store"),
 }
 MAY_DECODE = {
+    "indexer/media/container.py",
     "indexer/media/video.py",
     "indexer/media/frame.py",
     "query/clips/cutter.py",

@@ -77,7 +77,7 @@ def test_a_video_without_a_picture_stream(refuses: Refuses, tmp_path: Path) -> N
         container.mux(stream.encode(block))
         container.mux(stream.encode(None))
     line = refuses("index", tmp_path / "sound.mp4", "--store", tmp_path / "s", *FAKE)
-    assert "sound.mp4 has no picture stream; give a file with moving pictures" in line
+    assert "sound.mp4 has no video stream; give a file with moving pictures" in line
 
 
 def test_a_folder_without_videos(refuses: Refuses, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from facereel.indexer import pipeline
+from facereel.indexer.jobs.job import index_one
+from facereel.indexer.media.video import probe
 from facereel.indexer.pipeline import index_video
 from facereel.store.files.digest import hash_file
 from facereel.store.index.crops import decode_crop
@@ -45,7 +47,7 @@ def story(path: Path) -> Path:
 
 
 def look_at(path: Path) -> IndexContents:
-    return pipeline.look_at(path, FakeEngine(), Config(), quiet, hash_file(path))
+    return pipeline.look_at(probe(path), hash_file(path), FakeEngine(), Config(), quiet)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +144,7 @@ def test_looking_again_gives_the_same(tmp_path: Path) -> None:
 
 def test_what_is_stored_is_what_was_seen(tmp_path: Path) -> None:
     path = story(tmp_path / "story.mp4")
-    folder = index_video(path, tmp_path / "store", FakeEngine(), Config(), quiet, hash_file(path))
+    folder = index_video(probe(path), hash_file(path), tmp_path / "store", FakeEngine(), Config(), quiet)
     contents = look_at(path)
     assert folder.parent == tmp_path / "store"
     with VideoIndex(folder) as index:
@@ -167,7 +169,7 @@ def test_a_video_of_one_frame(tmp_path: Path) -> None:
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video\n" * 40)
     with pytest.raises(VideoError):
-        index_video(tmp_path / "text.mp4", tmp_path / "store", FakeEngine(), Config(), quiet, "0" * 64)
+        index_one(tmp_path / "text.mp4", tmp_path / "store", FakeEngine(), Config(), quiet)
     assert not (tmp_path / "store").exists()
 
 
@@ -177,4 +179,4 @@ def test_what_was_lost_is_kept_with_the_video(tmp_path: Path) -> None:
     path.write_bytes(content[: len(content) * 6 // 10])
     contents = look_at(path)
     [warning] = contents.video.warnings
-    assert f"breaks off after {contents.video.frame_count} frames" in warning
+    assert f"ends early, after {contents.video.frame_count} frames" in warning

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from facereel.indexer import pipeline, segments
+from facereel.indexer.media.video import probe
 from facereel.store.files.digest import hash_file
 from facereel.store.model.config import Config
 from facereel.store.model.records import Faces, Image, IndexContents
@@ -68,7 +69,7 @@ def index(film: Path, tmp_path: Path) -> Callable[..., IndexContents]:
     def run(engine: FakeEngine, config: Config | None = None) -> IndexContents:
         config, sha256 = config or Config(), hash_file(film)
         checkpoint = Checkpoint(tmp_path, sha256, engine.info, engine.threshold.value, config)
-        return pipeline.look_at(film, engine, config, lambda done, total: None, sha256, checkpoint)
+        return pipeline.look_at(probe(film), sha256, engine, config, lambda done, total: None, checkpoint)
 
     return run
 
@@ -79,7 +80,7 @@ def whole(film: Path) -> tuple[IndexContents, int]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segments, "CHAPTER_SECONDS", CHAPTER / 25)
         engine = Counting()
-        found = pipeline.look_at(film, engine, Config(), lambda done, total: None, hash_file(film))
+        found = pipeline.look_at(probe(film), hash_file(film), engine, Config(), lambda done, total: None)
     return found, engine.count
 
 
@@ -186,7 +187,9 @@ def test_what_is_kept_is_for_its_owner_and_goes(
     (folder,) = tmp_path.glob(f"{UNFINISHED}*")
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
-    pipeline.index_video(film, tmp_path, FakeEngine(), Config(), lambda done, total: None, hash_file(film))
+    pipeline.index_video(
+        probe(film), hash_file(film), tmp_path, FakeEngine(), Config(), lambda done, total: None
+    )
     assert not folder.exists()
 
 
@@ -277,7 +280,7 @@ def test_any_way_of_coding_goes_on(tmp_path: Path, name: str) -> None:
     sha256, config, store = hash_file(film), Config(), tmp_path / "s"
 
     def run(engine: FakeEngine, book: Checkpoint | None) -> IndexContents:
-        return pipeline.look_at(film, engine, config, lambda done, total: None, sha256, book)
+        return pipeline.look_at(probe(film), sha256, engine, config, lambda done, total: None, book)
 
     def journal_of(engine: FakeEngine) -> Checkpoint:
         return Checkpoint(store, sha256, engine.info, engine.threshold.value, config)
@@ -306,7 +309,7 @@ def test_one_long_shot_is_indexed_all_the_same(tmp_path: Path) -> None:
     film = write_film(tmp_path / "long.mp4", pictures())
     engine, sha256 = FakeEngine(), hash_file(film)
     book = Checkpoint(tmp_path / "s", sha256, engine.info, engine.threshold.value, Config())
-    found = pipeline.look_at(film, engine, Config(), lambda done, total: None, sha256, book)
+    found = pipeline.look_at(probe(film), sha256, engine, Config(), lambda done, total: None, book)
     assert [(shot.start, shot.end) for shot in found.shots] == [(0, 90)]
     assert not (tmp_path / "s").exists()
 
@@ -324,7 +327,7 @@ def test_after_a_loss_nothing_more_is_kept(film: Path, tmp_path: Path) -> None:
     engine, sha256 = FakeEngine(), hash_file(torn)
 
     def run(book: Checkpoint | None, by: FakeEngine = engine) -> IndexContents:
-        return pipeline.look_at(torn, by, Config(), lambda done, total: None, sha256, book)
+        return pipeline.look_at(probe(torn), sha256, by, Config(), lambda done, total: None, book)
 
     expected = run(None)
     assert expected.video.warnings

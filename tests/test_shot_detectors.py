@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from facereel.indexer.media.video import probe
 from facereel.indexer.pipeline import look_at
 from facereel.indexer.shots.adaptive import AdaptiveShotDetector
 from facereel.indexer.shots.detector import shot_detector
@@ -104,7 +105,7 @@ def test_a_film_without_frames_has_no_cuts(config: Config) -> None:
 
 
 def test_a_video_is_indexed_by_it(config: Config, film: Path) -> None:
-    contents = look_at(film, FakeEngine(), config, lambda done, total: None, hash_file(film))
+    contents = look_at(probe(film), hash_file(film), FakeEngine(), config, lambda done, total: None)
     assert [shot.start for shot in contents.shots] == [0, 30, 60]
     assert contents.config["shots"] == config.shots
 

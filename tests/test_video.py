@@ -194,7 +194,7 @@ def no_video(folder: Path, kind: str) -> Path:
         ("missing", "is not there"), ("folder", "is a folder"), ("empty", "cannot be read as a video"),
         ("text", "cannot be read as a video"), ("noise", "cannot be read as a video"),
         ("beheaded", "cannot be read as a video"),
-        ("sound", "no picture stream"), ("cover", "no picture stream"),
+        ("sound", "no video stream"), ("cover", "no video stream"),
     ],
 )  # fmt: skip
 def test_what_is_no_video_is_said_in_a_line(tmp_path: Path, kind: str, said: str) -> None:
@@ -221,7 +221,7 @@ def test_a_truncated_file_gives_what_is_there_and_says_so(tmp_path: Path, name: 
     assert 10 <= len(numbers) < 50
     # The last picture may lean on one that is lost.
     assert numbers[:-2] == list(range(len(numbers) - 2))
-    assert f"breaks off after {len(numbers)} frames" in seen.video("0" * 64, reading).warnings[-1]
+    assert f"ends early, after {len(numbers)} frames" in seen.video("0" * 64, reading).warnings[-1]
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
@@ -271,7 +271,7 @@ def test_a_damaged_packet_costs_its_frames_and_is_said(tmp_path: Path) -> None:
     assert numbers[:8] == list(range(8))
     assert numbers[-8:] == list(range(32, 40))
     assert reading.damaged > 0
-    assert any("damaged packets" in warning for warning in seen.video("0" * 64, reading).warnings)
+    assert any("damaged packet" in warning for warning in seen.video("0" * 64, reading).warnings)
 
 
 STAMPS = st.none() | st.integers(-1000, 1000)

@@ -12,7 +12,7 @@ from pathlib import Path
 from facereel.indexer.engines.engine import FaceEngine
 from facereel.indexer.jobs.events import Indexed
 from facereel.store.files.digest import hash_file
-from facereel.store.files.folders import printable, remove_folder, unwritable
+from facereel.store.files.folders import printable, unwritable
 from facereel.store.files.locks import video_lock
 from facereel.store.index.moved import record_place
 from facereel.store.index.reader import VideoIndex
@@ -69,9 +69,8 @@ def index_one(
     known = None if force else _known(path, store, engine, config)
     if known is not None:
         return known
-    probe(path)  # what is no video is refused before it is read as a whole
-    before = path.stat()
-    sha256, waited = hash_file(path, before.st_size), False
+    video = probe(path)  # refuses what is no video before the whole file is read
+    sha256, waited = hash_file(path, video.size), False
 
     def wait() -> None:
         nonlocal waited
@@ -81,28 +80,16 @@ def index_one(
         progress(0, 0)
 
     def watched(done: int, total: int) -> None:
-        now = path.stat()
-        _check_unchanged(path, before, now.st_size, now.st_mtime_ns)
+        video.check_unchanged()
         progress(done, total)
 
     with video_lock(store, sha256, wait):
         known = _known(path, store, engine, config) if waited and not force else None
         if known is not None:
             return known
-        folder = index_video(path, store, engine, config, watched, sha256, note)
+        folder = index_video(video, sha256, store, engine, config, watched, note)
         with VideoIndex(folder) as index:
-            try:
-                _check_unchanged(path, before, index.video.size, index.video.mtime_ns)
-            except VideoError:
-                remove_folder(folder)
-                raise
             return _figures(index, path)
-
-
-def _check_unchanged(path: Path, before: os.stat_result, size: int, mtime_ns: int) -> None:
-    """Raise VideoError for a file that is written to while it is read: its index would be of neither."""
-    if (before.st_size, before.st_mtime_ns) != (size, mtime_ns):
-        raise VideoError(f"{printable(path)} is still being written to; index it again once it is complete")
 
 
 def _expanded(path: Path) -> list[Path]:

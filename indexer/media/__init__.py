@@ -1,1 +1,6 @@
-"""Reads video files: what a file is, its frames in display order, what was lost. Knows nothing of faces."""
+"""Reads video files: what a file is, its frames in display order, and what was lost.
+
+Every container is opened by `open_video` in container.py: local files only, no playlists, bounded pictures. A file
+that cannot be used raises VideoError; a fault inside a stream costs the frames that it hits, and the DecodeLog counts
+them. The same file gives the same frames at the same ticks in every run. Knows nothing of faces, shots or stores.
+"""

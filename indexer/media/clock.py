@@ -1,12 +1,12 @@
-"""When each decoded frame is shown: one rule for the index and for whoever must find its frames again."""
+"""When each decoded frame is shown: one rule for the index and for whoever looks up its frames again."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
 
-# AVI and bare streams store no display times. Those that FFmpeg makes up jump back and forth around B-frames
-# and are others after a seek, while frames come out in the right order and their decoding times go on.
+# AVI and bare streams store no display times. FFmpeg invents some, which jump back and forth around B-frames and
+# differ after a seek; the frames themselves come out in display order, and their decoding times increase.
 UNTIMED = frozenset({"avi", "h264", "hevc", "m4v", "mpegvideo"})
 
 
@@ -21,24 +21,27 @@ class FrameClock:
 
     timed: bool  # the container stores display times
     start: int  # tick of the first frame where it does not
-    usual: int  # ticks from a frame to one without a stamp
-    last: int | None = None
-    _shift: int | None = None  # from decoding to display where the container stores no display times
+    usual: int  # ticks from a frame to the next one when that has no time stamp
+    last: int | None = None  # tick of the frame before
+    _shift: int | None = None  # from decoding to display time where the container stores no display times
 
     def tick(self, pts: int | None, dts: int | None) -> int | None:
-        """The frame's tick; None when its stamp does not go on, and the frame has no place in time."""
-        file_version = pts if self.timed else self._shown(dts)
-        if file_version is None:
-            file_version = self.start if self.last is None else self.last + self.usual
-        if self.last is not None and file_version <= self.last:
+        """The frame's tick; None when its time stamp is not after the frame before, so it has no place in time."""
+        tick = pts if self.timed else self._display_time(dts)
+        if tick is None:
+            tick = self._next()
+        if self.last is not None and tick <= self.last:
             return None
-        self.last = file_version
-        return file_version
+        self.last = tick
+        return tick
 
-    def _shown(self, dts: int | None) -> int | None:
-        """A decoding time without the delay of the decoder, which the first frame shows."""
+    def _display_time(self, dts: int | None) -> int | None:
+        """A decoding time without the decoder's delay, which the first frame shows."""
         if dts is None:
             return None
         if self._shift is None:
-            self._shift = (self.start if self.last is None else self.last + self.usual) - dts
+            self._shift = self._next() - dts
         return dts + self._shift
+
+    def _next(self) -> int:
+        return self.start if self.last is None else self.last + self.usual

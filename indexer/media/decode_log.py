@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
 
 from facereel.indexer.media.clock import usual_duration
-from facereel.indexer.media.losses import missing_frames
 from facereel.store.model.records import FrameTimes
+
+# A video is regular when this share of its frames follow at one pace. Phones and screen recorders, which leave out
+# frames on purpose, stay below.
+_REGULAR_SHARE = 0.9
+_GAP = 1.5  # of the usual step between two frames: from here on a frame is missing
 
 
 @dataclass(slots=True)
@@ -18,27 +23,29 @@ class DecodeLog:
 
     pts: list[int] = field(default_factory=list)
     durations: list[int] = field(default_factory=list)  # as the frames themselves say, 0 where they do not
-    packets: int = 0  # of the picture, empty ones left out
-    damaged: int = 0  # packets that could not be decoded, or that the container knows to be torn
-    concealed: int = 0  # frames that the decoder knows to be partly made up
-    misplaced: int = 0  # frames left out for a time stamp that does not go on
-    truncated: str = ""  # why, when the file ends too early
-    begin: int | None = None  # tick of the first frame that is wanted; those before are in `pts` already
+    packets: int = 0  # of the video stream, empty ones left out
+    damaged: int = 0  # packets that could not be decoded, or that the container marks as corrupt
+    concealed: int = 0  # frames that the decoder marks as partly invented
+    misplaced: int = 0  # frames left out because their time stamp is not after the frame before
+    truncated: str = ""  # how far the file goes, when it ends too early
+    first_pts: int | None = (
+        None  # tick of the first frame to decode in a resumed run; those before are in `pts`
+    )
 
     @property
-    def sound(self) -> bool:
+    def intact(self) -> bool:
         """Whether nothing was lost so far."""
         return not (self.damaged or self.concealed or self.misplaced)
 
-    def go_on(self, pts: list[int], frame: int) -> None:
-        """Take the ticks of frames that were read before, up to `frame`, with which reading is to go on."""
-        self.pts, self.durations = pts[:frame], [0] * frame
-        self.begin = pts[frame]
-
     @property
-    def pictureless(self) -> int:
-        """Packets that vanished in the decoder; with several threads it does not always say so."""
+    def undecoded(self) -> int:
+        """Packets that gave no frame although the decoder reported no error; several threads lose some reports."""
         return max(0, self.packets - self.damaged - self.misplaced - len(self.pts))
+
+    def resume(self, pts: list[int], frame: int) -> None:
+        """Continue with `frame`: take over the ticks of an earlier run, which include that frame's own."""
+        self.pts, self.durations = pts[:frame], [0] * frame
+        self.first_pts = pts[frame]
 
     def times(self, frame_rate: Fraction, time_base: Fraction) -> FrameTimes:
         """Time stamps with durations: a frame lasts until the next one is shown."""
@@ -47,26 +54,50 @@ class DecodeLog:
         return FrameTimes(pts, np.append(np.diff(pts), last).astype(np.int64))
 
     def losses(self) -> dict[str, int]:
-        """The same in numbers, by the fields of IndexStats."""
+        """Numbers of what was lost, by the fields of IndexStats."""
         return {
-            "skipped": self.misplaced, "damaged": self.damaged + self.pictureless, "concealed": self.concealed,
+            "skipped": self.misplaced, "damaged": self.damaged + self.undecoded, "concealed": self.concealed,
             "missing": missing_frames(self.pts)[1],
         }  # fmt: skip
 
     def warnings(self) -> tuple[str, ...]:
-        """What was lost, a sentence each."""
-        said = []
-        if self.damaged:
-            said.append(f"damaged packets that could not be decoded and were left out: {self.damaged}")
-        if self.pictureless:
-            said.append(f"packets that gave no picture: {self.pictureless}")
-        if self.concealed:
-            said.append(f"frames whose picture is partly made up by the decoder: {self.concealed}")
+        """What was lost, one sentence for each kind."""
         gaps, missing = missing_frames(self.pts)
-        if gaps:
-            said.append(f"frames that seem to be missing in {gaps} gaps of the time stamps: {missing}")
-        if self.misplaced:
-            said.append(f"frames with impossible time stamps that were left out: {self.misplaced}")
-        if self.truncated:
-            said.append(f"the file breaks off after {len(self.pts)} frames ({self.truncated})")
-        return tuple(said)
+        where = "a gap" if gaps == 1 else f"{gaps:,} gaps"
+        sentences = (
+            (self.damaged, f"{_count(self.damaged, 'damaged packet')} could not be decoded"),
+            (self.undecoded, f"{_count(self.undecoded, 'packet')} gave no frame"),
+            (self.concealed, f"{_count(self.concealed, 'frame')} partly invented by the decoder"),
+            (
+                missing,
+                f"{_count(missing, 'frame')} {_seem(missing)} to be missing ({where} in the time stamps)",
+            ),
+            (self.misplaced, f"{_count(self.misplaced, 'frame')} left out: impossible time stamps"),
+            (
+                self.truncated,
+                f"the file ends early, after {_count(len(self.pts), 'frame')} ({self.truncated})",
+            ),
+        )
+        return tuple(sentence for lost, sentence in sentences if lost)
+
+
+def missing_frames(pts: Sequence[int]) -> tuple[int, int]:
+    """Gaps in the times (F,) of a regular video, ticks, and how many frames would fill them; (0, 0) for others."""
+    steps = np.diff(np.array(pts, np.float64))
+    if len(steps) < 4:
+        return 0, 0
+    pace = float(np.median(steps))
+    wide = steps > _GAP * pace
+    usual = np.abs(steps - pace) <= max(1.0, 0.05 * pace)
+    # In a short video a single gap is more than a tenth of all steps.
+    if usual.sum() < min(_REGULAR_SHARE * len(steps), len(steps) - 1):
+        return 0, 0
+    return int(wide.sum()), int(np.rint(steps[wide] / pace - 1).sum())
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _seem(number: int) -> str:
+    return "seems" if number == 1 else "seem"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
@@ -50,11 +50,14 @@ logger = logging.getLogger(__name__)
 _SOURCE = "CASE source " + " ".join(f"WHEN '{word}' THEN {n}" for n, word in enumerate(SOURCES)) + " END"
 
 
-def write_index(store: Path, contents: IndexContents) -> Path:
+def write_index(
+    store: Path, contents: IndexContents, before_replace: Callable[[], None] = lambda: None
+) -> Path:
     """Write a video's index into the store and return its folder; an older index of it goes only then.
 
     The folder and its files are for their owner only (0700, 0600) and on the disk when this returns. Raises
-    UnwritableError; ValueError when the contents contradict themselves. Either way nothing has changed.
+    UnwritableError; ValueError when the contents contradict themselves. `before_replace` is called when all is
+    written and the older index still there. Whatever it raises, too, leaves all as it was.
     """
     folders.make_store(store)
     folders.clean_leftovers(store)
@@ -63,6 +66,7 @@ def write_index(store: Path, contents: IndexContents) -> Path:
         write_database(folder / DATABASE, contents)
         write_vectors(folder)
         folders.sync(folder)
+        before_replace()
         folders.replace_folders(folder, target, lambda: _predecessors(target, contents.video.sha256))
     return target
 

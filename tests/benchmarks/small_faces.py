@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.media.video import probe
 from facereel.indexer.pipeline import look_at
 from facereel.store.files.digest import hash_file
 from facereel.store.model.config import Config
@@ -44,8 +45,8 @@ def _row(width: int, min_face: int, rendered: Rendered, engine: FaceEngine) -> d
     for person in asked:
         score.add(score_clips(truth, person, answer.people[person]["clips"]))
     found, stray = _found(truth, answer)
-    config, sha256 = Config(min_face=min_face), hash_file(rendered.video)
-    cost = cost_of(lambda: look_at(rendered.video, engine, config, lambda done, expected: None, sha256))
+    video, sha256, config = probe(rendered.video), hash_file(rendered.video), Config(min_face=min_face)
+    cost = cost_of(lambda: look_at(video, sha256, engine, config, lambda done, expected: None))
     return {
         "face px": width, "--min-face": min_face, "found": found, "on nobody": stray,
         "tracklets": len(answer.tracklets), "recognised": score.recall, "wrong": len(score.wrong), "CPU s": cost.cpu,

@@ -17,6 +17,7 @@ import numpy as np
 from facereel.indexer.engines.engine import FaceEngine
 from facereel.indexer.engines.opencv_zoo import DETECTOR, RECOGNIZER
 from facereel.indexer.engines.weights import unpacked
+from facereel.indexer.media.video import probe
 from facereel.indexer.pipeline import look_at
 from facereel.store.files.digest import hash_file
 from facereel.store.index.reader import write_index
@@ -173,6 +174,8 @@ def memory_rows(sources: Sequence[Input]) -> Iterator[dict[str, Any]]:
 
 
 def _index(source: Input, store: Path, engine: FaceEngine, config: Config) -> IndexContents:
-    contents = look_at(source.path, engine, config, lambda done, expected: None, hash_file(source.path))
+    contents = look_at(
+        probe(source.path), hash_file(source.path), engine, config, lambda done, expected: None
+    )
     write_index(store, contents)
     return contents

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.media.video import probe
 from facereel.indexer.pipeline import index_video
 from facereel.query.clips.cutter import cut_clips
 from facereel.query.clips.plan import plan_clips
@@ -38,12 +39,12 @@ def start_up(source: Input, engine: FaceEngine, rounds: int) -> tuple[list[dict[
     photo = str(source.references[0])
     with tempfile.TemporaryDirectory(prefix="facereel-bench-") as temporary:
         index_video(
-            source.path,
+            probe(source.path),
+            hash_file(source.path),
             Path(temporary),
             engine,
             Config(),
             lambda done, expected: None,
-            hash_file(source.path),
         )
         costs = _commands(
             rounds,
@@ -102,12 +103,12 @@ def cutting(source: Input, engine: FaceEngine, rounds: int) -> tuple[list[dict[s
     """One follow clip as long as the video, beside decoding the same frames."""
     with tempfile.TemporaryDirectory(prefix="facereel-bench-") as temporary:
         folder = index_video(
-            source.path,
+            probe(source.path),
+            hash_file(source.path),
             Path(temporary),
             engine,
             Config(),
             lambda done, expected: None,
-            hash_file(source.path),
         )
         cut = _longest(folder)
         target = [Path(temporary) / "clip.mp4"]
