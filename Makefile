@@ -10,11 +10,11 @@ DEV := $(VENV)/.dev-$(VERSION)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-# The OpenCV that needs no libGL is laid over the other one: requirements.txt says why.
-HEADLESS = $(PIP) install --force-reinstall --no-deps "$$(grep ^opencv-python-headless== requirements.txt)"
+# Packages for the tests bring opencv-python, too, which needs libGL; the one that does not is laid over it.
+HEADLESS = $(PIP) install --force-reinstall --no-deps "$$(grep -o '^opencv-python-headless==[0-9.]*' requirements.txt)"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format wheel bench clean
 
 help:  ## show this
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -44,6 +44,11 @@ format: $(DEV)  ## let ruff lay out the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+wheel: $(MADE)  ## build the wheel into dist/
+	$(PIP) wheel --no-deps --wheel-dir dist .
+	rm -rf build facereel.egg-info
+	@ls dist/*.whl
+
 bench: $(DEV)  ## measure accuracy and speed; FACEREEL_MEDIA names a folder with footage of known people
 	$(BIN)/python -m tests.benchmarks
 
@@ -59,7 +64,6 @@ $(MADE):
 $(RUN): requirements.txt pyproject.toml $(MADE)
 	@echo "Installing packages into $(VENV), once; this takes a minute or two"
 	$(PIP) install -r requirements.txt
-	$(HEADLESS)
 	@touch $@
 
 $(DEV): requirements-dev.txt $(RUN)

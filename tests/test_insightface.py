@@ -198,3 +198,14 @@ def test_the_default_engine_does_not_wait_for_insightface() -> None:
         [sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "False"
+
+
+def test_without_the_package_the_message_names_the_extra(
+    folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packs need the extra `insightface`, which a plain installation does not have."""
+    monkeypatch.setattr(packs, "find_spec", lambda name: None)
+    for attempt in (lambda: load_engine(str(folder)), lambda: packs.fetch("buffalo_l")):
+        with pytest.raises(EngineError, match=r'pip install "facereel\[insightface\]"'):
+            attempt()
+    assert not list(home.rglob("*.onnx"))

@@ -23,6 +23,7 @@ from facereel.indexer.engines import devices
 from facereel.indexer.engines.alignment import align
 from facereel.indexer.engines.devices import Compute
 from facereel.indexer.engines.engine import Threshold
+from facereel.indexer.engines.packs import check_package
 from facereel.store.files.digest import hash_file
 from facereel.store.files.folders import printable
 from facereel.store.model.errors import EngineError
@@ -133,6 +134,7 @@ class InsightFacePack:
 def _models(folder: Path, compute: Compute) -> tuple[Any, Any]:
     """The pack's detector and recogniser, as the package loads them."""
     providers = compute.providers()
+    check_package()
     from insightface.app import FaceAnalysis  # 1 s: nobody else should wait for it
 
     parts = ["detection", "recognition"]

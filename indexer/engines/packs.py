@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 from contextlib import redirect_stdout
+from importlib.util import find_spec
 from pathlib import Path
 
 from facereel.indexer.engines.engine import PACKS
@@ -52,12 +53,24 @@ def check_name(name: str) -> None:
         raise OptionError(f"no pack is called {name!r}; known: {', '.join(PACKS)}")
 
 
+def check_package() -> None:
+    """Raise EngineError with the command that installs the package `insightface`, where it is missing.
+
+    It is an extra: it requires a second OpenCV, which only its users should have to install.
+    """
+    if find_spec("insightface") is None:
+        raise EngineError(
+            'InsightFace packs need the package insightface; run: pip install "facereel[insightface]"'
+        )
+
+
 def fetch(name: str) -> Path:
     """Download a pack through the `insightface` package; there whole or not at all.
 
     Raises OptionError for an unknown name, EngineError when it cannot be reached, UnwritableError.
     """
     check_name(name)
+    check_package()
     from insightface.utils import storage
 
     target = models_folder() / name
