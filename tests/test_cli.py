@@ -16,6 +16,7 @@ from facereel import cli
 from facereel.indexer.engines.engine import DEFAULT_ENGINE
 from tests.fake_engine import film_of_two, write_photo
 from tests.program import Run
+from tests.test_project import commands
 
 FAKE = ("--engine", "fake")
 
@@ -31,9 +32,7 @@ def test_a_wrong_command_line_exits_2(run: Run, args: tuple[str, ...]) -> None:
     assert run(*args).exit_code == 2
 
 
-@pytest.mark.parametrize(
-    "command", ["index", "query", "list", "info", "faces", "remove", "verify", "engines", "reembed"]
-)
+@pytest.mark.parametrize("command", [name for name in commands() if name])
 def test_every_command_and_option_has_a_line_of_help(run: Run, command: str) -> None:
     assert f"  {command} " in run("--help").stdout
     result = run(command, "--help")

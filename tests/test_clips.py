@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -211,8 +213,29 @@ def test_settings_out_of_range(mode: CropMode, size: int | None, min_duration: f
         plan_clips([], {}, mode, size, min_duration)
 
 
-def test_a_long_tracklet_is_planned_quickly() -> None:
-    frames = 30_000
+def planning(frames: int) -> tuple[int, int]:
+    """How many calls, and how many bytes at most, it takes to plan the crops of a tracklet that trembles."""
     boxes = still(frames) + np.random.default_rng(1).normal(0, 3, (frames, 4)).astype(np.float32)
-    crops = framing.follow(boxes, np.arange(frames) / 30, 1280, 720)
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    tracemalloc.start()
+    sys.setprofile(count)
+    try:
+        crops = framing.follow(boxes, np.arange(frames) / 30, 1280, 720)
+    finally:
+        sys.setprofile(None)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
     assert_whole(boxes, crops, 1280, 720)
+    return calls, peak
+
+
+def test_the_work_of_planning_grows_no_faster_than_the_tracklet() -> None:
+    """Frames are handled together, never one by one (more calls) or each against each (memory)."""
+    (calls, peak), (more_calls, more_peak) = planning(3_000), planning(30_000)
+    assert more_calls < 1.1 * calls
+    assert more_peak < 11 * peak

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 from dataclasses import replace
@@ -163,13 +162,6 @@ def test_damage_of_the_index_is_told_though_it_was_kept(folder: Path) -> None:
         pooled_file.read(folder)
     with pytest.raises(DamagedIndexError):
         pooled_file.read_identity(folder)
-
-
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permissions do not bind here")
-def test_a_store_that_is_only_read_answers_all_the_same(folder: Path) -> None:
-    folder.chmod(0o500)
-    assert asked_in(folder).matches
-    folder.chmod(0o700)
 
 
 def test_removed_with_its_index(folder: Path) -> None:
