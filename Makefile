@@ -29,9 +29,10 @@ demo: $(RUN)  ## index the sample video and cut the clips of one of its people
 test: lint  ## lint, check types, run the tests
 	$(BIN)/python -m pytest --numprocesses auto
 
-lint: $(DEV)  ## ruff and, from Python 3.11 on, mypy; without the tests
+lint: $(DEV)  ## ruff, hadolint and, from Python 3.11 on, mypy; without the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint Dockerfile
 ifeq ($(VERSION),3.10)
 	@echo "mypy: left out; the last NumPy for Python 3.10 does not say the types of its arrays well enough"
 else

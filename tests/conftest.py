@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,14 @@ class _RootIsNoTestPackage:
 def pytest_configure(config: pytest.Config) -> None:
     """Hooks of a conftest are not asked about folders above it; those of a plugin are."""
     config.pluginmanager.register(_RootIsNoTestPackage())
+
+
+@pytest.fixture(autouse=True)
+def no_logged_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """A test fails when anything logs an error, ours or a library, though its results look right."""
+    yield
+    records = [record for when in ("setup", "call") for record in caplog.get_records(when)]
+    assert [record.getMessage() for record in records if record.levelno >= logging.ERROR] == []
 
 
 @pytest.fixture(scope="session", autouse=True)

