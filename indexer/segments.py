@@ -18,8 +18,8 @@ from facereel.indexer.identity.splitting import split_mixed
 from facereel.indexer.media.video import Probe
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.shots.detector import ShotDetector, shot_detector
-from facereel.indexer.track.track import Track
-from facereel.indexer.track.tracker import Tracker, VideoFormat
+from facereel.indexer.track.track import Track, VideoFormat
+from facereel.indexer.track.tracker import Tracker
 from facereel.store.model.config import Config
 from facereel.store.model.records import Reason
 from facereel.store.resume.segments import Segment, TrackRecord

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facereel.indexer.track.fragments import around, parts_of
+from facereel.indexer.track.fragments import bounding_box, fragments_of
 
 WHOLE = [100, 50, 60, 80]
 LEFT, RIGHT = [98, 55, 24, 70], [136, 52, 26, 75]
@@ -27,8 +27,8 @@ LEFT, RIGHT = [98, 55, 24, 70], [136, 52, 26, 75]
     ],
 )
 def test_which_boxes_are_parts_of_a_face(boxes: list[list[int]], expected: list[int]) -> None:
-    assert parts_of(np.array(boxes, np.float32).reshape(-1, 4), np.array(WHOLE, np.float32)) == expected
+    assert fragments_of(np.array(boxes, np.float32).reshape(-1, 4), np.array(WHOLE, np.float32)) == expected
 
 
-def test_around() -> None:
-    assert around(np.array([LEFT, RIGHT], np.float32)).tolist() == [98, 52, 64, 75]
+def test_the_box_around_fragments() -> None:
+    assert bounding_box(np.array([LEFT, RIGHT], np.float32)).tolist() == [98, 52, 64, 75]

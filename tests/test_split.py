@@ -10,7 +10,7 @@ import pytest
 from facereel.indexer.engines.alignment import TEMPLATE
 from facereel.indexer.identity.exemplars import choose, embed
 from facereel.indexer.identity.splitting import split_mixed
-from facereel.indexer.track.track import Candidate, Track
+from facereel.indexer.track.track import Candidate, Track, VideoFormat
 from facereel.store.model.records import DETECTED, Image
 from tests.fake_engine import FakeEngine, backdrop, draw_face
 
@@ -25,7 +25,7 @@ def crop(person: str) -> Image:
 
 def trail_of(*people: tuple[str, int], every: int = 5) -> Track:
     """A trail of people one after the other, some frames and another place each; looks every few frames."""
-    track = Track(2, "scene_cut", end_reason="left_frame")
+    track = Track(2, "scene_cut", VideoFormat(320, 180, 25.0), end_reason="left_frame")
     frame = 10
     for number, (person, frames) in enumerate(people):
         for _ in range(frames):

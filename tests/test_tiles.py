@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facereel.indexer.scan.tiles import CLOSER_BELOW, LARGEST, OVERLAP, closer_size, look_closer, tiles
+from facereel.indexer.scan.tiles import MAX_TILE_SIDE, OVERLAP, TILES_BELOW, search_tiles, tiled_size, tiles
 from facereel.store.model.config import Config
 from facereel.store.model.records import Faces, Image
 from tests.fake_engine import FakeEngine, backdrop, draw_face
@@ -24,7 +24,7 @@ def test_every_square_of_the_overlap_lies_whole_in_a_tile(
 ) -> None:
     cut = tiles(width, height)
     assert all(0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height for x0, y0, x1, y1 in cut)
-    assert all(max(x1 - x0, y1 - y0) <= LARGEST for x0, y0, x1, y1 in cut)
+    assert all(max(x1 - x0, y1 - y0) <= MAX_TILE_SIDE for x0, y0, x1, y1 in cut)
     across, down = (min(OVERLAP, side) for side in (width, height))
     x, y = (int(share * room) for share, room in zip(place, (width - across, height - down), strict=True))
     assert any(x0 <= x and y0 <= y and x + across <= x1 and y + down <= y1 for x0, y0, x1, y1 in cut)
@@ -36,7 +36,7 @@ def test_every_square_of_the_overlap_lies_whole_in_a_tile(
         ((1920, 1080), 12, (1920, 1080)),
         ((1920, 1080), 16, (1440, 810)),
         ((1080, 1920), 12, (1080, 1920)),
-        ((1920, 1080), CLOSER_BELOW, None),  # the default
+        ((1920, 1080), TILES_BELOW, None),  # the default
         ((3840, 2160), 300, None),
         ((640, 360), 12, None),  # the usual picture is as large as the video
     ],
@@ -44,16 +44,16 @@ def test_every_square_of_the_overlap_lies_whole_in_a_tile(
 def test_only_smaller_faces_than_usual_are_looked_for_closer(
     size: tuple[int, int], min_face: int, closer: tuple[int, int] | None
 ) -> None:
-    assert Config().min_face >= CLOSER_BELOW
+    assert Config().min_face >= TILES_BELOW
     searched = size[0] * Config(min_face=min_face).analysis_side(max(size)) // max(size)
-    assert closer_size(*size, min_face, searched) == closer
+    assert tiled_size(*size, min_face, searched) == closer
 
 
 def closer(picture: Image, size: tuple[int, int] = SIZE) -> Faces:
     def resized(width: int, height: int) -> Image:
         return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
-    return look_closer(resized, FakeEngine().detect, size)
+    return search_tiles(resized, FakeEngine().detect, size)
 
 
 @pytest.mark.parametrize("side", [12, 90, 97, 500])

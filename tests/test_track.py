@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from facereel.indexer.engines.alignment import TEMPLATE
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.shots.similarity import THUMBNAIL_SIZE
-from facereel.indexer.track.track import Track
-from facereel.indexer.track.tracker import Tracker, VideoFormat
+from facereel.indexer.track.track import Track, VideoFormat
+from facereel.indexer.track.tracker import Tracker
 from facereel.store.model.boxes import iou, xywh_to_xyxy
 from facereel.store.model.config import Config
 from facereel.store.model.records import DETECTED, Faces
@@ -89,9 +89,9 @@ def view_of(frame: int, actors: Sequence[Actor], wall: int = 0, order: int | Non
     sides = (rows[:, 2:4] - rows[:, :2])[:, None]
     landmarks = rows[:, None, :2] + TEMPLATE[None].astype(np.float32) / 112 * sides
     faces = Faces(rows[:, :4], rows[:, 4], landmarks)
-    tiny = np.zeros((THUMBNAIL_SIZE[1], THUMBNAIL_SIZE[0], 3), np.uint8)
+    thumbnail = np.zeros((THUMBNAIL_SIZE[1], THUMBNAIL_SIZE[0], 3), np.uint8)
     pixels = np.asarray(np.clip(grey, 0, 255), np.uint8)
-    return FrameView(frame, faces, True, False, (CROP,) * len(rows), pixels, 1.0, tiny)
+    return FrameView(frame, pixels, thumbnail, analysis_faces=faces, crops=(CROP,) * len(rows))
 
 
 def follow(
@@ -267,7 +267,7 @@ def divided(frame: int, face: Actor, threshold: tuple[float, float]) -> FrameVie
     view.grey[:, max(0, round(threshold[0])) : max(0, round(threshold[1]))] = 90
     boxes = np.array([[x0, y, x1, y + h] for x0, x1 in parts if x1 - x0 > 0.25 * w], np.float32)
     scores, landmarks = np.full(len(boxes), 0.8, np.float32), np.zeros((len(boxes), 5, 2), np.float32)
-    return replace(view, faces=Faces(boxes, scores, landmarks), crops=(CROP,) * len(boxes))
+    return replace(view, analysis_faces=Faces(boxes, scores, landmarks), crops=(CROP,) * len(boxes))
 
 
 @pytest.mark.parametrize("speed", [3, 5, 8])

@@ -1,23 +1,61 @@
-"""What is known of one frame, without its full pixels."""
+"""What is known of one frame. Its full-size pixels are a media Frame and are gone by the time a view is given."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
-from facereel.store.model.records import Faces, Grey, Image
+import numpy as np
+
+from facereel.indexer.scan.patch_matching import MIN_NCC_CLEAR, PatchMatch, match_patch, ncc, take_patch
+from facereel.store.model.records import Faces, Floats, Grey, Image
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(eq=False)
 class FrameView:
-    """What was seen in one frame, without the frame itself."""
+    """One frame from the scan to the tracker. The scan fills it in; the tracker adds the last two fields."""
 
     index: int
-    faces: Faces  # pixels of the displayed picture
-    searched: bool  # by the detector; else the faces follow from those of the frames around it
-    continues: bool  # the same faces in the same order as in the frame before
+    grey: Grey  # (h, w) the picture in analysis size
+    thumbnail: Image  # BGR, for the shot detector
+    scale: float = 1.0  # displayed pixels a pixel of `grey`
+    analysis_faces: Faces | None = None  # in pixels of `grey`; None until the scan knows them
+    interval: tuple[int, int] | None = (
+        None  # the two frames its faces are interpolated from; None if searched
+    )
+    continues: bool = False  # the same faces in the same order as in the frame before
     crops: tuple[
         Image | None, ...
-    ]  # aligned, cut from the full picture, one a face; None where it gives no look
-    grey: Grey  # the picture that was searched
-    scale: float  # displayed pixels a pixel of grey
-    thumbnail: Image  # for the scene changes
+    ] = ()  # one a face, (112, 112, 3) aligned, from full size; None where not taken
+    in_transition: bool = False  # shows two shots at once, or lies close to a frame that does
+    tracked_boxes: list[Floats] = field(
+        default_factory=list
+    )  # (4,) x y w h of the tracks that have a face here
+    _patches: dict[bytes, Grey] = field(default_factory=dict)  # by box: several tracks ask for the same ones
+
+    @cached_property
+    def faces(self) -> Faces:
+        """The faces in pixels of the displayed picture; not to be asked for before the scan knows them."""
+        assert self.analysis_faces is not None
+        faces = self.analysis_faces
+        boxes, landmarks = faces.boxes * self.scale, faces.landmarks * self.scale
+        return Faces(np.asarray(boxes, np.float32), faces.scores, np.asarray(landmarks, np.float32))
+
+    @property
+    def searched(self) -> bool:
+        """Did the detector search this frame? Otherwise its faces are interpolated."""
+        return self.interval is None
+
+    def patch(self, box: Floats) -> Grey:
+        """The patch inside a box (4,) x y w h, displayed pixels."""
+        key = box.tobytes()
+        if key not in self._patches:
+            self._patches[key] = take_patch(self.grey, box / self.scale)
+        return self._patches[key]
+
+    def match_patch(self, patch: Grey, box: Floats) -> PatchMatch:
+        """Is the face of `patch` at a box (4,) x y w h, displayed pixels? Searches around it only when unsure."""
+        value = ncc(patch, self.patch(box))
+        if value >= MIN_NCC_CLEAR:
+            return PatchMatch(1.0, value, (0.0, 0.0))
+        return match_patch(patch, self.grey, box / self.scale)

@@ -1,14 +1,15 @@
-"""Where and when to look for faces: the one place that decides which frames a detector searches.
+"""Decides which frames the detector searches.
 
-A keyframe is searched every few frames. What two neighbours agree on is interpolated between them, as far as the
-witness sees it too (between.py); elsewhere the stretch is halved until everything is settled. So it looks hard only
-where something changes. Stretches are worked on side by side; views come out in order.
+A key frame is searched every few frames. Where its faces agree with those of the key frame before, the faces between
+are interpolated (interpolation.py). A stretch with frames that cannot be interpolated is divided at one of them, which
+is searched, until every frame is known: so the detector works where something changes. Several stretches are worked on
+at once; views come in order.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -18,63 +19,58 @@ from facereel.indexer.engines.alignment import align
 from facereel.indexer.engines.engine import FaceEngine
 from facereel.indexer.media.frame import Frame
 from facereel.indexer.scan.frame_view import FrameView
-from facereel.indexer.scan.interpolation import STILL, SURELY, Picture, all_known, interpolate, is_calm
-from facereel.indexer.scan.tiles import closer_size, look_closer
+from facereel.indexer.scan.interpolation import (
+    MIN_NCC,
+    MIN_NCC_LONG_STRETCH,
+    all_expected,
+    changes_gradually,
+    interpolate,
+)
+from facereel.indexer.scan.tiles import search_tiles, tiled_size
 from facereel.indexer.shots.similarity import THUMBNAIL_SIZE
 from facereel.store.model.config import Config
 from facereel.store.model.records import Faces, Image
 
-_GLANCE = 320  # longest side of the picture in which a glance looks for somebody new, pixels
+_LOW_RESOLUTION_SIDE = 320  # longest side of the picture in which the low-resolution check searches, pixels
 
-
-@dataclass(slots=True, eq=False)
-class _Sight:
-    """A frame on its way to becoming a view."""
-
-    frame: Frame
-    picture: Picture
-    faces: Faces | None = None  # pixels of the searched picture; None as long as nobody knows
-    searched: bool = False
-    run: tuple[int, int] | None = None  # outer frames of the stretch that its faces follow from
-
-
-Stretch = list[_Sight]
+Stretch = list[FrameView]  # consecutive frames, of which the last was searched
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """How a video of that size is looked at."""
+    """How a video is scanned."""
 
     width: int  # displayed pixels
     height: int
-    search_every: int  # frames from one keyframe to the next
-    glance_every: int  # frames that are never left without a glance
-    look_every: int  # frames between those of which aligned looks are taken, besides all that were searched
+    search_every: int  # frames from one key frame to the next
+    check_every: int  # frames beyond which a stretch without a search gets a low-resolution check
+    crop_every: int  # frames from one to the next of which crops are taken, besides all searched ones
     config: Config
 
     @property
     def scale(self) -> float:
-        """Displayed pixels a pixel of the searched picture."""
+        """Displayed pixels a pixel of the analysis picture."""
         return max(self.width, self.height) / self.config.analysis_side(max(self.width, self.height))
 
     def views(self, frames: Iterable[Frame], engine: FaceEngine) -> Iterator[FrameView]:
-        """Look at frames in order, a few stretches at a time."""
+        """The view of each frame, in order; `frames` are read a few stretches ahead."""
         threads = engine.threads
         with ThreadPoolExecutor(threads) as pool:
-            waiting: deque[Future[list[FrameView]]] = deque()
+            waiting: deque[Future[Stretch]] = deque()
             before: Future[Stretch] | None = None
             for stretch in self._stretches(frames):
-                # Keyframes are searched before the stretches that end with them are settled: none waits in vain.
-                own = pool.submit(self._opened, stretch, engine)
-                waiting.append(pool.submit(self._settled, before, own, engine))
-                before = own
+                # To complete a stretch needs its start and that of the stretch before. Both are submitted earlier, so
+                # that no thread waits for work that has no thread.
+                start = pool.submit(self._search_key_frame, stretch, engine)
+                waiting.append(pool.submit(self._complete, stretch, before, start, engine))
+                before = start
                 if len(waiting) >= threads:
                     yield from waiting.popleft().result()
             while waiting:
                 yield from waiting.popleft().result()
 
     def _stretches(self, frames: Iterable[Frame]) -> Iterator[list[Frame]]:
-        """Frames in runs that end with a keyframe; the first run is a keyframe alone."""
+        """Frames in stretches that end with a key frame; the first stretch is a key frame alone."""
         stretch: list[Frame] = []
         for frame in frames:
             stretch.append(frame)
@@ -84,108 +80,99 @@ class Scan:
         if stretch:
             yield stretch
 
-    def _opened(self, frames: list[Frame], engine: FaceEngine) -> Stretch:
-        """A stretch whose last frame was searched."""
+    def _search_key_frame(self, frames: list[Frame], engine: FaceEngine) -> Stretch:
+        """Views of a stretch; only the last has faces yet."""
         width, height = (max(1, round(side / self.scale)) for side in (self.width, self.height))
-        stretch = []
+        views = []
         for frame in frames:
             grey = frame.grey(width, height)
-            stretch.append(_Sight(frame, Picture(grey, frame.small(*THUMBNAIL_SIZE, grey))))
-        self._search(stretch[-1], engine)
-        return stretch
-
-    def _settled(
-        self, before: Future[Stretch] | None, own: Future[Stretch], engine: FaceEngine
-    ) -> list[FrameView]:
-        stretch = own.result()
-        if before is not None:
-            self._settle([before.result()[-1], *stretch], engine)
-        runs = [None, *(sight.run for sight in stretch)]  # keyframes, and so the frame before, are of none
-        views = [
-            self._view(sight, sight.run is not None and sight.run == run)
-            for sight, run in zip(stretch, runs, strict=False)
-        ]
-        del stretch[:-1]  # pictures that nobody needs any more; the next stretch begins with the last one
+            views.append(FrameView(frame.index, grey, frame.small(*THUMBNAIL_SIZE, grey), self.scale))
+        self._search(frames[-1], views[-1], engine)
         return views
 
-    def _settle(self, stretch: Stretch, engine: FaceEngine) -> None:
-        """Say what is in the frames between the first and the last, which were searched."""
+    def _complete(
+        self, frames: list[Frame], before: Future[Stretch] | None, start: Future[Stretch], engine: FaceEngine
+    ) -> Stretch:
+        """Views of a stretch with all that the scan tells; `before` is the start of the stretch before."""
+        stretch = start.result()
+        by_index = {frame.index: frame for frame in frames}
+        if before is not None:
+            self._fill([before.result()[-1], *stretch], by_index, engine)
+        # The frame before a stretch is a key frame, which has no interval.
+        for view, interval in zip(stretch, [None, *(view.interval for view in stretch)], strict=False):
+            view.continues = view.interval is not None and view.interval == interval
+            view.crops = self._crops(by_index[view.index], view)
+        views = stretch.copy()
+        del stretch[
+            :-1
+        ]  # the next stretch needs the last view only; the others must not stay in memory for it
+        return views
+
+    def _fill(self, stretch: Stretch, frames: Mapping[int, Frame], engine: FaceEngine) -> None:
+        """Find the faces between the first and the last view of a stretch, whose faces are known."""
         first, *inner, last = stretch
         if not inner:
             return
-        assert first.faces is not None
-        assert last.faces is not None
-        found = interpolate(
-            first.faces, last.faces, [sight.picture for sight in stretch],
-            self.config.weak_score, self.config.strong_score, STILL if self._is_long(stretch) else SURELY,
+        inner_faces = interpolate(
+            stretch, self.config.weak_score, self.config.strong_score,
+            MIN_NCC_LONG_STRETCH if self._is_long(stretch) else MIN_NCC,
         )  # fmt: skip
-        for sight, faces in zip(inner, found, strict=True):
-            sight.faces = faces
-            sight.run = first.frame.index, last.frame.index
-        doubtful = [place for place, faces in enumerate(found, start=1) if faces is None]
-        if not doubtful and self._worth_a_search(stretch, engine):
-            doubtful = [len(stretch) // 2]
-        if doubtful:
-            middle = doubtful[len(doubtful) // 2]
-            self._search(stretch[middle], engine)
-            self._settle(stretch[: middle + 1], engine)
-            self._settle(stretch[middle:], engine)
+        for view, faces in zip(inner, inner_faces, strict=True):
+            view.analysis_faces = faces
+            view.interval = first.index, last.index
+        unknown = [place for place, faces in enumerate(inner_faces, start=1) if faces is None]
+        if not unknown and self._misses_somebody(stretch, frames, engine):
+            unknown = [len(stretch) // 2]
+        if unknown:
+            middle = unknown[len(unknown) // 2]
+            self._search(frames[stretch[middle].index], stretch[middle], engine)
+            self._fill(stretch[: middle + 1], frames, engine)
+            self._fill(stretch[middle:], frames, engine)
 
-    def _worth_a_search(self, stretch: Stretch, engine: FaceEngine) -> bool:
-        """May somebody have come and gone in a long stretch whose ends agree? A small picture of its middle tells."""
-        if not self._is_long(stretch) or is_calm([sight.picture for sight in stretch]):
+    def _misses_somebody(self, stretch: Stretch, frames: Mapping[int, Frame], engine: FaceEngine) -> bool:
+        """The low-resolution check of a long stretch: does its middle frame show a face that was not interpolated?"""
+        if not self._is_long(stretch) or changes_gradually(stretch):
             return False
         middle = stretch[len(stretch) // 2]
-        assert middle.faces is not None
-        height, width = middle.picture.grey.shape
-        shrink = max(1.0, max(height, width) / _GLANCE)
-        seen = engine.detect(
-            self._image(middle, 2 * round(width / shrink / 2), 2 * round(height / shrink / 2))
+        assert middle.analysis_faces is not None
+        height, width = middle.grey.shape
+        shrink = max(1.0, max(height, width) / _LOW_RESOLUTION_SIDE)
+        size = 2 * round(width / shrink / 2), 2 * round(height / shrink / 2)
+        detected = engine.detect(self._image(frames[middle.index], middle, size))
+        expected = middle.analysis_faces
+        boxes = np.asarray(expected.boxes / shrink, np.float32)
+        return not all_expected(
+            detected, Faces(boxes, expected.scores, expected.landmarks), self.config.strong_score
         )
-        boxes = np.asarray(middle.faces.boxes / shrink, np.float32)
-        known = Faces(boxes, middle.faces.scores, middle.faces.landmarks)
-        return not all_known(seen, known, self.config.strong_score)
 
     def _is_long(self, stretch: Stretch) -> bool:
-        return len(stretch) > self.glance_every + 1
+        return len(stretch) > self.check_every + 1
 
-    def _image(self, sight: _Sight, width: int, height: int) -> Image:
-        """The picture as a detector takes it; in even sizes at a third of the cost."""
-        if width % 2 or height % 2:
-            return sight.frame.image(width, height)
-        return sight.frame.small(width, height, sight.picture.grey)
+    def _image(self, frame: Frame, view: FrameView, size: tuple[int, int]) -> Image:
+        """The picture in `size` (width, height) for a detector. Even sizes take a third of the time of odd ones."""
+        if size[0] % 2 or size[1] % 2:
+            return frame.image(*size)
+        return frame.small(*size, view.grey)
 
-    def _search(self, sight: _Sight, engine: FaceEngine) -> None:
-        height, width = sight.picture.grey.shape
-        if (closer := closer_size(self.width, self.height, self.config.min_face, width)) is None:
-            sight.faces = engine.detect(self._image(sight, width, height))
+    def _search(self, frame: Frame, view: FrameView, engine: FaceEngine) -> None:
+        height, width = view.grey.shape
+        size = tiled_size(self.width, self.height, self.config.min_face, width)
+        if size is None:
+            view.analysis_faces = engine.detect(self._image(frame, view, (width, height)))
         else:
-            found = look_closer(sight.frame.image, engine.detect, closer)
-            scale = np.float32(width / closer[0])
-            sight.faces = Faces(found.boxes * scale, found.scores, found.landmarks * scale)
-        sight.searched, sight.run = True, None
+            faces = search_tiles(frame.image, engine.detect, size)
+            scale = np.float32(width / size[0])
+            view.analysis_faces = Faces(faces.boxes * scale, faces.scores, faces.landmarks * scale)
+        view.interval = None
 
-    def _crops(self, sight: _Sight, faces: Faces) -> tuple[Image | None, ...]:
+    def _crops(self, frame: Frame, view: FrameView) -> tuple[Image | None, ...]:
+        """Aligned crops of the strong faces; None for each face of a frame of which no crops are taken."""
+        faces = view.faces
         strong = faces.scores >= self.config.strong_score
-        # Where nobody moves a look is as good as the next.
-        steady = sight.run is not None and sight.run[1] - sight.run[0] > self.glance_every
-        look = sight.searched or sight.frame.index % (self.look_every * (1 + steady)) == 0
-        if not strong.any() or not look:
+        # Where faces hardly move, crops are alike: half as many do.
+        still = view.interval is not None and view.interval[1] - view.interval[0] > self.check_every
+        wanted = view.searched or view.index % (self.crop_every * (1 + still)) == 0
+        if not strong.any() or not wanted:
             return (None,) * len(faces)
-        picture = sight.frame.image(self.width, self.height)
+        picture = frame.image(self.width, self.height)
         return tuple(align(picture, faces.landmarks[n]) if strong[n] else None for n in range(len(faces)))
-
-    def _view(self, sight: _Sight, continues: bool) -> FrameView:
-        assert sight.faces is not None
-        found, scale = sight.faces, self.scale
-        faces = Faces(found.boxes * scale, found.scores, found.landmarks * scale)
-        return FrameView(
-            index=sight.frame.index,
-            faces=faces,
-            searched=sight.searched,
-            continues=continues,
-            crops=self._crops(sight, faces),
-            grey=sight.picture.grey,
-            scale=scale,
-            thumbnail=sight.picture.thumbnail,
-        )

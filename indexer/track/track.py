@@ -1,20 +1,23 @@
-"""A face being followed: where it was, where it is expected, and how far past its last detection it can be seen.
+"""A track: the boxes of one face from frame to frame, and where the face is expected next.
 
-The tracker links detections; a Track holds one face's and mends its gaps by the witness.
+Where the detector misses the face, patch matching decides: a gap is filled if the face is visible in each of its
+frames, and a track is extended beyond its first and last detection as far as the face is visible.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from facereel.indexer.scan.frame_view import FrameView
-from facereel.indexer.scan.patch_matching import CLEAR_NCC, PatchMatch, match_patch, ncc, take_patch
-from facereel.indexer.track.association import moved, overlaps, visible_part
+from facereel.indexer.scan.patch_matching import MIN_NCC_CLEAR
+from facereel.indexer.timing import film_frame, frames_in
+from facereel.indexer.track.association import is_occupied, shifted, visible_share
 from facereel.indexer.track.box_buffer import BoxBuffer
 from facereel.store.model.records import (
     DETECTED,
@@ -27,17 +30,56 @@ from facereel.store.model.records import (
     Sightings,
 )
 
-_DAMPING = 0.85  # a velocity is believed less with every frame that nobody confirms it
-_VELOCITY_GAIN = 0.4
+# Of a frame of film: how much of the velocity remains in each frame that is predicted, and how much of a new step
+# goes into it.
+_VELOCITY_DECAY, _VELOCITY_GAIN = 0.85, 0.4
+_RECENT_SECONDS = 0.4  # time in which the widest box is taken for that of the unoccluded face
+_PATCH_SECONDS = (
+    0.32  # time for which an older patch with a good score is preferred to newer ones with a weak one
+)
+# The outermost patches of a track may already show half a cover: at either end another one is compared as well, which
+# is so far from it.
+_END_SECONDS = 0.2
 _MAX_CANDIDATES = 64
-_LATE = 10  # frames of which the widest box is that of the whole face
-ROOT = 5  # detections after which a track is followed back from its first one
-_PATCH_AGE = 8  # frames for which a face that is only weakly seen is compared with an older, better patch
+
+
+@dataclass(frozen=True)
+class VideoFormat:
+    """Size and frame rate of a video, and what follows from the rate."""
+
+    width: int  # displayed pixels
+    height: int
+    frame_rate: float
+
+    @cached_property
+    def velocity_decay(self) -> float:
+        """Share of a velocity that remains from one frame to the next."""
+        return float(_VELOCITY_DECAY ** (1 / film_frame(self.frame_rate)))
+
+    @cached_property
+    def velocity_gain(self) -> float:
+        """Share of the newest step in a velocity."""
+        return float(1 - (1 - _VELOCITY_GAIN) ** (1 / film_frame(self.frame_rate)))
+
+    @cached_property
+    def recent_frames(self) -> int:
+        """Frames in which the widest box is taken for that of the unoccluded face."""
+        return frames_in(_RECENT_SECONDS, self.frame_rate)
+
+    @cached_property
+    def patch_frames(self) -> int:
+        """Frames for which an older patch is preferred to newer ones with a weak score."""
+        return frames_in(_PATCH_SECONDS, self.frame_rate)
+
+    @cached_property
+    def end_frames(self) -> int:
+        """Number of patches at either end of a track of which the outermost and the innermost are compared."""
+        return frames_in(_END_SECONDS, self.frame_rate)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A look at a face that may become an exemplar."""
+    """A crop of a face that may become an exemplar."""
 
     frame: int
     box: Floats  # (4,) x y w h
@@ -46,187 +88,166 @@ class Candidate:
     crop: Image  # (112, 112, 3) aligned
 
 
-@dataclass(slots=True, eq=False)
-class TrackedFrame:
-    """A frame of the running shot as the tracker remembers it for a while."""
-
-    view: FrameView
-    mixed: bool = False  # of two shots, by a gradual change
-    taken: list[Floats] = field(default_factory=list)  # boxes of faces that tracks hold in it
-    patches: dict[bytes, Grey] = field(default_factory=dict)  # by box: each is asked for several times
-
-    def match_patch(self, patch: Grey, box: Floats) -> PatchMatch:
-        """Ask the witness about a box in displayed pixels, at length only when a glance does not settle it."""
-        whole = ncc(patch, self.patch(box))
-        if whole >= CLEAR_NCC:
-            return PatchMatch(1.0, whole, (0.0, 0.0))
-        return match_patch(patch, self.view.grey, box / self.view.scale)
-
-    def patch(self, box: Floats) -> Grey:
-        """The face in a box in displayed pixels, as a patch."""
-        key = box.tobytes()
-        if key not in self.patches:
-            self.patches[key] = take_patch(self.view.grey, box / self.view.scale)
-        return self.patches[key]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class Whole:
-    """A face before something narrow came between."""
+class UnoccludedFace:
+    """A face that something narrow now divides, as it was before."""
 
-    box: Floats  # (4,) x y w h: where it is by now
+    box: Floats  # (4,) x y w h: where it is now
     patch: Grey
-
-
-Memory = deque[TrackedFrame]  # consecutive frames of the running shot, oldest first
 
 
 @dataclass(slots=True, eq=False)
 class Track:
-    """One face, frame by frame without a gap, from `frames[0]` to the last detection."""
+    """One face in every frame from `frames[0]` to `frames[-1]`."""
 
     shot: int
     start_reason: Reason
+    video: VideoFormat
     frames: list[int] = field(default_factory=list)
     boxes: BoxBuffer = field(default_factory=BoxBuffer)
     scores: array[float] = field(default_factory=lambda: array("f"))
     sources: list[int] = field(default_factory=list)
     candidates: list[Candidate] = field(default_factory=list)
     velocity: Floats = field(default_factory=lambda: np.zeros(2, np.float32))  # pixels a frame
-    patch: Grey | None = None  # the face as it was last plainly seen
+    patch: Grey | None = None  # with which later frames are compared
     patch_frame: int = -1
-    patch_mixed: bool = False
-    # What the witness knows at either end besides the outermost patch, which may show half a cover already.
+    patch_in_transition: bool = False
     first_patches: list[Grey] = field(default_factory=list)
-    last_patches: deque[Grey] = field(default_factory=lambda: deque(maxlen=ROOT))
-    first_mixed: bool = False
-    divided: Whole | None = None  # what the parts belong to that are seen of it
-    rooted: bool = False  # followed back from its first detection
-    found: int = 0  # frames in which the scan saw the face
+    last_patches: deque[Grey] = field(init=False)
+    first_in_transition: bool = False
+    unoccluded: UnoccludedFace | None = None  # while only fragments of the face are detected
+    extended_back: bool = False
+    detections: int = 0  # frames in which the face was detected or interpolated by the scan
     end_reason: Reason = "occlusion"
 
-    def expect(self, frame: int) -> Floats:
-        """Where the face should be in a later frame: its last place plus a velocity that fades."""
+    def __post_init__(self) -> None:
+        self.last_patches = deque(maxlen=self.video.end_frames)
+
+    def predict(self, frame: int) -> Floats:
+        """The box (4,) expected in a later frame: the last one moved by a velocity that fades."""
         steps = frame - self.frames[-1]
-        reach = _DAMPING * (1 - _DAMPING**steps) / (1 - _DAMPING)
+        decay = self.video.velocity_decay
+        reach = decay * (1 - decay**steps) / (1 - decay)
         box = self.boxes[-1].copy()
         box[:2] += self.velocity * reach
         return box
 
-    def add(self, frame: int, box: Floats, score: float, tracked: TrackedFrame, sure: bool) -> None:
-        """Take a detection in the frame after the last one (gaps are filled before).
+    def add(self, view: FrameView, box: Floats, score: float, strong: bool) -> None:
+        """Add the detection of the frame after the last one; gaps are filled before.
 
-        A weak one may be half covered: the patch that the witness knows stays an older, `sure` one for a while.
+        A detection that is not `strong` may be half covered, so that an older patch stays in use for a while.
         """
         if self.frames:
             last = self.boxes[-1]
             step = box[:2] + box[2:] / 2 - last[:2] - last[2:] / 2
-            self.velocity += _VELOCITY_GAIN * (step.astype(np.float32) - self.velocity)
-        self._append(frame, box, score, DETECTED if tracked.view.searched else INTERPOLATED, tracked)
-        self.found += 1
-        patch = tracked.patch(box)
+            self.velocity += self.video.velocity_gain * (step.astype(np.float32) - self.velocity)
+        self._append(view, box, score, DETECTED if view.searched else INTERPOLATED)
+        self.detections += 1
+        patch = view.patch(box)
         if not self.first_patches:
-            self.first_mixed = tracked.mixed
-        if len(self.first_patches) < ROOT:
+            self.first_in_transition = view.in_transition
+        if len(self.first_patches) < self.video.end_frames:
             self.first_patches.append(patch)
         self.last_patches.append(patch)
-        if self.patch is None or sure or frame - self.patch_frame > _PATCH_AGE:
-            self.patch, self.patch_frame, self.patch_mixed = patch, frame, tracked.mixed
+        if self.patch is None or strong or view.index - self.patch_frame > self.video.patch_frames:
+            self.patch, self.patch_frame, self.patch_in_transition = patch, view.index, view.in_transition
 
-    def remember(self, candidate: Candidate) -> None:
-        """Keep a look; when there are too many, the worse of every two neighbours goes."""
+    def add_candidate(self, candidate: Candidate) -> None:
+        """Add a crop. When there are too many, the worse of every two neighbours is dropped."""
         self.candidates.append(candidate)
         if len(self.candidates) > _MAX_CANDIDATES:
             pairs = zip(self.candidates[::2], self.candidates[1::2], strict=False)
-            self.candidates = [max(pair, key=lambda look: look.score * look.box[2]) for pair in pairs]
+            self.candidates = [max(pair, key=lambda one: one.score * one.box[2]) for pair in pairs]
 
-    def bridge(self, gap: list[TrackedFrame], tracked: TrackedFrame, box: Floats) -> bool:
-        """Fill a gap up to a new detection when the face is plainly there in every frame of it; says whether."""
+    def bridge(self, gap: list[FrameView], view: FrameView, box: Floats) -> bool:
+        """Fill the frames between the last one and a new detection, if the face is visible in all of them.
+
+        Returns whether it is, and thus whether the detection belongs to this track.
+        """
         assert self.patch is not None
-        if not tracked.match_patch(self.patch, box).visible:
+        if not view.match_patch(self.patch, box).visible:
             return False
-        here = tracked.patch(box)
-        filled = []
-        for step, between in enumerate(gap, start=1):
-            part = step / (len(gap) + 1)
-            place = (1 - part) * self.boxes[-1] + part * box
-            seen = [between.match_patch(patch, place) for patch in (self.patch, here)]
-            if not any(patch_match.visible for patch_match in seen) or overlaps(place, between.taken):
+        patches = self.patch, view.patch(box)
+        boxes = []
+        for step, missing in enumerate(gap, start=1):
+            share = step / (len(gap) + 1)
+            place = (1 - share) * self.boxes[-1] + share * box
+            visible = any(missing.match_patch(patch, place).visible for patch in patches)
+            if not visible or is_occupied(place, missing.tracked_boxes):
                 return False
-            filled.append((between, place.astype(np.float32)))
+            boxes.append(place.astype(np.float32))
         score = self.scores[-1]
-        for between, place in filled:
-            self._append(between.view.index, place, score, INTERPOLATED, between)
+        for missing, place in zip(gap, boxes, strict=True):
+            self._append(missing, place, score, INTERPOLATED)
         return True
 
-    def extend(self, later: Iterable[TrackedFrame], width: int, height: int) -> None:
-        """Follow the face past its last detection as long as the witness sees it."""
+    def extend(self, later: Iterable[FrameView]) -> None:
+        """Add frames after the last detection as long as the face is clearly visible in them."""
         assert self.patch is not None
-        if self.patch_mixed:
+        if self.patch_in_transition:
             return
-        for tracked in later:
-            place = self.expect(tracked.view.index)
-            box = _confirmed([self.patch, self.last_patches[0]], tracked, place, width, height)
+        for view in later:
+            box = self._clear_match([self.patch, self.last_patches[0]], view, self.predict(view.index))
             if box is None:
                 return
-            self._append(tracked.view.index, box, self.scores[-1], TRACKED, tracked)
+            self._append(view, box, self.scores[-1], TRACKED)
 
-    def extend_back(self, earlier: Iterable[TrackedFrame], width: int, height: int) -> None:
-        """Follow the face back from its first detection, `earlier` newest first."""
-        self.rooted = True
-        if self.first_mixed:
+    def extend_back(self, earlier: Iterable[FrameView]) -> None:
+        """Add frames before the first detection, `earlier` newest first, as long as the face is clearly visible."""
+        self.extended_back = True
+        if self.first_in_transition:
             return
-        for tracked in earlier:
-            patches = [self.first_patches[0], self.first_patches[-1]]
-            box = _confirmed(patches, tracked, self.boxes[0], width, height)
+        for view in earlier:
+            box = self._clear_match([self.first_patches[0], self.first_patches[-1]], view, self.boxes[0])
             if box is None:
                 return
-            self.frames.insert(0, tracked.view.index)
+            self.frames.insert(0, view.index)
             self.boxes.prepend(box)
             self.scores.insert(0, self.scores[0])
             self.sources.insert(0, TRACKED)
-            tracked.taken.append(box)
+            view.tracked_boxes.append(box)
 
-    def whole(self, memory: Memory) -> Whole | None:
-        """The face where it was widest of late, if that is remembered."""
-        frame, box = self.widest()
-        seen = next((seen for seen in memory if seen.view.index == frame), None)
-        return None if seen is None else Whole(box, seen.patch(box))
+    def unoccluded_face(self, views: Iterable[FrameView]) -> UnoccludedFace | None:
+        """The face where it was widest in the last frames, if that frame is among `views`."""
+        frame, box = self.widest_recent()
+        view = next((view for view in views if view.index == frame), None)
+        return None if view is None else UnoccludedFace(box, view.patch(box))
 
-    def widest(self) -> tuple[int, Floats]:
-        """Frame and box (4,) in which the face was widest of late."""
-        late = self.boxes.rows(slice(-_LATE, None))
-        index = int(late[:, 2].argmax())
-        return self.frames[-_LATE:][index], late[index]
+    def widest_recent(self) -> tuple[int, Floats]:
+        """Frame and box (4,) in which the face was widest in the last frames."""
+        recent = slice(-self.video.recent_frames, None)
+        boxes = self.boxes.rows(recent)
+        index = int(boxes[:, 2].argmax())
+        return self.frames[recent][index], boxes[index]
 
-    def is_rest_of(self, box: Floats) -> bool:
-        """Is this track down to a sliver of a face whose other part was just found in `box`?
+    def is_fragment_beside(self, box: Floats) -> bool:
+        """Has this track shrunk to a fragment of a face of which `box` (4,) is another fragment?
 
-        Something narrow that passes a face leaves a part on either side of it, and a detector finds both.
+        When something narrow passes a face, the detector sees a fragment on either side of it.
         """
-        _, widest = self.widest()
-        apart = np.abs(box[:2] + box[2:] / 2 - widest[:2] - widest[2:] / 2)
-        return bool(self.boxes[-1][2] < 0.75 * widest[2] and apart.max() < 0.6 * widest[2])
+        _, widest = self.widest_recent()
+        offset = np.abs(box[:2] + box[2:] / 2 - widest[:2] - widest[2:] / 2)
+        return bool(self.boxes[-1][2] < 0.75 * widest[2] and offset.max() < 0.6 * widest[2])
 
-    def give_up(self, frame: int) -> None:
-        """Leave a frame and what follows to another track."""
+    def end_before(self, frame: int) -> None:
+        """Drop a frame and all later ones, which another track takes over; the track is not extended any more."""
         self._keep(slice(sum(1 for own in self.frames if own < frame)))
-        self.candidates = [look for look in self.candidates if look.frame < frame]
-        self.patch_mixed = True
+        self.candidates = [candidate for candidate in self.candidates if candidate.frame < frame]
+        self.patch_in_transition = True
 
-    def trim(self, mixed: Callable[[int], bool]) -> None:
-        """Give up frames at both ends that show two shots at once; they belong to the change between them."""
-        pure = [place for place, frame in enumerate(self.frames) if not mixed(frame)]
-        kept = slice(pure[0], pure[-1] + 1) if pure else slice(0, 0)
-        if kept.start > 0:
+    def trim(self, in_transition: Callable[[int], bool]) -> None:
+        """Drop frames at both ends that show two shots at once."""
+        clean = [place for place, frame in enumerate(self.frames) if not in_transition(frame)]
+        part = slice(clean[0], clean[-1] + 1) if clean else slice(0, 0)
+        if part.start > 0:
             self.start_reason = "scene_cut"
-        if kept.stop < len(self.frames):
+        if part.stop < len(self.frames):
             self.end_reason = "scene_cut"
-        self._keep(kept)
-        self.candidates = [look for look in self.candidates if not mixed(look.frame)]
+        self._keep(part)
+        self.candidates = [one for one in self.candidates if not in_transition(one.frame)]
 
     def sightings(self) -> Sightings:
-        """The record of this track."""
+        """The record of this track's frames."""
         return Sightings(
             np.array(self.frames, np.int64),
             self.boxes.rows(),
@@ -238,27 +259,24 @@ class Track:
         self.frames, self.boxes = self.frames[part], self.boxes.part(part)
         self.scores, self.sources = self.scores[part], self.sources[part]
 
-    def _append(self, frame: int, box: Floats, score: float, source: int, tracked: TrackedFrame) -> None:
-        self.frames.append(frame)
+    def _append(self, view: FrameView, box: Floats, score: float, source: int) -> None:
+        self.frames.append(view.index)
         self.boxes.append(box)
         self.scores.append(score)
         self.sources.append(source)
-        tracked.taken.append(box)
+        view.tracked_boxes.append(box)
 
+    def _clear_match(self, patches: Sequence[Grey], view: FrameView, place: Floats) -> Floats | None:
+        """The box near `place` (4,) where the first patch clearly matches and the others are visible too, or None.
 
-def _confirmed(
-    patches: list[Grey], tracked: TrackedFrame, place: Floats, width: int, height: int
-) -> Floats | None:
-    """The box at which the witness sees the face near a place by every patch, by the first plainly, or None.
-
-    The detector sees nothing there: half a similarity (a bright edge, skin) is no face.
-    """
-    if tracked.mixed:
-        return None
-    patch_match, *others = [tracked.match_patch(patch, place) for patch in patches]
-    if patch_match.ncc < CLEAR_NCC or not all(other.visible for other in others):
-        return None
-    box = moved(place, patch_match.shift)
-    if visible_part(box, width, height) < 0.5 or overlaps(box, tracked.taken):
-        return None
-    return box
+        The detector sees no face there. A medium NCC is not enough: a bright edge or skin reaches it.
+        """
+        if view.in_transition:
+            return None
+        match, *others = [view.match_patch(patch, place) for patch in patches]
+        if match.ncc < MIN_NCC_CLEAR or not all(other.visible for other in others):
+            return None
+        box = shifted(place, match.shift)
+        if visible_share(box, self.video.width, self.video.height) < 0.5:
+            return None
+        return None if is_occupied(box, view.tracked_boxes) else box
