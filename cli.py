@@ -33,7 +33,7 @@ from facereel.store.model.errors import FaceReelError, MissingPackError, OptionE
 if TYPE_CHECKING:
     from facereel.indexer.engines.choice import EngineChoice
     from facereel.indexer.engines.engine import FaceEngine
-    from facereel.indexer.jobs.local import Task
+    from facereel.indexer.jobs.events import Job
 
 
 class Commands(TyperGroup):
@@ -94,8 +94,8 @@ def index(
     debug: opt.Debug = False,
 ) -> None:
     """Look at every face of a video once and keep what was seen."""
-    from facereel.indexer.jobs.job import check_store, find_videos
-    from facereel.indexer.jobs.local import Task
+    from facereel.indexer.jobs.events import Job
+    from facereel.indexer.jobs.paths import check_store, find_videos
     from facereel.indexer.shots.detector import check_shots
     from facereel.store.model.config import Config, search_interval
 
@@ -111,7 +111,7 @@ def index(
     chosen = _chosen(engine, device, threads, calibration, store)
     if report_file is not None:
         index_report.check_report(report_file)
-    results = _index(paths, chosen, Task(store, config, force), jobs, as_json, debug)
+    results = _index([Job(path, store, config, force) for path in paths], chosen, jobs, as_json, debug)
     failed = [result for result in results if result["state"] == "failed"]
     told = {"store": str(store), "videos": results, "failed": len(failed)}
     if report_file is not None:
@@ -129,23 +129,23 @@ def index(
 
 
 def _index(
-    paths: list[Path], engine: EngineChoice, task: Task, jobs: int, quiet: bool, debug: bool
+    jobs: list[Job], engine: EngineChoice, at_once: int, quiet: bool, debug: bool
 ) -> list[dict[str, Any]]:
     """Index videos, telling of each; one that fails does not stop the rest. Results in the order of the paths."""
     from facereel.indexer.jobs.events import Failed, Indexed, Note, Progress
-    from facereel.indexer.jobs.local import index_many, max_jobs
+    from facereel.indexer.jobs.local import LocalRunner, max_jobs
 
-    if (carried := max_jobs(jobs)) < jobs:
-        console.note(f"--jobs {jobs} is more than this machine carries; {carried} at once")
-    carried = min(carried, len(paths))
+    if (workers := max_jobs(at_once)) < at_once:
+        console.note(f"--jobs {at_once} is more than this machine can do; {workers} at once")
+    workers = min(workers, len(jobs))
     results: dict[Path, dict[str, Any]] = {}
     with console.progress_bars() as bars, closing(
-        index_many(paths, engine.shared(carried).load, task, carried)
+        LocalRunner(engine.shared(workers).load, workers).run(jobs)
     ) as events:  # fmt: skip
         for event in events:
             path = event.video
             if isinstance(event, Progress):
-                bars(str(path), event.done, event.total)
+                bars(str(path), *((event.done, event.total) if event.stage == "indexing" else (0, 0)))
             elif isinstance(event, Note):
                 console.note(event.text)
             elif isinstance(event, Failed):
@@ -159,7 +159,7 @@ def _index(
                 results[path] = index_report.indexed_json(path, asdict(event))
                 if not quiet:
                     index_report.indexed(path, asdict(event))
-    return [results[path] for path in paths]
+    return [results[job.video] for job in jobs]
 
 
 def _chosen(name: str, device: str, threads: int, calibration: Path | None, store: Path) -> EngineChoice:
@@ -264,17 +264,17 @@ def query(
 
 
 def _index_first(path: Path, store: Path, chosen: EngineChoice) -> None:
-    from facereel.indexer.jobs.events import Failed, Indexed, Note, Progress
-    from facereel.indexer.jobs.job import check_store
-    from facereel.indexer.jobs.local import Task, index_many
+    from facereel.indexer.jobs.events import Failed, Indexed, Job, Note, Progress
+    from facereel.indexer.jobs.local import LocalRunner
+    from facereel.indexer.jobs.paths import check_store
     from facereel.store.model.config import Config
 
     check_store(store)
     console.note(f"{path.name} is not indexed yet; indexing it first")
     with console.progress_bars() as bars:
-        for event in index_many([path], chosen.load, Task(store, Config(), force=False)):
+        for event in LocalRunner(chosen.load).run([Job(path, store, Config())]):
             if isinstance(event, Progress):
-                bars(str(path), event.done, event.total)
+                bars(str(path), *((event.done, event.total) if event.stage == "indexing" else (0, 0)))
             elif isinstance(event, Note):
                 console.note(event.text)
             elif isinstance(event, Failed):

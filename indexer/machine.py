@@ -1,81 +1,102 @@
-"""What this process may use of the machine: cores and memory, less what affinity and a container take away."""
+"""What this process may use of the machine: cores and memory, within its affinity and its container's limits."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
-# What a process may always try to take, bytes: it reserves more than it uses.
-_LEAST_LIMIT = 4 << 30
+# Bytes that a process may always try to take: it reserves more than it uses.
+_MIN_MEMORY_LIMIT = 4 << 30
+# Parameters of glibc's mallopt (malloc.h) and their values. By default each thread keeps the pictures that it freed in
+# a heap of its own, which takes a quarter more memory.
+_MALLOC_OPTIONS = {
+    -8: 2,  # M_ARENA_MAX: heaps
+    -3: 2
+    << 20,  # M_MMAP_THRESHOLD: blocks from this size on, bytes, go back to the system when they are freed
+}
 
 
 def cores(cgroup: Path = _CGROUP) -> int:
-    """Cores that are really there for this process, at least 1."""
+    """Cores that this process may really use, at least 1."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux only
     count = len(affinity(0)) if affinity else os.cpu_count() or 1
-    quota = _quota(cgroup)
+    quota = _cpu_quota(cgroup)
     return max(1, count if quota is None else min(count, round(quota)))
 
 
 def threads(wanted: int = 0, cgroup: Path = _CGROUP) -> int:
-    """How many threads to use: as many as were `wanted` (0: any number), never more than there are cores."""
-    there = cores(cgroup)
-    return min(wanted, there) if wanted > 0 else there
+    """How many threads to use: as many as are `wanted` (0: any number), never more than there are cores."""
+    available = cores(cgroup)
+    return min(wanted, available) if wanted > 0 else available
 
 
 def limit_memory(free: int) -> None:
-    """Let this process fail alone when memory runs out, as far as the system can: Linux.
+    """Make this process fail alone when memory runs out, as far as the system can (Linux).
 
-    It takes no more than is `free` (bytes) now, and is the one that the system ends first.
+    From now on it gets `free` bytes at most, and it is the first that the system kills.
     """
     if sys.platform != "linux":
         return
     import resource
 
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = max(free, _LEAST_LIMIT)
-    resource.setrlimit(resource.RLIMIT_DATA, (min(limit, most) if most > 0 else limit, most))
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = max(free, _MIN_MEMORY_LIMIT)
+    resource.setrlimit(
+        resource.RLIMIT_DATA, (min(limit, hard_limit) if hard_limit > 0 else limit, hard_limit)
+    )
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def free_memory(cgroup: Path = _CGROUP, told: Path = Path("/proc/meminfo")) -> int:
-    """Bytes that may still be taken; as good as endless where nobody says."""
-    bounds = [1 << 62]
+def return_freed_memory() -> None:
+    """Make this process return memory to the system when it is freed, where the C library can (glibc)."""
+    if sys.platform != "linux":
+        return
+    with suppress(OSError, AttributeError):  # another C library has no mallopt
+        library = ctypes.CDLL(None)
+        for option, value in _MALLOC_OPTIONS.items():
+            library.mallopt(option, value)
+
+
+def free_memory(cgroup: Path = _CGROUP, meminfo: Path = Path("/proc/meminfo")) -> int:
+    """Bytes that may still be taken; 2^62 where the system does not say."""
+    limits = [1 << 62]
     with suppress(OSError, ValueError, IndexError):
-        (line,) = (line for line in told.read_text().splitlines() if line.startswith("MemAvailable:"))
-        bounds.append(int(line.split()[1]) * 1024)
-    # cgroup 2, cgroup 1; what a bound is not set to is a word, or a number that no machine has.
+        (line,) = (line for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable:"))
+        limits.append(int(line.split()[1]) * 1024)
+    # cgroup 2, cgroup 1. Without a limit the file holds a word, or a number larger than any machine's memory.
     for limit, used in (
         ("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
     ):  # fmt: skip
         with suppress(OSError, ValueError):
-            taken = int((cgroup / used).read_text()) - _reclaimable((cgroup / used).with_name("memory.stat"))
-            bounds.append(int((cgroup / limit).read_text()) - taken)
-    return max(0, min(bounds))
+            taken = int((cgroup / used).read_text())
+            taken -= _reclaimable((cgroup / used).with_name("memory.stat"))
+            limits.append(int((cgroup / limit).read_text()) - taken)
+    return max(0, min(limits))
 
 
-def _reclaimable(told: Path) -> int:
-    """Bytes of files that were read once, which count as used until somebody needs their place."""
+def _reclaimable(memory_stat: Path) -> int:
+    """Bytes of the file cache that count as used but are given up as soon as memory is needed."""
     with suppress(OSError, ValueError, IndexError):
-        for line in told.read_text().splitlines():
+        for line in memory_stat.read_text().splitlines():
             if line.split()[0] == "inactive_file":
                 return int(line.split()[1])
     return 0
 
 
-def _quota(cgroup: Path) -> float | None:
-    """Cores' worth of time that a container allows; None when it sets no bound."""
+def _cpu_quota(cgroup: Path) -> float | None:
+    """Cores' worth of time that a container allows; None without a limit."""
     files = ("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")  # cgroup 2, cgroup 1
     for names in files:
         try:
             words = " ".join((cgroup / name).read_text() for name in names).split()
             quota, period = float(words[0]), float(words[1])
         except (OSError, ValueError, IndexError):
-            continue  # not there, or "max"
+            continue  # no such file, or the word "max"
         if quota > 0 and period > 0:
             return quota / period
     return None

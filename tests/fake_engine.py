@@ -61,6 +61,9 @@ class FakeEngine:
         """Two, so that work side by side is tried."""
         return 2
 
+    def finish_loading(self) -> None:
+        """It is loaded when it is made."""
+
     def detect(self, image: Image) -> Faces:
         """Squares of one hue (H, W, 3), best first; the score is how much of a full square is there."""
         hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)

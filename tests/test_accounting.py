@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from facereel.indexer import pipeline
-from facereel.indexer.jobs.job import index_one
+from facereel.indexer.jobs.events import Job, Note, Progress
+from facereel.indexer.jobs.job import run_job
 from facereel.query import videos
 from facereel.store.index import summary
 from facereel.store.index.database import DATABASE
@@ -162,13 +163,13 @@ def test_a_file_that_is_still_being_written_is_refused(film: Path, tmp_path: Pat
     """Its index would be of neither what it was nor what it becomes."""
     growing = Path(shutil.copy(film, tmp_path / "growing.mp4"))
 
-    def progress(done: int, total: int) -> None:
-        if done == 40:
+    def grow(event: Progress | Note) -> None:
+        if isinstance(event, Progress) and event.stage == "indexing" and event.done == 40:
             with growing.open("ab") as file:
                 file.write(b"more")
 
     with pytest.raises(VideoError, match="still being written to; index it again once it is complete"):
-        index_one(growing, tmp_path / "s", FakeEngine(), Config(), progress)
+        run_job(Job(growing, tmp_path / "s", Config()), FakeEngine(), grow)
     assert not list((tmp_path / "s").glob("*"))
 
 
@@ -179,7 +180,7 @@ def test_a_file_that_grew_behind_the_last_frame_changes_nothing(
     """An older index goes only for one that is right."""
     growing, store = Path(shutil.copy(film, tmp_path / "growing.mp4")), tmp_path / "s"
     if indexed_before:
-        index_one(growing, store, FakeEngine(), Config(), lambda done, total: None)
+        run_job(Job(growing, store, Config()), FakeEngine())
     before = {path: path.stat().st_ino for path in store.glob("*/index.db")}
     assert len(before) == indexed_before
     look_at = pipeline.look_at
@@ -192,7 +193,7 @@ def test_a_file_that_grew_behind_the_last_frame_changes_nothing(
 
     monkeypatch.setattr(pipeline, "look_at", grown)
     with pytest.raises(VideoError, match="still being written to"):
-        index_one(growing, store, FakeEngine(), Config(), lambda done, total: None, force=True)
+        run_job(Job(growing, store, Config(), force=True), FakeEngine())
     assert {path: path.stat().st_ino for path in store.glob("*/index.db")} == before
 
 

@@ -225,7 +225,8 @@ def test_what_has_its_name_is_on_the_disk(
 
     Indexing is called here rather than in a worker, where it could not be watched.
     """
-    from facereel.indexer.jobs.job import index_one
+    from facereel.indexer.jobs.events import Job
+    from facereel.indexer.jobs.job import run_job
     from facereel.store.model.config import Config
 
     film, store, out = (
@@ -234,7 +235,7 @@ def test_what_has_its_name_is_on_the_disk(
         tmp_path / "out",
     )
     disk = Disk(monkeypatch)
-    index = index_one(film, store, engine.load_engine("fake"), Config(), lambda done, total: None).folder
+    index = run_job(Job(film, store, Config()), engine.load_engine("fake")).folder
     disk.assert_lasting(index)
     assert {path for what, path, _ in disk.log if what == "sync"} >= {tmp_path, tmp_path / "deep"}
     args = ("--store", store, *FAKE)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from facereel.indexer import pipeline
-from facereel.indexer.jobs.job import index_one
+from facereel.indexer.jobs.events import Job
+from facereel.indexer.jobs.job import run_job
 from facereel.indexer.media.video import probe
 from facereel.indexer.pipeline import index_video
 from facereel.store.files.digest import hash_file
@@ -169,7 +170,7 @@ def test_a_video_of_one_frame(tmp_path: Path) -> None:
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video\n" * 40)
     with pytest.raises(VideoError):
-        index_one(tmp_path / "text.mp4", tmp_path / "store", FakeEngine(), Config(), quiet)
+        run_job(Job(tmp_path / "text.mp4", tmp_path / "store", Config()), FakeEngine())
     assert not (tmp_path / "store").exists()
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -17,14 +19,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from facereel.indexer.engines.engine import LOADERS, Compute, load_engine
+from facereel.indexer.engines import opencv_zoo
+from facereel.indexer.engines.engine import LOADERS, Compute, FaceEngine, load_engine
+from facereel.indexer.engines.weights import Weights
 from facereel.indexer.jobs import local as workers
-from facereel.indexer.jobs.events import Indexed, Note, Started
+from facereel.indexer.jobs.events import Event, Failed, Indexed, Job, Note, Progress, Started
+from facereel.indexer.jobs.local import LocalRunner
+from facereel.store.files import digest
 from facereel.store.files.digest import hash_file
 from facereel.store.files.locks import CLAIM, video_lock
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.config import Config
-from facereel.store.model.errors import EngineError
+from facereel.store.model.errors import EngineError, VideoError
 from facereel.store.model.records import Faces, Image
 from tests.fake_engine import FakeEngine, backdrop, draw_face, film_of_two, write_film
 from tests.program import Run
@@ -84,7 +90,10 @@ def test_a_crash_costs_one_video(run: Run, tmp_path: Path, fragile: tuple[str, s
     (crash,) = (line for line in errors if "SIGSEGV" in line)
     assert "magenta.mp4: the decoder crashed (SIGSEGV); " in crash
     (bug,) = (line for line in errors if "RuntimeError" in line)
-    assert "yellow.mp4 could not be indexed (RuntimeError: a bug of two lines); --debug shows where" in bug
+    assert (
+        "yellow.mp4 was not indexed because of a bug in FaceReel (RuntimeError: a bug of two lines); run it again"
+        in bug
+    )
     assert f"2 of 5 videos failed: {films[1]}, {films[3]}" in errors[-1]
     assert len(Catalogue(tmp_path / "s").listing().entries) == 3
     told = json.loads(report.read_text())
@@ -96,7 +105,7 @@ def test_a_crash_costs_one_video(run: Run, tmp_path: Path, fragile: tuple[str, s
 def test_a_hang_costs_one_video(
     run: Run, tmp_path: Path, fragile: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "STALLED", 2.0)
+    monkeypatch.setattr(workers, "STALL_SECONDS", 2.0)
     films = [film_of(person, tmp_path / f"{person}.mp4") for person in ("blue", "red")]
     result = run("index", *films, "--store", tmp_path / "s", *fragile)
     assert result.exit_code == 1
@@ -127,12 +136,13 @@ def test_a_worker_is_the_one_to_go_when_memory_runs_out() -> None:
 
 def test_an_engine_that_crashes_or_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(LOADERS, "deadly", deadly)
-    task = workers.Task(tmp_path / "s", Config(), force=False)
     for name, said in (
-        ("deadly", r"crashed while it was loaded \(SIGILL\)"),
+        ("deadly", r"crashed while loading \(SIGILL\)"),
         ("magic", "no engine is called"),
     ):
-        work = workers.index_many([tmp_path / "a.mp4"], partial(load_engine, name), task)
+        work = LocalRunner(partial(load_engine, name)).run(
+            [Job(tmp_path / "a.mp4", tmp_path / "s", Config())]
+        )
         with pytest.raises(EngineError, match=said):
             next(work)
 
@@ -152,8 +162,7 @@ def test_who_waits_takes_what_came_of_it(tmp_path: Path, film: Path) -> None:
     claim = video_lock(store, hash_file(film), lambda: None)
     claim.__enter__()
     threading.Timer(2.5, lambda: claim.__exit__(None, None, None)).start()
-    task = workers.Task(store, Config(), force=False)
-    events = list(workers.index_many([film], partial(load_engine, "fake"), task))
+    events = list(LocalRunner(partial(load_engine, "fake")).run([Job(film, store, Config())]))
     assert events[0] == Started(film, 1, 1)
     assert isinstance(events[-1], Indexed)
     notes = [event for event in events if isinstance(event, Note)]
@@ -230,9 +239,137 @@ def alive(session: int) -> list[str]:
     return found
 
 
-def test_a_killed_worker_is_not_the_videos_fault() -> None:
+class Killed(FakeEngine):
+    """Its process is killed as by a system without memory when it searches a frame."""
+
+    def detect(self, image: Image) -> Faces:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return super().detect(image)
+
+
+def test_a_killed_worker_is_not_the_videos_fault(tmp_path: Path) -> None:
     """Out of memory the system kills; the video need not be damaged."""
-    worker = workers._Worker(SimpleNamespace(exitcode=-9), None, path=Path("a.mp4"))  # type: ignore[arg-type]
-    assert "a.mp4: its process was killed (SIGKILL), perhaps for want of memory" in str(
-        workers._death(worker).error
-    )
+    (failed,) = results(tmp_path, Killed, [film_of("red", tmp_path / "red.mp4")])
+    assert isinstance(failed, Failed)
+    assert isinstance(failed.error, VideoError)
+    assert "red.mp4: its process was killed (SIGKILL), perhaps for lack of memory" in str(failed.error)
+
+
+def results(folder: Path, load: workers.Load, films: list[Path], at_once: int = 1) -> list[Event]:
+    """What came of each video, in the order in which they ended; each is started once and ends once."""
+    jobs = [Job(film, folder / "s", Config()) for film in films]
+    events = list(LocalRunner(load, at_once).run(jobs))
+    assert sorted(event.video for event in events if isinstance(event, Started)) == sorted(films)
+    ends = [event for event in events if isinstance(event, Indexed | Failed)]
+    assert sorted(event.video for event in ends) == sorted(films)
+    return [*ends]
+
+
+def load_by_script(script: str, counter: Path) -> FakeEngine:
+    """The n-th worker loads its engine where the script has a dot, and dies where it has an x, as from its end on."""
+    with counter.open("a+") as file:
+        file.write(".")
+        file.flush()
+        number = file.tell()
+    if script[number - 1 : number] != ".":
+        os.kill(os.getpid(), signal.SIGILL)
+    return Fragile()
+
+
+@pytest.mark.parametrize(
+    ("script", "at_once", "indexed"),
+    [
+        (".x.", 1, {"red", "green", "cyan"}),
+        (".xx.", 1, {"red", "green", "cyan"}),
+        (".xxx", 1, {"red"}),
+        (".xxx.", 1, {"red", "cyan"}),
+        ("..xxxx", 2, {"red", "green", "cyan"}),
+        ("x..", 2, {"red", "green", "cyan"}),
+    ],
+)
+def test_a_replacement_that_cannot_start_does_not_end_the_batch(
+    tmp_path: Path, script: str, at_once: int, indexed: set[str]
+) -> None:
+    """Magenta crashes its worker; what is not indexed after that is named with the reason."""
+    films = [film_of(person, tmp_path / f"{person}.mp4") for person in ("red", "magenta", "green", "cyan")]
+    ends = results(tmp_path, partial(load_by_script, script, tmp_path / "counter"), films, at_once)
+    assert {end.video.stem for end in ends if isinstance(end, Indexed)} == indexed
+    for end in ends:
+        if isinstance(end, Failed) and end.video.stem != "magenta":
+            assert isinstance(end.error, EngineError)
+            assert f"{end.video} was not indexed: the engine crashed while loading (SIGILL); " in str(
+                end.error
+            )
+
+
+def test_no_worker_that_can_start_is_one_error(tmp_path: Path) -> None:
+    films = [film_of(person, tmp_path / f"{person}.mp4") for person in ("red", "green", "cyan")]
+    with pytest.raises(EngineError, match=r"crashed while loading \(SIGILL\)"):
+        results(tmp_path, partial(load_by_script, "xx", tmp_path / "counter"), films, at_once=2)
+    assert (tmp_path / "counter").read_text() == ".."
+
+
+def load_without_recogniser() -> FaceEngine:
+    opencv_zoo.RECOGNIZER = Weights("not_there.onnx", "0" * 64)
+    return opencv_zoo.OpenCVZoo(Compute())
+
+
+def test_a_recogniser_that_cannot_be_loaded_fails_the_batch_at_once(tmp_path: Path) -> None:
+    """Not each video after it was decoded."""
+    jobs = [Job(film_of("red", tmp_path / "red.mp4"), tmp_path / "s", Config())]
+    with pytest.raises(EngineError, match=r"not_there\.onnx is not installed"):
+        next(LocalRunner(load_without_recogniser).run(jobs))
+
+
+class Slow:
+    """A hash as slow as that of a file of hundreds of gigabytes: a second a piece. Later ones are quick again."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def update(self, piece: bytes) -> None:
+        time.sleep(1)
+        self._hash.update(piece)
+
+    def hexdigest(self) -> str:
+        vars(digest)["hashlib"] = hashlib
+        return self._hash.hexdigest()
+
+
+def load_with_slow_hash(bytes_at_once: int) -> FakeEngine:
+    vars(digest)["hashlib"] = SimpleNamespace(sha256=Slow)
+    digest.CHUNK_BYTES = bytes_at_once
+    return FakeEngine()
+
+
+def test_a_file_that_takes_long_to_hash_is_not_taken_for_a_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = film_of("red", tmp_path / "red.mp4")
+    monkeypatch.setattr(workers, "STALL_SECONDS", 4.0)
+    load = partial(load_with_slow_hash, film.stat().st_size // 7)
+    events = list(LocalRunner(load).run([Job(film, tmp_path / "s", Config())]))
+    assert isinstance(events[-1], Indexed)
+    read = [event.done for event in events if isinstance(event, Progress) and event.stage == "reading"]
+    assert len(read) >= 7
+    assert read == sorted(read)
+    assert read[-1] == film.stat().st_size
+
+
+def load_with_thread_that_never_ends() -> FakeEngine:
+    threading.Thread(target=time.sleep, args=(1000,)).start()
+    return FakeEngine()
+
+
+def test_a_worker_that_hangs_at_its_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "EXIT_SECONDS", 1.0)
+    films = [film_of(person, tmp_path / f"{person}.mp4") for person in ("red", "green")]
+    ends = results(tmp_path, load_with_thread_that_never_ends, films, at_once=2)
+    assert all(isinstance(end, Indexed) for end in ends)
+    assert multiprocessing.active_children() == []
+
+
+def test_the_environment_of_the_caller_stays_as_it_is(tmp_path: Path, film: Path) -> None:
+    before = dict(os.environ)
+    results(tmp_path, FakeEngine, [film])
+    assert dict(os.environ) == before

@@ -64,6 +64,10 @@ class FaceEngine(Protocol):
         """How many threads may ask it side by side."""
         ...
 
+    def finish_loading(self) -> None:
+        """Wait until detector and recogniser are loaded; raises EngineError when one of them cannot be."""
+        ...
+
     def detect(self, image: Image) -> Faces:
         """Find faces in a BGR picture (H, W, 3); weak ones included, down to a score of 0.2."""
         ...
@@ -92,6 +96,10 @@ class Calibrated:
     def threads(self) -> int:
         """Those of the engine."""
         return self.engine.threads
+
+    def finish_loading(self) -> None:
+        """As the engine does."""
+        self.engine.finish_loading()
 
     def detect(self, image: Image) -> Faces:
         """As the engine does."""

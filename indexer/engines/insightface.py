@@ -66,6 +66,9 @@ class InsightFacePack:
         """As many as the machine and the user give."""
         return self._compute.allowed
 
+    def finish_loading(self) -> None:
+        """Both models are loaded when it is made."""
+
     def detect(self, image: Image) -> Faces:
         """Find faces in a BGR picture (H, W, 3), in its own size and, for big faces, in a small one."""
         if self._detector.static_input_size is not None:

@@ -20,6 +20,7 @@ from facereel.indexer.engines import devices
 from facereel.indexer.engines.devices import Compute
 from facereel.indexer.engines.engine import Threshold
 from facereel.indexer.engines.weights import Weights, unpacked
+from facereel.store.model.errors import EngineError
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import Embeddings, EngineInfo, Faces, Floats, Image
 
@@ -61,6 +62,10 @@ class OpenCVZoo:
         """As many as the machine and the user give."""
         return self._compute.allowed
 
+    def finish_loading(self) -> None:
+        """Wait for the recogniser; raises EngineError, UnwritableError when it cannot be loaded."""
+        self._recognizer.result()
+
     def detect(self, image: Image) -> Faces:
         """Find faces in a BGR picture (H, W, 3), in its own size and, for big faces, in a small one."""
         return candidates.best([self._detect_at(image, scale) for scale in candidates.scales(image)])
@@ -94,9 +99,14 @@ class OpenCVZoo:
 
 
 def _session(weights: Weights, compute: Compute) -> onnxruntime.InferenceSession:
-    session = onnxruntime.InferenceSession(
-        str(unpacked(weights)), devices.options(), providers=compute.providers()
-    )
+    path, providers = unpacked(weights), compute.providers()
+    try:
+        session = onnxruntime.InferenceSession(str(path), devices.options(), providers=providers)
+    except Exception as error:  # whatever ONNX Runtime makes of a driver, or of too little memory
+        reason = str(error).splitlines()[0]
+        raise EngineError(
+            f"{weights.file} cannot be loaded on {providers[0]} ({reason}); use --device cpu, or close other programs"
+        ) from error
     compute.check(session)
     return session
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from facereel.indexer.engines.engine import LOADERS, PACKS, Compute, FaceEngine, load_engine
-from facereel.store.model.errors import EngineError, MissingPackError
+from facereel.store.model.errors import FaceReelError, MissingPackError
 
 # Of the weights, from where they are published; the code that runs them is this project's.
 LICENCES = {"opencv-zoo": "MIT and Apache-2.0: free, also for commercial use"} | dict.fromkeys(
@@ -31,9 +31,10 @@ def _state(name: str, compute: Compute, speed: bool) -> dict[str, Any]:
     unknown = dict.fromkeys(("vector_length", "threshold", "threshold_source", "detector", "recognizer"))
     try:
         engine = load_engine(name, compute)
+        engine.finish_loading()
     except MissingPackError:
         return {**state, "state": f"not here: engines --get {name}", **unknown}
-    except EngineError as error:
+    except FaceReelError as error:
         return {**state, "state": str(error), **unknown}
     info = engine.info
     return {

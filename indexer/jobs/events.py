@@ -1,12 +1,24 @@
-"""What indexing reports while it runs, as frozen records."""
+"""What a runner is given and what it reports while it runs, as frozen records that travel between processes."""
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
+from facereel.store.model.config import Config
 from facereel.store.model.errors import FaceReelError
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One video to index."""
+
+    video: Path
+    store: Path
+    config: Config
+    force: bool = False  # index it also if an index of its content is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +35,9 @@ class Progress:
     """How far a video is; at most ten a second."""
 
     video: Path
-    done: int  # frames
-    total: int  # frames as far as known, 0 for unknown
+    stage: Literal["reading", "waiting", "indexing"]  # hashing the file; another process indexes it; decoding
+    done: int  # bytes when reading, frames when indexing
+    total: int  # the same in all as far as known, 0 for unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +72,7 @@ class Indexed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A video that could not be indexed; the others go on."""
+    """A video that could not be indexed; the others go on, and an older index of it stays."""
 
     video: Path
     error: FaceReelError
@@ -67,3 +80,14 @@ class Failed:
 
 
 Event: TypeAlias = Started | Progress | Note | Indexed | Failed
+
+
+class Runner(Protocol):
+    """Runs jobs, on this machine or on others."""
+
+    def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
+        """Yield events as they happen: for each job Started, Progress and Note, and last Indexed or Failed.
+
+        Raises EngineError when no worker can load the engine. Closing the generator stops what is under way.
+        """
+        ...

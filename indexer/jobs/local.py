@@ -1,7 +1,7 @@
-"""Videos are indexed in processes of their own: what a hostile file does to a decoder stays in one of them.
+"""Runs jobs in worker processes on this machine: what a hostile file does to a decoder stays in one of them.
 
-A worker loads the engine once and takes one video after another; one that dies is replaced, and its video is
-named. Nothing but records and one-line errors comes back. Knows nothing of how a video is indexed.
+A worker loads the engine once and then takes one video after another. One that dies or hangs is replaced, and its
+video is named. Only events come back: frozen records and one-line errors.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from facereel.indexer.engines.engine import LOADERS, FaceEngine
-from facereel.indexer.jobs.events import Event, Failed, Indexed, Note, Progress, Started
-from facereel.indexer.jobs.job import index_one
-from facereel.indexer.machine import cores, free_memory, limit_memory
+from facereel.indexer.jobs.events import Event, Failed, Indexed, Job, Note, Progress, Started
+from facereel.indexer.jobs.job import run_job
+from facereel.indexer.machine import cores, free_memory, limit_memory, return_freed_memory
 from facereel.store.files.folders import printable
 from facereel.store.library.catalogue import Catalogue
-from facereel.store.model.config import Config
-from facereel.store.model.errors import EngineError, FaceReelError, VideoError
+from facereel.store.model.errors import EngineError, FaceReelError, InternalError, VideoError
 
-# From a server that has imported everything a new worker starts in 20 ms instead of 1 s. Elsewhere forking is not
-# safe once frameworks of the system are loaded.
+# A server process that has imported everything starts a worker in 20 ms instead of 1 s. On other systems forking is
+# not safe once their frameworks are loaded.
 _CONTEXT: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
 _PRELOAD = [
     "facereel.indexer.jobs.local",
@@ -40,215 +40,292 @@ _PRELOAD = [
     "sqlite_utils",
     "faiss",
 ]
-# Else glibc keeps the pictures of each thread in a heap of its own long after they were let go: a quarter more memory.
-_MALLOC = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(2 << 20)}
-# Reading a whole file for its hash is the longest that a worker is silent: 300 GB at 100 MB/s.
-STALLED = 3600.0  # seconds without a word after which a worker is given up
-_TELL_EVERY = 0.1  # seconds
+# A worker is silent longest while it clusters and writes the index of a long video; hours of video take minutes.
+STALL_SECONDS = 3600.0  # without a message from a worker, after which it is killed
+START_ATTEMPTS = 3  # failed starts of workers in a row, after which no more are tried while others work
+EXIT_SECONDS = 10.0  # for all workers to end by themselves, after which they are killed
+_PROGRESS_SECONDS = 0.1  # between two Progress events of a worker
 # What a worker takes at most, bytes: 700 MiB at 1080p, and room.
 WORKER_MEMORY = 1 << 30
 
-Load = Callable[[], FaceEngine]
+Load: TypeAlias = Callable[[], FaceEngine]
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """What a worker is told to do."""
+class _Ready:
+    """A worker has loaded its engine and can begin."""
 
-    store: Path
-    config: Config
-    force: bool
+
+@dataclass(frozen=True, slots=True)
+class _NotReady:
+    """A worker cannot load its engine and ends."""
+
+    error: FaceReelError
+
+
+_Message: TypeAlias = _Ready | _NotReady | Event
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRunner:
+    """The Runner of this machine: up to `workers` videos at once."""
+
+    load: Load  # makes the engine inside a worker; must be picklable
+    workers: int = 1
+
+    def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
+        """As Runner.run. Leftovers of dead processes in the stores are cleared first."""
+        for store in {job.store for job in jobs}:
+            Catalogue(store).clean()
+        batch = _Batch(jobs, self.load, self.workers)
+        try:
+            yield from batch.events()
+        finally:
+            batch.close()
+
+
+def max_jobs(wanted: int) -> int:
+    """As many workers as are wanted, but no more than cores and free memory allow; at least 1."""
+    return max(1, min(wanted, cores(), free_memory() // WORKER_MEMORY))
 
 
 @dataclass(slots=True, eq=False)
 class _Worker:
+    """The caller's side of a worker process."""
+
     process: BaseProcess
-    line: Any  # a Connection
-    path: Path | None = None  # what it is at; None before it has loaded its engine
-    heard: float = 0.0  # when it last said something, seconds of the monotonic clock
-    given_up: bool = False
+    connection: Connection[Any, Any]
+    last_message: float  # seconds of the monotonic clock
+    job: Job | None = None  # None while it loads its engine
+    stalled: bool = False
+
+    def receive(self) -> _Message | None:
+        """Its next message; None once it has died."""
+        try:
+            message: _Message = self.connection.recv()
+        except (EOFError, OSError):
+            _end([self.process], EXIT_SECONDS)
+            return None
+        self.last_message = time.monotonic()
+        return message
+
+    def kill_if_stalled(self) -> None:
+        """Kill it when it has been silent for too long."""
+        if time.monotonic() - self.last_message > STALL_SECONDS:
+            self.stalled = True
+            self.process.kill()
 
 
-def index_many(paths: Sequence[Path], load: Load, task: Task, jobs: int = 1) -> Generator[Event, None, None]:
-    """Index videos, up to `jobs` at once; gives events as they happen, the last of a video is Indexed or Failed.
+class _Batch:
+    """Jobs that wait, and the workers that do them."""
 
-    `load` makes the engine inside a worker; it must be picklable. Raises EngineError when it cannot. Closing the
-    generator ends the workers.
-    """
-    Catalogue(task.store).clean()
-    todo = list(reversed(paths))
-    with _workers(load, min(jobs, len(paths))) as workers:
-        while workers:
-            for worker in _poll(workers):
-                path = worker.path
-                kind, content = _next_word(worker)
-                if kind == "progress":
-                    yield Progress(_at(path), *content)
-                elif kind == "note":
-                    yield Note(_at(path), content)
+    def __init__(self, jobs: Sequence[Job], load: Load, workers: int) -> None:
+        self._jobs, self._total = deque(jobs), len(jobs)
+        self._load, self._max_workers = load, workers
+        self._workers: list[_Worker] = []
+        self._leaving: list[BaseProcess] = []  # workers without work, which end by themselves
+        self._ever_ready = False
+        self._failed_starts = 0  # since a worker was ready last
+
+    def events(self) -> Generator[Event, None, None]:
+        """Do all jobs; raises EngineError when no worker can load the engine."""
+        self._add_workers()
+        while self._workers:
+            for worker in self._poll():
+                message = worker.receive()
+                if message is None or isinstance(message, _NotReady):
+                    yield from self._replace(worker, message.error if message else None)
+                    continue
+                if isinstance(message, _Ready):
+                    self._ever_ready, self._failed_starts = True, 0
                 else:
-                    if path is not None:
-                        yield content
-                    if _go_on(worker, kind, todo, workers, load, task):
-                        yield Started(_at(worker.path), len(paths) - len(todo), len(paths))
+                    yield message
+                if isinstance(message, _Ready | Indexed | Failed):
+                    yield from self._next_job(worker)
 
-
-def max_jobs(asked: int) -> int:
-    """As many as were asked for, but no more than processors and free memory carry."""
-    return max(1, min(asked, cores(), free_memory() // WORKER_MEMORY))
-
-
-@contextmanager
-def _workers(load: Load, count: int) -> Iterator[list[_Worker]]:
-    """Workers that are gone, with what they had begun, when the block ends for whatever reason."""
-    workers: list[_Worker] = []
-    try:
-        workers.extend(_spawn(load) for _ in range(count))
-        yield workers
-    finally:
-        for worker in workers:
-            worker.line.close()
+    def close(self) -> None:
+        """End all workers, those that are at work at once."""
+        for worker in self._workers:
+            worker.connection.close()
             worker.process.kill()
-        for worker in workers:
-            worker.process.join()
+        _end([*(worker.process for worker in self._workers), *self._leaving], EXIT_SECONDS)
+
+    def _poll(self) -> list[_Worker]:
+        """Workers that have sent a message or died; waits a second at most."""
+        by_connection: dict[Any, _Worker] = {worker.connection: worker for worker in self._workers}
+        ready = [by_connection[connection] for connection in wait(list(by_connection), timeout=1.0)]
+        for worker in self._workers:
+            if worker not in ready:
+                worker.kill_if_stalled()
+        return ready
+
+    def _next_job(self, worker: _Worker) -> Generator[Event, None, None]:
+        """Give a worker its next job, or let it go when none is left."""
+        worker.job = None
+        if not self._jobs:
+            self._let_go(worker)
+            return
+        try:
+            worker.connection.send(self._jobs[0])
+        except OSError:
+            return  # it has died between two jobs; the next poll finds it, and another worker takes the job
+        worker.job = self._jobs.popleft()
+        yield self._started(worker.job)
+        self._add_workers()
+
+    def _replace(self, worker: _Worker, error: FaceReelError | None) -> Generator[Event, None, None]:
+        """Name the video of a worker that died, or count its failed start, and start another worker.
+
+        When starts keep failing, the workers that are left do the jobs; when none is left, each further start costs
+        one video, so that the batch ends.
+        """
+        self._let_go(worker)
+        if worker.job is not None:
+            yield Failed(worker.job.video, _death_at_work(worker, worker.job.video))
+        else:
+            error = error or _death_at_start(worker)
+            if not self._ever_ready:
+                if not self._workers:
+                    raise error
+                return  # another one may still load its engine
+            self._failed_starts += 1
+            if self._failed_starts >= START_ATTEMPTS and self._jobs and not self._workers:
+                job = self._jobs.popleft()
+                yield self._started(job)
+                yield Failed(job.video, _not_started(job.video, error))
+        self._add_workers()
+
+    def _add_workers(self) -> None:
+        """Start workers until there are as many as allowed, or one for each job that waits."""
+        if self._failed_starts >= START_ATTEMPTS and self._workers:
+            return
+        loading = sum(worker.job is None for worker in self._workers)
+        wanted = min(self._max_workers - len(self._workers), len(self._jobs) - loading)
+        self._workers += [_spawn(self._load) for _ in range(wanted)]
+
+    def _started(self, job: Job) -> Started:
+        return Started(job.video, self._total - len(self._jobs), self._total)
+
+    def _let_go(self, worker: _Worker) -> None:
+        worker.connection.close()
+        self._workers.remove(worker)
+        self._leaving.append(worker.process)
 
 
 def _spawn(load: Load) -> _Worker:
     if sys.platform == "linux":
         _CONTEXT.set_forkserver_preload(_PRELOAD)
-        for name, value in _MALLOC.items():
-            os.environ.setdefault(name, value)
     ours, theirs = _CONTEXT.Pipe()
-    # Engines that were added to the known ones go along: a new process would not know them.
+    # Engines that were added to LOADERS go along: a new process would not know them.
     process = _CONTEXT.Process(target=_work, args=(theirs, load, dict(LOADERS)), daemon=True)
     process.start()
     theirs.close()
-    return _Worker(process, ours, heard=time.monotonic())
+    return _Worker(process, ours, time.monotonic())
 
 
-def _poll(workers: list[_Worker]) -> list[_Worker]:
-    """Workers that have said something, died, or been silent for too long."""
-    by_line: dict[Any, _Worker] = {worker.line: worker for worker in workers}
-    spoken = [by_line[line] for line in wait(list(by_line), timeout=1.0)]
-    now = time.monotonic()
-    for worker in workers:
-        if worker in spoken:
-            worker.heard = now
-        elif now - worker.heard > STALLED:
-            worker.given_up = True
-            worker.process.kill()
-    return spoken
+def _end(processes: Iterable[BaseProcess], seconds: float) -> None:
+    """Wait for processes to end, for so long in all; then kill those that have not."""
+    deadline = time.monotonic() + seconds
+    for process in processes:
+        process.join(max(0.0, deadline - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+            process.join(1.0)  # one that waits for a dead disk does not end even so
 
 
-def _next_word(worker: _Worker) -> tuple[str, Any]:
-    """Kind and content of what a worker said, `died` if it can say nothing more; raises its EngineError."""
-    try:
-        kind, content = worker.line.recv()
-    except (EOFError, OSError):
-        worker.process.join()
-        return "died", _death(worker)
-    if kind == "engine":
-        raise content
-    return str(kind), content
-
-
-def _death(worker: _Worker) -> Failed:
+def _exit(worker: _Worker) -> str:
     code = worker.process.exitcode or 0
-    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    if worker.path is None:
-        raise EngineError(f"the engine crashed while it was loaded ({how}); install its packages again")
-    if code == -signal.SIGKILL and not worker.given_up:
-        return Failed(
-            worker.path,
-            VideoError(
-                f"{printable(worker.path)}: its process was killed ({how}), perhaps for want of memory; "
-                "index it again, without --jobs"
-            ),
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def _death_at_work(worker: _Worker, video: Path) -> VideoError:
+    if worker.stalled:
+        return VideoError(
+            f"{printable(video)}: no progress for {STALL_SECONDS:.0f} s; the file may be damaged or made to do harm, "
+            "convert it and index the copy"
         )
-    what = f"no progress for {STALLED:.0f} s" if worker.given_up else f"the decoder crashed ({how})"
-    return Failed(
-        worker.path,
-        VideoError(f"{printable(worker.path)}: {what}; the file is damaged or hostile, convert it anew"),
+    if worker.process.exitcode == -signal.SIGKILL:
+        return VideoError(
+            f"{printable(video)}: its process was killed (SIGKILL), perhaps for lack of memory; "
+            "index it again, without --jobs"
+        )
+    return VideoError(
+        f"{printable(video)}: the decoder crashed ({_exit(worker)}); the file may be damaged or made to do harm, "
+        "convert it and index the copy"
     )
 
 
-def _go_on(
-    worker: _Worker, kind: str, todo: list[Path], workers: list[_Worker], load: Load, task: Task
-) -> bool:
-    """Give a worker its next video, or its place to another one if it died; end it when nothing is left.
-
-    Says whether it has begun with a video.
-    """
-    if not todo:
-        worker.line.close()
-        workers.remove(worker)
-        worker.process.join()
-    elif kind == "died":
-        workers[workers.index(worker)] = _spawn(load)
-    else:
-        worker.path = todo.pop()
-        worker.line.send((worker.path, task))
-        return True
-    return False
+def _death_at_start(worker: _Worker) -> EngineError:
+    if worker.stalled:
+        return EngineError(f"the engine was not loaded within {STALL_SECONDS:.0f} s; try --device cpu")
+    return EngineError(f"the engine crashed while loading ({_exit(worker)}); install its packages again")
 
 
-def _at(path: Path | None) -> Path:
-    assert path is not None, "a worker told of a video before it had one"
-    return path
+def _not_started(video: Path, error: FaceReelError) -> EngineError:
+    return EngineError(f"{printable(video)} was not indexed: {error}; then index it again")
 
 
-def _work(line: Connection, load: Load, loaders: dict[str, Any]) -> None:
-    """What a worker does, in its own process, until nobody listens any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the business of who hired it
+def _work(connection: Connection[Any, Any], load: Load, loaders: dict[str, Any]) -> None:
+    """What a worker does in its own process, until the caller's end of the connection is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # after Ctrl-C the caller ends it
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    return_freed_memory()
     limit_memory(free_memory())
     LOADERS.update(loaders)
-    try:
-        engine = load()
-    except FaceReelError as error:
-        line.send(("engine", error))
-        return
-    line.send(("ready", None))
     with suppress(EOFError, OSError):
+        try:
+            engine = load()
+            engine.finish_loading()
+        except Exception as error:
+            connection.send(_NotReady(_as_engine_error(error)))
+            return
+        connection.send(_Ready())
         while True:
-            path, task = line.recv()
-            line.send(("done", _indexed(path, engine, task, line)))
+            job: Job = connection.recv()
+            connection.send(_result(job, engine, connection))
 
 
-def _indexed(path: Path, engine: FaceEngine, task: Task, line: Connection) -> Indexed | Failed:
-    told = 0.0
+def _result(job: Job, engine: FaceEngine, connection: Connection[Any, Any]) -> Indexed | Failed:
+    last_progress = 0.0
 
-    def progress(done: int, total: int) -> None:
-        nonlocal told
-        if time.monotonic() - told >= _TELL_EVERY:
-            told = time.monotonic()
-            line.send(("progress", (done, total)))
+    def report(event: Progress | Note) -> None:
+        nonlocal last_progress
+        if isinstance(event, Progress):
+            if time.monotonic() - last_progress < _PROGRESS_SECONDS:
+                return
+            last_progress = time.monotonic()
+        connection.send(event)
 
     try:
-        return index_one(
-            path,
-            task.store,
-            engine,
-            task.config,
-            progress,
-            task.force,
-            lambda text: line.send(("note", text)),
-        )
+        return run_job(job, engine, report)
     except FaceReelError as error:
-        return Failed(path, error, traceback.format_exc())
+        return Failed(job.video, error, traceback.format_exc())
     except MemoryError:
-        return Failed(
-            path, VideoError(f"{printable(path)}: not enough memory; index it alone, or scale it down")
-        )
+        reason = "not enough memory; index it alone, or scale it down"
+        return Failed(job.video, VideoError(f"{printable(job.video)}: {reason}"), traceback.format_exc())
     except BrokenPipeError:
-        raise
+        raise  # the caller is gone
     except Exception as error:
-        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return Failed(
-            path,
-            VideoError(f"{printable(path)} could not be indexed ({said}); --debug shows where"),
-            traceback.format_exc(),
-        )
+        return Failed(job.video, _as_internal_error(job.video, error), traceback.format_exc())
+
+
+def _as_internal_error(video: Path, error: Exception) -> InternalError:
+    return InternalError(
+        f"{printable(video)} was not indexed because of a bug in FaceReel ({_one_line(error)}); "
+        "run it again with --debug and report what it prints"
+    )
+
+
+def _as_engine_error(error: Exception) -> FaceReelError:
+    if isinstance(error, FaceReelError):
+        return error
+    return EngineError(
+        f"the engine could not be loaded ({_one_line(error)}); install its packages again, or use another --engine"
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _end_with_parent() -> None:

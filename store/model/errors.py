@@ -14,7 +14,8 @@ FaceReelError
 ├── EngineError           weights missing or not what they should be, an engine nobody knows
 │   └── MissingPackError  weights that are fetched only when somebody asks for it
 ├── ResultExistsError     a result folder is already there
-└── CutError              a clip could not be cut exactly
+├── CutError              a clip could not be cut exactly
+└── InternalError         a bug in FaceReel itself
 """
 
 
@@ -76,3 +77,7 @@ class ResultExistsError(FaceReelError):
 
 class CutError(FaceReelError):
     """A clip could not be cut exactly."""
+
+
+class InternalError(FaceReelError):
+    """A bug in FaceReel itself, to be reported."""

@@ -14,7 +14,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from facereel.indexer.jobs.job import index_one
+from facereel.indexer.jobs.events import Job
+from facereel.indexer.jobs.job import run_job
 from facereel.query import videos
 from facereel.query.clips import render
 from facereel.query.people.photos import group_photos, read_people
@@ -48,7 +49,7 @@ class Range:
         folder.mkdir(parents=True, exist_ok=True)
         self.films = fuzz_videos.make_films(folder)
         self.engine = FakeEngine()
-        done = index_one(folder / "plain.mp4", folder / "store", self.engine, Config(), lambda a, b: None)
+        done = run_job(Job(folder / "plain.mp4", folder / "store", Config()), self.engine)
         self.index = done.folder
         self.asked = read_people(group_photos([write_photo(folder / "red.png", "red")]), self.engine)
 
@@ -104,7 +105,7 @@ class Range:
         """Index a film; `whole` is how many frames it had before it was harmed, 0 when nobody knows."""
         store = path.parent / "store"
         try:
-            done = index_one(path, store, self.engine, Config(), lambda a, b: None)
+            done = run_job(Job(path, store, Config()), self.engine)
         except FaceReelError as error:
             left = os.listdir(store) if store.is_dir() else []
             return refused(kind, error, f"left {left}" if left else "")
@@ -162,7 +163,7 @@ class Range:
         path = fuzz_videos.endless(place / "endless.mp4", rng)
         said = []
         for ask in (
-            lambda: index_one(path, place / "store", self.engine, Config(), lambda a, b: None),
+            lambda: run_job(Job(path, place / "store", Config()), self.engine),
             lambda: read_reference(path, self.engine),
         ):
             try:
