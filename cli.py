@@ -227,18 +227,20 @@ def query(
     # Weights are read in the background from here on, while the rest is imported and the photos are read.
     machine = chosen.load(console.note)
     from facereel.query.clips import render
+    from facereel.query.clips.plan import ClipOptions
     from facereel.query.people import photos as asked
     from facereel.query.search import search
     from facereel.store.library.catalogue import Catalogue
 
-    wishes = render.ClipOptions(crop, size, min_duration, dry_run, overwrite, absolute)  # type: ignore[arg-type]
+    options = ClipOptions(crop, size, min_duration, overwrite, absolute)  # type: ignore[arg-type]  # checked next
+    options.check()
     photos = asked.group_photos(refs)
     folders = render.result_folders(photos, out, name)
-    if not dry_run:
-        render.check_targets(folders, overwrite)
     base = machine.threshold.value if threshold is None else threshold
     people = asked.read_people(photos, machine, face)
     report.people_read(people)
+    for person, folder in zip(people, [] if dry_run else folders, strict=not dry_run):
+        render.check_target(folder, person, overwrite)
     library = Catalogue(store)
     for path in search.not_indexed(library, video or []):
         _index_first(path, store, chosen)
@@ -248,8 +250,8 @@ def query(
     report.left_out(where)
     results, whole = [], True
     for answer, folder in zip(answers, folders, strict=True):
-        tell = (lambda clip, file: None) if as_json else report.clip_done(answer)
-        result = render.render(answer, folder, wishes, machine.info, base, tell)
+        on_clip_done = (lambda clip: None) if as_json else report.clip_done
+        result = render.render(answer, options, None if dry_run else folder, on_clip_done)
         results.append(report.answer_json(answer, result, explain))
         report.not_cut(result)
         whole = whole and not result.not_cut

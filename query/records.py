@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from facereel.store.model.records import Floats, Reason, Sightings, Tracklet, Video
+from facereel.store.model.records import Floats, Ints, Reason, Sightings, Tracklet, Video
 
 # A tracklet matches by its own similarity to the photos, or because its cluster matches.
 MatchedBy: TypeAlias = Literal["photo", "cluster"]
@@ -63,15 +63,32 @@ class NearMiss:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
-    """What is cut: a match's frames with the crop of each."""
+    """What is cut: N frames of a match, each with its crop."""
 
     match: Match
-    start: int
+    file: str  # name of the clip's file in the folder of the result
+    start: int  # frames [start, end)
     end: int
     start_reason: Reason
     end_reason: Reason
-    sightings: Sightings  # frames start..end
-    crops: Floats  # (N, 4) x y w h in the displayed picture
+    ticks: Ints  # (N + 1,) when each frame is shown, and when the last one ends
+    sightings: Sightings  # of the N frames
+    crops: Floats  # (N, 4) x y w h
     mode: CropMode
     width: int  # of the file's picture, pixels, even
     height: int
+
+    @property
+    def start_time(self) -> float:
+        """Seconds from the start of the video, as a player shows them."""
+        return self.match.video.seconds(int(self.ticks[0]))
+
+    @property
+    def end_time(self) -> float:
+        """Seconds from the start of the video at which the last frame ends."""
+        return self.match.video.seconds(int(self.ticks[-1]))
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the start of the first frame to the end of the last."""
+        return float(int(self.ticks[-1] - self.ticks[0]) * self.match.video.time_base)

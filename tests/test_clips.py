@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facereel.query.clips import framing
-from facereel.query.clips.plan import plan_clips
+from facereel.query.clips.plan import ClipOptions, plan_clips
 from facereel.query.records import CropMode, Match
 from facereel.store.model.errors import OptionError
 from facereel.store.model.records import Floats, FrameTimes, Sightings, Tracklet, Video
@@ -151,7 +151,9 @@ def test_a_face_too_large_for_its_crop_takes_the_largest_square() -> None:
 
 
 def test_none_is_the_full_picture_with_even_sides() -> None:
-    [clip], _ = plan_clips([make_match(still(5), video=make_video(1281, 721))], {SHA: make_times()}, "none")
+    [clip], _ = plan_clips(
+        [make_match(still(5), video=make_video(1281, 721))], {SHA: make_times()}, ClipOptions("none")
+    )
     assert clip.crops[0].tolist() == [0, 0, 1280, 720]
     assert (clip.width, clip.height) == (1280, 720)
 
@@ -163,15 +165,16 @@ def test_size_follows_from_the_median_crop(face: float, side: int) -> None:
 
 
 def test_size_is_what_was_asked() -> None:
-    for mode in ("follow", "tube"):
-        [clip], _ = plan_clips([make_match(still(9))], {SHA: make_times()}, mode, size=512)
+    modes: tuple[CropMode, ...] = ("follow", "tube")
+    for mode in modes:
+        [clip], _ = plan_clips([make_match(still(9))], {SHA: make_times()}, ClipOptions(mode, 512))
         assert (clip.width, clip.height) == (512, 512)
 
 
 def test_a_wide_tube_keeps_its_aspect() -> None:
     boxes = still(100)
     boxes[:, 0] = np.linspace(0, 1180, 100)
-    [clip], _ = plan_clips([make_match(boxes)], {SHA: make_times()}, "tube", size=640)
+    [clip], _ = plan_clips([make_match(boxes)], {SHA: make_times()}, ClipOptions("tube", 640))
     assert clip.crops[0, 2] > 1200
     assert clip.width == 640
     assert clip.height / clip.width == pytest.approx(clip.crops[0, 3] / clip.crops[0, 2], abs=0.01)
@@ -192,25 +195,29 @@ def test_each_match_is_its_own_clip_in_order_of_video_and_time() -> None:
 
 def test_short_clips_are_dropped_and_counted() -> None:
     matches = [make_match(still(25), 0, 1), make_match(still(24), 100, 2)]
-    clips, dropped = plan_clips(matches, {SHA: make_times()}, min_duration=1.0)
+    clips, dropped = plan_clips(matches, {SHA: make_times()}, ClipOptions(min_duration=1.0))
     assert ([clip.match.tracklet.number for clip in clips], dropped) == ([1], 1)
     assert plan_clips([], {}) == ([], 0)
 
 
 @pytest.mark.parametrize(
-    ("mode", "size", "min_duration", "words"),
+    ("mode", "size", "min_duration", "option", "value"),
     [
-        ("round", None, 0, "crop 'round' is unknown"),
-        ("follow", 33, 0, "even number"),
-        ("follow", 8, 0, "even number"),
-        ("none", 512, 0, "needs a crop"),
-        ("follow", None, -1, "minimum duration"),
-        ("follow", None, float("nan"), "minimum duration"),
+        ("round", None, 0, "--crop", "'round'"),
+        ("follow", 33, 0, "--size", "33"),
+        ("follow", 8, 0, "--size", "8"),
+        ("none", 512, 0, "--size", "512"),
+        ("follow", None, -1, "--min-duration", "-1"),
+        ("follow", None, float("nan"), "--min-duration", "nan"),
     ],
 )
-def test_settings_out_of_range(mode: CropMode, size: int | None, min_duration: float, words: str) -> None:
-    with pytest.raises(OptionError, match=words):
-        plan_clips([], {}, mode, size, min_duration)
+def test_options_out_of_range_are_refused_with_their_value(
+    mode: CropMode, size: int | None, min_duration: float, option: str, value: str
+) -> None:
+    with pytest.raises(OptionError) as caught:
+        plan_clips([], {}, ClipOptions(mode, size, min_duration))
+    assert option in str(caught.value)
+    assert value in str(caught.value)
 
 
 def planning(frames: int) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,7 +16,7 @@ os.environ.setdefault("SVT_LOG", "1")
 
 from facereel.indexer.media.source import check_source
 from facereel.query.clips.cutter import cut_clips
-from facereel.query.clips.plan import plan_clips
+from facereel.query.clips.plan import ClipOptions, plan_clips
 from facereel.query.records import Clip, CropMode, Match
 from facereel.store.model.errors import CutError, VideoError
 from facereel.store.model.records import FrameTimes, Sightings, Tracklet, Video
@@ -92,7 +92,7 @@ def make_clips(
             np.full(end - start, 0.9, np.float32), np.zeros(end - start, np.uint8),
         )  # fmt: skip
         matches.append((Match(video, tracklet, 0.6, 0.4, "photo", "looks alike"), sightings))
-    return plan_clips(matches, {video.sha256: times}, mode, size)[0]
+    return plan_clips(matches, {video.sha256: times}, ClipOptions(mode, size))[0]
 
 
 def cut(
@@ -100,9 +100,8 @@ def cut(
 ) -> list[tuple[Clip, Path]]:
     video, times = index_pass(path)
     clips = make_clips(video, times, recipe, spans, mode)
-    targets = [path.with_name(f"{path.stem}-{clip.start}-{clip.end}.mp4") for clip in clips]
-    cut_clips(video, clips, times, targets)
-    return list(zip(clips, targets, strict=True))
+    cut_clips(video, clips, times, path.parent)
+    return [(clip, path.parent / clip.file) for clip in clips]
 
 
 def numbers(clip: Clip, decoded: Decoded, recipe: Recipe) -> list[int]:
@@ -264,12 +263,15 @@ def test_each_file_is_whole_before_the_next_is_done(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", Recipe())
     video, times = index_pass(path)
     clips = make_clips(video, times, Recipe(), [(0, 5), (10, 15)])
-    targets = [tmp_path / "first.mp4", tmp_path / "second.mp4"]
-    seen: list[list[bool]] = []
+    complete: list[list[bool]] = []
     cut_clips(
-        video, clips, times, targets, lambda number: seen.append([target.exists() for target in targets])
+        video,
+        clips,
+        times,
+        tmp_path,
+        lambda done: complete.append([(tmp_path / clip.file).exists() for clip in clips]),
     )
-    assert seen == [[True, False], [True, True]]
+    assert complete == [[True, False], [True, True]]
 
 
 def test_other_times_than_the_index_gives_are_an_error(tmp_path: Path) -> None:
@@ -277,9 +279,51 @@ def test_other_times_than_the_index_gives_are_an_error(tmp_path: Path) -> None:
     video, times = index_pass(path)
     clips = make_clips(video, times, Recipe(), [(10, 15)])
     shifted = FrameTimes(times.pts + 1, times.durations)
-    with pytest.raises(CutError, match=r"frame \d+ of a\.mp4 is not found"):
-        cut_clips(video, clips, shifted, [tmp_path / "clip.mp4"])
+    with pytest.raises(CutError, match=r"frame \d+ of a\.mp4 .*--force"):
+        cut_clips(video, clips, shifted, tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.mp4"]
+
+
+def open_files() -> int:
+    return len(os.listdir("/dev/fd"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="counts file descriptors")
+def test_a_clip_that_cannot_be_created_leaves_no_container_open(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", Recipe(audio="aac"))
+    video, times = index_pass(path)
+    clips = make_clips(video, times, Recipe(), [(0, 5), (10, 15)])
+    before = open_files()
+    with pytest.raises(CutError) as missing:
+        cut_clips(video, clips, times, tmp_path / "missing")
+    assert open_files() == before, missing.value
+    # The encoder refuses ticks as short as these, after the files were opened.
+    other = replace(video, time_base=Fraction(1, 2**40))
+    refused = [replace(clip, match=replace(clip.match, video=other)) for clip in clips]
+    with pytest.raises(OverflowError) as overflow:
+        cut_clips(video, refused, times, tmp_path)
+    assert open_files() == before, overflow.value
+    assert [file.name for file in tmp_path.iterdir()] == ["a.mp4"]
+
+
+@pytest.mark.parametrize("kind", ["ffconcat", "hls"])
+def test_a_playlist_in_the_place_of_the_video_is_not_followed(tmp_path: Path, kind: str) -> None:
+    """Somebody who can replace a video after it was indexed, size and time included, must not choose what is read."""
+    path = write_video(tmp_path / "a.mp4", Recipe())
+    (tmp_path / "secret").mkdir()
+    write_video(tmp_path / "secret" / "b.ts", Recipe())
+    video, times = index_pass(path)
+    clips = make_clips(video, times, Recipe(), [(0, 5)])
+    text = {
+        "ffconcat": "ffconcat version 1.0\nfile secret/b.ts\n",
+        "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:2.0,\nsecret/b.ts\n#EXT-X-ENDLIST\n",
+    }[kind]
+    path.write_text(text.ljust(video.size, "\n"), encoding="ascii")
+    os.utime(path, ns=(video.mtime_ns, video.mtime_ns))
+    check_source(video)
+    with pytest.raises(VideoError, match=r"a\.mp4"):
+        cut_clips(video, clips, times, tmp_path)
+    assert not list(tmp_path.glob("*0001*"))
 
 
 def test_source_is_checked_by_content(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timezone
 from fractions import Fraction
 from pathlib import Path
@@ -13,12 +15,16 @@ import av
 import numpy as np
 import pytest
 
-from facereel.query.clips.plan import plan_clips
-from facereel.query.clips.result import clip_file_name, write_result
-from facereel.query.export.metadata import FRAME_COLUMNS, describe, write_metadata
-from facereel.query.records import Clip, Match, Reference
-from facereel.store.model.errors import CutError, ResultExistsError, UnwritableError, VideoError
+import facereel
+from facereel.query.clips.plan import ClipOptions, plan_clips
+from facereel.query.clips.render import Result, check_target, render
+from facereel.query.export.metadata import CLIP_COLUMNS, FRAME_COLUMNS, ResultHeader, describe, write_metadata
+from facereel.query.records import Clip, Match, PersonQuery, Reference
+from facereel.query.search.search import Answer, Counts, Scope
+from facereel.store.model.errors import CutError, ResultExistsError, UnwritableError
 from facereel.store.model.records import EngineInfo, FrameTimes, Sightings, Tracklet, Video
+from facereel.store.model.version import RESULTS_VERSION
+from tests.program import ROOT
 from tests.video_factory import Recipe, code_box, index_pass, write_video
 
 ENGINE = EngineInfo("fake", 4, "d" * 64, "e" * 64)
@@ -33,15 +39,34 @@ REFERENCE = Reference(
 MOMENT = datetime(2026, 11, 22, 21, 0, tzinfo=timezone.utc)
 
 
-def make_clip(video: Video, times: FrameTimes, start: int, end: int, number: int = 1) -> Clip:
-    tracklet = Tracklet(number, 0, start, end, "scene_cut", "occlusion", 1, 50.0, 0.9)
+ANNA = PersonQuery("anna", (REFERENCE,), ())
+BERTA = PersonQuery("berta", (REFERENCE,), ())
+STATISTICS = {"videos": 1, "matches": 1}
+
+
+def make_match(video: Video, start: int, end: int, number: int = 1) -> tuple[Match, Sightings]:
+    tracklet = Tracklet(number, 0, start, end, "scene_cut", "occlusion", 3, 50.0, 0.9)
     boxes = np.array([code_box(Recipe(), 0)] * (end - start), np.float32)
     sightings = Sightings(
         np.arange(start, end), boxes, np.full(end - start, 0.91, np.float32),
         np.arange(start, end, dtype=np.uint8) % 3,
     )  # fmt: skip
-    match = Match(video, tracklet, 0.61234, 0.4, "cluster", "joined through a sure match")
-    return plan_clips([(match, sightings)], {video.sha256: times})[0][0]
+    return Match(video, tracklet, 0.61234, 0.4, "cluster", "joined through a sure match"), sightings
+
+
+def make_clip(video: Video, times: FrameTimes, start: int, end: int, number: int = 1) -> Clip:
+    return plan_clips([make_match(video, start, end, number)], {video.sha256: times})[0][0]
+
+
+def make_answer(
+    films: list[tuple[Video, FrameTimes]], starts: tuple[int, ...] = (3, 12), person: PersonQuery = ANNA
+) -> Answer:
+    """Everything that a search gives, with matches of five frames."""
+    matches = tuple(make_match(video, start, start + 5) for video, _ in films for start in starts)
+    scope = Scope(tuple((Path("index"), video) for video, _ in films), (), ENGINE)
+    times = {video.sha256: times for video, times in films}
+    counts = {video.sha256: Counts(2, 8, 0) for video, _ in films}
+    return Answer(person, matches, (), times, scope, counts, 0.36)
 
 
 def make_video(name: str = "movie.mp4") -> tuple[Video, FrameTimes]:
@@ -53,33 +78,40 @@ def make_video(name: str = "movie.mp4") -> tuple[Video, FrameTimes]:
     return video, FrameTimes(np.arange(1, 51) * 1001, np.full(50, 1001))
 
 
-def document() -> dict[str, Any]:
-    video, times = make_video()
-    clips = [make_clip(video, times, 10, 20, 12)]
-    return describe(clips, ["movie_0001.mp4"], {video.sha256: times}, [REFERENCE], ENGINE, 0.36, MOMENT)
+HEADER = ResultHeader(ANNA, ENGINE, 0.36, STATISTICS, created=MOMENT)
 
 
-def test_says_everything_of_a_clip() -> None:
-    described = document()
+def make_clips(name: str = "movie.mp4") -> list[Clip]:
+    video, times = make_video(name)
+    return [make_clip(video, times, 10, 20, 12)]
+
+
+def test_describes_the_question_the_engine_and_each_clip() -> None:
+    described = describe(HEADER, make_clips())
     frames = described["clips"][0].pop("frames")
     assert described == {
-        "schema": "facereel.clips/1",
+        "schema": "facereel.clips/2",
+        "facereel_version": facereel.__version__,
+        "results_version": RESULTS_VERSION,
         "created": "2026-11-22T21:00:00Z",
-        "engine": {"name": "fake", "detector_sha256": "d" * 64, "recognizer_sha256": "e" * 64},
+        "name": "anna",
         "references": [
             {"file": "ref.jpg", "sha256": "f" * 64, "box": [1, 2, 3, 4], "warnings": ["a little dark"]}
         ],
+        "engine": {"name": "fake", "detector_sha256": "d" * 64, "recognizer_sha256": "e" * 64},
         "threshold": 0.36,
+        "search": {"videos": 1, "matches": 1},
         "clips": [
             {
-                "file": "movie_0001.mp4",
+                "file": "movie_0001_00-00-00.334.mp4",
                 "video": {
                     "file": "movie.mp4", "sha256": "a" * 64, "width": 320, "height": 180,
                     "time_base": "1/30000", "frame_rate": "30000/1001",
                 },
-                "start": 0.333667, "end": 0.667333, "start_frame": 10, "end_frame": 20,
+                "start": 0.333667, "end": 0.667333, "duration": 0.333667, "start_frame": 10, "end_frame": 20,
                 "start_pts": 11011, "end_pts": 21021, "start_reason": "scene_cut", "end_reason": "occlusion",
-                "tracklet": 12, "similarity": 0.6123, "found": "cluster",
+                "tracklet": 12, "cluster": 3, "similarity": 0.6123, "threshold": 0.4, "matched": "cluster",
+                "explanation": "joined through a sure match",
                 "crop": {"mode": "follow", "width": 180, "height": 180},
             }
         ],
@@ -91,38 +123,75 @@ def test_says_everything_of_a_clip() -> None:
     assert frames[0]["box"] == [112.0, 54.0, 96.0, 72.0]
 
 
-def test_files_agree_with_each_other(tmp_path: Path) -> None:
-    described = document()
-    write_metadata(tmp_path, described, ["looks alike"])
+def test_a_clip_that_was_not_cut_has_no_file() -> None:
+    assert describe(HEADER, make_clips(), cut=False)["clips"][0]["file"] is None
+
+
+def test_the_three_files_agree_with_each_other_and_with_what_is_returned(tmp_path: Path) -> None:
+    described = write_metadata(tmp_path, HEADER, make_clips())
     text = (tmp_path / "metadata.json").read_text(encoding="utf-8")
-    assert json.loads(text) == described
-    assert sum('"pts"' in line for line in text.splitlines()) == 10  # a frame a line
-    with (tmp_path / "clips.csv").open(encoding="utf-8-sig", newline="") as file:
-        [row] = csv.DictReader(file)
-    assert (row["file"], row["video"], row["duration"]) == ("movie_0001.mp4", "movie.mp4", "0.333666")
-    assert (row["start_frame"], row["end_frame"], row["evidence"]) == ("10", "20", "looks alike")
-    with (tmp_path / "frames.csv").open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
+    assert json.loads(text) == described == describe(HEADER, make_clips())
+    assert sum('"pts"' in line for line in text.splitlines()) == 10, "a frame a line"
+    [row] = read_csv(tmp_path / "clips.csv")
+    assert list(row) == list(CLIP_COLUMNS)
+    assert (row["file"], row["video"]) == ("movie_0001_00-00-00.334.mp4", "movie.mp4")
+    assert (row["start_frame"], row["end_frame"], row["duration"]) == ("10", "20", "0.333667")
+    assert (row["matched"], row["explanation"]) == ("cluster", "joined through a sure match")
+    assert (row["crop_mode"], row["width"], row["height"]) == ("follow", "180", "180")
+    rows = read_csv(tmp_path / "frames.csv")
     assert list(rows[0]) == list(FRAME_COLUMNS)
     assert [int(row["frame"]) for row in rows] == list(range(10, 20))
     assert float(rows[3]["crop_w"]) == described["clips"][0]["frames"][3]["crop"][2]
 
 
-def test_names_no_folder(tmp_path: Path) -> None:
-    write_metadata(tmp_path, document(), [""])
+def test_times_and_duration_have_one_origin_when_the_picture_starts_late() -> None:
+    """The video's sound starts at tick 0, its picture at half a second."""
+    video, times = (
+        replace(make_video()[0], origin_pts=0),
+        FrameTimes(np.arange(50) * 1000 + 15_000, np.full(50, 1000)),
+    )
+    [clip] = describe(HEADER, [make_clip(video, times, 0, 30)])["clips"]
+    assert (clip["start"], clip["end"], clip["duration"]) == (0.5, 1.5, 1.0)
+
+
+def test_names_no_folder_unless_paths_are_wanted(tmp_path: Path) -> None:
+    write_metadata(tmp_path, HEADER, make_clips())
     for file in tmp_path.iterdir():
         assert "/films" not in file.read_text(encoding="utf-8")
         assert "/home" not in file.read_text(encoding="utf-8")
+    described = describe(replace(HEADER, absolute=True), make_clips())
+    assert Path(described["references"][0]["path"]).as_posix().endswith("/home/me/ref.jpg")
+    assert Path(described["clips"][0]["video"]["path"]).as_posix().endswith("/films/movie.mp4")
 
 
 @pytest.mark.parametrize("name", ["=cmd()|a.mp4", "+1.mp4", "-1.mp4", "@sum.mp4"])
 def test_a_name_is_no_formula(tmp_path: Path, name: str) -> None:
-    video, times = make_video(name)
-    clips = [make_clip(video, times, 10, 20)]
-    write_metadata(tmp_path, describe(clips, ["c.mp4"], {video.sha256: times}, [], ENGINE, 0.3), [name])
-    with (tmp_path / "clips.csv").open(encoding="utf-8-sig", newline="") as file:
-        [row] = csv.DictReader(file)
-    assert row["video"] == row["evidence"] == "'" + name
+    [clip] = make_clips(name)
+    clip = replace(clip, match=replace(clip.match, explanation=name))
+    write_metadata(tmp_path, HEADER, [clip])
+    [row] = read_csv(tmp_path / "clips.csv")
+    assert row["video"] == row["explanation"] == "'" + name
+
+
+def test_every_field_is_documented() -> None:
+    text = (ROOT / "outputs" / "README.md").read_text(encoding="utf-8")
+    fields = {
+        f"`{name}`" for name in (*CLIP_COLUMNS, *FRAME_COLUMNS, *all_keys(describe(HEADER, make_clips())))
+    }
+    assert sorted(field for field in fields if field not in text) == []
+
+
+def all_keys(value: Any) -> Iterator[str]:
+    """The keys of a JSON document, those of objects in it too."""
+    if isinstance(value, dict):
+        yield from value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from all_keys(inner)
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 @pytest.mark.parametrize(
@@ -138,12 +207,13 @@ def test_a_name_is_no_formula(tmp_path: Path, name: str) -> None:
 )
 def test_file_names_are_safe(name: str, expected: str) -> None:
     video, times = make_video(name)
-    assert clip_file_name(make_clip(video, times, 10, 20), 7, times) == expected
+    clips, _ = plan_clips([make_match(video, 10, 20)] * 7, {video.sha256: times})
+    assert clips[6].file == expected
 
 
 def test_a_long_name_still_fits() -> None:
-    video, times = make_video("ж" * 126 + ".mp4")
-    assert len(clip_file_name(make_clip(video, times, 10, 20), 7, times).encode()) < 160
+    [clip] = make_clips("ж" * 126 + ".mp4")
+    assert len(clip.file.encode()) < 160
 
 
 @pytest.fixture(scope="module")
@@ -160,59 +230,108 @@ def write(
     folder: Path,
     films: list[tuple[Video, FrameTimes]],
     overwrite: bool = False,
-    seen: list[str] | None = None,
-) -> list[Path]:
-    clips = [make_clip(video, times, start, start + 5) for video, times in films for start in (3, 12)]
-    times_of = {video.sha256: times for video, times in films}
-    note = seen.append if seen is not None else lambda file: None
-    return write_result(
-        folder, clips, times_of, [REFERENCE], ENGINE, 0.36, overwrite, lambda clip, file: note(file)
+    person: PersonQuery = ANNA,
+    on_clip_done: Callable[[Clip], None] = lambda clip: None,
+) -> Result:
+    return render(
+        make_answer(films, person=person), ClipOptions(overwrite=overwrite), folder, on_clip_done=on_clip_done
     )
 
 
-def test_a_result_is_whole(tmp_path: Path, films: list[tuple[Video, FrameTimes]]) -> None:
-    seen: list[str] = []
-    paths = write(tmp_path / "out" / "me", films, seen=seen)
-    assert [path.name for path in paths] == seen
-    assert len(set(paths)) == 4
+def test_a_result_is_complete(tmp_path: Path, films: list[tuple[Video, FrameTimes]]) -> None:
+    done: list[str] = []
+    result = write(tmp_path / "out" / "me", films, on_clip_done=lambda clip: done.append(clip.file))
+    assert done == [clip.file for clip in result.clips], "in their order"
+    assert len(set(done)) == 4
     described = json.loads((tmp_path / "out" / "me" / "metadata.json").read_text(encoding="utf-8"))
-    for clip, path in zip(described["clips"], paths, strict=True):
-        assert clip["file"] == path.name
-        with av.open(str(path)) as container:
+    assert described == result.document
+    for clip, file in zip(described["clips"], done, strict=True):
+        assert clip["file"] == file
+        with av.open(str(tmp_path / "out" / "me" / file)) as container:
             assert sum(1 for _ in container.decode(video=0)) == len(clip["frames"]) == 5
     names = {path.name for path in (tmp_path / "out" / "me").iterdir()}
-    assert names == {*seen, "metadata.json", "clips.csv", "frames.csv"}
+    assert names == {*done, "metadata.json", "clips.csv", "frames.csv"}
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["me"]
 
 
-def test_nothing_found_is_a_result_too(tmp_path: Path) -> None:
-    assert write_result(tmp_path / "me", [], {}, [REFERENCE], ENGINE, 0.36) == []
-    assert json.loads((tmp_path / "me" / "metadata.json").read_text(encoding="utf-8"))["clips"] == []
+def test_clips_are_reported_in_order_whatever_is_done_first(tmp_path: Path) -> None:
+    """A long clip ends after the short ones that start later."""
+    video, times = index_pass(write_video(tmp_path / "film.mp4", Recipe(frames=50)))
+    answer = replace(
+        make_answer([(video, times)]),
+        matches=tuple(make_match(video, start, end) for start, end in ((0, 40), (5, 10), (12, 30))),
+    )
+    done: list[int] = []
+    render(answer, ClipOptions(), tmp_path / "me", lambda clip: done.append(clip.start))
+    assert done == [0, 5, 12]
 
 
-def test_an_existing_result_stays_unless_asked(tmp_path: Path, films: list[tuple[Video, FrameTimes]]) -> None:
+def test_without_a_folder_the_same_is_planned_and_nothing_written(
+    tmp_path: Path, films: list[tuple[Video, FrameTimes]]
+) -> None:
+    planned = render(make_answer(films), ClipOptions())
+    written = write(tmp_path / "me", films)
+    assert (planned.folder, written.folder) == (None, tmp_path / "me")
+    assert [clip.file for clip in planned.clips] == [clip.file for clip in written.clips]
+    for clip in written.document["clips"]:
+        clip["file"] = None
+    written.document["created"] = planned.document["created"]
+    assert planned.document == written.document
+
+
+def test_a_repeated_question_replaces_its_result_and_another_does_not(
+    tmp_path: Path, films: list[tuple[Video, FrameTimes]]
+) -> None:
     write(tmp_path / "me", films)
-    with pytest.raises(ResultExistsError, match="--overwrite"):
-        write(tmp_path / "me", films[:1])
+    other_photo = PersonQuery("anna", (replace(REFERENCE, sha256="0" * 64),), ())
+    for person in (BERTA, other_photo):
+        with pytest.raises(ResultExistsError, match="--overwrite"):
+            check_target(tmp_path / "me", person, overwrite=False)
+        with pytest.raises(ResultExistsError, match="--overwrite"):
+            write(tmp_path / "me", films[:1], person=person)
     assert len(list((tmp_path / "me").glob("*.mp4"))) == 4
-    write(tmp_path / "me", films[:1], overwrite=True)
-    assert len(list((tmp_path / "me").glob("*.mp4"))) == 2
+    write(tmp_path / "me", films[:1])
+    assert len(list((tmp_path / "me").glob("*.mp4"))) == 2, "the same question, in other videos"
+    write(tmp_path / "me", films, overwrite=True, person=BERTA)
+    assert len(list((tmp_path / "me").glob("*.mp4"))) == 4
     assert [path.name for path in tmp_path.iterdir()] == ["me"]
+
+
+def test_the_order_of_the_photos_does_not_make_another_question(
+    tmp_path: Path, films: list[tuple[Video, FrameTimes]]
+) -> None:
+    photos = (REFERENCE, replace(REFERENCE, sha256="0" * 64))
+    write(tmp_path / "me", films, person=PersonQuery("anna", photos, ()))
+    check_target(tmp_path / "me", PersonQuery("anna", photos[::-1], ()), overwrite=False)
+
+
+def test_a_result_of_the_version_before_is_replaced_only_with_overwrite(
+    tmp_path: Path, films: list[tuple[Video, FrameTimes]]
+) -> None:
+    (tmp_path / "me").mkdir()
+    old = {
+        "schema": "facereel.clips/1",
+        "references": [{"file": "ref.jpg", "sha256": REFERENCE.sha256}],
+        "clips": [],
+    }
+    (tmp_path / "me" / "metadata.json").write_text(json.dumps(old), encoding="utf-8")
+    with pytest.raises(ResultExistsError, match="--overwrite"):
+        write(tmp_path / "me", films)
+    write(tmp_path / "me", films, overwrite=True)
+    assert len(list((tmp_path / "me").glob("*.mp4"))) == 4
 
 
 def test_of_two_queries_at_once_the_faster_stays(
     tmp_path: Path, films: list[tuple[Video, FrameTimes]]
 ) -> None:
-    video, times = films[0]
+    meanwhile: list[Result] = []
 
-    def meanwhile(clip: Clip, file: str) -> None:
-        write(tmp_path / "me", films)
+    def on_clip_done(clip: Clip) -> None:
+        if not meanwhile:
+            meanwhile.append(write(tmp_path / "me", films, person=BERTA))
 
     with pytest.raises(ResultExistsError, match="--overwrite"):
-        write_result(
-            tmp_path / "me", [make_clip(video, times, 3, 8)], {video.sha256: times}, [REFERENCE], ENGINE, 0.36,
-            on_clip_done=meanwhile,
-        )  # fmt: skip
+        write(tmp_path / "me", films[:1], on_clip_done=on_clip_done)
     assert len(list((tmp_path / "me").glob("*.mp4"))) == 4
     assert [path.name for path in tmp_path.iterdir()] == ["me"]
 
@@ -222,7 +341,7 @@ def test_overwrite_never_takes_a_folder_of_something_else(
 ) -> None:
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "dear.txt").write_text("keep me", encoding="utf-8")
-    with pytest.raises(ResultExistsError, match="is no result of a query"):
+    with pytest.raises(ResultExistsError, match=r"letters .*--out"):
         write(tmp_path / "letters", films, overwrite=True)
     assert (tmp_path / "letters" / "dear.txt").exists()
 
@@ -237,14 +356,18 @@ def test_a_failure_leaves_the_old_result(tmp_path: Path, films: list[tuple[Video
     assert [path.name for path in tmp_path.iterdir()] == ["me"]
 
 
-def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
-    video, times = make_video()
-    with pytest.raises(VideoError, match="no longer there"):
-        write(tmp_path / "me", [(video, times)])
-    assert not list(tmp_path.iterdir())
+def test_a_video_that_is_gone_is_reported_and_the_others_are_cut(
+    tmp_path: Path, films: list[tuple[Video, FrameTimes]]
+) -> None:
+    result = write(tmp_path / "me", [make_video(), *films])
+    assert [(item.name, item.kind) for item in result.not_cut] == [("movie.mp4", "gone")]
+    assert len(list((tmp_path / "me").glob("*.mp4"))) == 4
+    alone = write(tmp_path / "nobody", [make_video()])
+    assert (alone.clips, alone.folder) == ((), None)
+    assert not (tmp_path / "nobody").exists()
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path, films: list[tuple[Video, FrameTimes]]) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(UnwritableError, match="cannot be written"):
+    with pytest.raises(UnwritableError, match="--out"):
         write(tmp_path / "file" / "me", films)

@@ -67,7 +67,7 @@ def asked_in(folder: Path) -> Answer:
     """What a query answers that asks for the first look in an index."""
     with VideoIndex(folder) as index:
         asked = PersonQuery("anna", (photo(index.exemplar_arrays().embeddings[0]),), ())
-        where = Scope(((folder, index.video),), ())
+        where = Scope(((folder, index.video),), (), index.engine)
     return search([asked], where, 0.42)[0]
 
 

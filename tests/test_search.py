@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from facereel.query.clips import render
+from facereel.query.clips.plan import ClipOptions
 from facereel.query.people import photos as asked
 from facereel.query.records import PersonQuery
 from facereel.query.search import search
@@ -129,15 +130,12 @@ def test_a_file_that_is_not_indexed_is_told_from_one_that_is_not_there(
         search.not_indexed(library, ["gone.mp4"])
 
 
-def test_delivery_without_clips_writes_nothing(film_store: Path, photos: Path, tmp_path: Path) -> None:
+def test_rendering_without_clips_writes_nothing(film_store: Path, photos: Path, tmp_path: Path) -> None:
     info = FakeEngine().info
     where = search.scope(Catalogue(film_store), [], info)
     (red,) = search.search(read(photos / "red.png"), where, DEFAULT_THRESHOLD)
-    wishes = render.ClipOptions(min_duration=9)
-    result = render.render(
-        red, tmp_path / "out" / "red", wishes, info, DEFAULT_THRESHOLD, lambda clip, file: None
-    )
-    assert (result.clips, result.dropped, result.folder) == ((), 2, None)
+    result = render.render(red, ClipOptions(min_duration=9), tmp_path / "out" / "red")
+    assert (result.clips, result.too_short, result.folder) == ((), 2, None)
     assert not (tmp_path / "out").exists()
 
 

@@ -1,52 +1,45 @@
-"""Clips -> files: exactly their frames, in one pass over the video where they lie close together, else side by side.
+"""Cuts the clips of a video: decodes it, finds the frames of each clip by their time stamps, and writes the files.
 
-Frames are known by their time stamps in the index. Decoding starts at the keyframe before; where a file does
-not seek as it should, further back, and in the end at its start, where decoding repeats what the index saw.
+Clips that lie close together are cut in one pass of decoding, others side by side. Decoding starts at the keyframe
+before the first frame. Files that do not seek reliably are read from further back, and in the end from their start,
+which repeats exactly what the index saw.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from threading import Event, Lock
 
-import av
 import av.error
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from facereel.indexer.media.clock import UNTIMED, FrameClock, usual_duration
+from facereel.indexer.media.container import error_text, open_video, picture_stream
 from facereel.indexer.media.source import check_source
 from facereel.query.clips.mp4 import ClipFile, Colours, colours_of, planes_of
 from facereel.query.records import Clip
-from facereel.store.model.errors import CutError, VideoError
+from facereel.store.files.folders import printable
+from facereel.store.model.errors import CutError
 from facereel.store.model.records import FrameTimes, Video
 
-# Decoding on over a gap is cheaper than a jump back to a keyframe, of which there is usually one in 2 to 10
-# s.
-LARGEST_GAP = Fraction(2)
+# Decoding across a gap of this many seconds is cheaper than seeking, which goes back to a keyframe; keyframes usually
+# come every 2 to 10 seconds.
+MAX_GAP = Fraction(2)
 # Stretches that are cut at once. Each decodes and encodes on threads of its own, but opening, seeking and resampling
 # leave cores idle: on two busy cores two at once take 0.88 (clips of 0.7 s) to 0.94 (2 s) of the time of one by one.
 SIDE_BY_SIDE = 2
-# Seconds to seek before the first frame: further back for files that land late (transport streams have no
-# index of keyframes).
-RUN_UPS = (Fraction(0), Fraction(5), Fraction(30))
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One clip to cut and where to."""
-
-    number: int  # position in what the caller gave
-    clip: Clip
-    target: Path
+# Seconds before the first frame to seek to, one after the other: transport streams have no index of keyframes, and a
+# seek in them can end late.
+SEEK_MARGINS = (Fraction(0), Fraction(5), Fraction(30))
 
 
 class _FrameMissingError(Exception):
@@ -54,168 +47,176 @@ class _FrameMissingError(Exception):
 
 
 def cut_clips(
-    video: Video, clips: Sequence[Clip], times: FrameTimes, targets: Sequence[Path],
-    on_clip_done: Callable[[int], None] = lambda number: None,
+    video: Video, clips: Sequence[Clip], times: FrameTimes, folder: Path,
+    on_clip_done: Callable[[Clip], None] = lambda clip: None,
 ) -> None:  # fmt: skip
-    """Write each clip of a video to its target; `on_clip_done` gets its position once it is whole on disk.
+    """Write each clip of a video into a folder; `on_clip_done` gets a clip once its file is complete.
 
-    Files of one stretch come in order of their clips' ends. Raises VideoError when the video is gone or
-    changed, CutError when a frame is not found or a file cannot be written; files finished before stay.
+    Clips are done in any order. Raises VideoError when the video is gone, changed or no longer a video, CutError when
+    a frame is not found or a file cannot be written; files that were complete before stay.
     """
     check_source(video)
-    pairs = zip(clips, targets, strict=True)
-    jobs = [Job(number, clip, target) for number, (clip, target) in enumerate(pairs)]
-    pending, one_at_a_time = {job.number: job for job in jobs}, Lock()
-
-    def done(number: int) -> None:
-        with one_at_a_time:
-            del pending[number]
-            on_clip_done(number)
-
+    run = _Run(video, times, folder, on_clip_done, {clip.file: clip for clip in clips})
     try:
-        if _is_timed(video):
-            _cut_stretches(video, _stretches(jobs, times, video), pending, times, done)
-        if pending:
-            # One pass for all that is left: a file that failed to seek once is not asked again.
-            _cut_pass_from_start(video, list(pending.values()), times, done)
+        if run.is_timed():
+            run.cut_stretches(_stretches(clips, video))
+        if run.pending:
+            run.cut_from_start()
     except (av.error.FFmpegError, OSError) as error:
-        words = str(getattr(error, "strerror", None) or error).splitlines()[0]
         raise CutError(
-            f"a clip of {video.name} cannot be cut ({words}); check the disk's space and the video"
+            f"a clip of {printable(video.name)} cannot be cut ({error_text(error)}); "
+            "check the free disk space and the video"
         ) from error
 
 
-def _stretches(jobs: Sequence[Job], times: FrameTimes, video: Video) -> list[list[Job]]:
-    """Jobs in order of time, those together that one run of decoding serves best."""
-    stretches: list[list[Job]] = []
-    reached = 0
-    for job in sorted(jobs, key=lambda job: (job.clip.start, job.clip.end)):
-        gap = (int(times.pts[job.clip.start]) - reached) * video.time_base
-        if not stretches or gap > LARGEST_GAP:
+def _stretches(clips: Sequence[Clip], video: Video) -> list[list[Clip]]:
+    """Clips by time, in groups that are best cut in one pass of decoding."""
+    stretches: list[list[Clip]] = []
+    end = 0  # tick
+    for clip in sorted(clips, key=lambda clip: (clip.start, clip.end)):
+        gap = (int(clip.ticks[0]) - end) * video.time_base
+        if not stretches or gap > MAX_GAP:
             stretches.append([])
-        stretches[-1].append(job)
-        reached = max(reached, times.end_pts(job.clip.end))
+        stretches[-1].append(clip)
+        end = max(end, int(clip.ticks[-1]))
     return stretches
 
 
-def _is_timed(video: Video) -> bool:
-    with _open(video) as container:
-        return container.format.name not in UNTIMED
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One call of cut_clips: what is cut, and which clips are still pending, by file name."""
 
+    video: Video
+    times: FrameTimes
+    folder: Path
+    on_clip_done: Callable[[Clip], None]
+    pending: dict[str, Clip]
+    lock: Lock = field(default_factory=Lock)
+    stop: Event = field(default_factory=Event)
 
-def _cut_stretches(
-    video: Video, stretches: Sequence[Sequence[Job]], pending: Mapping[int, Job], times: FrameTimes,
-    done: Callable[[int], None],
-) -> None:  # fmt: skip
-    """Cut stretches, a few at a time; once the file does not seek well enough, what is left stays pending."""
-    stop = Event()
+    def is_timed(self) -> bool:
+        """Whether the container stores display times, without which no frame is found after a seek."""
+        with self._open() as container:
+            return container.format.name not in UNTIMED
 
-    def cut(stretch: Sequence[Job]) -> None:
-        for run_up in RUN_UPS:
-            left = [job for job in stretch if job.number in pending]
+    def cut_stretches(self, stretches: Sequence[Sequence[Clip]]) -> None:
+        """Cut stretches, a few at a time. Where the file does not seek reliably, their clips stay pending."""
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as executor:
             try:
-                with _open(video) as container:
-                    _cut_pass(container, video, left, times, run_up, done, stop)
+                for future in [executor.submit(self._cut_stretch, stretch) for stretch in stretches]:
+                    future.result()
+            except BaseException:
+                self.stop.set()
+                raise
+
+    def cut_from_start(self) -> None:
+        """Cut all pending clips in one pass from the start of the video; raises CutError."""
+        self.stop.clear()
+        try:
+            with self._open() as container:
+                self._cut_pass(container, list(self.pending.values()), None)
+        except _FrameMissingError as error:
+            raise CutError(
+                f"frame {error.args[0]} of {printable(self.video.name)} is not where it was when the video was "
+                f"indexed; run: facereel index --force {shlex.quote(printable(self.video.path))}"
+            ) from None
+
+    def _cut_stretch(self, stretch: Sequence[Clip]) -> None:
+        for margin in SEEK_MARGINS:
+            remaining = [clip for clip in stretch if clip.file in self.pending]
+            try:
+                with self._open() as container:
+                    self._cut_pass(container, remaining, margin)
                     return
             except _FrameMissingError:
                 continue
-        stop.set()
+        self.stop.set()  # the other stretches would fail, too: one pass from the start is cheaper
 
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as cutters:
+    def _cut_pass(self, container: InputContainer, clips: Sequence[Clip], margin: Fraction | None) -> None:
+        """Decode from `margin` seconds before the first frame, or from the start, until `stop` is set.
+
+        Each decoded frame goes to the clips that hold it. Raises _FrameMissingError.
+        """
+        span = min(clip.start for clip in clips), max(clip.end for clip in clips)
+        waiting = sorted(clips, key=lambda clip: clip.start, reverse=True)
+        writing: list[ClipFile] = []
+        colours: Colours | None = None
         try:
-            for work in [cutters.submit(cut, stretch) for stretch in stretches]:
-                work.result()
-        except BaseException:
-            stop.set()
-            raise
-
-
-def _cut_pass_from_start(
-    video: Video, jobs: Sequence[Job], times: FrameTimes, done: Callable[[int], None]
-) -> None:
-    try:
-        with _open(video) as container:
-            _cut_pass(container, video, jobs, times, None, done)
-    except _FrameMissingError as error:
-        raise CutError(
-            f"frame {error.args[0]} of {video.name} is not found where it was when indexed; "
-            f"run: python cli.py index --force {video.path}"
-        ) from None
-
-
-def _cut_pass(
-    container: InputContainer, video: Video, jobs: Sequence[Job], times: FrameTimes, run_up: Fraction | None,
-    done: Callable[[int], None], stop: Event | None = None,
-) -> None:  # fmt: skip
-    """Feed each decoded frame to the clips that hold it, until somebody sets `stop`."""
-    first, end = min(job.clip.start for job in jobs), max(job.clip.end for job in jobs)
-    waiting = sorted(jobs, key=lambda job: job.clip.start, reverse=True)
-    writing: dict[int, tuple[Job, ClipFile]] = {}
-    colours: Colours | None = None
-    try:
-        for index, frame in _frames(container, video, times, (first, end), run_up):
-            if stop is not None and stop.is_set():
-                return
-            while waiting and waiting[-1].clip.start == index:
-                job = waiting.pop()
+            for index, frame in _frames(container, self.video, self.times, span, margin):
+                if self.stop.is_set():
+                    return
                 colours = colours or colours_of(frame)
-                writing[job.number] = (job, ClipFile(job.clip, times, job.target, _open(video), colours))
-            if not writing or colours is None:
-                continue
-            planes = planes_of(frame, colours)
-            for job, file in list(writing.values()):
-                file.write(planes)
-                if index + 1 == job.clip.end:
-                    file.finish()
-                    del writing[job.number]
-                    done(job.number)
-    finally:
-        for _, file in writing.values():
-            file.discard()
+                while waiting and waiting[-1].start == index:
+                    writing.append(ClipFile(waiting.pop(), self.folder, colours))
+                if not writing:
+                    continue
+                planes = planes_of(frame, colours)
+                for file in list(writing):
+                    file.write(planes)
+                    if index + 1 == file.clip.end:
+                        file.finish()
+                        writing.remove(file)
+                        self._done(file.clip)
+        finally:
+            for file in writing:
+                file.discard()
+
+    def _done(self, clip: Clip) -> None:
+        with self.lock:
+            del self.pending[clip.file]
+            self.on_clip_done(clip)
+
+    def _open(self) -> InputContainer:
+        return open_video(Path(self.video.path))
 
 
 def _frames(
-    container: InputContainer, video: Video, times: FrameTimes, span: tuple[int, int], run_up: Fraction | None
+    container: InputContainer, video: Video, times: FrameTimes, span: tuple[int, int], margin: Fraction | None
 ) -> Iterator[tuple[int, VideoFrame]]:
-    """The frames [span) of the index with their numbers, each exactly once; raises _FrameMissingError."""
-    stream = next(s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
+    """The frames [start, end) of the index with their numbers, each exactly once; raises _FrameMissingError.
+
+    Decoding starts `margin` seconds before the first of them, or with the file.
+    """
+    stream = picture_stream(container, Path(video.path))
     stream.thread_type = "AUTO"
-    if run_up is None:
-        following, pictures = 0, _pictures(container, stream)
+    if margin is None:
+        number, pictures = 0, _pictures(container, stream)
     else:
-        following, pictures = span[0], _pictures_from_keyframe(container, stream, times, span[0], run_up)
+        number, pictures = (
+            span[0],
+            _pictures_from_keyframe(container, stream, int(times.pts[span[0]]), margin),
+        )
     usual = usual_duration(video.frame_rate, video.time_base)
     clock = FrameClock(container.format.name not in UNTIMED, stream.start_time or 0, usual)
     for picture in pictures:
         tick = clock.tick(picture.pts, picture.dts)
         if tick is None:
             continue
-        if tick > times.pts[following]:
+        if tick > times.pts[number]:
             break
-        if tick == times.pts[following]:
-            if following >= span[0]:
-                yield following, picture
-            following += 1
-            if following == span[1]:
+        if tick == times.pts[number]:
+            if number >= span[0]:
+                yield number, picture
+            number += 1
+            if number == span[1]:
                 return
-    raise _FrameMissingError(following)
+    raise _FrameMissingError(number)
 
 
 def _pictures_from_keyframe(
-    container: InputContainer, stream: VideoStream, times: FrameTimes, first: int, run_up: Fraction
+    container: InputContainer, stream: VideoStream, tick: int, margin: Fraction
 ) -> Iterator[VideoFrame]:
-    """Frames from a keyframe at or before frame `first` on; raises _FrameMissingError without one."""
-    wanted = int(times.pts[first])
+    """Frames from a keyframe `margin` seconds or more before a tick on; none when the seek ends after it."""
     try:
-        container.seek(wanted - round(run_up / Fraction(stream.time_base or 1)), stream=stream)
+        container.seek(tick - round(margin / Fraction(stream.time_base or 1)), stream=stream)
     except (av.error.FFmpegError, OSError):
-        raise _FrameMissingError(first) from None
+        return
     packets = _packets(container, stream)
     key = next((packet for packet in packets if packet.is_keyframe), None)
-    if key is None or key.pts is None or key.pts > wanted:
-        raise _FrameMissingError(first)
+    if key is None or key.pts is None or key.pts > tick:
+        return
     for packet in chain([key], packets):
-        # Pictures shown before the keyframe may lean on ones that were never decoded.
+        # Frames shown before the keyframe may depend on frames that are not decoded.
         for picture in _decode(packet):
             if picture.pts is not None and picture.pts >= key.pts:
                 yield picture
@@ -227,7 +228,7 @@ def _pictures(container: InputContainer, stream: VideoStream) -> Iterator[VideoF
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """Packets to the end of the file or to where it breaks off."""
+    """Packets to the end of the file, or to where it is torn."""
     packets = container.demux(stream)
     while True:
         try:
@@ -240,15 +241,8 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[
 
 
 def _decode(packet: Packet[VideoStream]) -> list[VideoFrame]:
-    """A packet's frames; none where it is damaged, as the index leaves them out too."""
+    """A packet's frames; none where it is damaged, as in the index."""
     try:
         return packet.decode()
     except av.error.FFmpegError:
         return []
-
-
-def _open(video: Video) -> InputContainer:
-    try:
-        return av.open(video.path, "r", metadata_errors="replace")
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(f"{video.path} cannot be read as a video ({error}); check the file") from error

@@ -1,11 +1,11 @@
-"""One clip as an MP4 file that plays everywhere: H.264 High, yuv420p, AAC, index first.
+"""One clip as an MP4 file that plays everywhere: H.264 High, yuv420p, AAC, index at the start.
 
-The file is written under a temporary name beside its target and renamed when it is whole.
+The file has a temporary name until it is complete.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,19 +14,17 @@ import av
 import av.error
 import numpy as np
 from av.audio.frame import AudioFrame
-from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 
+from facereel.indexer.media.container import open_video
 from facereel.query.clips.resample import Plane, crop_planes, samples_per_pixel
 from facereel.query.clips.sound import cut_sound, output_rate, sound_stream
 from facereel.query.records import Clip
 from facereel.store.model.errors import CutError
-from facereel.store.model.records import FrameTimes
 
-# CRF 18 is where x264's own guide puts "visually lossless". Without B-frames each packet carries its own
-# frame's time and duration, so that irregular times stay exact in every reader; a keyframe a second makes
-# seeking quick.
+# x264's guide calls CRF 18 visually lossless. Without B-frames each packet has the time and duration of its own frame,
+# so that irregular times are exact in every player.
 ENCODER = {"preset": "veryfast", "crf": "18", "profile": "high", "bf": "0"}
 SOUND_BITS = 160_000  # a second, stereo
 # ITU-T H.273 code points.
@@ -35,7 +33,7 @@ BT709, UNSPECIFIED, BT470BG, SMPTE170M, BT2020 = 1, 2, 5, 6, 9
 
 @dataclass(frozen=True, slots=True)
 class Colours:
-    """How the numbers of a picture mean colours, ITU-T H.273 code points; the range is always limited."""
+    """Colour space of a picture of limited range, in code points of ITU-T H.273."""
 
     matrix: int
     primaries: int
@@ -43,7 +41,7 @@ class Colours:
 
 
 def colours_of(frame: VideoFrame) -> Colours:
-    """What a frame says of its colours; where it is silent, what players assume: BT.709 from 720 lines up."""
+    """The colour space that a frame states; without one what players assume: BT.709 from 720 lines up."""
     large = max(frame.width, frame.height) >= 1280 or min(frame.width, frame.height) >= 720
     matrix = frame.colorspace
     if matrix not in (BT709, BT470BG, SMPTE170M, BT2020):
@@ -58,7 +56,7 @@ def colours_of(frame: VideoFrame) -> Colours:
 
 
 def planes_of(frame: VideoFrame, colours: Colours) -> list[Plane]:
-    """Y, U and V of a decoded picture as 8-bit 4:2:0 of limited range; views into it where it is one."""
+    """Y, U and V of a decoded picture as 8-bit 4:2:0 of limited range; views if it has this format already."""
     full = frame.color_range == ColorRange.JPEG
     if frame.format.name != "yuv420p" or full:
         target = Colorspace.ITU709 if colours.matrix == BT709 else Colorspace.ITU601
@@ -74,25 +72,32 @@ def planes_of(frame: VideoFrame, colours: Colours) -> list[Plane]:
 
 
 class ClipFile:
-    """A clip's file while it is being written: `write` each frame in order, then `finish`; or `discard`."""
+    """The file of a clip while it is written: `write` each frame in order, then `finish`; or `discard`.
 
-    def __init__(
-        self, clip: Clip, times: FrameTimes, target: Path, source: InputContainer, colours: Colours
-    ) -> None:
-        """`source` is a container of the clip's video for its sound alone; it is closed with this file."""
-        self._clip, self._target, self._source = clip, target, source
-        self._temporary = target.with_name(f".{target.name}.part")
-        self._pts = times.pts[clip.start : clip.end] - times.pts[clip.start]
-        self._durations = np.diff(self._pts, append=times.end_pts(clip.end) - times.pts[clip.start])
+    It opens the clip's video once more for its sound.
+    """
+
+    def __init__(self, clip: Clip, folder: Path, colours: Colours) -> None:
+        """Open the file in a folder; raises VideoError, OSError or FFmpegError and then leaves nothing open."""
+        self.clip, self._target = clip, folder / clip.file
+        self._temporary = folder / f".{clip.file}.part"
+        self._pts = clip.ticks - clip.ticks[0]
         self._samples = samples_per_pixel(clip.crops, clip.width, clip.height)
         self._frames = self._packets = self._sound_done = 0
-        self._container = av.open(str(self._temporary), "w", format="mp4", options={"movflags": "+faststart"})
-        self._video = self._container.add_stream("libx264", rate=_rate(clip))
-        self._prepare_video(colours)
-        self._prepare_sound(times)
+        self._resources = ExitStack()
+        try:
+            self._container = self._resources.enter_context(
+                av.open(str(self._temporary), "w", format="mp4", options={"movflags": "+faststart"})
+            )
+            self._video = self._container.add_stream("libx264", rate=_rate(clip))
+            self._prepare_video(colours)
+            self._prepare_sound()
+        except BaseException:
+            self.discard()
+            raise
 
     def _prepare_video(self, colours: Colours) -> None:
-        clip, context = self._clip, self._video.codec_context
+        clip, context = self.clip, self._video.codec_context
         self._video.width, self._video.height, self._video.pix_fmt = clip.width, clip.height, "yuv420p"
         context.time_base = clip.match.video.time_base
         context.gop_size = max(12, round(_rate(clip)))
@@ -102,31 +107,32 @@ class ClipFile:
         context.colorspace, context.color_primaries = colours.matrix, colours.primaries
         context.color_trc = colours.transfer
 
-    def _prepare_sound(self, times: FrameTimes) -> None:
-        clip, stream = self._clip, sound_stream(self._source)
+    def _prepare_sound(self) -> None:
+        video = self.clip.match.video
+        source = self._resources.enter_context(open_video(Path(video.path)))
+        stream = sound_stream(source)
         self._sound = None
         if stream is None:
             return
-        time_base = clip.match.video.time_base
-        start, end = int(times.pts[clip.start]) * time_base, times.end_pts(clip.end) * time_base
+        start, end = (int(tick) * video.time_base for tick in self.clip.ticks[[0, -1]])
         self._sound = self._container.add_stream("aac", rate=output_rate(stream), layout="stereo")
         self._sound.bit_rate = SOUND_BITS
-        self._blocks = cut_sound(self._source, stream, start, end)
+        self._blocks = cut_sound(source, stream, start, end)
 
     def write(self, planes: list[Plane]) -> None:
         """Add the clip's next frame, cropped from its source picture's planes, and sound up to its end."""
-        clip, number = self._clip, self._frames
+        clip, number = self.clip, self._frames
         video = clip.match.video
         pixels = crop_planes(
             planes, (video.width, video.height), video.rotation, clip.crops[number],
             (clip.width, clip.height), self._samples,
         )  # fmt: skip
+        start, end = self._pts[number : number + 2].tolist()
         frame = VideoFrame.from_ndarray(pixels, "yuv420p")
-        frame.pts, frame.duration = int(self._pts[number]), int(self._durations[number])
-        frame.time_base = video.time_base
+        frame.pts, frame.duration, frame.time_base = start, end - start, video.time_base
         self._mux_video(frame)
         self._frames += 1
-        self._mux_sound(float((frame.pts + frame.duration) * video.time_base))
+        self._mux_sound(float(end * video.time_base))
 
     def finish(self) -> None:
         """Complete the file and give it its name; raises CutError when it does not hold every frame."""
@@ -134,21 +140,20 @@ class ClipFile:
         if self._sound is not None:
             self._mux_sound(float("inf"))
             self._container.mux(self._sound.encode(None))
-        self._container.close()
-        self._source.close()
-        expected = self._clip.end - self._clip.start
+        self._resources.close()
+        expected = self.clip.end - self.clip.start
         if self._packets != expected:
             self.discard()
             raise CutError(
-                f"{self._target.name} got {self._packets} of {expected} frames; ask again or report it"
+                f"{self._target.name} got {self._packets} of {expected} frames; "
+                "query again, and report it if this repeats"
             )
         self._temporary.replace(self._target)
 
     def discard(self) -> None:
-        """Leave nothing on disk."""
+        """Close everything and delete the unfinished file."""
         with suppress(av.error.FFmpegError, OSError):
-            self._container.close()
-        self._source.close()
+            self._resources.close()
         self._temporary.unlink(missing_ok=True)
 
     def _mux_video(self, frame: VideoFrame | None) -> None:
@@ -157,7 +162,7 @@ class ClipFile:
         self._container.mux(packets)
 
     def _mux_sound(self, until: float) -> None:
-        """Write sound up to `until` seconds of the clip, so that picture and sound lie close in the file."""
+        """Write sound up to `until` seconds of the clip, so that picture and sound are interleaved in the file."""
         if self._sound is None:
             return
         rate = self._sound.rate
@@ -172,5 +177,5 @@ class ClipFile:
 
 
 def _rate(clip: Clip) -> Fraction:
-    """Frames a second for the encoder's rate control; times are exact without it."""
+    """Frames a second for the encoder's rate control; the frames' times do not depend on it."""
     return min(max(clip.match.video.frame_rate, Fraction(1)), Fraction(240)).limit_denominator(1001)

@@ -1,8 +1,12 @@
-"""Matches -> clips: which frames, which crop of each, how large a file. Pure; cutting is cutter.py's."""
+"""Matches -> clips: which frames, which crop of each, the size and name of the file. Cuts nothing and reads no file."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -10,72 +14,83 @@ import numpy as np
 from facereel.query.clips import framing
 from facereel.query.records import Clip, CropMode, Match
 from facereel.store.model.errors import OptionError
-from facereel.store.model.records import Floats, FrameTimes, Sightings, Video
+from facereel.store.model.records import Floats, FrameTimes, Ints, Sightings, Video
 
-# Below 64 pixels a side, hardware decoders of browsers and phones give up; above 1024 a face gains nothing
-# that a recogniser or a viewer of heads uses, and the file grows with the square.
-SMALLEST, LARGEST = 64, 1024
-LARGEST_ASKED = 4096  # the widest picture that H.264 level 5.1 holds, which players must know
+# Hardware decoders of browsers and phones fail below 64 pixels a side. Above 1024 a face gains nothing that a
+# recogniser or a viewer uses, while the file grows with the square.
+MIN_SIDE, MAX_DEFAULT_SIDE = 64, 1024
+MAX_SIDE = 4096  # the widest picture of H.264 level 5.1, which all players support
+MAX_STEM_BYTES = 120  # of a clip's file name in UTF-8; file systems allow 255 for the whole name
+
+
+@dataclass(frozen=True, slots=True)
+class ClipOptions:
+    """How clips are made and written."""
+
+    crop: CropMode = "follow"
+    size: int | None = None  # longer side of the file's picture, pixels; None: that of the median crop
+    min_duration: float = 0.0  # seconds; shorter matches become no clips
+    overwrite: bool = False  # replace the result of another query
+    absolute: bool = False  # write absolute paths into the metadata
+
+    def check(self) -> None:
+        """Raise OptionError for a value out of its range."""
+        if self.crop not in get_args(CropMode):
+            raise OptionError(f"--crop must be one of {', '.join(get_args(CropMode))}, not {self.crop!r}")
+        if self.size is not None and self.crop == "none":
+            raise OptionError(f"--size {self.size} needs a crop; use it with --crop follow or tube")
+        if self.size is not None and (self.size % 2 or not MIN_SIDE <= self.size <= MAX_SIDE):
+            raise OptionError(f"--size must be even, {MIN_SIDE} to {MAX_SIDE}, not {self.size}")
+        if not self.min_duration >= 0:
+            raise OptionError(f"--min-duration must be 0 or more seconds, not {self.min_duration:g}")
 
 
 def plan_clips(
     matches: Sequence[tuple[Match, Sightings]],
     times: Mapping[str, FrameTimes],
-    mode: CropMode = "follow",
-    size: int | None = None,
-    min_duration: float = 0.0,
+    options: ClipOptions | None = None,
 ) -> tuple[list[Clip], int]:
-    """Make each match a clip, never joined with another, and count those shorter than `min_duration` seconds.
+    """Make each match a clip; also count the matches that are too short.
 
-    `times` by the video's sha256. Clips come video by video, as these first appear, in order of time. `size`
-    is the side of the file's picture, pixels; without it the median crop decides, so that most frames are
-    neither blown up nor thrown away. Raises OptionError for a mode, size or duration out of range.
+    `times` go by the video's sha256. Clips are ordered by video, in the order in which these first appear, then by
+    time. Two matches never share a clip. Raises OptionError for options out of range.
     """
-    _check(mode, size, min_duration)
+    options = options or ClipOptions()
+    options.check()
     videos = list(dict.fromkeys(match.video.sha256 for match, _ in matches))
 
-    def place(pair: tuple[Match, Sightings]) -> tuple[int, int, int]:
+    def order(pair: tuple[Match, Sightings]) -> tuple[int, int, int]:
         match, sightings = pair
         return videos.index(match.video.sha256), int(sightings.frames[0]), match.tracklet.number
 
-    clips = []
-    for match, sightings in sorted(matches, key=place):
-        video_times = times[match.video.sha256]
+    clips: list[Clip] = []
+    for match, sightings in sorted(matches, key=order):
+        video, frame_times = match.video, times[match.video.sha256]
         start, end = int(sightings.frames[0]), int(sightings.frames[-1]) + 1
-        if match.video.duration(video_times, start, end) >= min_duration:
-            clips.append(_clip(match, sightings, video_times, mode, size))
+        ticks = np.append(frame_times.pts[start:end], frame_times.end_pts(end))
+        if float(int(ticks[-1] - ticks[0]) * video.time_base) >= options.min_duration:
+            clips.append(_clip(match, sightings, ticks, options, len(clips) + 1))
     return clips, len(matches) - len(clips)
 
 
-def _check(mode: str, size: int | None, min_duration: float) -> None:
-    if mode not in get_args(CropMode):
-        raise OptionError(f"crop {mode!r} is unknown; use one of {', '.join(get_args(CropMode))}")
-    if size is not None and mode == "none":
-        raise OptionError(f"size {size} needs a crop; use it with crop follow or tube, or leave it out")
-    if size is not None and (size % 2 or not SMALLEST <= size <= LARGEST_ASKED):
-        raise OptionError(f"size {size} cannot be; give an even number from {SMALLEST} to {LARGEST_ASKED}")
-    if not min_duration >= 0:
-        raise OptionError(f"minimum duration {min_duration} cannot be used; give seconds, 0 or more")
-
-
-def _clip(match: Match, sightings: Sightings, times: FrameTimes, mode: CropMode, size: int | None) -> Clip:
-    crops = _crops(match.video, sightings, times, mode)
-    if mode == "none":
+def _clip(match: Match, sightings: Sightings, ticks: Ints, options: ClipOptions, number: int) -> Clip:
+    seconds = np.asarray((ticks[:-1] - match.video.origin_pts) * float(match.video.time_base), np.float64)
+    crops = _crops(match.video, sightings, seconds, options.crop)
+    if options.crop == "none":
         width, height = int(crops[0, 2]), int(crops[0, 3])
     else:
-        width, height = _output_size(crops, size)
+        width, height = _output_size(crops, options.size)
     return Clip(
-        match=match, start=int(sightings.frames[0]), end=int(sightings.frames[-1]) + 1,
+        match=match, file=_file_name(match.video, number, int(ticks[0])), start=int(sightings.frames[0]),
+        end=int(sightings.frames[-1]) + 1,
         start_reason=match.tracklet.start_reason, end_reason=match.tracklet.end_reason,
-        sightings=sightings, crops=crops, mode=mode, width=width, height=height,
+        ticks=ticks, sightings=sightings, crops=crops, mode=options.crop, width=width, height=height,
     )  # fmt: skip
 
 
-def _crops(video: Video, sightings: Sightings, times: FrameTimes, mode: CropMode) -> Floats:
+def _crops(video: Video, sightings: Sightings, seconds: framing.Series, mode: CropMode) -> Floats:
+    """Crops (N, 4) x y w h for the frames of the sightings, shown at `seconds` (N,)."""
     if mode == "follow":
-        seconds = np.asarray(
-            (times.pts[sightings.frames] - video.origin_pts) * float(video.time_base), np.float64
-        )
         return framing.follow(sightings.boxes, seconds, video.width, video.height)
     if mode == "tube":
         box = framing.tube(sightings.boxes, video.width, video.height)
@@ -86,8 +101,29 @@ def _crops(video: Video, sightings: Sightings, times: FrameTimes, mode: CropMode
 
 
 def _output_size(crops: Floats, size: int | None) -> tuple[int, int]:
-    """Even width and height with the crop's aspect; the longer side is `size`, or that of the median crop."""
+    """Even width and height with the aspect of the crops (N, 4); the longer side is `size` or the median crop's.
+
+    With the median, most frames are neither enlarged nor reduced.
+    """
     w, h = np.median(crops[:, 2:], axis=0)
-    longer = size or float(np.clip(max(w, h), SMALLEST, LARGEST))
+    longer = size or float(np.clip(max(w, h), MIN_SIDE, MAX_DEFAULT_SIDE))
     scale = longer / max(w, h)
     return max(2, round(w * scale / 2) * 2), max(2, round(h * scale / 2) * 2)
+
+
+def _file_name(video: Video, number: int, tick: int) -> str:
+    """`movie_0001_00-00-03.337.mp4`: unique by its number in the result, allowed on every file system."""
+    milliseconds = max(0, round(video.seconds(tick) * 1000))
+    seconds, milliseconds = divmod(milliseconds, 1000)
+    moment = f"{seconds // 3600:02}-{seconds // 60 % 60:02}-{seconds % 60:02}.{milliseconds:03}"
+    return f"{_safe_stem(video.name)}_{number:04}_{moment}.mp4"
+
+
+def _safe_stem(name: str) -> str:
+    stem = unicodedata.normalize("NFC", Path(name).stem)
+    # Windows forbids some characters; control, format and surrogate characters are invisible or cannot be written.
+    stem = "".join("_" if unicodedata.category(sign) in ("Cc", "Cf", "Cs") else sign for sign in stem)
+    stem = re.sub(r'[<>:"/\\|?*]', "_", stem).strip(" .")
+    # Programs take an argument with a leading dash for an option.
+    stem = re.sub("^-", "_", stem)
+    return stem.encode()[:MAX_STEM_BYTES].decode(errors="ignore").rstrip(" .") or "video"

@@ -1,49 +1,42 @@
-"""Answers become results: planned, described and, unless only listed, cut into a folder for each person."""
+"""Answers become results: clips are planned, cut and described in a folder for each person.
+
+The folder holds the clips, metadata.json, clips.csv and frames.csv. It is written under a temporary name, so that it
+is there complete or not at all.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from facereel.indexer.media.source import check_source
-from facereel.query.clips.plan import plan_clips
-from facereel.query.export.metadata import JSON_FILE, describe
+from facereel.query.clips.plan import ClipOptions, plan_clips
+from facereel.query.export.metadata import JSON_FILE, SCHEMAS, ResultHeader, describe, write_metadata
 from facereel.query.people.photos import PersonPhotos, folder_name
-from facereel.query.records import Clip, CropMode
+from facereel.query.records import Clip, PersonQuery
 from facereel.query.search.search import Answer, SkippedVideo
-from facereel.store.files.folders import clean_leftovers, printable
-from facereel.store.model.errors import FaceReelError, OptionError
-from facereel.store.model.records import EngineInfo
-
-
-@dataclass(frozen=True, slots=True)
-class ClipOptions:
-    """How the clips are to be."""
-
-    crop: CropMode = "follow"
-    size: int | None = None  # side of the file's picture, pixels
-    min_duration: float = 0.0  # seconds
-    dry_run: bool = False
-    overwrite: bool = False
-    absolute: bool = False  # metadata says where photos and videos lie
+from facereel.store.files import folders
+from facereel.store.files.folders import printable
+from facereel.store.model.errors import FaceReelError, OptionError, ResultExistsError, UnwritableError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PersonResult:
-    """One person's result."""
+class Result:
+    """One person's clips, written or only planned."""
 
-    clips: tuple[Clip, ...]
-    dropped: int  # matches that were too short
+    clips: tuple[Clip, ...]  # by video, then by time
+    too_short: int  # matches that are shorter than the minimum duration
     folder: Path | None  # None when nothing was written
-    document: dict[str, Any]  # as metadata.json holds it; a clip's file is null when it was not cut
+    document: dict[str, Any]  # what metadata.json holds; the `file` of a clip that was not cut is None
     not_cut: tuple[SkippedVideo, ...] = ()  # videos with matches that are gone or changed
 
 
 def result_folders(people: Sequence[PersonPhotos], out: Path, name: str | None) -> list[Path]:
-    """Where each person's result goes; raises OptionError for a name that cannot be a folder's."""
+    """The folder of each person's result; raises OptionError for a name that cannot be a folder's."""
     if name is None:
         return [out / photos.name for photos in people]
     if len(people) > 1:
@@ -55,59 +48,143 @@ def result_folders(people: Sequence[PersonPhotos], out: Path, name: str | None) 
     return [out / name]
 
 
-def check_targets(folders: Sequence[Path], overwrite: bool) -> None:
-    """Finish what dead processes left where results go, and raise ResultExistsError before any work is done."""
-    for place in {folder.parent for folder in folders}:
-        clean_leftovers(place)
-    there = [folder for folder in folders if folder.exists()]
-    if there:
-        from facereel.query.clips.result import (
-            check_vacant,  # brings the decoder, which most questions do not need
-        )
+def check_target(folder: Path, person: PersonQuery, overwrite: bool) -> None:
+    """Raise ResultExistsError where the result of a query for `person` may not be written.
 
-        for folder in there:
-            check_vacant(folder, overwrite)
+    It replaces an earlier result of the same question, and with `overwrite` any result, but never a folder that holds
+    something else. Before that, what a dead process left beside the folder is removed or put back.
+    """
+    folders.clean_leftovers(folder.parent)
+    _check_replaceable(folder, person, overwrite)
 
 
 def render(
-    answer: Answer, folder: Path, wishes: ClipOptions, engine: EngineInfo, threshold: float,
-    on_clip_done: Callable[[Clip, str], None],
-) -> PersonResult:  # fmt: skip
-    """Cut one person's clips into `folder`, or only say what they would be.
+    answer: Answer,
+    options: ClipOptions,
+    folder: Path | None = None,
+    on_clip_done: Callable[[Clip], None] = lambda clip: None,
+) -> Result:
+    """Cut one person's clips into `folder`, or without one only plan them. Without clips nothing is written.
 
-    Nothing is written when nothing is found. Raises OptionError and the errors of write_result.
+    `on_clip_done` gets the clips in their order, each once its file is complete; the files stay in a temporary folder
+    until all are. Raises OptionError, ResultExistsError, UnwritableError, VideoError or CutError, and then leaves
+    nothing behind. A video that is gone or changed does not raise: the others are cut.
     """
-    not_cut = {} if wishes.dry_run else _lost_videos(answer)
-    matches = [pair for pair in answer.matches if pair[0].video.sha256 not in not_cut]
-    clips, dropped = plan_clips(matches, answer.times, wishes.crop, wishes.size, wishes.min_duration)
-    references, lost = answer.person.references, tuple(not_cut.values())
-    search = answer.statistics(wishes.min_duration, dropped, lost)
-    if wishes.dry_run or not clips:
-        files = [""] * len(clips)
-        document = describe(
-            clips, files, answer.times, references, engine, threshold, None, search, wishes.absolute
-        )
-        for clip in document["clips"]:
-            clip["file"] = None
-        return PersonResult(tuple(clips), dropped, None, document, lost)
-    from facereel.query.clips.result import write_result
-
-    write_result(
-        folder, clips, answer.times, references, engine, threshold, wishes.overwrite, on_clip_done,
-        search, wishes.absolute,
+    options.check()
+    if folder is not None:
+        check_target(folder, answer.person, options.overwrite)
+    missing = {} if folder is None else _missing_videos(answer)
+    matches = [pair for pair in answer.matches if pair[0].video.sha256 not in missing]
+    clips, too_short = plan_clips(matches, answer.times, options)
+    not_cut = tuple(missing.values())
+    header = ResultHeader(
+        answer.person, answer.scope.engine, answer.threshold,
+        answer.statistics(options.min_duration, too_short, not_cut), options.absolute,
     )  # fmt: skip
-    document = json.loads((folder / JSON_FILE).read_text(encoding="utf-8"))
-    return PersonResult(tuple(clips), dropped, folder, document, lost)
+    if folder is None or not clips:
+        return Result(tuple(clips), too_short, None, describe(header, clips, cut=False), not_cut)
+    with _result_folder(folder, answer.person, options.overwrite) as temporary:
+        _cut(clips, answer, temporary, on_clip_done)
+        document = write_metadata(temporary, header, clips)
+    return Result(tuple(clips), too_short, folder, document, not_cut)
 
 
-def _lost_videos(answer: Answer) -> dict[str, SkippedVideo]:
-    """Videos with matches from which nothing can be cut, by sha256; the others are not to suffer for them."""
-    lost = {}
+def _cut(clips: Sequence[Clip], answer: Answer, folder: Path, on_clip_done: Callable[[Clip], None]) -> None:
+    """Cut all clips, video by video; `on_clip_done` gets them in their order."""
+    from facereel.query.clips.cutter import cut_clips  # imports the decoder, which a dry run does not need
+
+    complete: set[str] = set()
+    reported = 0
+
+    def done(clip: Clip) -> None:
+        nonlocal reported
+        complete.add(clip.file)
+        while reported < len(clips) and clips[reported].file in complete:
+            on_clip_done(clips[reported])
+            reported += 1
+
+    for video in {clip.match.video.sha256: clip.match.video for clip in clips}.values():
+        own = [clip for clip in clips if clip.match.video.sha256 == video.sha256]
+        cut_clips(video, own, answer.times[video.sha256], folder, done)
+
+
+def _missing_videos(answer: Answer) -> dict[str, SkippedVideo]:
+    """Videos with matches that are gone or changed, by sha256."""
+    missing = {}
     for video in {match.video.sha256: match.video for match, _ in answer.matches}.values():
         try:
             check_source(video)
         except FaceReelError as error:
-            lost[video.sha256] = SkippedVideo(
+            missing[video.sha256] = SkippedVideo(
                 printable(video.name), str(error), "changed" if Path(video.path).is_file() else "gone"
             )
-    return lost
+    return missing
+
+
+def _check_replaceable(folder: Path, person: PersonQuery, overwrite: bool) -> None:
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    document = _read_result(folder)
+    if document is None:
+        raise ResultExistsError(
+            f"{printable(folder)} is not the result of a query and is not replaced; choose another --out or --name"
+        )
+    if not overwrite and not _answers(document, person):
+        raise ResultExistsError(
+            f"{printable(folder)} holds the result of another query; add --overwrite, or choose another --out or --name"
+        )
+
+
+def _read_result(folder: Path) -> dict[str, Any] | None:
+    """The metadata of the result in a folder; None if it holds no result."""
+    try:
+        document = json.loads((folder / JSON_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) and document.get("schema") in SCHEMAS else None
+
+
+def _answers(document: dict[str, Any], person: PersonQuery) -> bool:
+    """Whether a result answers the question for `person`: the same name and the same photos, whatever the options.
+
+    Results with the schema /1 do not hold the name, so they answer no question.
+    """
+    try:
+        digests = [reference["sha256"] for reference in document["references"]]
+        same_photos = sorted(digests) == sorted(reference.sha256 for reference in person.references)
+        return same_photos and document["name"] == person.name
+    except (LookupError, TypeError):
+        return False
+
+
+@contextmanager
+def _result_folder(folder: Path, person: PersonQuery, overwrite: bool) -> Iterator[Path]:
+    """A temporary folder beside `folder` that is renamed to it at the end, or removed if anything fails."""
+
+    def predecessors() -> list[Path]:
+        # Another query may have written its result meanwhile.
+        _check_replaceable(folder, person, overwrite)
+        return [folder] if folder.exists() else []
+
+    try:
+        folders.make_folder(folder.parent)
+        with folders.temporary_folder(folder.parent) as temporary:
+            yield temporary
+            for file in temporary.iterdir():
+                folders.sync(file)
+            temporary.chmod(_usual_mode(temporary))
+            folders.sync(temporary)
+            folders.replace_folders(temporary, folder, predecessors)
+    except OSError as error:
+        raise UnwritableError(
+            f"{printable(folder)} cannot be written ({error.strerror}); free some space, or choose another --out"
+        ) from error
+
+
+def _usual_mode(folder: Path) -> int:
+    """The permissions that the umask gives to a new folder; reading the umask itself would change it for a moment."""
+    probe = folder / ".mode"
+    probe.mkdir()
+    mode = probe.stat().st_mode & 0o777
+    probe.rmdir()
+    return mode

@@ -1,111 +1,129 @@
-"""Clips -> metadata.json, clips.csv, frames.csv. File names, no paths unless asked: a result can be moved and given."""
+"""Clips -> metadata.json, clips.csv, frames.csv, whose fields outputs/README.md documents.
+
+By default only file names are written, no paths, so that a result can be moved and shared.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from facereel.query.records import Clip, Reference
-from facereel.store.model.records import SOURCES, EngineInfo, FrameTimes, Video
+from facereel.query.records import Clip, PersonQuery
+from facereel.store.model.records import SOURCES, EngineInfo, Video
+from facereel.store.model.version import FACEREEL_VERSION, RESULTS_VERSION
 
-SCHEMA = "facereel.clips/1"
+SCHEMA = "facereel.clips/2"
+SCHEMAS = ("facereel.clips/1", SCHEMA)  # of all results that this version recognises as results
 JSON_FILE, CLIPS_FILE, FRAMES_FILE = "metadata.json", "clips.csv", "frames.csv"
 
 CLIP_COLUMNS = (
     "file", "video", "start", "end", "duration", "start_frame", "end_frame", "start_pts", "end_pts",
-    "start_reason", "end_reason", "tracklet", "similarity", "found", "evidence",
+    "start_reason", "end_reason", "tracklet", "cluster", "similarity", "threshold", "matched", "explanation",
     "crop_mode", "width", "height",
 )  # fmt: skip
 FRAME_COLUMNS = (
     "file", "frame", "pts", "time", "box_x", "box_y", "box_w", "box_h",
     "crop_x", "crop_y", "crop_w", "crop_h", "source", "score",
 )  # fmt: skip
-# A cell that starts so is run as a formula by spreadsheets (OWASP, CSV injection).
+# Spreadsheets run a cell that starts with one of these as a formula (OWASP, CSV injection).
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-LINE_WIDTH = 220  # characters: a frame's entry stays on one line of the JSON
+LINE_WIDTH = 220  # characters: one frame of a clip fits on one line of the JSON
 
 
-def describe(
-    clips: Sequence[Clip], files: Sequence[str], times: Mapping[str, FrameTimes],
-    references: Sequence[Reference], engine: EngineInfo, threshold: float, created: datetime | None = None,
-    search: Mapping[str, Any] | None = None, absolute: bool = False,
-) -> dict[str, Any]:  # fmt: skip
-    """The whole result as metadata.json holds it; `search` says what was searched and left out.
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
 
-    `files` are the clips' file names, `times` go by the video's sha256, `threshold` is the threshold that was used.
-    Boxes are in pixels of the displayed picture, times in seconds from the start as a player shows them.
-    `absolute` adds where photos and videos lie.
-    """
-    moment = (created or datetime.now(timezone.utc)).astimezone(timezone.utc)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResultHeader:
+    """What a result says besides its clips: the question, what it was answered with, and what was searched."""
+
+    person: PersonQuery
+    engine: EngineInfo
+    threshold: float  # similarity that counted as the same person
+    statistics: Mapping[str, Any]  # see Answer.statistics
+    absolute: bool = False  # also write the absolute paths of photos and videos
+    created: datetime = field(default_factory=_now)
+
+
+def write_metadata(folder: Path, header: ResultHeader, clips: Sequence[Clip]) -> dict[str, Any]:
+    """Write the three files into a folder; returns the content of metadata.json. Raises OSError."""
+    document = describe(header, clips)
+    (folder / JSON_FILE).write_text(_render(document) + "\n", encoding="utf-8")
+    _write_csv(folder / CLIPS_FILE, CLIP_COLUMNS, map(_clip_row, document["clips"]))
+    rows = (row for clip in document["clips"] for row in _frame_rows(clip))
+    _write_csv(folder / FRAMES_FILE, FRAME_COLUMNS, rows)
+    return document
+
+
+def describe(header: ResultHeader, clips: Sequence[Clip], cut: bool = True) -> dict[str, Any]:
+    """The content of metadata.json; unless the clips were `cut`, their `file` is None."""
+    engine = header.engine
     return {
         "schema": SCHEMA,
-        "created": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "facereel_version": FACEREEL_VERSION,
+        "results_version": RESULTS_VERSION,
+        "created": header.created.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "name": header.person.name,
+        "references": [
+            {"file": Path(reference.path).name, "sha256": reference.sha256, "box": _round(reference.box, 2),
+             "warnings": list(reference.warnings), **_path(reference.path, header.absolute)}
+            for reference in header.person.references
+        ],
         "engine": {
             "name": engine.name,
             "detector_sha256": engine.detector_sha256,
             "recognizer_sha256": engine.recognizer_sha256,
         },
-        "references": [
-            {"file": Path(reference.path).name, "sha256": reference.sha256, "box": _round(reference.box, 2),
-             "warnings": list(reference.warnings), **_path(reference.path, absolute)}
-            for reference in references
-        ],
-        "threshold": round(float(threshold), 4),
-        **({} if search is None else {"search": dict(search)}),
-        "clips": [
-            _clip(clip, file, times[clip.match.video.sha256], absolute)
-            for clip, file in zip(clips, files, strict=True)
-        ],
+        "threshold": round(float(header.threshold), 4),
+        "search": dict(header.statistics),
+        "clips": [_clip(clip, cut, header.absolute) for clip in clips],
     }  # fmt: skip
-
-
-def write_metadata(folder: Path, document: Mapping[str, Any], evidence: Sequence[str]) -> None:
-    """Write the three files into a folder; `evidence` is a sentence a clip, for clips.csv."""
-    (folder / JSON_FILE).write_text(_render(document) + "\n", encoding="utf-8")
-    clips = document["clips"]
-    _write_csv(folder / CLIPS_FILE, CLIP_COLUMNS, map(_clip_row, clips, evidence))
-    _write_csv(folder / FRAMES_FILE, FRAME_COLUMNS, (row for clip in clips for row in _frame_rows(clip)))
 
 
 def _path(path: str, absolute: bool) -> dict[str, str]:
     return {"path": str(Path(path).absolute())} if absolute else {}
 
 
-def _clip(clip: Clip, file: str, times: FrameTimes, absolute: bool) -> dict[str, Any]:
+def _clip(clip: Clip, cut: bool, absolute: bool) -> dict[str, Any]:
     video, match = clip.match.video, clip.match
-    start_pts, end_pts = int(times.pts[clip.start]), times.end_pts(clip.end)
     return {
-        "file": file,
+        "file": clip.file if cut else None,
         "video": _video(video) | _path(video.path, absolute),
-        "start": _seconds(video, start_pts),
-        "end": _seconds(video, end_pts),
+        "start": round(clip.start_time, 6),
+        "end": round(clip.end_time, 6),
+        "duration": round(clip.duration, 6),
         "start_frame": clip.start,
         "end_frame": clip.end,
-        "start_pts": start_pts,
-        "end_pts": end_pts,
+        "start_pts": int(clip.ticks[0]),
+        "end_pts": int(clip.ticks[-1]),
         "start_reason": clip.start_reason,
         "end_reason": clip.end_reason,
         "tracklet": match.tracklet.number,
+        "cluster": match.tracklet.cluster,
         "similarity": round(float(match.similarity), 4),
-        "found": match.matched,
+        "threshold": round(float(match.threshold), 4),
+        "matched": match.matched,
+        "explanation": match.explanation,
         "crop": {"mode": clip.mode, "width": clip.width, "height": clip.height},
-        "frames": list(_frames(clip, times)),
+        "frames": list(_frames(clip)),
     }
 
 
-def _frames(clip: Clip, times: FrameTimes) -> Iterator[dict[str, Any]]:
-    seen = clip.sightings
-    for frame, box, crop, source, score in zip(
-        seen.frames.tolist(), seen.boxes, clip.crops, seen.sources.tolist(), seen.scores.tolist(), strict=True
-    ):
-        pts = int(times.pts[frame])
+def _frames(clip: Clip) -> Iterator[dict[str, Any]]:
+    sightings, video = clip.sightings, clip.match.video
+    for frame, pts, box, crop, source, score in zip(
+        sightings.frames.tolist(), clip.ticks[:-1].tolist(), sightings.boxes, clip.crops,
+        sightings.sources.tolist(), sightings.scores.tolist(), strict=True,
+    ):  # fmt: skip
         yield {
-            "frame": frame, "pts": pts, "time": _seconds(clip.match.video, pts), "box": _round(box, 2),
+            "frame": frame, "pts": pts, "time": round(video.seconds(pts), 6), "box": _round(box, 2),
             "crop": _round(crop, 3), "source": SOURCES[source], "score": round(score, 4),
         }  # fmt: skip
 
@@ -121,16 +139,12 @@ def _ratio(value: Fraction) -> str:
     return f"{value.numerator}/{value.denominator}"
 
 
-def _seconds(video: Video, pts: int) -> float:
-    return round(video.seconds(pts), 6)
-
-
 def _round(values: Iterable[float], digits: int) -> list[float]:
     return [round(float(value), digits) for value in values]
 
 
 def _render(value: Any, margin: str = "") -> str:
-    """JSON with what fits on a line on one line: a frame a line, whatever stands above it indented."""
+    """JSON in which a value that fits on one line stands on one line, as each frame does; others are indented."""
     flat = json.dumps(value, ensure_ascii=False)
     if not isinstance(value, dict | list) or not value or (len(flat) <= LINE_WIDTH and margin):
         return flat
@@ -143,16 +157,9 @@ def _render(value: Any, margin: str = "") -> str:
     return f"{opening}\n{inner}" + f",\n{inner}".join(entries) + f"\n{margin}{closing}"
 
 
-def _clip_row(clip: Mapping[str, Any], evidence: str) -> list[Any]:
-    crop = clip["crop"]
-    return [
-        clip["file"], clip["video"]["file"],
-        clip["start"], clip["end"], round(clip["end"] - clip["start"], 6),
-        clip["start_frame"], clip["end_frame"], clip["start_pts"], clip["end_pts"],
-        clip["start_reason"], clip["end_reason"], clip["tracklet"],
-        clip["similarity"], clip["found"], evidence,
-        crop["mode"], crop["width"], crop["height"],
-    ]  # fmt: skip
+def _clip_row(clip: Mapping[str, Any]) -> list[Any]:
+    flat = {**clip, "video": clip["video"]["file"], "crop_mode": clip["crop"]["mode"], **clip["crop"]}
+    return [flat[column] for column in CLIP_COLUMNS]
 
 
 def _frame_rows(clip: Mapping[str, Any]) -> Iterator[list[Any]]:
@@ -164,7 +171,7 @@ def _frame_rows(clip: Mapping[str, Any]) -> Iterator[list[Any]]:
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[list[Any]]) -> None:
-    # With a byte order mark: without it Excel takes UTF-8 names for Latin ones.
+    # With a byte order mark, without which Excel reads UTF-8 as Latin-1.
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(columns)

@@ -48,6 +48,7 @@ class Scope:
 
     searched: tuple[tuple[Path, Video], ...]  # index folder, video with the path where it lies now
     skipped: tuple[SkippedVideo, ...]
+    engine: EngineInfo  # of the query
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class Answer:
     times: dict[str, FrameTimes]  # of the videos with matches, by sha256
     scope: Scope
     counts: dict[str, Counts]  # by the sha256 of the videos searched
+    threshold: float  # similarity that counted as the same person
 
     def statistics(
         self, min_duration: float, too_short: int, not_cut: Sequence[SkippedVideo]
@@ -114,7 +116,7 @@ def scope(library: Catalogue, names: Sequence[str | Path], engine: EngineInfo) -
     """
     if names:
         found = dict(_named(library, name, engine) for name in names)
-        return Scope(tuple(found.items()), ())
+        return Scope(tuple(found.items()), (), engine)
     listing = library.listing()
     searched = tuple(
         (entry.folder, entry.video) for entry in listing.entries if entry.engine.compares_with(engine)
@@ -137,7 +139,9 @@ def scope(library: Catalogue, names: Sequence[str | Path], engine: EngineInfo) -
             f"{printable(library.store)} holds no index; run: python cli.py index VIDEO (or name another --store)"
         )
     return Scope(
-        searched, tuple(SkippedVideo(printable(name), str(error), _kind(error)) for name, error in refused)
+        searched,
+        tuple(SkippedVideo(printable(name), str(error), _kind(error)) for name, error in refused),
+        engine,
     )
 
 
@@ -166,7 +170,7 @@ def search(people: Sequence[PersonQuery], where: Scope, threshold: float, scale:
         Answer(
             person, tuple(so_far.matches),
             tuple(sorted(so_far.near_misses, key=lambda item: -item.similarity)), so_far.times,
-            where, counts,
+            where, counts, threshold,
         )
         for person, so_far in zip(people, collected, strict=True)
     ]  # fmt: skip

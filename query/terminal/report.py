@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from facereel.query.text import clock, count
 from facereel.store.files.folders import printable
 
 if TYPE_CHECKING:
-    from facereel.query.clips.render import PersonResult
+    from facereel.query.clips.render import Result
     from facereel.query.export.contact_sheet import Row
     from facereel.query.records import Clip, PersonQuery
     from facereel.query.search.forget import Forgotten
@@ -35,48 +35,36 @@ def left_out(where: Scope) -> None:
         warn(f"not searched: {item.reason}")
 
 
-def clip_done(answer: Answer) -> Callable[[Clip, str], None]:
-    """Tells of each clip as soon as it is there: its file, when, how long, how sure."""
-
-    def tell(clip: Clip, file: str) -> None:
-        start, end = _span(clip, answer)
-        say(f"  {printable(file)}  {clock(start)} - {clock(end)}  {end - start:.2f} s  "
-            f"{clip.match.similarity:.2f} {clip.match.matched}")  # fmt: skip
-
-    return tell
+def clip_done(clip: Clip) -> None:
+    """A line for a clip whose file is complete: name, times, duration, similarity."""
+    say(f"  {printable(clip.file)}  {clock(clip.start_time)} - {clock(clip.end_time)}  {clip.duration:.2f} s  "
+        f"{clip.match.similarity:.2f} by {clip.match.matched}")  # fmt: skip
 
 
-def not_cut(result: PersonResult) -> None:
+def not_cut(result: Result) -> None:
     """Videos with matches that nothing could be cut from, and why."""
     for item in result.not_cut:
         fail(f"not cut: {item.reason}")
 
 
-def answer(answer: Answer, result: PersonResult, where: Scope, dry_run: bool, explain: bool) -> None:
+def answer(answer: Answer, result: Result, where: Scope, dry_run: bool, explain: bool) -> None:
     """All that is told of one person once the clips are there."""
     if result.clips or not result.not_cut:
         say(_sentence(answer, result, where, dry_run))
     if dry_run and result.clips:
-        _matches_table(answer, result.clips)
+        _matches_table(result.clips)
     if explain:
         _misses_table(answer)
 
 
-def _span(clip: Clip, answer: Answer) -> tuple[float, float]:
-    video, times = clip.match.video, answer.times[clip.match.video.sha256]
-    return video.seconds(int(times.pts[clip.start])), video.seconds(times.end_pts(clip.end))
-
-
-def _matches_table(answer: Answer, clips: Sequence[Clip]) -> None:
-    rows = []
-    for clip in clips:
-        start, end = _span(clip, answer)
-        rows.append((
-            clip.match.video.name, clock(start), clock(end), f"{end - start:.2f} s",
-            round(clip.match.similarity, 2), clip.match.matched,
-            clip.start_reason.replace("_", " "), clip.end_reason.replace("_", " "),
-        ))  # fmt: skip
-    table(("video", "start", "end", "length", "similarity", "found", "begins with", "ends with"), rows)
+def _matches_table(clips: Sequence[Clip]) -> None:
+    rows = [
+        (clip.match.video.name, clock(clip.start_time), clock(clip.end_time), f"{clip.duration:.2f} s",
+         round(clip.match.similarity, 2), f"by {clip.match.matched}",
+         clip.start_reason.replace("_", " "), clip.end_reason.replace("_", " "))
+        for clip in clips
+    ]  # fmt: skip
+    table(("video", "start", "end", "duration", "similarity", "matched", "begins with", "ends with"), rows)
 
 
 def _misses_table(answer: Answer) -> None:
@@ -92,16 +80,16 @@ def _misses_table(answer: Answer) -> None:
     table(("video", "start", "length", "similarity", "threshold", "why"), rows)
 
 
-def _sentence(answer: Answer, result: PersonResult, where: Scope, dry_run: bool) -> str:
+def _sentence(answer: Answer, result: Result, where: Scope, dry_run: bool) -> str:
     name, searched = printable(answer.person.name), count(len(where.searched), "video")
     short = ""
-    if result.dropped:
-        short = f"; {count(result.dropped, 'match', 'matches')} shorter than --min-duration dropped"
+    if result.too_short:
+        short = f"; {count(result.too_short, 'match', 'matches')} shorter than --min-duration dropped"
     if result.clips:
         videos = len({clip.match.video.sha256 for clip in result.clips})
         found = f"{count(len(result.clips), 'clip')} of {name} in {videos:,} of {searched}{short}"
         return f"{found}; nothing was cut" if dry_run else f"{found}: {printable(str(result.folder))}"
-    if result.dropped:
+    if result.too_short:
         return f"No clip of {name} in {searched}{short}; nothing was written."
     return f"{name} was not found in {searched}; nothing was written.{_nearest(answer)}"
 
@@ -118,11 +106,11 @@ def searched(told: dict[str, Any]) -> None:
     say(f"searched: {', '.join(things)}" + (f"; left out: {rest}" if rest else ""))
 
 
-def answer_json(answer: Answer, result: PersonResult, explain: bool) -> dict[str, Any]:
+def answer_json(answer: Answer, result: Result, explain: bool) -> dict[str, Any]:
     """One person's result: metadata.json as it is or would be, and what was left out."""
     extra: dict[str, Any] = {
-        "name": answer.person.name, "folder": None if result.folder is None else str(result.folder),
-        "dropped": result.dropped, "warnings": list(answer.person.warnings),
+        "folder": None if result.folder is None else str(result.folder),
+        "warnings": list(answer.person.warnings),
         "not_cut": [{"video": item.name, "why": item.reason} for item in result.not_cut],
     }  # fmt: skip
     if explain:

@@ -18,6 +18,7 @@ from facereel.indexer.jobs.events import Job
 from facereel.indexer.jobs.job import run_job
 from facereel.query import videos
 from facereel.query.clips import render
+from facereel.query.clips.plan import ClipOptions
 from facereel.query.people.photos import group_photos, read_people
 from facereel.query.people.reference import read_reference
 from facereel.query.search import search
@@ -135,9 +136,7 @@ class Range:
         where = search.scope(Catalogue(store), [], self.engine.info)
         (answer,) = search.search(self.asked, where, self.engine.threshold.value, self.engine.threshold.scale)
         try:
-            done = render.render(
-                answer, place / "out", render.ClipOptions(), self.engine.info, 0.42, lambda clip, file: None
-            )
+            done = render.render(answer, ClipOptions(), place / "out")
         except FaceReelError as error:
             return bad_message(error) or ("a result is left" if (place / "out").exists() else "")
         for clip in done.document["clips"]:

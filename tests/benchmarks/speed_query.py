@@ -111,12 +111,11 @@ def cutting(source: Input, engine: FaceEngine, rounds: int) -> tuple[list[dict[s
             lambda done, expected: None,
         )
         cut = _longest(folder)
-        target = [Path(temporary) / "clip.mp4"]
         costs = in_turn(
             rounds,
             {
                 "decode": lambda: decode(source.path),
-                "cut": lambda: cut_clips(cut.video, [cut.clip], cut.times, target),
+                "cut": lambda: cut_clips(cut.video, [cut.clip], cut.times, Path(temporary)),
             },
         )
     row = {
