@@ -1,14 +1,13 @@
 """Pass one: a video becomes an index. The story from top to bottom.
 
-Each frame is decoded once, looked at for faces and held against its neighbours for scene changes; faces are followed
-inside their shots; each keeps its best looks; tracklets of one person are grouped; all is stored, whole or not at
-all. What is done with is kept meanwhile, so that a run that was interrupted need not be done again.
+Each frame is decoded once, searched for faces and compared with its neighbours for shot boundaries. Faces are tracked
+inside their shots, and each tracklet gets its exemplars. Segments that are final are stored at once, so that a run
+that was interrupted resumes there. At the end tracklets of one person become clusters, and the index gets its name.
 """
 
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from itertools import chain
@@ -18,20 +17,28 @@ import numpy as np
 
 from facereel.indexer.engines.engine import FaceEngine
 from facereel.indexer.identity.clustering import Evidence, as_people, number_people, stands_alone
-from facereel.indexer.identity.exemplars import pool
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import Probe, read_frames
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.scan.scan import Scan
-from facereel.indexer.segments import Setting, mark, segments
+from facereel.indexer.segments import Setting, fingerprint, segments
+from facereel.store.files import folders
 from facereel.store.files.folders import printable
 from facereel.store.index import pooled_file
-from facereel.store.index.reader import write_index
+from facereel.store.index.moved import record_place
+from facereel.store.model import pooling
 from facereel.store.model.config import Config
 from facereel.store.model.errors import VideoError
-from facereel.store.model.records import DETECTED, IndexContents, IndexStats, Shot, Tracklet
-from facereel.store.resume.checkpoint import Checkpoint
-from facereel.store.resume.segments import Segment, TrackRecord
+from facereel.store.model.records import (
+    Checkpoint,
+    Exemplar,
+    Floats,
+    FrameTimes,
+    IndexStats,
+    Segment,
+    Tracklet,
+)
+from facereel.store.resume.unfinished import UnfinishedIndex
 
 # Of decoded pictures, 12 bits a pixel, from one searched frame to the next; three such stretches are in memory at once.
 STRETCH_BYTES = 56 << 20
@@ -43,119 +50,107 @@ def index_video(
     video: Probe, sha256: str, store: Path, engine: FaceEngine, config: Config, progress: Progress,
     note: Callable[[str], None] = lambda text: None,
 ) -> Path:  # fmt: skip
-    """Look at a video once and keep what was seen, going on where an earlier run stopped; gives the index's folder.
+    """Index a video, resuming where an earlier run stopped, and return the folder of its index.
 
-    Raises VideoError for what cannot be decoded, or was written to since it was probed; UnwritableError when the
-    store cannot be written. An older index of the video then stays.
+    The caller holds the video's lock. Raises VideoError for what cannot be decoded, or was written to since it was
+    probed; UnwritableError when the store cannot be written. An older index of the video then stays.
     """
-    checkpoint = Checkpoint(store, sha256, engine.info, engine.threshold.value, config)
-    if checkpoint.kept:
+    folders.make_store(store)
+    unfinished = UnfinishedIndex(store, sha256, engine.info, engine.threshold.value, config)
+    name = printable(video.path.name)
+    if unfinished.discarded:
         note(
-            f"{printable(video.path.name)} goes on with frame {checkpoint.kept[-1].segment.end:,}, "
-            "where an earlier run stopped"
+            f"what an earlier run left of {name} cannot be continued ({unfinished.discarded}); starting again"
         )
-    folder = write_index(
-        store, look_at(video, sha256, engine, config, progress, checkpoint), video.check_unchanged
-    )
-    checkpoint.clear()
+    elif unfinished.checkpoint.frames:
+        note(f"{name}: resuming at frame {unfinished.checkpoint.frames:,}, where an earlier run stopped")
+    try:
+        if unfinished.completed:
+            record_place(unfinished.folder, video.path)
+        else:
+            _read_video(video, sha256, engine, config, progress, unfinished)
+        folder = unfinished.move_into_place(video.check_unchanged)
+    finally:
+        unfinished.close()
     pooled_file.keep(folder)
     return folder
 
 
-def look_at(
-    video: Probe,
-    sha256: str,
-    engine: FaceEngine,
-    config: Config,
-    progress: Progress,
-    checkpoint: Checkpoint | None = None,
-) -> IndexContents:
-    """Everything that can be known of a video after one pass over it; segments go to the journal and come from it."""
+class _OtherPicture(Exception):
+    """The video does not look as it did when the unfinished index was written: another decoder, perhaps."""
+
+
+def _read_video(
+    video: Probe, sha256: str, engine: FaceEngine, config: Config, progress: Progress, unfinished: UnfinishedIndex
+) -> None:  # fmt: skip
+    """Complete an unfinished index by reading the rest of the video, or all of it."""
+    started, log = time.monotonic(), DecodeLog()
     try:
-        return _look_at(video, sha256, engine, config, progress, checkpoint)
-    except _Unlike:
-        assert checkpoint is not None
-        checkpoint.clear()
-        return _look_at(video, sha256, engine, config, progress, checkpoint)
-
-
-class _Unlike(Exception):
-    """The video does not look as it did when the journal was written: another decoder, perhaps."""
-
-
-def _look_at(
-    video: Probe,
-    sha256: str,
-    engine: FaceEngine,
-    config: Config,
-    progress: Progress,
-    checkpoint: Checkpoint | None,
-) -> IndexContents:
-    started = time.monotonic()
-    log = DecodeLog()
-    told = list(_told(video, log, engine, config, progress, checkpoint if video.timed else None))
+        evidence, searched = _add_segments(video, engine, config, progress, unfinished, log)
+    except _OtherPicture:
+        unfinished.clear()
+        log = DecodeLog()
+        evidence, searched = _add_segments(video, engine, config, progress, unfinished, log)
     if not log.pts:
         raise VideoError(f"{printable(video.path)} has no frame that can be decoded; the file may be damaged")
-    starts = [start for segment in told for start in (segment.start, *segment.cuts)]
-    edges = [*starts, len(log.pts)]
-    followed = sorted((item for segment in told for item in segment.followed), key=_first_sight)
-    people = number_people([_evidence(item, config.min_face) for item in followed], engine.threshold.scale)
-    return IndexContents(
-        video=video.video(sha256, log),
-        times=log.times(video.frame_rate, video.time_base),
-        engine=engine.info,
-        config={**asdict(config), "threshold": engine.threshold.value},
-        stats=IndexStats(
-            seconds=time.monotonic() - started,
-            faces=sum(len(item.sightings) for item in followed),
-            searched=sum(segment.searched for segment in told),
-            **log.losses(),
-        ),
-        shots=tuple(Shot(number, edges[number], edges[number + 1]) for number in range(len(starts))),
-        clusters=as_people(people),
-        tracklets=tuple(
-            _tracklet(number, bisect_right(starts, int(item.sightings.frames[0])) - 1, item, person)
-            for number, (item, person) in enumerate(zip(followed, people, strict=True), start=1)
-        ),
-        sightings={number: item.sightings for number, item in enumerate(followed, start=1)},
-        exemplars={number: item.exemplars for number, item in enumerate(followed, start=1)},
+    clusters = as_people(number_people(evidence, engine.threshold.scale))
+    stats = IndexStats(
+        seconds=time.monotonic() - started,
+        faces=unfinished.faces(),
+        searched=searched,
+        **log.losses(),
     )
+    settings = {**asdict(config), "threshold": engine.threshold.value}
+    unfinished.complete(video.video(sha256, log), engine.info, settings, stats, clusters)
 
 
-def _told(
-    video: Probe,
-    log: DecodeLog,
-    engine: FaceEngine,
-    config: Config,
-    progress: Progress,
-    checkpoint: Checkpoint | None,
-) -> Iterator[Segment]:
-    """The segments of a video, first those that an earlier run kept."""
+def _add_segments(
+    video: Probe, engine: FaceEngine, config: Config, progress: Progress, unfinished: UnfinishedIndex, log: DecodeLog
+) -> tuple[list[Evidence], int]:  # fmt: skip
+    """Read the video from the checkpoint on and store its segments; the evidence for identity of all its tracklets, and
+    in how many frames the detector looked.
+
+    Only this list and the ticks of the frames are in memory for the whole of the video.
+    """
+    checkpoint = unfinished.checkpoint
+    evidence: list[Evidence] = []
+    searched = 0
+    if checkpoint.frames:
+        evidence.extend(_evidence(*stored, config.min_face) for stored in unfinished.tracklets())
+        log.resume(unfinished.ticks(), checkpoint.keyframe)
+    # What a decoder invents for lost data may be other when it begins elsewhere, and without time stamps frames have
+    # no name: then nothing more is committed before the end, and the next run begins at the last checkpoint.
+    for segment in _segments(video, log, engine, config, progress, checkpoint):
+        start, end = segment.start, segment.after.frames
+        last = end == len(log.pts)
+        unfinished.add(segment, _times(log, start, end, video), video.timed and log.intact and not last)
+        searched = segment.after.searched
+        evidence.extend(
+            _evidence(tracklet, *_arrays(exemplars), config.min_face)
+            for tracklet, _, exemplars in segment.tracklets
+        )
+    return evidence, searched
+
+
+def _segments(
+    video: Probe, log: DecodeLog, engine: FaceEngine, config: Config, progress: Progress, checkpoint: Checkpoint
+) -> Iterator[Segment]:  # fmt: skip
+    """The segments of a video after the checkpoint; raises _OtherPicture where it cannot be resumed."""
     search_every, low_res_every, tracked_every = (
         max(1, round(seconds * video.frame_rate))
         for seconds in (config.search_interval, config.low_res_interval, config.tracked_interval)
     )
     search_every = min(search_every, max(1, STRETCH_BYTES * 2 // (3 * video.width * video.height)))
     scan = Scan(video.width, video.height, search_every, low_res_every, tracked_every, config)
-    kept = checkpoint.kept if checkpoint is not None else []
-    first = 0
-    if kept:
-        first, keyframe = kept[-1].segment.end, kept[-1].segment.keyframe
-        ticks = [tick for part in kept for tick in part.pts[:-1].tolist()]
-        log.resume([*ticks, int(kept[-1].pts[-1])], keyframe)
     # One thread more than there are for all: the decoder goes on while one of its threads waits for us.
     views = scan.views(read_frames(video, log, engine.threads + 1), engine)
-    if kept:
-        begun = next(views, None)
-        if begun is None or mark(begun) != kept[-1].segment.mark:
-            raise _Unlike
-        views = chain([begun], views)
-        yield from [part.segment for part in kept]
-    seen = _from(first, views, video, progress)
-    for segment in segments(seen, Setting(video, engine, config, search_every), first):
-        if checkpoint is not None and log.intact and segment.end < len(log.pts):
-            checkpoint.append(segment, np.array(log.pts[segment.start : segment.end + 1], np.int64))
-        yield segment
+    if checkpoint.frames:
+        first = next(views, None)
+        if first is None or fingerprint(first) != checkpoint.fingerprint:
+            raise _OtherPicture
+        views = chain([first], views)
+    views = _from(checkpoint.frames, views, video, progress)
+    return segments(views, Setting(video, engine, config, search_every), checkpoint)
 
 
 def _from(first: int, views: Iterator[FrameView], video: Probe, progress: Progress) -> Iterator[FrameView]:
@@ -165,28 +160,22 @@ def _from(first: int, views: Iterator[FrameView], video: Probe, progress: Progre
             yield view
 
 
-def _first_sight(item: TrackRecord) -> tuple[int, list[float]]:
-    return int(item.sightings.frames[0]), item.sightings.boxes[0].tolist()
+def _times(log: DecodeLog, start: int, end: int, video: Probe) -> FrameTimes:
+    """Times of the frames [start, end), of which the last lasts until the next one read."""
+    if end == len(log.pts):
+        times = log.times(video.frame_rate, video.time_base)
+        return FrameTimes(times.pts[start:], times.durations[start:])
+    pts = np.array(log.pts[start : end + 1], np.int64)
+    return FrameTimes(pts[:-1], np.diff(pts))
 
 
-def _evidence(item: TrackRecord, min_face: int) -> Evidence:
-    frames, looks = item.sightings.frames, item.exemplars
-    alone = stands_alone(_face_width(item), min_face)
-    return Evidence(
-        pool(looks), max(look.quality for look in looks), int(frames[0]), int(frames[-1]) + 1, alone
-    )
+def _evidence(tracklet: Tracklet, embeddings: Floats, qualities: Floats, min_face: int) -> Evidence:
+    alone = stands_alone(tracklet.face_width, min_face)
+    pooled = pooling.pool(embeddings, qualities)
+    return Evidence(pooled, float(qualities.max()), tracklet.start, tracklet.end, alone)
 
 
-def _face_width(item: TrackRecord) -> float:
-    return float(np.median(item.sightings.boxes[:, 2]))
-
-
-def _tracklet(number: int, shot: int, item: TrackRecord, person: int) -> Tracklet:
-    seen = item.sightings
-    detected = seen.sources == DETECTED
-    return Tracklet(
-        number=number, shot=shot, start=int(seen.frames[0]), end=int(seen.frames[-1]) + 1,
-        start_reason=item.start_reason, end_reason=item.end_reason, cluster=person,
-        face_width=_face_width(item),
-        score=float(seen.scores[detected].mean()) if detected.any() else 0.0,
-    )  # fmt: skip
+def _arrays(exemplars: tuple[Exemplar, ...]) -> tuple[Floats, Floats]:
+    """Embeddings (N, D) and qualities (N,) of exemplars."""
+    qualities = np.array([exemplar.quality for exemplar in exemplars], np.float32)
+    return np.stack([exemplar.embedding for exemplar in exemplars]), qualities

@@ -1,16 +1,20 @@
-"""Frames into segments: faces followed inside their shots, and stretches of the video that are done with.
+"""Frames into segments: faces tracked inside their shots, and stretches of the video whose results are final.
 
-A segment ends at a hard cut. What follows it starts with fresh detectors, whether the run goes on or another one takes
-over: so a run that was interrupted ends with the result of one that was not.
+A segment ends at a hard cut, and what follows it starts with fresh detectors, whether the run goes on or another one
+resumes: so an interrupted run ends with the result of one that was not.
 """
 
 from __future__ import annotations
 
 import zlib
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
 
 from facereel.indexer.engines.engine import FaceEngine
 from facereel.indexer.identity.exemplars import choose, embed
@@ -21,12 +25,20 @@ from facereel.indexer.shots.detector import ShotDetector, shot_detector
 from facereel.indexer.track.track import Track, VideoFormat
 from facereel.indexer.track.tracker import Tracker
 from facereel.store.model.config import Config
-from facereel.store.model.records import Reason
-from facereel.store.resume.segments import Segment, TrackRecord
+from facereel.store.model.records import (
+    DETECTED,
+    Checkpoint,
+    FoundTracklet,
+    Reason,
+    Segment,
+    Shot,
+    Sightings,
+    Tracklet,
+)
 
-# Frames beside a gradual change in which its faint rest may still be seen: the witness is not asked there.
+# Frames beside a gradual change in which its faint rest may still be visible: patches are not matched there.
 BESIDE_CHANGE = 4
-CHAPTER_SECONDS = 60.0  # a segment ends at the first cut after this time
+SEGMENT_SECONDS = 60.0  # a segment ends at the first cut after this time
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +53,26 @@ class Setting:
     @property
     def length(self) -> float:
         """Frames that a segment has at least."""
-        return CHAPTER_SECONDS * float(self.video.frame_rate)
+        return SEGMENT_SECONDS * float(self.video.frame_rate)
 
 
-def segments(views: Iterator[FrameView], setting: Setting, first: int = 0) -> Iterator[Segment]:
-    """Follow faces from the frame `first` on, which begins a segment, to the end of the video."""
-    # Looks are embedded beside the search of later frames.
+def segments(views: Iterator[FrameView], setting: Setting, before: Checkpoint) -> Iterator[Segment]:
+    """Track faces from the checkpoint, with whose next frame a segment begins, to the end of the video."""
+    # Exemplars are embedded beside the search of later frames.
     with ThreadPoolExecutor(setting.engine.threads) as recogniser:
-        work = _Work(setting, recogniser, first)
-        marks: dict[int, int] = {}
-        waiting: deque[FrameView] = deque()  # until it is settled which shot they belong to
+        work = _Work(setting, recogniser, before)
+        fingerprints: dict[int, int] = {}  # of keyframes
+        waiting: deque[FrameView] = deque()  # until it is final which shot they belong to
         for view in views:
             if view.index % setting.search_every == 0:
-                marks[view.index] = mark(view)
+                fingerprints[view.index] = fingerprint(view)
             work.shots.push(view.index, view.thumbnail)
             waiting.append(view)
             while waiting and waiting[0].index < work.shots.final_before:
                 if work.ends_before(waiting[0].index):
-                    yield work.segment(waiting[0].index, "scene_cut", marks)
-                    work = _Work(setting, recogniser, waiting[0].index)
+                    segment = work.segment(waiting[0].index, "scene_cut", fingerprints)
+                    yield segment
+                    work = _Work(setting, recogniser, segment.after)
                     for later in waiting:
                         work.shots.push(later.index, later.thumbnail)
                 else:
@@ -67,59 +80,79 @@ def segments(views: Iterator[FrameView], setting: Setting, first: int = 0) -> It
         work.shots.finish()
         for view in waiting:
             work.take(view)
-        yield work.segment(work.next, "video_end", marks)
+        if work.next > work.before.frames:
+            yield work.segment(work.next, "video_end", fingerprints)
 
 
-def mark(view: FrameView) -> int:
-    """A checksum of what was seen in a frame, by which it is known again."""
+def fingerprint(view: FrameView) -> int:
+    """A checksum of a frame's picture and faces: another decoder shows another one."""
     return zlib.crc32(view.faces.boxes.tobytes(), zlib.crc32(view.grey.tobytes()))
 
 
 class _Work:
     """A segment in the making."""
 
-    def __init__(self, setting: Setting, recogniser: ThreadPoolExecutor, start: int) -> None:
-        video = setting.video
-        self._setting, self._recogniser = setting, recogniser
-        self._start, self._searched = start, 0
-        self._ended: list[Future[list[TrackRecord]]] = []
+    def __init__(self, setting: Setting, recogniser: ThreadPoolExecutor, before: Checkpoint) -> None:
+        video, start = setting.video, before.frames
+        self._setting, self._recogniser, self.before = setting, recogniser, before
+        self._searched = 0
+        self._ended: list[Future[list[FoundTracklet]]] = []
         stage = VideoFormat(video.width, video.height, float(video.frame_rate))
         self._tracker = Tracker(stage, setting.config, start)
         self.shots: ShotDetector = shot_detector(video.frame_rate, setting.config)
         self.next = start
 
     def ends_before(self, index: int) -> bool:
-        """May a new segment begin with this settled frame? At a hard cut: gradual changes belong to both sides."""
+        """May a new segment begin with this frame, whose shot is final? Only at a hard cut, never in a transition."""
         return (
             self.shots.knows_transitions
-            and index - self._start >= self._setting.length
+            and index - self.before.frames >= self._setting.length
             and self.shots.shot_of(index) > self.shots.shot_of(index - 1)
             and not self.shots.in_transition(index - 1, BESIDE_CHANGE)
             and not self.shots.in_transition(index, BESIDE_CHANGE)
         )
 
     def take(self, view: FrameView) -> None:
-        """Follow faces into the next frame, which is settled."""
+        """Track faces into the next frame, whose shot is final."""
         shot = self.shots.shot_of(view.index)
         self._keep(self._tracker.step(view, shot, self.shots.in_transition(view.index, BESIDE_CHANGE)))
         self._searched += view.searched
         self.next = view.index + 1
 
-    def segment(self, end: int, reason: Reason, marks: dict[int, int]) -> Segment:
-        """All that there is to say of it, now that it ends; `marks` are of keyframes, those before its last one go."""
+    def segment(self, end: int, reason: Reason, fingerprints: dict[int, int]) -> Segment:
+        """The segment, which ends before the frame `end`; forgets fingerprints before its last keyframe."""
         self._keep(self._tracker.finish(reason))
-        keyframe = max((index for index in marks if index <= end), default=0)
-        for index in [index for index in marks if index < keyframe]:
-            del marks[index]
-        return Segment(
-            start=self._start,
-            end=end,
-            cuts=tuple(cut for cut in self.shots.cuts() if self._start < cut < end),
-            searched=self._searched,
-            followed=tuple(item for work in self._ended for item in work.result()),
-            keyframe=keyframe,
-            mark=marks.get(keyframe, 0),
+        keyframe = max((index for index in fingerprints if index <= end), default=0)
+        for index in [index for index in fingerprints if index < keyframe]:
+            del fingerprints[index]
+        before = self.before
+        starts = [before.frames, *(cut for cut in self.shots.cuts() if before.frames < cut < end)]
+        shots = tuple(
+            Shot(before.shots + place, start, following)
+            for place, (start, following) in enumerate(pairwise([*starts, end]))
         )
+        found = sorted((item for work in self._ended for item in work.result()), key=_first_sighting)
+        tracklets = tuple(
+            (
+                replace(
+                    tracklet,
+                    number=number,
+                    shot=before.shots + bisect_right(starts, tracklet.start) - 1,
+                ),
+                sightings,
+                exemplars,
+            )
+            for number, (tracklet, sightings, exemplars) in enumerate(found, start=before.tracklets + 1)
+        )
+        after = Checkpoint(
+            frames=end,
+            shots=before.shots + len(shots),
+            tracklets=before.tracklets + len(tracklets),
+            searched=before.searched + self._searched,
+            keyframe=keyframe,
+            fingerprint=fingerprints.get(keyframe, 0),
+        )
+        return Segment(before.frames, shots, tracklets, after)
 
     def _keep(self, tracks: list[Track]) -> None:
         for track in tracks:
@@ -129,18 +162,41 @@ class _Work:
             )
 
 
-def _finished(track: Track, engine: FaceEngine, config: Config) -> list[TrackRecord]:
-    """A track with its looks; several when it turns out to hold several people, none without a face."""
+def _finished(track: Track, engine: FaceEngine, config: Config) -> list[FoundTracklet]:
+    """A track with its exemplars; several when it turns out to hold several people, none without a face.
+
+    Numbers of tracklet and shot come with the segment, that of the cluster at the end.
+    """
     if len(track.frames) < config.min_detections:
         return []
     exemplars = embed(choose(track.candidates, config.exemplars), engine)
     parts = split_mixed(track, exemplars, engine)
     if parts == [track]:
-        looks = [exemplars]
+        chosen = [exemplars]
     else:
-        looks = [embed(choose(part.candidates, config.exemplars), engine) for part in parts]
+        chosen = [embed(choose(part.candidates, config.exemplars), engine) for part in parts]
     return [
-        TrackRecord(part.start_reason, part.end_reason, part.sightings(), own)
-        for part, own in zip(parts, looks, strict=True)
+        (_tracklet(part, part.sightings()), part.sightings(), own)
+        for part, own in zip(parts, chosen, strict=True)
         if own
     ]
+
+
+def _tracklet(track: Track, sightings: Sightings) -> Tracklet:
+    detected = sightings.sources == DETECTED
+    return Tracklet(
+        number=0,
+        shot=0,
+        start=int(sightings.frames[0]),
+        end=int(sightings.frames[-1]) + 1,
+        start_reason=track.start_reason,
+        end_reason=track.end_reason,
+        cluster=0,
+        face_width=float(np.median(sightings.boxes[:, 2])),
+        score=float(sightings.scores[detected].mean()) if detected.any() else 0.0,
+    )
+
+
+def _first_sighting(found: FoundTracklet) -> tuple[int, list[float]]:
+    _, sightings, _ = found
+    return int(sightings.frames[0]), sightings.boxes[0].tolist()

@@ -3,26 +3,105 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 
+from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.media.video import probe
+from facereel.indexer.pipeline import index_video
+from facereel.store.files import folders
+from facereel.store.files.digest import hash_file
 from facereel.store.index.crops import decode_crop, encode_crop
 from facereel.store.index.reader import VideoIndex
+from facereel.store.model.config import Config
 from facereel.store.model.records import (
+    Checkpoint,
     Cluster,
     EngineInfo,
     Exemplar,
     FrameTimes,
-    IndexContents,
     IndexStats,
+    Segment,
     Shot,
     Sightings,
     Tracklet,
     Video,
 )
+from facereel.store.resume.unfinished import UnfinishedIndex
 
 CROP = np.add.outer(np.arange(112), np.arange(112))[..., None].repeat(3, axis=2).astype(np.uint8)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IndexContents:
+    """Everything that an index of one video holds."""
+
+    video: Video
+    times: FrameTimes
+    engine: EngineInfo
+    config: dict[str, float | int | str]
+    stats: IndexStats
+    shots: tuple[Shot, ...]
+    clusters: tuple[Cluster, ...]
+    tracklets: tuple[Tracklet, ...]
+    sightings: dict[int, Sightings]  # by tracklet number
+    exemplars: dict[int, tuple[Exemplar, ...]]  # by tracklet number
+
+
+def write_index(
+    store: Path, contents: IndexContents, before_replace: Callable[[], None] = lambda: None
+) -> Path:
+    """Write an index as indexing a video does, in one segment, and return its folder."""
+    folders.make_store(store)
+    unfinished = UnfinishedIndex(store, contents.video.sha256, contents.engine, 0.5, Config())
+    try:
+        tracklets = tuple(
+            (
+                replace(item, cluster=0),
+                contents.sightings[item.number],
+                contents.exemplars.get(item.number, ()),
+            )
+            for item in contents.tracklets
+        )
+        after = Checkpoint(contents.video.frame_count, len(contents.shots), len(tracklets))
+        unfinished.add(Segment(0, contents.shots, tracklets, after), contents.times, resumable=False)
+        unfinished.complete(
+            contents.video, contents.engine, contents.config, contents.stats, contents.clusters
+        )
+        return unfinished.move_into_place(before_replace)
+    finally:
+        unfinished.close()
+
+
+def read_contents(folder: Path) -> IndexContents:
+    """Everything that an index holds."""
+    with VideoIndex(folder) as index:
+        tracklets = index.tracklets()
+        return IndexContents(
+            index.video, index.times(), index.engine, index.config, index.stats, index.shots(), index.clusters(),
+            tracklets, index.sightings(item.number for item in tracklets), index.exemplars(),
+        )  # fmt: skip
+
+
+def index_contents(
+    path: Path, engine: FaceEngine, config: Config | None = None, store: Path | None = None
+) -> IndexContents:
+    """What indexing a video finds; without `store` in one that nobody used before."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = index_video(
+            probe(path),
+            hash_file(path),
+            store or Path(place),
+            engine,
+            config or Config(),
+            lambda done, total: None,
+        )
+        return read_contents(folder)
 
 
 def make_video(path: str = "/videos/movie.mp4", content: str = "movie", frame_count: int = 40) -> Video:

@@ -12,17 +12,16 @@ from typing import Any
 
 import pytest
 
-from facereel.indexer import pipeline
 from facereel.indexer.jobs.events import Job, Note, Progress
 from facereel.indexer.jobs.job import run_job
 from facereel.query import videos
 from facereel.store.index import summary
 from facereel.store.index.database import DATABASE
-from facereel.store.index.reader import VideoIndex, write_index
+from facereel.store.index.reader import VideoIndex
 from facereel.store.model.config import Config
 from facereel.store.model.errors import VideoError
-from facereel.store.model.records import IndexContents
-from tests.factories import make_contents
+from facereel.store.resume.unfinished import UnfinishedIndex
+from tests.factories import make_contents, write_index
 from tests.fake_engine import FakeEngine, film_of_two
 from tests.program import ROOT, Run
 
@@ -183,15 +182,14 @@ def test_a_file_that_grew_behind_the_last_frame_changes_nothing(
         run_job(Job(growing, store, Config()), FakeEngine())
     before = {path: path.stat().st_ino for path in store.glob("*/index.db")}
     assert len(before) == indexed_before
-    look_at = pipeline.look_at
+    complete = UnfinishedIndex.complete
 
-    def grown(*args: Any) -> IndexContents:
-        contents = look_at(*args)
+    def grown(*args: Any) -> None:
+        complete(*args)
         with growing.open("ab") as file:
             file.write(b"more")
-        return contents
 
-    monkeypatch.setattr(pipeline, "look_at", grown)
+    monkeypatch.setattr(UnfinishedIndex, "complete", grown)
     with pytest.raises(VideoError, match="still being written to"):
         run_job(Job(growing, store, Config(), force=True), FakeEngine())
     assert {path: path.stat().st_ino for path in store.glob("*/index.db")} == before

@@ -24,10 +24,10 @@ from facereel.store.files.folders import index_folders
 from facereel.store.index import pooled_file, redact, vectors
 from facereel.store.index.database import DATABASE, read_version
 from facereel.store.index.pooled_header import POOLED
-from facereel.store.index.reader import VideoIndex, write_index
+from facereel.store.index.reader import VideoIndex
 from facereel.store.index.verify import Health
 from facereel.store.model.errors import StoreError
-from tests.factories import make_contents
+from tests.factories import make_contents, write_index
 from tests.fake_engine import film_of_two
 from tests.program import Run
 
@@ -139,7 +139,7 @@ def test_a_moved_video_costs_only_itself_and_is_found_again(run: Run, here: Path
     assert result.exit_code == 1
     (error,) = (line for line in result.stderr.splitlines() if line.startswith("error: "))
     assert f"not cut: {here / 'a.mp4'} is no longer there" in error
-    assert "python cli.py index FILE" in error
+    assert "facereel index FILE" in error
     told = json.loads((here / "out" / "red" / "metadata.json").read_text())
     assert {clip["video"]["file"] for clip in told["clips"]} == {"other.mp4"}
     told = json.loads(run(*query, "--json").stdout)
@@ -164,9 +164,9 @@ def test_a_changed_video_is_refused_until_what_is_named_was_done(run: Run, here:
     query = ("query", photos / "red.png", "--store", here / "s", *FAKE, "--out", here / "out", "--overwrite")
     result = run(*query)
     assert result.exit_code == 1
-    assert "has changed since it was indexed; run: python cli.py index" in result.stderr
+    assert "has changed since it was indexed; run: facereel index" in result.stderr
     assert not (here / "out" / "red").exists()
-    old = result.stderr.rpartition("python cli.py remove ")[2].rstrip(")\n")
+    old = result.stderr.rpartition("facereel remove ")[2].rstrip(")\n")
     assert run("index", here / "a.mp4", "--store", here / "s", *FAKE).exit_code == 0
     assert run(*query).exit_code == 1
     assert run("remove", old, "--store", here / "s").exit_code == 0

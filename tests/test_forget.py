@@ -14,14 +14,14 @@ import pytest
 from facereel.store.index import pooled_file, redact
 from facereel.store.index.database import DATABASE, read_version
 from facereel.store.index.pooled_header import POOLED
-from facereel.store.index.reader import VideoIndex, write_index
+from facereel.store.index.reader import VideoIndex
 from facereel.store.index.vectors import VECTORS
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.config import Config
 from facereel.store.model.errors import UnwritableError
-from facereel.store.resume.checkpoint import Checkpoint
-from facereel.store.resume.segments import Segment, TrackRecord
-from tests.factories import make_contents
+from facereel.store.model.records import Checkpoint, FrameTimes, Segment, Shot
+from facereel.store.resume.unfinished import UnfinishedIndex
+from tests.factories import make_contents, write_index
 from tests.fake_engine import film_of_two
 from tests.program import Run
 
@@ -81,20 +81,21 @@ def test_nothing_is_left_of_what_is_derived_either(run: Run, store: Path, photos
     ]
     theirs.append(known.people_vectors[known.people.tolist().index(red)].tobytes())
     with VideoIndex(folder) as index:
-        (number, *_) = (tracklet.number for tracklet in index.tracklets() if tracklet.cluster == red)
-        face = TrackRecord(
-            "scene_cut", "occlusion", index.sightings([number])[number], index.exemplars()[number]
-        )
-        checkpoint = Checkpoint(store, "a" * 64, index.engine, 0.42, Config())
-    checkpoint.append(Segment(0, 30, (), 10, (face,), 0, 0), np.arange(31))
+        tracklet = next(tracklet for tracklet in index.tracklets() if tracklet.cluster == red)
+        exemplars = index.exemplars()[tracklet.number]
+        face = (tracklet, index.sightings([tracklet.number])[tracklet.number], exemplars)
+        unfinished = UnfinishedIndex(store, "a" * 64, index.engine, 0.42, Config())
+    segment = Segment(0, (Shot(0, 0, 30),), (face,), Checkpoint(frames=30))
+    unfinished.add(segment, FrameTimes(np.arange(30), np.ones(30, np.int64)), resumable=True)
+    unfinished.close()
     assert all(trace in everything(store) for trace in theirs)
-    assert face.exemplars[0].jpeg in everything(store)
+    assert exemplars[0].jpeg in everything(store)
     assert run("forget", photos / "red.png", "--store", store, *FAKE).exit_code == 0
     assert run("query", photos / "green.png", "--store", store, *FAKE, "--dry-run").exit_code == 0
     left = everything(store)
     assert POOLED in {path.name for path in folder.iterdir()}
     assert not any(trace in left for trace in theirs)
-    assert face.exemplars[0].jpeg not in left
+    assert exemplars[0].jpeg not in left
     assert [path.name for path in store.iterdir()] == [folder.name]
 
 

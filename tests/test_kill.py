@@ -19,7 +19,7 @@ from facereel.indexer.engines import engine, weights
 from facereel.store.files import folders
 from facereel.store.files.locks import CLAIM
 from facereel.store.model.errors import UnwritableError
-from facereel.store.resume.checkpoint import UNFINISHED
+from facereel.store.resume.unfinished import UNFINISHED
 from tests.benchmarks import kill
 from tests.benchmarks.kill_state import State, check_between, state
 from tests.fake_cli import add_fake_engines

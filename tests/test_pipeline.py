@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facereel.indexer import pipeline
 from facereel.indexer.jobs.events import Job
 from facereel.indexer.jobs.job import run_job
 from facereel.indexer.media.video import probe
@@ -19,7 +18,8 @@ from facereel.store.index.crops import decode_crop
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model.config import Config
 from facereel.store.model.errors import VideoError
-from facereel.store.model.records import Image, IndexContents
+from facereel.store.model.records import Image
+from tests.factories import IndexContents, index_contents
 from tests.fake_engine import FakeEngine, backdrop, draw_face, write_film
 from tests.video_factory import Recipe, write_video
 
@@ -48,7 +48,7 @@ def story(path: Path) -> Path:
 
 
 def look_at(path: Path) -> IndexContents:
-    return pipeline.look_at(probe(path), hash_file(path), FakeEngine(), Config(), quiet)
+    return index_contents(path, FakeEngine())
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_all_parts_fit_together(contents: IndexContents) -> None:
         assert shot.start <= tracklet.start < tracklet.end <= shot.end
         sightings = contents.sightings[tracklet.number]
         assert sightings.frames.tolist() == list(range(tracklet.start, tracklet.end))
-        assert tracklet.face_width == pytest.approx(np.median(sightings.boxes[:, 2]))
+        assert tracklet.face_width == pytest.approx(np.median(sightings.boxes[:, 2]), abs=0.06)
         looks = contents.exemplars[tracklet.number]
         assert 1 <= len(looks) <= Config().exemplars
         for look in looks:

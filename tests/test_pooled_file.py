@@ -19,11 +19,11 @@ from facereel.store.index import pooled_file
 from facereel.store.index.database import DATABASE
 from facereel.store.index.pooled import Pooled, pool
 from facereel.store.index.pooled_header import POOLED
-from facereel.store.index.reader import VideoIndex, write_index
+from facereel.store.index.reader import VideoIndex
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import DamagedIndexError
-from facereel.store.model.records import Cluster, Floats, IndexContents
-from tests.factories import make_contents, make_video
+from facereel.store.model.records import Cluster, Floats
+from tests.factories import IndexContents, make_contents, make_video, write_index
 
 DIM = 16
 

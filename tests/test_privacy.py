@@ -22,8 +22,8 @@ from facereel.query.people import calibration
 from facereel.store.files.locks import video_lock
 from facereel.store.model.config import Config
 from facereel.store.model.errors import EngineError
-from facereel.store.resume.checkpoint import Checkpoint
-from facereel.store.resume.segments import Segment
+from facereel.store.model.records import Checkpoint, FrameTimes, Segment
+from facereel.store.resume.unfinished import UnfinishedIndex
 from tests.program import ROOT, SAMPLES, Run
 from tests.test_architecture import PROGRAM, tree
 from tests.test_calibration import crowd
@@ -61,8 +61,10 @@ def test_a_store_is_its_owners_alone(run: Run, film: Path, photos: Path, tmp_pat
     ):  # fmt: skip
         assert run(*command).exit_code == 0
     calibration.write(calibration.measure(crowd(0), engine), store)
-    checkpoint = Checkpoint(store, "a" * 64, engine.info, 0.4, Config())
-    checkpoint.append(Segment(0, 1, (), 1, (), 0, 0), np.arange(2))
+    unfinished = UnfinishedIndex(store, "a" * 64, engine.info, 0.4, Config())
+    times = FrameTimes(np.arange(1), np.ones(1, np.int64))
+    unfinished.add(Segment(0, (), (), Checkpoint(frames=1)), times, resumable=True)
+    unfinished.close()
     with video_lock(store, "b" * 64, lambda: None):
         names = {path.name for path in store.rglob("*")}
         assert {"index.db", "vectors.faiss", "pooled.bin", "calibration-fake.json"} <= names

@@ -1,8 +1,12 @@
-"""A run that was interrupted goes on where it stopped, and ends with what one that was not would have found."""
+"""A run that was interrupted resumes where it stopped, and ends with what one that was not would have found."""
 
 from __future__ import annotations
 
+import json
+import os
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,15 +18,18 @@ import pytest
 from facereel.indexer import pipeline, segments
 from facereel.indexer.media.video import probe
 from facereel.store.files.digest import hash_file
+from facereel.store.files.folders import index_folders
+from facereel.store.index import writer
+from facereel.store.index.database import DATABASE
 from facereel.store.model.config import Config
-from facereel.store.model.records import Faces, Image, IndexContents
-from facereel.store.resume import checkpoint
-from facereel.store.resume.checkpoint import UNFINISHED, Checkpoint, clean_checkpoints
-from facereel.store.resume.segments import StoredSegment, pack, unpack
+from facereel.store.model.records import Checkpoint, Faces, Image
+from facereel.store.resume import unfinished
+from facereel.store.resume.unfinished import UNFINISHED, UnfinishedIndex, clean_unfinished
+from tests.factories import IndexContents, index_contents
 from tests.fake_engine import FakeEngine, backdrop, draw_face, write_film
 
 SHOT, SHOTS = 15, 12  # frames of a shot, and how many there are
-CHAPTER = 20  # frames that a segment has at least
+SEGMENT = 20  # frames that a segment has at least
 
 
 class Stopped(Exception):
@@ -44,8 +51,8 @@ class Counting(FakeEngine):
 
 
 @pytest.fixture(autouse=True)
-def short_chapters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "CHAPTER_SECONDS", CHAPTER / 25)
+def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "SEGMENT_SECONDS", SEGMENT / 25)
 
 
 @pytest.fixture(scope="module")
@@ -67,21 +74,18 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def index(film: Path, tmp_path: Path) -> Callable[..., IndexContents]:
     def run(engine: FakeEngine, config: Config | None = None) -> IndexContents:
-        config, sha256 = config or Config(), hash_file(film)
-        checkpoint = Checkpoint(tmp_path, sha256, engine.info, engine.threshold.value, config)
-        return pipeline.look_at(probe(film), sha256, engine, config, lambda done, total: None, checkpoint)
+        return index_contents(film, engine, config, tmp_path)
 
     return run
 
 
 @pytest.fixture(scope="module")
 def whole(film: Path) -> tuple[IndexContents, int]:
-    """What a run finds that nobody interrupted and nobody kept, and how many frames it searched."""
+    """What a run finds that nobody interrupted, and how many frames it searched."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segments, "CHAPTER_SECONDS", CHAPTER / 25)
+        patch.setattr(segments, "SEGMENT_SECONDS", SEGMENT / 25)
         engine = Counting()
-        found = pipeline.look_at(probe(film), hash_file(film), engine, Config(), lambda done, total: None)
-    return found, engine.count
+        return index_contents(film, engine), engine.count
 
 
 def interrupted(index: Callable[..., IndexContents], stop: int) -> None:
@@ -105,8 +109,21 @@ def assert_same(one: IndexContents, other: IndexContents) -> None:
             assert np.array_equal(look.landmarks, again.landmarks)
 
 
-def kept(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"{UNFINISHED}*/*.npz"))
+def database(store: Path) -> Path | None:
+    """The unfinished index in a store."""
+    found = list(store.glob(f"{UNFINISHED}*/{DATABASE}"))
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+def final_frames(store: Path) -> int:
+    """How far the unfinished index in a store has come."""
+    path = database(store)
+    if path is None:
+        return 0
+    with closing(sqlite3.connect(path)) as rows:
+        found = rows.execute("SELECT value FROM meta WHERE key = 'checkpoint'").fetchone()
+    return int(json.loads(found[0])["frames"]) if found else 0
 
 
 def test_the_film_is_as_the_tests_need_it(whole: tuple[IndexContents, int]) -> None:
@@ -116,17 +133,17 @@ def test_the_film_is_as_the_tests_need_it(whole: tuple[IndexContents, int]) -> N
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.9])
-def test_a_run_goes_on_where_one_stopped(
+def test_a_run_resumes_where_one_stopped(
     index: Callable[..., IndexContents], whole: tuple[IndexContents, int], tmp_path: Path, share: float
 ) -> None:
     expected, searched = whole
     interrupted(index, round(share * searched))
-    chapters_kept = len(kept(tmp_path))
+    frames = final_frames(tmp_path)
     engine = Counting()
     assert_same(index(engine), expected)
     if share >= 0.9:
-        assert chapters_kept >= 2
-        assert engine.count < 0.7 * searched, "what was kept is not searched again"
+        assert frames >= 2 * SEGMENT
+        assert engine.count < 0.7 * searched, "what is final is not searched again"
 
 
 def test_a_run_may_be_interrupted_again_and_again(
@@ -135,61 +152,95 @@ def test_a_run_may_be_interrupted_again_and_again(
     expected, searched = whole
     for _ in range(3):
         interrupted(index, round(0.6 * searched))
-        if len(kept(tmp_path)) >= 3:
+        if final_frames(tmp_path) >= 3 * SEGMENT:
             break
     assert_same(index(FakeEngine()), expected)
 
 
-@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 nothing", None])
-def test_a_torn_chapter_is_made_anew(
-    index: Callable[..., IndexContents],
-    whole: tuple[IndexContents, int],
-    tmp_path: Path,
-    damage: bytes | None,
+@pytest.mark.parametrize("damage", ["empty", "text", "cut off", *(f"bit {place}" for place in range(8))])
+def test_a_torn_unfinished_index_is_made_again(
+    index: Callable[..., IndexContents], whole: tuple[IndexContents, int], tmp_path: Path, damage: str
 ) -> None:
+    """Whatever is harmed, a picture within a row too: nothing of it comes into the index."""
     expected, searched = whole
     interrupted(index, round(0.9 * searched))
-    last = kept(tmp_path)[-1]
-    if damage is None:
-        content = bytearray(last.read_bytes())
-        content[len(content) // 2] ^= 0xFF
-        damage = bytes(content)
-    last.write_bytes(damage)
+    path = database(tmp_path)
+    assert path is not None
+    content = bytearray(path.read_bytes())
+    if damage.startswith("bit"):
+        place = 4096 + (len(content) - 4096) * (2 * int(damage.split()[1]) + 1) // 16
+        content[place] ^= 0x10
+    path.write_bytes(
+        {"empty": b"", "text": b"text" * 2000, "cut off": bytes(content[:-3000])}.get(damage, content)
+    )
     assert_same(index(FakeEngine()), expected)
 
 
-def test_what_looks_other_than_before_is_looked_at_anew(
+def test_a_turned_bit_in_a_crop_is_noticed(
+    index: Callable[..., IndexContents], whole: tuple[IndexContents, int], tmp_path: Path
+) -> None:
+    """SQLite finds nothing wrong with it."""
+    expected, searched = whole
+    interrupted(index, round(0.9 * searched))
+    path = database(tmp_path)
+    assert path is not None
+    with closing(sqlite3.connect(path)) as rows:
+        (crop,) = rows.execute("SELECT crop FROM exemplars LIMIT 1").fetchone()
+        rows.execute("UPDATE exemplars SET crop = ? WHERE exemplar = 1", (crop[:-9] + b"\0" + crop[-8:],))
+        rows.commit()
+    engine = Counting()
+    assert_same(index(engine), expected)
+    assert engine.count >= searched
+
+
+def test_a_video_that_looks_other_than_before_is_read_again(
     index: Callable[..., IndexContents], whole: tuple[IndexContents, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected, searched = whole
     with monkeypatch.context() as patch:
-        patch.setattr(segments, "mark", lambda view: 7)
+        patch.setattr(segments, "fingerprint", lambda view: 7)
         interrupted(index, round(0.9 * searched))
     engine = Counting()
     assert_same(index(engine), expected)
     assert engine.count >= searched
 
 
-def test_other_settings_do_not_go_on(
-    index: Callable[..., IndexContents], whole: tuple[IndexContents, int]
-) -> None:
+@pytest.mark.parametrize("other", ["settings", "weights", "results", "format of 0.1"])
+def test_what_was_made_of_something_else_is_not_resumed(
+    index: Callable[..., IndexContents], whole: tuple[IndexContents, int], film: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, other: str,
+) -> None:  # fmt: skip
     _, searched = whole
     interrupted(index, round(0.9 * searched))
-    engine = Counting()
-    index(engine, Config(min_face=24))
+    engine, config = Counting(), Config()
+    notes: list[str] = []
+    if other == "settings":
+        config = Config(min_face=24)
+    elif other == "weights":
+        engine._salt = "new"
+    elif other == "results":
+        monkeypatch.setattr(unfinished, "RESULTS_VERSION", 99)
+    else:
+        path = database(tmp_path)
+        assert path is not None
+        path.rename(path.with_name("0123456789ab-00000.npz"))
+    pipeline.index_video(
+        probe(film), hash_file(film), tmp_path, engine, config, lambda done, total: None, notes.append
+    )
     assert engine.count >= searched
+    assert len(notes) == 1
+    assert "cannot be continued" in notes[0]
+    assert not list(tmp_path.glob(f"{UNFINISHED}*"))
 
 
-def test_what_is_kept_is_for_its_owner_and_goes(
+def test_what_is_unfinished_is_for_its_owner_and_goes(
     index: Callable[..., IndexContents], whole: tuple[IndexContents, int], film: Path, tmp_path: Path
 ) -> None:
     interrupted(index, round(0.9 * whole[1]))
     (folder,) = tmp_path.glob(f"{UNFINISHED}*")
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
-    pipeline.index_video(
-        probe(film), hash_file(film), tmp_path, FakeEngine(), Config(), lambda done, total: None
-    )
+    index(FakeEngine())
     assert not folder.exists()
 
 
@@ -197,55 +248,98 @@ def test_old_remains_are_cleaned(
     index: Callable[..., IndexContents], whole: tuple[IndexContents, int], tmp_path: Path
 ) -> None:
     interrupted(index, round(0.9 * whole[1]))
-    clean_checkpoints(tmp_path)
-    assert kept(tmp_path), "somebody may still go on"
-    clean_checkpoints(tmp_path, everything=True)
+    clean_unfinished(tmp_path)
+    assert final_frames(tmp_path), "somebody may still resume"
+    clean_unfinished(tmp_path, everything=True)
     assert not list(tmp_path.glob(f"{UNFINISHED}*"))
 
 
-def test_anything_else_is_no_chapter() -> None:
-    for content in (b"", b"text", b"PK\x05\x06" + bytes(18)):
-        with pytest.raises(ValueError, match=r"no chapter|cannot|allow_pickle"):
-            unpack(content)
+def test_a_short_video_that_is_stopped_leaves_nothing(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segments, "SEGMENT_SECONDS", 60.0)
+    with pytest.raises(Stopped):
+        index_contents(film, Counting(20), store=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_kill_while_a_chapter_is_written_costs_that_chapter(
+def test_a_segment_is_added_whole_or_not_at_all(
     index: Callable[..., IndexContents], whole: tuple[IndexContents, int], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """Half of it lies under another name; the next run does not take it for one, and leaves nothing of it."""
-    expected, _ = whole
+    """Stopped between its rows and their commit, the file holds the segments before; the next run resumes there."""
+    expected, searched = whole
+    commit = writer.IndexWriter.commit
 
-    def torn(kept: StoredSegment) -> bytes:
-        (folder,) = tmp_path.glob(f"{UNFINISHED}*")
-        if len(list(folder.glob("*.npz"))) == 1:
-            (unfinished,) = folder.glob(".*.part")
-            unfinished.write_bytes(pack(kept)[:100])
-            monkeypatch.setattr(Path, "unlink", lambda *args, **kwargs: None)  # the dead tidy up nothing
+    def stop(self: writer.IndexWriter, checkpoint: Checkpoint) -> None:
+        if self.checkpoint.frames >= 2 * SEGMENT:
             raise Stopped
-        return pack(kept)
+        commit(self, checkpoint)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "pack", torn)
+        patch.setattr(writer.IndexWriter, "commit", stop)
         with pytest.raises(Stopped):
             index(FakeEngine())
-    monkeypatch.undo()
-    monkeypatch.setattr(segments, "CHAPTER_SECONDS", CHAPTER / 25)
-    assert len(kept(tmp_path)) == 1
-    assert list(tmp_path.glob(f"{UNFINISHED}*/.*.part"))
-    assert_same(index(FakeEngine()), expected)
-    assert not list(tmp_path.glob(f"{UNFINISHED}*/.*.part"))
+    frames = final_frames(tmp_path)
+    path = database(tmp_path)
+    assert path is not None
+    with closing(sqlite3.connect(path)) as rows:
+        assert rows.execute("SELECT count(*), max(frame) FROM frames").fetchone() == (frames, frames - 1)
+    engine = Counting()
+    assert_same(index(engine), expected)
+    assert engine.count < searched
 
 
-def test_chapters_of_another_video_are_not_taken(
-    index: Callable[..., IndexContents], whole: tuple[IndexContents, int], tmp_path: Path
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_complete_index_that_did_not_get_its_name_gets_it_without_decoding(
+    index: Callable[..., IndexContents], whole: tuple[IndexContents, int], film: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, moved: bool,
+) -> None:  # fmt: skip
+    """Stopped after everything was written and before the folder was renamed; the video may be moved meanwhile."""
+    with monkeypatch.context() as patch:
+
+        def stop(*args: object) -> Path:
+            raise Stopped
+
+        patch.setattr(UnfinishedIndex, "move_into_place", stop)
+        with pytest.raises(Stopped):
+            index(FakeEngine())
+    assert not index_folders(tmp_path)
+    path = film
+    if moved:
+        (tmp_path / "elsewhere").mkdir()
+        path = tmp_path / "elsewhere" / "other.mp4"
+        os.link(film, path)
+    engine = Counting()
+    contents = index_contents(path, engine, store=tmp_path)
+    assert engine.count == 0
+    assert contents.video.path == str(path)
+    assert_same(replace(contents, video=whole[0].video), whole[0])
+    (folder,) = index_folders(tmp_path)
+    assert folder.name.startswith(path.name)
+
+
+def test_memory_holds_no_segment_that_is_stored(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A chapter that does not go on where the last one ended is not this video's."""
-    expected, searched = whole
-    interrupted(index, round(0.9 * searched))
-    first, second, *_ = kept(tmp_path)
-    second.write_bytes(first.read_bytes())
-    assert_same(index(FakeEngine()), expected)
+    """Of a film of any length only pooled embeddings and ticks stay: no crop and no box of a segment before."""
+    import gc
+
+    from facereel.store.model.records import Exemplar, Sightings
+
+    alive: list[int] = []
+    commit = writer.IndexWriter.commit
+
+    def count(self: writer.IndexWriter, checkpoint: Checkpoint) -> None:
+        commit(self, checkpoint)
+        gc.collect()
+        alive.append(sum(isinstance(item, (Exemplar, Sightings)) for item in gc.get_objects()))
+
+    monkeypatch.setattr(writer.IndexWriter, "commit", count)
+    gc.collect()
+    index_contents(film, FakeEngine(), store=tmp_path)
+    assert len(alive) >= 4
+    assert max(alive[2:]) <= max(alive[:2]) + 8, "no more at the end than at the start"
 
 
 def coded(path: Path, options: dict[str, str], irregular: bool = False) -> Path:
@@ -268,7 +362,7 @@ def coded(path: Path, options: dict[str, str], irregular: bool = False) -> Path:
 
 
 @pytest.mark.parametrize("name", ["vfr.mp4", "b.mkv", "open.ts", "open.mp4", "refresh.mp4"])
-def test_any_way_of_coding_goes_on(tmp_path: Path, name: str) -> None:
+def test_any_way_of_coding_resumes(tmp_path: Path, name: str) -> None:
     """B-frames, open groups of pictures, no keyframes but intra refresh, irregular times: rows equal in each."""
     options = {
         "vfr": {"bf": "3", "g": "250"},
@@ -277,28 +371,19 @@ def test_any_way_of_coding_goes_on(tmp_path: Path, name: str) -> None:
         "refresh": {"x264-params": "intra-refresh=1:keyint=20:scenecut=0"},
     }[name.partition(".")[0]]
     film = coded(tmp_path / name, options, irregular=name.startswith("vfr"))
-    sha256, config, store = hash_file(film), Config(), tmp_path / "s"
-
-    def run(engine: FakeEngine, book: Checkpoint | None) -> IndexContents:
-        return pipeline.look_at(probe(film), sha256, engine, config, lambda done, total: None, book)
-
-    def journal_of(engine: FakeEngine) -> Checkpoint:
-        return Checkpoint(store, sha256, engine.info, engine.threshold.value, config)
-
-    counting = Counting()
-    expected = run(counting, None)
-    stopping, book = Counting(round(0.95 * counting.count)), journal_of(counting)
+    store, counting = tmp_path / "s", Counting()
+    expected = index_contents(film, counting)
     with pytest.raises(Stopped):
-        run(stopping, book)
-    assert kept(store)
+        index_contents(film, Counting(round(0.95 * counting.count)), store=store)
+    assert final_frames(store)
     engine = Counting()
-    assert_same(run(engine, journal_of(engine)), expected)
+    assert_same(index_contents(film, engine, store=store), expected)
     if name != "refresh.mp4":
-        assert engine.count < 0.9 * counting.count, "what was kept is not searched again"
+        assert engine.count < 0.9 * counting.count, "what is final is not searched again"
 
 
 def test_one_long_shot_is_indexed_all_the_same(tmp_path: Path) -> None:
-    """Without a cut there is nowhere to go on from: nothing is kept, nothing breaks."""
+    """Without a cut there is nowhere to resume: the index is one segment."""
 
     def pictures() -> Iterator[Image]:
         for step in range(90):
@@ -307,14 +392,12 @@ def test_one_long_shot_is_indexed_all_the_same(tmp_path: Path) -> None:
             yield picture
 
     film = write_film(tmp_path / "long.mp4", pictures())
-    engine, sha256 = FakeEngine(), hash_file(film)
-    book = Checkpoint(tmp_path / "s", sha256, engine.info, engine.threshold.value, Config())
-    found = pipeline.look_at(probe(film), sha256, engine, Config(), lambda done, total: None, book)
+    found = index_contents(film, FakeEngine(), store=tmp_path / "s")
     assert [(shot.start, shot.end) for shot in found.shots] == [(0, 90)]
-    assert not (tmp_path / "s").exists()
+    assert not list((tmp_path / "s").glob(".*"))
 
 
-def test_after_a_loss_nothing_more_is_kept(film: Path, tmp_path: Path) -> None:
+def test_after_a_loss_nothing_more_is_final(film: Path, tmp_path: Path) -> None:
     """What a decoder makes up for lost data may be other when it begins elsewhere: such a video starts again."""
     data = bytearray(film.read_bytes())
     with av.open(str(film)) as container:
@@ -324,17 +407,9 @@ def test_after_a_loss_nothing_more_is_kept(film: Path, tmp_path: Path) -> None:
         data[position + 12 : position + size] = bytes(size - 12)
     torn = tmp_path / "torn.mp4"
     torn.write_bytes(data)
-    engine, sha256 = FakeEngine(), hash_file(torn)
-
-    def run(book: Checkpoint | None, by: FakeEngine = engine) -> IndexContents:
-        return pipeline.look_at(probe(torn), sha256, by, Config(), lambda done, total: None, book)
-
-    expected = run(None)
+    expected, store = index_contents(torn, FakeEngine()), tmp_path / "s"
     assert expected.video.warnings
     with pytest.raises(Stopped):
-        run(Checkpoint(tmp_path / "s", sha256, engine.info, engine.threshold.value, Config()), Counting(60))
-    ends = [unpack(path.read_bytes()).segment.end for path in kept(tmp_path / "s")]
-    assert all(end <= 50 for end in ends)
-    assert_same(
-        run(Checkpoint(tmp_path / "s", sha256, engine.info, engine.threshold.value, Config())), expected
-    )
+        index_contents(torn, Counting(60), store=store)
+    assert final_frames(store) <= 50
+    assert_same(index_contents(torn, FakeEngine(), store=store), expected)

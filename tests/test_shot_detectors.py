@@ -11,16 +11,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from facereel.indexer.media.video import probe
-from facereel.indexer.pipeline import look_at
 from facereel.indexer.shots.adaptive import AdaptiveShotDetector
 from facereel.indexer.shots.detector import shot_detector
 from facereel.indexer.shots.pyscenedetect import PySceneDetectShots
 from facereel.indexer.shots.similarity import THUMBNAIL_SIZE
-from facereel.store.files.digest import hash_file
 from facereel.store.model.config import Config
 from facereel.store.model.errors import OptionError
 from facereel.store.model.records import Image
+from tests.factories import index_contents
 from tests.fake_engine import FakeEngine, backdrop
 
 RATE = Fraction(25)
@@ -105,7 +103,7 @@ def test_a_film_without_frames_has_no_cuts(config: Config) -> None:
 
 
 def test_a_video_is_indexed_by_it(config: Config, film: Path) -> None:
-    contents = look_at(probe(film), hash_file(film), FakeEngine(), config, lambda done, total: None)
+    contents = index_contents(film, FakeEngine(), config)
     assert [shot.start for shot in contents.shots] == [0, 30, 60]
     assert contents.config["shots"] == config.shots
 

@@ -18,16 +18,16 @@ from hypothesis import strategies as st
 from facereel.store.files import folders
 from facereel.store.files.digest import hash_file
 from facereel.store.index import vectors
-from facereel.store.index import writer as index_writer
 from facereel.store.index.crops import decode_crop, encode_crop
 from facereel.store.index.database import DATABASE
-from facereel.store.index.reader import VideoIndex, write_index
+from facereel.store.index.reader import VideoIndex
 from facereel.store.model.errors import (
     InputError,
     OptionError,
     UnwritableError,
 )
-from tests.factories import CROP, assert_holds, make_contents, make_video
+from facereel.store.resume.unfinished import UNFINISHED
+from tests.factories import CROP, assert_holds, make_contents, make_video, write_index
 
 
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -143,14 +143,14 @@ def test_failed_write_leaves_the_old_index_whole(
         raise error
 
     def fail_when_renamed_in(path: Path, target: Path) -> Path:
-        if path.name.startswith(folders.WRITING):
+        if path.name.startswith(UNFINISHED):
             raise error
         return rename(path, target)
 
     if late == "write":
         monkeypatch.setattr(vectors, "write", fail)
     elif late == "sync":
-        monkeypatch.setattr(index_writer, "sync", fail)
+        monkeypatch.setattr(folders, "sync", fail)
     else:
         monkeypatch.setattr(Path, "rename", fail_when_renamed_in)
     with pytest.raises((UnwritableError, KeyboardInterrupt)):

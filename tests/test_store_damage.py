@@ -11,13 +11,13 @@ import pytest
 
 from facereel.store.index import schema
 from facereel.store.index.database import DATABASE
-from facereel.store.index.reader import VideoIndex, write_index
+from facereel.store.index.reader import VideoIndex
 from facereel.store.model.errors import (
     DamagedIndexError,
     NewerIndexError,
     OptionError,
 )
-from tests.factories import assert_holds, make_contents
+from tests.factories import assert_holds, make_contents, write_index
 
 
 def read_all(folder: Path) -> None:

@@ -13,11 +13,11 @@ import pytest
 from facereel.store.files import folders
 from facereel.store.files.digest import hash_file
 from facereel.store.index.database import DATABASE
-from facereel.store.index.reader import VideoIndex, write_index
+from facereel.store.index.reader import VideoIndex
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import DamagedIndexError, NotIndexedError, OptionError, StoreError
 from facereel.store.model.records import Video
-from tests.factories import make_contents, make_video
+from tests.factories import make_contents, make_video, write_index
 
 
 def real_video(path: Path, content: str = "movie") -> Video:

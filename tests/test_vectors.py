@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from facereel.store.index import vectors
-from facereel.store.index.reader import VideoIndex, write_index
-from tests.factories import make_contents
+from facereel.store.index.reader import VideoIndex
+from tests.factories import make_contents, write_index
 
 
 @pytest.mark.parametrize("harm", ["missing", "empty", "torn", "flipped", "foreign", "stale"])

@@ -12,7 +12,7 @@ from facereel.store.index.reader import VideoIndex
 from facereel.store.index.redact import drop_tracklets
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import StoreError
-from facereel.store.resume.checkpoint import clean_checkpoints
+from facereel.store.resume.unfinished import clean_unfinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def forget(holdings: Sequence[Forgotten]) -> None:
         except StoreError as error:
             failures.append(error)
     for store in {held.folder.parent for held in holdings}:
-        clean_checkpoints(store, everything=True)  # whoever was found so far in a video that is being indexed
+        clean_unfinished(store, everything=True)  # whoever was found so far in a video that is being indexed
     if failures:
         raise failures[0]
 

@@ -1,4 +1,4 @@
-"""One video's index: written whole or not at all, and read.
+"""One video's index, read-only.
 
 Reading raises DamagedIndexError for whatever an altered file makes of its rows, NewerIndexError for one from
 a newer version, and nothing of SQLite's.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
@@ -25,9 +25,7 @@ from facereel.store.index.database import (
     open_version,
     read_version,
     reading,
-    writing,
 )
-from facereel.store.index.writer import write_database
 from facereel.store.model.errors import DamagedIndexError, OptionError, StoreError
 from facereel.store.model.records import (
     SOURCES,
@@ -36,7 +34,6 @@ from facereel.store.model.records import (
     Exemplar,
     ExemplarArrays,
     FrameTimes,
-    IndexContents,
     Ints,
     Shot,
     Sightings,
@@ -48,27 +45,6 @@ logger = logging.getLogger(__name__)
 
 # A source's position in SOURCES; NULL, and so damage, for any other word.
 _SOURCE = "CASE source " + " ".join(f"WHEN '{word}' THEN {n}" for n, word in enumerate(SOURCES)) + " END"
-
-
-def write_index(
-    store: Path, contents: IndexContents, before_replace: Callable[[], None] = lambda: None
-) -> Path:
-    """Write a video's index into the store and return its folder; an older index of it goes only then.
-
-    The folder and its files are for their owner only (0700, 0600) and on the disk when this returns. Raises
-    UnwritableError; ValueError when the contents contradict themselves. `before_replace` is called when all is
-    written and the older index still there. Whatever it raises, too, leaves all as it was.
-    """
-    folders.make_store(store)
-    folders.clean_leftovers(store)
-    target = store / folders.folder_name(contents.video.name, contents.video.sha256)
-    with writing(store), folders.temporary_folder(store) as folder:
-        write_database(folder / DATABASE, contents)
-        write_vectors(folder)
-        folders.sync(folder)
-        before_replace()
-        folders.replace_folders(folder, target, lambda: _predecessors(target, contents.video.sha256))
-    return target
 
 
 def read_video(folder: Path) -> tuple[Video, EngineInfo]:
@@ -261,7 +237,7 @@ def _digest(connection: sqlite3.Connection) -> str:
     return rows.hex_digest(row[0])
 
 
-def _predecessors(target: Path, sha256: str) -> list[Path]:
+def predecessors(target: Path, sha256: str) -> list[Path]:
     """Indexes that a new one replaces: the same name, or the same content under another name."""
     same = []
     for folder in folders.index_folders(target.parent):

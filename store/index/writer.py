@@ -1,82 +1,228 @@
-"""The contents of an index as the rows of a new index.db."""
+"""A new index.db: rows are added segment by segment while the video is read, and completed at the end.
+
+Every commit is on the disk when it returns. A digest of all rows goes with every checkpoint, so that whoever
+continues the file later knows that it is the one that was written.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-from facereel.store.files.folders import sync
-from facereel.store.index import rows, schema, vectors
-from facereel.store.index.checksum import write_checksum
-from facereel.store.model.records import IndexContents
+from facereel.store.index import rows, schema
+from facereel.store.model.records import (
+    Checkpoint,
+    Cluster,
+    EngineInfo,
+    Exemplar,
+    Floats,
+    FrameTimes,
+    IndexStats,
+    Segment,
+    Tracklet,
+    Video,
+)
 from facereel.store.model.version import FACEREEL_VERSION, RESULTS_VERSION
 
-if TYPE_CHECKING:
-    from sqlite_utils import Database
-
 VERSIONS = {"facereel_version": FACEREEL_VERSION, "results_version": str(RESULTS_VERSION)}
+_RUN, _CHECKPOINT, _DIGEST = "run", "checkpoint", "rows_sha256"  # keys in the table meta
+
+# What a segment adds, with the order in which rows are added.
+_COLUMNS = {
+    "frames": ("frame", "pts", "duration"),
+    "shots": ("shot", "start_frame", "end_frame"),
+    "tracklets": (
+        "tracklet", "cluster", "shot", "start_frame", "end_frame", "start_reason", "end_reason", "face_width", "score",
+    ),
+    "sightings": ("tracklet", "frame", "x_tenths", "y_tenths", "w_tenths", "h_tenths", "score_thousandths", "source"),
+    "exemplars": (
+        "exemplar", "tracklet", "frame", "x", "y", "w", "h", "landmarks", "score", "quality", "sharpness",
+        "frontality", "embedding", "crop",
+    ),
+}  # fmt: skip
+_ORDER = {"sightings": "tracklet, frame"}  # of the others the first column is the key
 
 
-def write_database(path: Path, contents: IndexContents) -> None:
-    """Write a new index.db (0600) and force it onto the disk; raises ValueError on contradictions."""
-    from sqlite_utils import Database
+class IndexWriter:
+    """An index.db while it is made. Methods raise sqlite3.Error, ValueError when rows contradict themselves."""
 
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    with closing(sqlite3.connect(path)) as connection:
-        # The file counts only once its folder is renamed: a journal and waiting for the disk protect nothing.
-        connection.execute("PRAGMA journal_mode = OFF")
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.execute("PRAGMA foreign_keys = ON")
-        db = Database(connection)
-        schema.migrate(db)
-        with db.atomic():
-            _insert_video(db, contents)
-            _insert_faces(db, contents)
-            _insert_looks(db, contents)
-    sync(path)
-    write_checksum(path)
+    def __init__(self, database: Path, run: str) -> None:
+        """Open an unfinished index.db, or make one (0600); `run` identifies what it is made of.
 
+        Raises ValueError when the file there is of another run, or not as it was written.
+        """
+        new = not database.exists()
+        if new:
+            os.close(os.open(database, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        self._db = sqlite3.connect(database, timeout=30, isolation_level=None)
+        self._digests = {table: hashlib.sha256() for table in _COLUMNS}
+        self.checkpoint = Checkpoint()  # how far the file has come for whoever continues it
+        self.completed = False
+        try:
+            if new:
+                self._create(run)
+            else:
+                self._continue(run)
+        except BaseException:
+            self.close()
+            raise
 
-def _insert_video(db: Database, contents: IndexContents) -> None:
-    db.table("video").insert(rows.video_row(contents.video))
-    db.table("engine").insert(asdict(contents.engine))
-    db.table("stats").insert(asdict(contents.stats))
-    db.table("meta").insert_all({"key": key, "value": value} for key, value in VERSIONS.items())
-    db.table("config").insert_all({"key": key, "value": value} for key, value in contents.config.items())
-    pts, durations = contents.times.pts.tolist(), contents.times.durations.tolist()
-    if not len(pts) == len(durations) == contents.video.frame_count:
-        raise ValueError(f"{contents.video.frame_count} frames have {len(pts)} times")
-    # Not through sqlite-utils: of these and of sightings a film has a million, and this is much faster.
-    numbered = zip(range(len(pts)), pts, durations, strict=True)
-    db.conn.executemany("INSERT INTO frames VALUES (?, ?, ?)", numbered)
-    db.table("shots").insert_all(
-        {"shot": int(shot.number), "start_frame": int(shot.start), "end_frame": int(shot.end)}
-        for shot in contents.shots
-    )
+    def close(self) -> None:
+        """Let go of the file; what was not committed is undone."""
+        self._db.close()
 
-
-def _insert_faces(db: Database, contents: IndexContents) -> None:
-    db.table("clusters").insert_all({"cluster": int(c.number), "name": c.name} for c in contents.clusters)
-    db.table("tracklets").insert_all(map(rows.tracklet_row, contents.tracklets))
-    for tracklet in sorted(contents.tracklets, key=lambda t: t.number):
-        db.conn.executemany(
-            "INSERT INTO sightings VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            rows.sighting_rows(tracklet, contents.sightings[tracklet.number]),
+    def add(self, segment: Segment, times: FrameTimes) -> None:
+        """Add a segment with the times of its frames; lasts once `commit` or `complete` returns."""
+        if not self._db.in_transaction:
+            self._db.execute("BEGIN")
+        end = segment.after.frames
+        if not len(times.pts) == len(times.durations) == end - segment.start:
+            raise ValueError(f"{end - segment.start} frames have {len(times.pts)} times")
+        numbered = zip(range(segment.start, end), times.pts.tolist(), times.durations.tolist(), strict=True)
+        self._insert("frames", numbered)
+        self._insert("shots", ((int(shot.number), int(shot.start), int(shot.end)) for shot in segment.shots))
+        self._insert(
+            "tracklets", (_values("tracklets", rows.tracklet_row(t)) for t, _, _ in segment.tracklets)
         )
+        for tracklet, sightings, _ in segment.tracklets:
+            self._insert("sightings", rows.sighting_rows(tracklet, sightings))
+        self._insert("exemplars", self._exemplar_rows(segment))
+
+    def commit(self, checkpoint: Checkpoint) -> None:
+        """Make everything added so far last: whoever opens the file again continues here."""
+        self._put(_CHECKPOINT, json.dumps(asdict(checkpoint)))
+        self._put(_DIGEST, self._digest())
+        self._db.execute("COMMIT")
+        self.checkpoint = checkpoint
+
+    def complete(
+        self, video: Video, engine: EngineInfo, config: dict[str, float | int | str], stats: IndexStats,
+        clusters: Sequence[Cluster],
+    ) -> None:  # fmt: skip
+        """Add what is known only at the end; every tracklet is in one of the clusters."""
+        if not self._db.in_transaction:
+            self._db.execute("BEGIN")
+        for table, row in (
+            ("video", rows.video_row(video)), ("engine", asdict(engine)), ("stats", asdict(stats)),
+        ):  # fmt: skip
+            names = ", ".join(row)
+            self._db.execute(f"INSERT INTO {table} ({names}) VALUES (:{', :'.join(row)})", row)
+        self._db.executemany("INSERT INTO config (key, value) VALUES (?, ?)", config.items())
+        write_clusters(self._db, clusters)
+        count, digest = embedding_digest(self._db, engine.dim)
+        self._db.execute(
+            "INSERT INTO vectors (count, dim, sha256) VALUES (?, ?, ?)", (count, engine.dim, digest)
+        )
+        self._db.execute("DELETE FROM meta WHERE key IN (?, ?)", (_CHECKPOINT, _DIGEST))
+        (frames,) = self._db.execute("SELECT count(*) FROM frames").fetchone()
+        if frames != video.frame_count:
+            raise ValueError(f"{video.frame_count} frames have {frames} times")
+        if self._db.execute("PRAGMA foreign_key_check").fetchone():
+            raise ValueError("a row points at one that is not there")
+        self._db.execute("COMMIT")
+        self.completed = True
+
+    def ticks(self) -> list[int]:
+        """When each frame so far is shown, and, last, when the one after them is."""
+        found = self._db.execute("SELECT pts, duration FROM frames ORDER BY frame").fetchall()
+        return [pts for pts, _ in found] + [sum(found[-1])]
+
+    def faces(self) -> int:
+        """Sightings so far."""
+        return int(self._db.execute("SELECT count(*) FROM sightings").fetchone()[0])
+
+    def tracklets(self) -> Iterator[tuple[Tracklet, Floats, Floats]]:
+        """The tracklets so far, each with embeddings (N, D) and qualities (N,) of its exemplars."""
+        query = "SELECT embedding, quality FROM exemplars WHERE tracklet = ? ORDER BY exemplar"
+        cursor = self._db.cursor()
+        cursor.row_factory = sqlite3.Row
+        for row in cursor.execute("SELECT * FROM tracklets ORDER BY tracklet"):
+            found = self._db.execute(query, (row["tracklet"],)).fetchall()
+            embeddings = np.stack([np.frombuffer(blob, "<f4") for blob, _ in found])
+            yield rows.tracklet_of(row), embeddings, np.array([quality for _, quality in found], np.float32)
+
+    def _create(self, run: str) -> None:
+        from sqlite_utils import Database
+
+        schema.migrate(Database(self._db))
+        with self._db:
+            self._db.execute("BEGIN")
+            for key, value in {**VERSIONS, _RUN: run}.items():
+                self._put(key, value)
+
+    def _continue(self, run: str) -> None:
+        meta = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
+        if meta.get(_RUN) != run:
+            raise ValueError("it is of another run")
+        video = self._db.execute("SELECT frame_count FROM video").fetchone()
+        if video is not None:
+            self.completed, self.checkpoint = True, Checkpoint(frames=int(video[0]))
+            return
+        for table, columns in _COLUMNS.items():
+            order = _ORDER.get(table, columns[0])
+            for row in self._db.execute(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {order}"):
+                self._digests[table].update(repr(row).encode())
+        if _CHECKPOINT in meta:
+            self.checkpoint = Checkpoint(
+                **{key: int(value) for key, value in json.loads(meta[_CHECKPOINT]).items()}
+            )
+        if meta.get(_DIGEST, self._digest()) != self._digest():
+            raise ValueError("its rows are not those that were written")
+
+    def _insert(self, table: str, values: Iterable[tuple[Any, ...]]) -> None:
+        # Not through sqlite-utils: of frames and sightings a film has a million, and this is much faster.
+        columns = _COLUMNS[table]
+        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+        self._db.executemany(statement, self._digested(table, values))
+
+    def _digested(self, table: str, values: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+        for row in values:
+            self._digests[table].update(repr(row).encode())
+            yield row
+
+    def _exemplar_rows(self, segment: Segment) -> Iterator[tuple[Any, ...]]:
+        (number,) = self._db.execute("SELECT coalesce(max(exemplar), 0) FROM exemplars").fetchone()
+        found: list[tuple[int, Exemplar]] = [
+            (tracklet.number, exemplar) for tracklet, _, own in segment.tracklets for exemplar in own
+        ]
+        for place, (tracklet, exemplar) in enumerate(found, start=number + 1):
+            yield _values("exemplars", rows.exemplar_row(place, tracklet, exemplar))
+
+    def _put(self, key: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))
+
+    def _digest(self) -> str:
+        return hashlib.sha256("".join(d.hexdigest() for d in self._digests.values()).encode()).hexdigest()
 
 
-def _insert_looks(db: Database, contents: IndexContents) -> None:
-    looks = [(number, look) for number in sorted(contents.exemplars) for look in contents.exemplars[number]]
-    db.table("exemplars").insert_all(
-        rows.exemplar_row(exemplar, number, look) for exemplar, (number, look) in enumerate(looks, start=1)
-    )
-    blobs = [np.asarray(look.embedding, dtype="<f4").tobytes() for _, look in looks]
-    embeddings = rows.embeddings_of(blobs, contents.engine.dim)
-    digest = vectors.rows_digest(np.arange(1, len(looks) + 1), embeddings)
-    db.table("vectors").insert({"count": len(looks), "dim": contents.engine.dim, "sha256": digest})
+def write_clusters(db: sqlite3.Connection, clusters: Sequence[Cluster]) -> None:
+    """Write clusters and set those of their tracklets."""
+    named = [(int(cluster.number), cluster.name) for cluster in clusters]
+    db.executemany("INSERT INTO clusters (cluster, name) VALUES (?, ?)", named)
+    members = ((int(cluster.number), int(number)) for cluster in clusters for number in cluster.tracklets)
+    db.executemany("UPDATE tracklets SET cluster = ? WHERE tracklet = ?", members)
+
+
+def embedding_digest(db: sqlite3.Connection, dim: int) -> tuple[int, str]:
+    """How many exemplars there are, and `vectors.rows_digest` of their numbers and embeddings, read one by one."""
+    (count,) = db.execute("SELECT count(*) FROM exemplars").fetchone()
+    digest = hashlib.sha256(np.array([count, dim], "<i8").tobytes())
+    for (number,) in db.execute("SELECT exemplar FROM exemplars ORDER BY exemplar"):
+        digest.update(int(number).to_bytes(8, "little", signed=True))
+    for (blob,) in db.execute("SELECT embedding FROM exemplars ORDER BY exemplar"):
+        if len(blob) != 4 * dim:
+            raise ValueError(f"an embedding does not have {dim} numbers")
+        digest.update(blob)
+    return count, digest.hexdigest()
+
+
+def _values(table: str, row: rows.Row) -> tuple[Any, ...]:
+    return tuple(row[column] for column in _COLUMNS[table])

@@ -17,7 +17,7 @@ from facereel.store.index.reader import VideoIndex
 from facereel.store.index.summary import summary
 from facereel.store.model.errors import NotIndexedError, OptionError, StoreError
 from facereel.store.model.records import EngineInfo, Video
-from facereel.store.resume import checkpoint
+from facereel.store.resume import unfinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Catalogue:
         """Finish what dead processes left in the store. For writers, before they write."""
         folders.clean_leftovers(self.store)
         locks.clean_video_locks(self.store)
-        checkpoint.clean_checkpoints(self.store)
+        unfinished.clean_unfinished(self.store)
 
     def listing(self) -> Listing:
         """Every index, at the cost of opening each once; raises StoreError when the store cannot be read."""
@@ -81,7 +81,7 @@ class Catalogue:
         self.clean()
         folder = self.locate(name)
         folders.remove_folder(folder)
-        checkpoint.drop_checkpoint(self.store, folders.hash_suffix(folder.name))
+        unfinished.drop_unfinished(self.store, folders.hash_suffix(folder.name))
         return folder
 
     def locate(self, name: str | Path) -> Path:

@@ -205,17 +205,30 @@ class IndexStats:
     missing: int | None = None  # frames that would fill the gaps of a regular film
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class IndexContents:
-    """Everything that an index of one video holds; what the indexer makes and the store keeps."""
+FoundTracklet: TypeAlias = tuple[Tracklet, Sightings, tuple[Exemplar, ...]]
 
-    video: Video
-    times: FrameTimes
-    engine: EngineInfo
-    config: dict[str, float | int | str]  # the settings that shaped the result
-    stats: IndexStats
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far an unfinished index has come, and where reading the video begins again; without values the start."""
+
+    frames: int = 0  # that are final; the next segment begins with this one
+    shots: int = 0
+    tracklets: int = 0
+    searched: int = 0  # frames in which a detector looked
+    keyframe: int = (
+        0  # where reading must begin so that the next segment is seen as it would be without a stop
+    )
+    fingerprint: int = 0  # of what is seen in that frame: another decoder may show another picture
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segment:
+    """A stretch of a video whose results are final: it ends at a hard cut, nothing in it depends on what follows."""
+
+    start: int  # its first frame
     shots: tuple[Shot, ...]
-    clusters: tuple[Cluster, ...]
-    tracklets: tuple[Tracklet, ...]
-    sightings: dict[int, Sightings]  # by tracklet number
-    exemplars: dict[int, tuple[Exemplar, ...]]  # by tracklet number
+    tracklets: tuple[
+        FoundTracklet, ...
+    ]  # numbered in order of time; cluster 0, as clusters are made at the end
+    after: Checkpoint  # how far the index has come with it

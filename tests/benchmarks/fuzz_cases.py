@@ -29,14 +29,14 @@ from facereel.store.model.errors import FaceReelError
 from tests.benchmarks import fuzz_photos, fuzz_videos
 from tests.benchmarks.fuzz_harm import HEADERS, MUTATIONS, NAMES, Rng
 from tests.benchmarks.fuzz_outcome import Outcome, bad_message, refused
-from tests.benchmarks.fuzz_stores import harmed_chapter, harmed_index
+from tests.benchmarks.fuzz_stores import harmed_index, harmed_unfinished
 from tests.fake_engine import FakeEngine, write_photo
 
 # Kinds of cases and how many of a hundred they are.
 SHARES = {
     "film": 50, "splice": 6, "times": 6, "sizes": 3, "streams": 1, "playlist": 2, "huge": 0.4, "billion": 1.6,
     "endless": 2, "growing": 1, "photo": 6, "bomb": 4, "exif": 4, "disguise": 1, "database": 6, "vectors": 2,
-    "pooled": 2, "journal": 2, "name": 2,
+    "pooled": 2, "unfinished": 2, "name": 2,
 }  # fmt: skip
 CUT = 0.3  # of the indexed films are also cut
 
@@ -72,8 +72,8 @@ class Range:
             return self._photo(kind, place, rng)
         if kind in ("database", "vectors", "pooled"):
             return harmed_index(kind, self.index, place, rng)
-        if kind == "journal":
-            return harmed_chapter(rng)
+        if kind == "unfinished":
+            return harmed_unfinished(place, rng)
         if kind == "endless":
             return self._endless(place, rng)
         if kind in ("film", "splice", "name"):

@@ -1,24 +1,25 @@
-"""Stores whose files were harmed: indexes, what is derived from them, and the segments of unfinished runs."""
+"""Stores whose files were harmed: indexes, what is derived from them, and unfinished indexes."""
 
 from __future__ import annotations
 
 import shutil
 import sqlite3
 from contextlib import closing, suppress
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from facereel.query import videos
+from facereel.store.files import folders
 from facereel.store.index import pooled_file, summary
 from facereel.store.index.database import DATABASE
 from facereel.store.index.pooled_header import POOLED
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.vectors import VECTORS
 from facereel.store.library.catalogue import Catalogue
+from facereel.store.model.config import Config
 from facereel.store.model.errors import FaceReelError
-from facereel.store.resume.segments import Segment, StoredSegment, TrackRecord, pack, unpack
+from facereel.store.model.records import Checkpoint, Segment
+from facereel.store.resume.unfinished import UnfinishedIndex
 from tests.benchmarks.fuzz_harm import MUTATIONS, Rng
 from tests.benchmarks.fuzz_outcome import Outcome
 from tests.factories import make_contents
@@ -53,27 +54,38 @@ def harmed_index(kind: str, index: Path, place: Path, rng: Rng) -> Outcome:
     return Outcome(kind, "ok")
 
 
-def harmed_chapter(rng: Rng) -> Outcome:
-    """A segment of an unfinished run: what was harmed is left out, or reads as if it were whole."""
-    sound = _chapter()
-    harm = str(rng.choice(list(MUTATIONS)))
-    try:
-        kept = unpack(MUTATIONS[harm](sound, rng))
-    except ValueError:
-        return Outcome("journal", "refused")
-    return Outcome("journal", "ok", "" if pack(kept) == sound else f"other contents after {harm}")
+def harmed_unfinished(place: Path, rng: Rng) -> Outcome:
+    """An unfinished index: what was harmed is thrown away, or reads as it was written."""
+    made, store = make_contents(), place / "store"
+    folders.make_store(store)
 
+    def opened() -> UnfinishedIndex:
+        return UnfinishedIndex(store, made.video.sha256, made.engine, 0.5, Config())
 
-@cache
-def _chapter() -> bytes:
-    made = make_contents()
-    faces = tuple(
-        TrackRecord("scene_cut", "occlusion", made.sightings[number], made.exemplars[number])
-        for number in made.sightings
+    tracklets = tuple(
+        (replace(item, cluster=0), made.sightings[item.number], made.exemplars[item.number])
+        for item in made.tracklets
     )
-    return pack(StoredSegment(Segment(0, 40, (20,), 10, faces, 30, 5), np.arange(41)))
+    whole = opened()
+    whole.add(
+        Segment(0, made.shots, tracklets, Checkpoint(made.video.frame_count)), made.times, resumable=True
+    )
+    path = whole.folder / DATABASE
+    whole.close()
+    intact = _dump(path)
+    harm = str(rng.choice(list(MUTATIONS)))
+    path.write_bytes(MUTATIONS[harm](path.read_bytes(), rng))
+    again = opened()
+    again.close()
+    if again.discarded:
+        return Outcome("unfinished", "refused")
+    return Outcome("unfinished", "ok", "" if _dump(path) == intact else f"other contents after {harm}")
+
+
+def _dump(database: Path) -> list[str]:
+    with closing(sqlite3.connect(database)) as connection:
+        return list(connection.iterdump())
 
 
 def _contents(folder: Path) -> list[str]:
-    with closing(sqlite3.connect(folder / DATABASE)) as connection:
-        return list(connection.iterdump())
+    return _dump(folder / DATABASE)

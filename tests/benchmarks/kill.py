@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from facereel.store.files import folders
-from facereel.store.resume.checkpoint import UNFINISHED
+from facereel.store.resume.unfinished import UNFINISHED
 from tests.benchmarks.figures import Figure, at_least, at_most
 from tests.benchmarks.kill_state import State, check_between, check_sound, difference, listing, state
 from tests.fake_engine import backdrop, draw_face, write_film, write_photo
@@ -132,7 +132,7 @@ class Range:
         if found not in ends:
             raise AssertionError("neither as it was nor as it was to be")
         told.old += found == ends[0]
-        told.went_on += bool(list((place / "store").glob(f"{UNFINISHED}*/*.npz")))
+        told.went_on += bool(list((place / "store").glob(f"{UNFINISHED}*/index.db")))
         told.new += found == ends[1] != ends[0]
         if found != ends[1] or args[0] not in ("remove", "query"):
             self._finish(args, place)

@@ -72,7 +72,12 @@ def check_sound(place: Path) -> None:
     for folder in folders.index_folders(place / "store"):
         if problems := videos.verify(folder).problems:
             raise AssertionError(str(problems))
-        if strange := {file.name for file in folder.iterdir()} - {DATABASE, "vectors.faiss", "pooled.bin"}:
+        if strange := {file.name for file in folder.iterdir()} - {
+            DATABASE,
+            "index.db.sha256",
+            "vectors.faiss",
+            "pooled.bin",
+        }:
             raise AssertionError(f"{strange} lies in {folder.name}")
     left = [path.name for room in ("store", "out") for path in (place / room).glob(".*")]
     if left:

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from facereel.indexer.engines.engine import FaceEngine
-from facereel.indexer.media.video import probe
-from facereel.indexer.pipeline import look_at
-from facereel.store.files.digest import hash_file
 from facereel.store.model.config import Config
 from tests.benchmarks.figures import Figure, at_least, at_most
 from tests.benchmarks.run_facereel import Answer, ask
 from tests.benchmarks.scenarios import Rendered
 from tests.benchmarks.scoring import RIGHT, Box, ClipScore, boxes_by_frame, iou, score_clips
 from tests.benchmarks.stopwatch import cost_of
+from tests.factories import index_contents
 
 SMALLEST = (Config().min_face, 12)  # values of --min-face: the default first
 ASKED = 6  # people a scene
@@ -45,8 +43,8 @@ def _row(width: int, min_face: int, rendered: Rendered, engine: FaceEngine) -> d
     for person in asked:
         score.add(score_clips(truth, person, answer.people[person]["clips"]))
     found, stray = _found(truth, answer)
-    video, sha256, config = probe(rendered.video), hash_file(rendered.video), Config(min_face=min_face)
-    cost = cost_of(lambda: look_at(video, sha256, engine, config, lambda done, expected: None))
+    config = Config(min_face=min_face)
+    cost = cost_of(lambda: index_contents(rendered.video, engine, config))
     return {
         "face px": width, "--min-face": min_face, "found": found, "on nobody": stray,
         "tracklets": len(answer.tracklets), "recognised": score.recall, "wrong": len(score.wrong), "CPU s": cost.cpu,

@@ -17,16 +17,12 @@ import numpy as np
 from facereel.indexer.engines.engine import FaceEngine
 from facereel.indexer.engines.opencv_zoo import DETECTOR, RECOGNIZER
 from facereel.indexer.engines.weights import unpacked
-from facereel.indexer.media.video import probe
-from facereel.indexer.pipeline import look_at
-from facereel.store.files.digest import hash_file
-from facereel.store.index.reader import write_index
 from facereel.store.model.config import Config
-from facereel.store.model.records import IndexContents
 from tests.benchmarks.processes import watch
 from tests.benchmarks.run_facereel import ROOT
 from tests.benchmarks.speed_videos import Input
 from tests.benchmarks.stopwatch import Costs, Stages, in_turn, median, ratio
+from tests.factories import IndexContents, index_contents
 
 # Where each stage's work is done. What is called in another's stage counts for its own.
 STAGES = {
@@ -43,7 +39,7 @@ STAGES = {
     "facereel.indexer.track.tracker:Tracker.finish": "track",
     "facereel.indexer.scan.scan:align": "looks",
     "facereel.indexer.pipeline:choose": "looks",
-    "tests.benchmarks.speed_index:write_index": "write",
+    "facereel.store.resume.unfinished:UnfinishedIndex.add": "write",
 }
 ORDER = ("convert", "shots", "detect", "interpolate", "track", "looks", "embed", "write")
 PLAIN_FRAMES = 60
@@ -174,8 +170,4 @@ def memory_rows(sources: Sequence[Input]) -> Iterator[dict[str, Any]]:
 
 
 def _index(source: Input, store: Path, engine: FaceEngine, config: Config) -> IndexContents:
-    contents = look_at(
-        probe(source.path), hash_file(source.path), engine, config, lambda done, expected: None
-    )
-    write_index(store, contents)
-    return contents
+    return index_contents(source.path, engine, config, store)

@@ -12,8 +12,7 @@ import numpy as np
 from facereel.indexer.engines.engine import FaceEngine
 from facereel.query.people.photos import group_photos, read_people
 from facereel.query.records import PersonQuery
-from facereel.store.index.reader import write_index
-from facereel.store.model.records import Cluster, Exemplar, Floats, IndexContents
+from facereel.store.model.records import Cluster, Exemplar, Floats
 from tests import factories
 from tests.benchmarks import portraits
 
@@ -35,7 +34,7 @@ def thousand(engine: FaceEngine) -> tuple[Path, Path]:
         shutil.rmtree(part, ignore_errors=True)
         people = _world(asked(photo, engine).references[0].embedding)
         for number in range(VIDEOS):
-            write_index(part, _contents(number, people, engine))
+            factories.write_index(part, _contents(number, people, engine))
         part.rename(store)
     return store, photo
 
@@ -51,7 +50,7 @@ def _world(first: Floats) -> Floats:
     return _unit(people)
 
 
-def _contents(number: int, people: Floats, engine: FaceEngine) -> IndexContents:
+def _contents(number: int, people: Floats, engine: FaceEngine) -> factories.IndexContents:
     rng = np.random.default_rng(number)
     cast = rng.choice(WORLD, IN_A_VIDEO, replace=False)
     video = factories.make_video(f"/videos/{number:04}.mp4", f"generated {number}", FRAMES)

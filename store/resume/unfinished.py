@@ -1,0 +1,176 @@
+"""The unfinished index of one video: a folder in the store that becomes the video's index when it is complete."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from facereel.store.files import folders
+from facereel.store.files.folders import HASH_DIGITS
+from facereel.store.index import schema
+from facereel.store.index.checksum import compare_checksum, write_checksum
+from facereel.store.index.database import DATABASE, read_version, writing
+from facereel.store.index.reader import predecessors, read_video, write_vectors
+from facereel.store.index.writer import IndexWriter
+from facereel.store.model.config import Config
+from facereel.store.model.records import (
+    Checkpoint,
+    Cluster,
+    EngineInfo,
+    Floats,
+    FrameTimes,
+    IndexStats,
+    Segment,
+    Tracklet,
+    Video,
+)
+from facereel.store.model.version import RESULTS_VERSION
+
+UNFINISHED = ".facereel-part-"  # with the first digits of the content's hash
+_KEEP = 30 * 86400 * 10**9  # nanoseconds after which nobody is expected to resume
+
+
+class UnfinishedIndex:
+    """The unfinished index of one video; whoever holds it must hold the video's lock. Methods raise UnwritableError."""
+
+    def __init__(
+        self, store: Path, sha256: str, engine: EngineInfo, threshold: float, config: Config
+    ) -> None:
+        """Take up what an earlier run left if it was made of the same; anything else there is deleted."""
+        made_of = [RESULTS_VERSION, len(schema.MIGRATIONS), sha256, asdict(engine), threshold, asdict(config)]
+        self._run = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+        self._store = store
+        self.folder = store / f"{UNFINISHED}{sha256[:HASH_DIGITS]}"
+        self._writer: IndexWriter | None = None
+        self.discarded = ""  # why what an earlier run left is not used, if there was anything
+        if self.folder.exists():
+            self._take_up()
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """How far it has come."""
+        return self._writer.checkpoint if self._writer is not None else Checkpoint()
+
+    @property
+    def completed(self) -> bool:
+        """Whether an earlier run completed it and was stopped before it moved the folder into place."""
+        return self._writer is not None and self._writer.completed
+
+    def ticks(self) -> list[int]:
+        """When each frame up to the checkpoint is shown, and, last, when the one after them is."""
+        return self._opened().ticks()
+
+    def tracklets(self) -> Iterator[tuple[Tracklet, Floats, Floats]]:
+        """The tracklets so far, each with embeddings (N, D) and qualities (N,) of its exemplars."""
+        return self._opened().tracklets()
+
+    def faces(self) -> int:
+        """Sightings so far."""
+        return self._opened().faces()
+
+    def add(self, segment: Segment, times: FrameTimes, resumable: bool) -> None:
+        """Add a segment with the times of its frames; on the disk when this returns if it is `resumable`.
+
+        After one that is not, the next that is would make it last too: the caller adds no such segment.
+        """
+        with writing(self._store):
+            writer = self._opened()
+            writer.add(segment, times)
+            if resumable:
+                writer.commit(segment.after)
+
+    def complete(
+        self, video: Video, engine: EngineInfo, config: dict[str, float | int | str], stats: IndexStats,
+        clusters: Sequence[Cluster],
+    ) -> None:  # fmt: skip
+        """Add what is known only at the end; raises ValueError when rows contradict themselves."""
+        with writing(self._store):
+            self._opened().complete(video, engine, config, stats, clusters)
+            folders.sync(self.folder / DATABASE)
+            write_checksum(self.folder / DATABASE)
+
+    def move_into_place(self, check: Callable[[], None]) -> Path:
+        """Give the complete index its name in the store and return its folder; an older index of the video goes then.
+
+        `check` may raise: then nothing has changed but that the unfinished index is deleted.
+        """
+        video, _ = read_video(self.folder)
+        target = self._store / folders.folder_name(video.name, video.sha256)
+        try:
+            check()
+        except BaseException:
+            self.clear()
+            raise
+        self._close()
+        with writing(self._store):
+            write_vectors(self.folder)
+            folders.sync(self.folder)
+            folders.replace_folders(self.folder, target, lambda: predecessors(target, video.sha256))
+        return target
+
+    def clear(self) -> None:
+        """Delete it: what was written turned out not to fit."""
+        self._close()
+        self._writer = None
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Let go of the files; deletes the folder unless a later run can resume from it."""
+        resumable = self.checkpoint.frames > 0
+        self._close()
+        if not resumable:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def _opened(self) -> IndexWriter:
+        """The writer; made with the first segment, so that a short video leaves nothing when it is stopped."""
+        if self._writer is None:
+            folders.make_folder(self.folder, 0o700)
+            self._writer = IndexWriter(self.folder / DATABASE, self._run)
+            folders.sync(self.folder)
+        return self._writer
+
+    def _take_up(self) -> None:
+        try:
+            if not (self.folder / DATABASE).exists():
+                raise ValueError("it holds no index.db")
+            self._writer = IndexWriter(self.folder / DATABASE, self._run)
+            if self._writer.completed and compare_checksum(self.folder / DATABASE) != "intact":
+                raise ValueError("it has no checksum")
+        except (sqlite3.Error, ValueError, TypeError, OSError) as error:
+            self.discarded = str(error)
+            self.clear()
+
+
+def clean_unfinished(store: Path, everything: bool = False) -> None:
+    """Delete unfinished indexes of videos that were indexed since, that nobody continued for a month, or all."""
+    for folder in store.glob(f"{UNFINISHED}*"):
+        with suppress(OSError):
+            last = folder.stat().st_mtime_ns
+            if everything or time.time_ns() - last > _KEEP or _indexed_since(folder, last):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def drop_unfinished(store: Path, digits: str | None) -> None:
+    """Delete the unfinished index of the video whose content's hash begins so, if there is one."""
+    if digits:
+        shutil.rmtree(store / f"{UNFINISHED}{digits}", ignore_errors=True)
+
+
+def _indexed_since(folder: Path, moment: int) -> bool:
+    """Whether the run ended with an index, and died before it tidied up."""
+    digits = folder.name.removeprefix(UNFINISHED)
+    return any(
+        folders.hash_suffix(index.name) == digits and read_version(index).mtime_ns > moment
+        for index in folders.index_folders(folder.parent)
+    )
