@@ -68,6 +68,15 @@ CONFIG_KEYS = {
     "glance_interval": "low_res_interval",
     "look_interval": "tracked_interval",
 }
+# What version 0.1 had besides: views by the names of before, and triggers that took a checksum away.
+_DROP_BEFORE_7 = (
+    *(
+        f"DROP VIEW IF EXISTS {name}"
+        for name in ("person_times", "tracklet_times", "shot_times", "sighting_boxes")
+    ),
+    *(f"DROP TRIGGER IF EXISTS breaks_seal_{number}" for number in range(30)),
+    "DROP TABLE IF EXISTS seal",
+)
 # What made the indexes that do not say it.
 FIRST_VERSION = {
     "facereel_version": FIRST_FACEREEL_VERSION,
@@ -135,11 +144,8 @@ def m006_losses(db: Database) -> None:
 
 def m007_clusters(db: Database) -> None:
     """People of one video are its clusters; a table of versions; triggers that watched all rows go."""
-    for kind, name in db.execute(
-        "SELECT type, name FROM sqlite_master WHERE type = 'view' OR name LIKE 'breaks_seal_%' OR name = 'seal' "
-        "ORDER BY type DESC"  # views before triggers before tables
-    ).fetchall():
-        db.execute(f"DROP {kind} [{name}]")
+    for statement in _DROP_BEFORE_7:
+        db.execute(statement)
     db.execute("ALTER TABLE people RENAME TO clusters")
     db.execute("ALTER TABLE clusters RENAME COLUMN person TO cluster")
     db.execute("DROP INDEX idx_tracklets_person")

@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple, fields
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,26 @@ _COLUMNS = {
     ),
 }  # fmt: skip
 _ORDER = {"sightings": "tracklet, frame"}  # of the others the first column is the key
+_SELECT = {
+    table: f"SELECT {', '.join(columns)} FROM {table} ORDER BY {_ORDER.get(table, columns[0])}"
+    for table, columns in _COLUMNS.items()
+}
+
+
+def _insert_into(table: str, columns: Sequence[str]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+
+_VIDEO = (
+    "name", "path", "sha256", "size", "mtime_ns", "width", "height", "rotation", "sample_aspect_ratio",
+    "time_base_numerator", "time_base_denominator", "frame_rate", "origin_pts", "codec", "has_audio", "frame_count",
+    "warnings",
+)  # fmt: skip
+_INSERT = {table: _insert_into(table, columns) for table, columns in _COLUMNS.items()} | {
+    "video": _insert_into("video", _VIDEO),
+    "engine": _insert_into("engine", [field.name for field in fields(EngineInfo)]),
+    "stats": _insert_into("stats", [field.name for field in fields(IndexStats)]),
+}
 
 
 class IndexWriter:
@@ -110,11 +130,10 @@ class IndexWriter:
         """Add what is known only at the end; every tracklet is in one of the clusters."""
         if not self._db.in_transaction:
             self._db.execute("BEGIN")
-        for table, row in (
-            ("video", rows.video_row(video)), ("engine", asdict(engine)), ("stats", asdict(stats)),
-        ):  # fmt: skip
-            names = ", ".join(row)
-            self._db.execute(f"INSERT INTO {table} ({names}) VALUES (:{', :'.join(row)})", row)
+        row = rows.video_row(video)
+        self._many(_INSERT["video"], [tuple(row[name] for name in _VIDEO)])
+        self._many(_INSERT["engine"], [astuple(engine)])
+        self._many(_INSERT["stats"], [astuple(stats)])
         self._db.executemany("INSERT INTO config (key, value) VALUES (?, ?)", config.items())
         write_clusters(self._db, clusters)
         count, digest = embedding_digest(self._db, engine.dim)
@@ -166,9 +185,8 @@ class IndexWriter:
         if video is not None:
             self.completed, self.checkpoint = True, Checkpoint(frames=int(video[0]))
             return
-        for table, columns in _COLUMNS.items():
-            order = _ORDER.get(table, columns[0])
-            for row in self._db.execute(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {order}"):
+        for table, query in _SELECT.items():
+            for row in self._db.execute(query):
                 self._digests[table].update(repr(row).encode())
         if _CHECKPOINT in meta:
             self.checkpoint = Checkpoint(
@@ -179,9 +197,10 @@ class IndexWriter:
 
     def _insert(self, table: str, values: Iterable[tuple[Any, ...]]) -> None:
         # Not through sqlite-utils: of frames and sightings a film has a million, and this is much faster.
-        columns = _COLUMNS[table]
-        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
-        self._db.executemany(statement, self._digested(table, values))
+        self._many(_INSERT[table], self._digested(table, values))
+
+    def _many(self, query: str, values: Iterable[tuple[Any, ...]]) -> None:
+        self._db.executemany(query, values)
 
     def _digested(self, table: str, values: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
         for row in values:
