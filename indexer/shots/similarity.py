@@ -1,6 +1,6 @@
-"""How much two tiny pictures look like one scene, and whether a stretch of them is a gradual change.
+"""How similar two thumbnails are as scenes, and whether a run of them is a gradual transition.
 
-Pure functions on thumbnails; what they mean for shots is decided in shots.py.
+Pure functions; adaptive.py decides what follows for shots.
 """
 
 from __future__ import annotations
@@ -13,24 +13,28 @@ import numpy as np
 
 from facereel.store.model.records import Floats, Image
 
-THUMBNAIL_SIZE = (128, 72)  # width and height of the pictures that thumb_of() wants, pixels
-_SMALL = (64, 36)
-_SHIFT = (6, 4)  # how far a camera may move between the two pictures, pixels of _SMALL
-BLOCK = (8, 6)
-REACH = 1  # how far a block may have moved and still be the same, pixels of _SMALL
-# Share of the change that transitions of both ends explain: a pan reaches 0.25 (what two unrelated pictures give), a
-# dissolve of moving pictures 0.7 and more.
-MIXTURE_EXPLAINED = 0.62
-MIXTURE_UNLIKE = 0.85  # layout + texture similarity of the two ends of a gradual change
-# A gradual change replaces the whole picture; somebody who leaves it or a panel that slides in, a part.
-CHANGED, CHANGED_PART = 6.0, 0.6  # grey levels a block; share of the blocks
-_PURE = 0.08  # a smaller share of the other side is not to be seen
-BLANK_CONTRAST = 5.0  # standard deviation of grey levels in a picture that shows nothing
+THUMBNAIL_SIZE = (128, 72)  # width and height of the pictures that thumbnail_of() takes, pixels
+_SIZE = (64, 36)  # width and height of what is compared
+_MAX_SHIFT = (6, 4)  # how far a camera may move between two pictures that are compared, pixels of _SIZE
+_BLOCK = (8, 6)  # width and height of a block, pixels of _SIZE
+_BLOCK_SHIFT = 1  # how far the content of a block may move and still be the same, pixels of _SIZE
+# Share of the change that a mixture of both ends explains. A pan reaches 0.25, as two unrelated pictures do; a
+# dissolve between moving pictures 0.7 and more.
+MIN_EXPLAINED = 0.62
+MAX_END_SIMILARITY = 0.85  # of the two ends of a gradual transition, as by scene_similarity()
+# A gradual transition changes most blocks by some grey levels. Somebody who leaves, or a panel that slides in, changes
+# only a part of the picture.
+_MIN_BLOCK_CHANGE, _MIN_CHANGED_SHARE = 6.0, 0.6
+_MIN_TOTAL_CHANGE = 8.0  # grey levels, root mean square, between the two ends
+# Where the first, the second and the third probe of a transition may be on the way from one end to the other.
+_PROBE_RANGES = ((0, 0.6), (0.2, 0.8), (0.4, 1))
+_MIN_VISIBLE_SHARE = 0.08  # an end with a smaller share in a picture cannot be seen in it
+BLANK_DEVIATION = 5.0  # standard deviation of grey levels below which a picture shows nothing
 
 
 @dataclass(frozen=True, eq=False)
 class Thumbnail:
-    """One frame, as small as similarity needs; what few frames are asked for is reckoned when it is."""
+    """One frame as similarity needs it. What only few frames need is computed on demand."""
 
     index: int
     grey: Floats  # (36, 64)
@@ -38,120 +42,131 @@ class Thumbnail:
 
     @cached_property
     def texture(self) -> Floats:
-        """Grey (36, 64) against its surroundings, so that light does not matter."""
+        """Grey (36, 64) relative to its surroundings, independent of the light."""
         detail = self.grey - cv2.GaussianBlur(self.grey, (0, 0), 3)
-        strength = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 3))
-        return np.asarray(detail / (strength + 4), np.float32)
+        contrast = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 3))
+        return np.asarray(detail / (contrast + 4), np.float32)
 
     @cached_property
     def blank(self) -> bool:
-        """Whether it shows nothing."""
-        return float(self.grey.std()) < BLANK_CONTRAST
+        """Does it show nothing?"""
+        return float(self.grey.std()) < BLANK_DEVIATION
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A stretch that looks like a gradual change."""
+    """A run of frames that looks like a gradual transition."""
 
-    explained: float  # share of the change that transitions of both ends explain
-    first: int  # frames that were compared
+    explained: float  # share of the change that a mixture of both ends explains, 0..1
+    first: int  # the two frames at its ends that were compared
     last: int
-    middle: int  # first frame nearer to the end than to the start
-    mixed: tuple[int, int]  # first and last frame that show both
+    middle: int  # first frame closer to the last than to the first
+    mixed: tuple[int, int]  # first and last frame in which both ends are visible
 
 
-def thumbnail_of(index: int, tiny: Image) -> Thumbnail:
-    small = cv2.cvtColor(cv2.resize(tiny, _SMALL, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
-    grey = small.astype(np.float32)
-    return Thumbnail(index, grey, np.asarray(cv2.GaussianBlur(grey, (0, 0), 1)))
+def thumbnail_of(index: int, picture: Image) -> Thumbnail:
+    """The thumbnail of a BGR picture of THUMBNAIL_SIZE."""
+    grey = cv2.cvtColor(cv2.resize(picture, _SIZE, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+    levels = grey.astype(np.float32)
+    return Thumbnail(index, levels, np.asarray(cv2.GaussianBlur(levels, (0, 0), 1)))
 
 
 def scene_similarity(a: Thumbnail, b: Thumbnail) -> float:
-    """How much two pictures look like one scene, -2..2: correlation of layout plus that of texture.
+    """NCC of the layouts plus NCC of the textures, -2..2.
 
     Each is the best over small shifts, so that a moving camera does not look like another scene.
     """
     if a.blank or b.blank:
         return 2.0 if a.blank and b.blank else 0.0
-    return _correlation(a.layout, b.layout) + _correlation(a.texture, b.texture)
+    return _shifted_ncc(a.layout, b.layout) + _shifted_ncc(a.texture, b.texture)
 
 
-def _correlation(a: Floats, b: Floats) -> float:
-    dx, dy = _SHIFT
+def _shifted_ncc(a: Floats, b: Floats) -> float:
+    dx, dy = _MAX_SHIFT
     return float(cv2.matchTemplate(b, np.ascontiguousarray(a[dy:-dy, dx:-dx]), cv2.TM_CCOEFF_NORMED).max())
 
 
-def change(a: Thumbnail, b: Thumbnail) -> Floats:
+def block_changes(a: Thumbnail, b: Thumbnail) -> Floats:
     """Mean change of grey level of each block (48,)."""
-    columns, rows = a.layout.shape[1] // BLOCK[0], a.layout.shape[0] // BLOCK[1]
+    columns, rows = a.layout.shape[1] // _BLOCK[0], a.layout.shape[0] // _BLOCK[1]
     means = cv2.resize(cv2.absdiff(a.layout, b.layout), (columns, rows), interpolation=cv2.INTER_AREA)
     return np.asarray(means.ravel())
 
 
-def changed(a: Thumbnail, b: Thumbnail, level: float, alike: float) -> int:
-    """Number of blocks that show something else: changed by more than `level` and found nowhere near by texture.
+def count_replaced(a: Thumbnail, b: Thumbnail, min_change: float, min_ncc: float) -> int:
+    """Number of blocks whose content is replaced: changed by more than `min_change` grey levels, and with an NCC of
+    texture below `min_ncc` even a little beside their place.
 
-    The lowest third is left out: captions come and go there.
+    The lowest third of the picture is ignored: captions come and go there.
     """
-    columns = a.layout.shape[1] // BLOCK[0]
+    columns = a.layout.shape[1] // _BLOCK[0]
     count = 0
-    for block in np.flatnonzero(change(a, b) > level):
+    for block in np.flatnonzero(block_changes(a, b) > min_change):
         row, column = divmod(int(block), columns)
-        if row * BLOCK[1] >= a.layout.shape[0] * 2 // 3:
+        if row * _BLOCK[1] >= a.layout.shape[0] * 2 // 3:
             continue
-        x, y = column * BLOCK[0], row * BLOCK[1]
-        patch = np.ascontiguousarray(a.texture[y : y + BLOCK[1], x : x + BLOCK[0]])
-        region = b.texture[max(0, y - REACH) : y + BLOCK[1] + REACH, max(0, x - REACH) : x + BLOCK[0] + REACH]
-        found = cv2.matchTemplate(np.ascontiguousarray(region), patch, cv2.TM_CCOEFF_NORMED)
-        count += float(found.max()) < alike
+        x, y = column * _BLOCK[0], row * _BLOCK[1]
+        patch = np.ascontiguousarray(a.texture[y : y + _BLOCK[1], x : x + _BLOCK[0]])
+        region = b.texture[
+            max(0, y - _BLOCK_SHIFT) : y + _BLOCK[1] + _BLOCK_SHIFT,
+            max(0, x - _BLOCK_SHIFT) : x + _BLOCK[0] + _BLOCK_SHIFT,
+        ]
+        scores = cv2.matchTemplate(np.ascontiguousarray(region), patch, cv2.TM_CCOEFF_NORMED)
+        count += float(scores.max()) < min_ncc
     return count
 
 
 def fit_transition(first: Thumbnail, inner: list[Thumbnail], last: Thumbnail) -> Transition | None:
-    """This stretch as a gradual change, if it is a dissolve, a fade or a wipe.
+    """This run of frames as a gradual transition, if it is a dissolve, a fade or a wipe.
 
     Every block of a picture between is fitted as (1 - a) first + a last with 0 <= a <= 1.
     """
-    if float((change(first, last) > CHANGED).mean()) < CHANGED_PART:
+    if float((block_changes(first, last) > _MIN_BLOCK_CHANGE).mean()) < _MIN_CHANGED_SHARE:
         return None
-    whole = blocks(last.layout - first.layout)  # (B, P)
-    energy = (whole**2).sum(axis=1)
-    if energy.sum() < 36 * 64 * 8.0**2 or (first.blank and last.blank):
+    change = _blocks(last.layout - first.layout)  # (B, P)
+    energy = (change**2).sum(axis=1)
+    if energy.sum() < _SIZE[0] * _SIZE[1] * _MIN_TOTAL_CHANGE**2 or (first.blank and last.blank):
         return None
+    explained = _explained(first, inner, change, energy)
+    if explained < MIN_EXPLAINED or scene_similarity(first, last) > MAX_END_SIMILARITY:
+        return None
+    shares = [_fit(first, thumbnail, change, energy)[0] for thumbnail in inner]
+    indices = [thumbnail.index for thumbnail in inner]
+    middle = next((index for index, share in zip(indices, shares, strict=True) if share >= 0.5), last.index)
+    mixed = [
+        index
+        for index, share in zip(indices, shares, strict=True)
+        if _MIN_VISIBLE_SHARE < share < 1 - _MIN_VISIBLE_SHARE
+    ]
+    span = (mixed[0], mixed[-1]) if mixed else (middle, middle)
+    return Transition(explained, first.index, last.index, middle, span)
+
+
+def _explained(first: Thumbnail, inner: list[Thumbnail], change: Floats, energy: Floats) -> float:
+    """Share of the change that a mixture explains in three probes of a run; 0 if they do not lead from end to end."""
     quarter = len(inner) // 4
-    probes = [inner[quarter], inner[len(inner) // 2], inner[-1 - quarter]]
-    fits = [_fit(first, thumb, whole, energy) for thumb in probes]
-    if not all(
-        low < fit[0] < high for fit, (low, high) in zip(fits, ((0, 0.6), (0.2, 0.8), (0.4, 1)), strict=True)
-    ):
-        return None
-    explained = min(fit[1] for fit in fits)
-    if explained < MIXTURE_EXPLAINED or not fits[0][0] < fits[1][0] < fits[2][0]:
-        return None
-    if scene_similarity(first, last) > MIXTURE_UNLIKE:
-        return None
-    shares = [_fit(first, thumb, whole, energy)[0] for thumb in inner]
-    middle = next(
-        (thumb.index for thumb, share in zip(inner, shares, strict=True) if share >= 0.5), last.index
-    )
-    both = [thumb.index for thumb, share in zip(inner, shares, strict=True) if _PURE < share < 1 - _PURE]
-    return Transition(
-        explained, first.index, last.index, middle, (both[0], both[-1]) if both else (middle, middle)
-    )
+    probes = inner[quarter], inner[len(inner) // 2], inner[-1 - quarter]
+    fits = [_fit(first, thumbnail, change, energy) for thumbnail in probes]
+    shares = [share for share, _ in fits]
+    in_range = all(low < share < high for share, (low, high) in zip(shares, _PROBE_RANGES, strict=True))
+    if not in_range or not shares[0] < shares[1] < shares[2]:
+        return 0.0
+    return min(explained for _, explained in fits)
 
 
-def _fit(first: Thumbnail, thumb: Thumbnail, whole: Floats, energy: Floats) -> tuple[float, float]:
-    """Share of the end in a picture, and how much of its difference to the nearer end the transition explains."""
-    from_first = blocks(thumb.layout - first.layout)
-    share = np.clip((from_first * whole).sum(axis=1) / np.maximum(energy, 1e-3), 0, 1)
-    rest = ((from_first - share[:, None] * whole) ** 2).sum()
-    nearer = min((from_first**2).sum(), ((from_first - whole) ** 2).sum())
+def _fit(first: Thumbnail, thumbnail: Thumbnail, change: Floats, energy: Floats) -> tuple[float, float]:
+    """A picture as a mixture of both ends: the share of the last one, and how much of the difference to the nearer
+    end the mixture explains. `change` (B, P) leads from the first to the last, `energy` (B,) is its square."""
+    from_first = _blocks(thumbnail.layout - first.layout)
+    share = np.clip((from_first * change).sum(axis=1) / np.maximum(energy, 1e-3), 0, 1)
+    rest = ((from_first - share[:, None] * change) ** 2).sum()
+    nearer = min((from_first**2).sum(), ((from_first - change) ** 2).sum())
     mean_share = float((share * energy).sum() / max(float(energy.sum()), 1e-3))
     return mean_share, float(1 - rest / max(float(nearer), 1e-3))
 
 
-def blocks(image: Floats) -> Floats:
-    """Cut (36, 64) into blocks of 8 x 6 pixels: (48, 48)."""
-    width, height = BLOCK
+def _blocks(image: Floats) -> Floats:
+    """A picture (36, 64) as rows of its blocks: (48, 48)."""
+    width, height = _BLOCK
     rows, columns = image.shape[0] // height, image.shape[1] // width
     return np.asarray(image.reshape(rows, height, columns, width).swapaxes(1, 2).reshape(rows * columns, -1))
