@@ -32,7 +32,7 @@ from facereel.store.model.errors import FaceReelError, MissingPackError, OptionE
 
 if TYPE_CHECKING:
     from facereel.indexer.engines.choice import EngineChoice
-    from facereel.indexer.engines.engine import FaceEngine
+    from facereel.indexer.engines.protocol import FaceEngine
     from facereel.indexer.jobs.events import Job
 
 
@@ -166,7 +166,7 @@ def _chosen(name: str, device: str, threads: int, calibration: Path | None, stor
     """The engine that was asked for, not loaded yet; a pack that is not here is offered where somebody can answer."""
     from facereel.indexer.engines import packs
     from facereel.indexer.engines.choice import EngineChoice
-    from facereel.indexer.engines.engine import Compute
+    from facereel.indexer.engines.devices import Compute
 
     compute = Compute(device, threads)
     if threads > compute.allowed:
@@ -362,7 +362,7 @@ def engines(
             calibrate, _chosen(engine, device, threads, None, store).load_uncalibrated(), out, store, as_json
         )
     else:
-        from facereel.indexer.engines.engine import Compute
+        from facereel.indexer.engines.devices import Compute
         from facereel.indexer.engines.status import known_engines
 
         known = known_engines(Compute(device, threads), speed)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.identity.clustering import Evidence, as_people, number_people, stands_alone
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import Probe, read_frames

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.identity.exemplars import choose, embed
 from facereel.indexer.identity.splitting import split_mixed
 from facereel.indexer.media.video import Probe

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from facereel import cli
-from facereel.indexer.engines.engine import LOADERS
+from facereel.indexer.engines.registry import LOADERS
 from tests.fake_cli import add_fake_engines
 from tests.fake_engine import film_of_two, write_photo
 from tests.program import ROOT, SAMPLES, Run

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.media.video import probe
 from facereel.indexer.pipeline import index_video
 from facereel.store.files import folders

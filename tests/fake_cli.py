@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from facereel import cli
-from facereel.indexer.engines.engine import LOADERS, Compute, FaceEngine
+from facereel.indexer.engines.devices import Compute
+from facereel.indexer.engines.protocol import FaceEngine
+from facereel.indexer.engines.registry import LOADERS
 from tests.fake_engine import FakeEngine
 
 

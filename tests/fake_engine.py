@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facereel.indexer.engines.alignment import TEMPLATE
-from facereel.indexer.engines.engine import Threshold
+from facereel.indexer.engines.protocol import Threshold
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import Embeddings, EngineInfo, Faces, Image
 
@@ -60,6 +60,11 @@ class FakeEngine:
     def threads(self) -> int:
         """Two, so that work side by side is tried."""
         return 2
+
+    @property
+    def licence(self) -> str:
+        """It has no weights."""
+        return "none"
 
     def finish_loading(self) -> None:
         """It is loaded when it is made."""

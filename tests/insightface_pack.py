@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from facereel.indexer.engines.opencv_zoo import DETECTOR, RECOGNIZER, STRIDES
-from facereel.indexer.engines.weights import unpacked
+from facereel.indexer.engines.weights import model_path
 
 INPUT = "input.1"
 
@@ -59,7 +59,7 @@ def build_manifest_pack(folder: Path) -> Path:
 
 def scrfd(taken: Input, side: int | None = None) -> onnx.ModelProto:
     """YuNet with SCRFD's input (1, 3, H, W) and its nine outputs."""
-    model = onnx.load(str(unpacked(DETECTOR)))
+    model = onnx.load(str(model_path(DETECTOR)))
     graph = model.graph
     # SCRFD takes RGB, YuNet BGR.
     swap = helper.make_node("Gather", ["plain", "backwards"], [graph.input[0].name], axis=1)
@@ -83,7 +83,7 @@ def scrfd(taken: Input, side: int | None = None) -> onnx.ModelProto:
 
 def arcface(taken: Input) -> onnx.ModelProto:
     """SFace with ArcFace's input (N, 3, 112, 112) and its one output."""
-    model = onnx.load(str(unpacked(RECOGNIZER)))
+    model = onnx.load(str(model_path(RECOGNIZER)))
     for node in model.graph.node:
         node.name = ""  # by names like _minusscalar0 the package knows models that normalise for themselves
     graph = model.graph

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facereel.indexer.engines.choice import calibrated
-from facereel.indexer.engines.engine import load_engine
+from facereel.indexer.engines.registry import load_engine
 from facereel.query.people import calibration
 from facereel.query.records import PersonQuery, Reference
 from facereel.store.model.errors import EngineMismatchError, OptionError

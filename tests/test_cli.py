@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from facereel import cli
-from facereel.indexer.engines.engine import DEFAULT_ENGINE
+from facereel.indexer.engines.registry import DEFAULT_ENGINE
 from tests.fake_engine import film_of_two, write_photo
 from tests.program import Run
 from tests.test_project import commands

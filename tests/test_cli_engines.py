@@ -9,7 +9,8 @@ import pytest
 
 from facereel.indexer.engines import packs
 from facereel.indexer.engines import status as engines
-from facereel.indexer.engines.engine import DEFAULT_ENGINE, PACKS
+from facereel.indexer.engines.packs import PACKS
+from facereel.indexer.engines.registry import DEFAULT_ENGINE
 from tests.insightface_pack import build_pack
 from tests.program import Run
 
@@ -55,7 +56,7 @@ def test_nothing_is_fetched_where_nobody_can_agree(run: Run, film: Path, tmp_pat
     assert "python cli.py engines --get buffalo_l --yes" in result.stderr
     result = run("index", film, "--engine", "buffalo_l", "--store", tmp_path / "s")
     assert result.exit_code == 1
-    assert "python cli.py engines --get buffalo_l" in result.stderr
+    assert "facereel engines --get buffalo_l" in result.stderr
     assert not (tmp_path / "s").exists()
 
 

@@ -10,8 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
+from facereel.indexer.engines import opencv_zoo, weights
 from facereel.indexer.engines.alignment import align
-from facereel.indexer.engines.engine import LOADERS, FaceEngine, load_engine
+from facereel.indexer.engines.devices import Compute
+from facereel.indexer.engines.protocol import FaceEngine
+from facereel.indexer.engines.registry import LOADERS, load_engine
+from facereel.indexer.engines.status import known_engines
 from facereel.store.model.errors import EngineError
 from facereel.store.model.records import Faces, Image
 from tests.fake_engine import backdrop, draw_face
@@ -101,6 +105,8 @@ def test_says_who_it_is(engine: FaceEngine, name: str) -> None:
 def test_says_where_strangers_stop_and_how_it_may_be_asked(engine: FaceEngine) -> None:
     assert 0 < engine.threshold.value < 1
     assert engine.threshold.source
+    assert engine.licence
+    engine.finish_loading()
     assert engine.threads >= 1
 
 
@@ -180,3 +186,11 @@ def test_an_unknown_engine_is_named_with_those_that_are_known() -> None:
         load_engine("no-such-engine")
     assert "no-such-engine" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_engine_whose_recogniser_cannot_be_loaded_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = weights.Weights("not_there.onnx", "0" * 64)
+    monkeypatch.setattr(opencv_zoo, "RECOGNIZER", missing)
+    (row,) = [row for row in known_engines(Compute()) if row["engine"] == "opencv-zoo"]
+    assert "not_there.onnx is not installed" in row["state"]
+    assert row["licence"] == opencv_zoo.LICENCE

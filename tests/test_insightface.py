@@ -18,7 +18,8 @@ from insightface.utils import storage
 from facereel.indexer.engines import packs
 from facereel.indexer.engines.alignment import align
 from facereel.indexer.engines.devices import Compute
-from facereel.indexer.engines.engine import FaceEngine, load_engine
+from facereel.indexer.engines.protocol import FaceEngine
+from facereel.indexer.engines.registry import load_engine
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import probe, read_frames
 from facereel.store.model.boxes import iou
@@ -118,7 +119,7 @@ def test_a_missing_pack_is_not_fetched_but_told_how(
     with pytest.raises(EngineError) as caught:
         load_engine(name)
     said = str(caught.value)
-    assert f"python cli.py engines --get {name}" in said
+    assert f"facereel engines --get {name}" in said
     assert str(home / name) in said
     assert "non-commercial" in said
     assert "\n" not in said
@@ -191,7 +192,7 @@ def test_a_device_that_is_not_there_is_said_with_what_to_install(folder: Path) -
 
 def test_the_default_engine_does_not_wait_for_insightface() -> None:
     source = (
-        "import sys; from facereel.indexer.engines.engine import load_engine; load_engine(); "
+        "import sys; from facereel.indexer.engines.registry import load_engine; load_engine(); "
         "print('insightface' in sys.modules)"
     )
     done = subprocess.run(

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from facereel import cli
-from facereel.indexer.engines import engine, weights
+from facereel.indexer.engines import registry, weights
 from facereel.store.files import folders
 from facereel.store.files.locks import CLAIM
 from facereel.store.model.errors import UnwritableError
@@ -235,7 +235,7 @@ def test_what_has_its_name_is_on_the_disk(
         tmp_path / "out",
     )
     disk = Disk(monkeypatch)
-    index = run_job(Job(film, store, Config()), engine.load_engine("fake")).folder
+    index = run_job(Job(film, store, Config()), registry.load_engine("fake")).folder
     disk.assert_lasting(index)
     assert {path for what, path, _ in disk.log if what == "sync"} >= {tmp_path, tmp_path / "deep"}
     args = ("--store", store, *FAKE)
@@ -287,8 +287,8 @@ def test_unpacked_weights_are_whole_and_leave_nothing_beside_them(
     kind = weights.Weights("small.onnx", "0" * 64)
     monkeypatch.setenv("FACEREEL_CACHE", str(tmp_path))
     monkeypatch.setattr(weights, "_checked_source", lambda kind: tmp_path)
-    monkeypatch.setattr(weights, "_unpack", lambda source: b"model")
-    name = f"small-{'0' * 12}-v{weights.UNPACKING}.onnx"
+    monkeypatch.setattr(weights, "_convert", lambda source: b"model")
+    name = f"small-{'0' * 12}-v{weights.MODEL_FORMAT}.onnx"
     (tmp_path / f"{name}abcd1234").write_bytes(b"mod")
 
     def full(path: Path) -> None:
@@ -297,9 +297,9 @@ def test_unpacked_weights_are_whole_and_leave_nothing_beside_them(
     with monkeypatch.context() as patch:
         patch.setattr(weights, "sync", full)
         with pytest.raises(UnwritableError, match="No space left on device"):
-            weights.unpacked(kind)
+            weights.model_path(kind)
     assert list(tmp_path.iterdir()) == []
     disk = Disk(monkeypatch)
-    assert weights.unpacked(kind).read_bytes() == b"model"
+    assert weights.model_path(kind).read_bytes() == b"model"
     disk.assert_lasting(tmp_path / name)
     assert len(list(tmp_path.iterdir())) == 2

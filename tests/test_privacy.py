@@ -17,7 +17,7 @@ import onnxruntime
 import pytest
 
 from facereel.indexer.engines import devices, opencv_zoo, weights
-from facereel.indexer.engines.engine import load_engine
+from facereel.indexer.engines.registry import load_engine
 from facereel.query.people import calibration
 from facereel.store.files.locks import video_lock
 from facereel.store.model.config import Config
@@ -160,21 +160,21 @@ def test_nothing_asks_the_network(short: Path, tmp_path: Path) -> None:
 def test_onnx_runtime_is_told_to_keep_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(onnxruntime, "disable_telemetry_events", lambda: said.append("quiet"))
-    devices.options()
+    devices.session_options()
     assert said == ["quiet"]
 
 
 def test_altered_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Both as they come and as they were unpacked: the latter are then unpacked anew."""
     monkeypatch.setenv("FACEREEL_CACHE", str(tmp_path / "cache"))
-    model = weights.unpacked(opencv_zoo.DETECTOR)
+    model = weights.model_path(opencv_zoo.DETECTOR)
     whole = model.read_bytes()
     model.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert weights.unpacked(opencv_zoo.DETECTOR).read_bytes() == whole
+    assert weights.model_path(opencv_zoo.DETECTOR).read_bytes() == whole
     model.unlink()
     changed = weights.Weights(opencv_zoo.DETECTOR.file, "0" * 64)
     with pytest.raises(EngineError, match=r"has SHA-256 49f000ec501f\.\.\., not 000000000000"):
-        weights.unpacked(changed)
+        weights.model_path(changed)
 
 
 RUNS_WHAT_IT_READS = {

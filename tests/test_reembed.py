@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facereel.indexer.engines.engine import load_engine
+from facereel.indexer.engines.registry import load_engine
 from facereel.indexer.identity.reembed import reembed_index
 from facereel.query import videos
 from facereel.store.files import folders

@@ -20,7 +20,9 @@ import numpy as np
 import pytest
 
 from facereel.indexer.engines import opencv_zoo
-from facereel.indexer.engines.engine import LOADERS, Compute, FaceEngine, load_engine
+from facereel.indexer.engines.devices import Compute
+from facereel.indexer.engines.protocol import FaceEngine
+from facereel.indexer.engines.registry import LOADERS, load_engine
 from facereel.indexer.engines.weights import Weights
 from facereel.indexer.jobs import local as workers
 from facereel.indexer.jobs.events import Event, Failed, Indexed, Job, Note, Progress, Started

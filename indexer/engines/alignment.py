@@ -18,7 +18,7 @@ TEMPLATE = np.array(
 
 
 def similarity_transform(source: NDArray[np.floating], target: NDArray[np.floating]) -> Floats:
-    """Least-squares rotation, scale and shift (2, 3) that takes source (N, 2) to target (N, 2).
+    """Least-squares rotation, scale and shift, a matrix (2, 3), that takes source (N, 2) to target (N, 2).
 
     Umeyama, "Least-squares estimation of transformation parameters between two point patterns", 1991.
     """
@@ -35,10 +35,10 @@ def similarity_transform(source: NDArray[np.floating], target: NDArray[np.floati
 
 
 def align(image: Image, landmarks: Floats) -> Image:
-    """Cut the face with these landmarks (5, 2) out of a picture, upright, as (112, 112, 3)."""
+    """The crop (112, 112, 3) of a picture in which the face with these landmarks (5, 2) is upright."""
     matrix = similarity_transform(landmarks.astype(np.float64), TEMPLATE)
     shrink = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    if shrink < 0.5:  # bilinear sampling skips pixels below half size: average them first
+    if shrink < 0.5:  # bilinear sampling skips pixels below half size; averaging first uses them all
         factor = int(1 / shrink)
         height, width = image.shape[:2]
         size = (max(1, round(width / factor)), max(1, round(height / factor)))
@@ -54,9 +54,10 @@ def _warp(image: Image, matrix: Floats) -> Image:
 
 
 def frontality(landmarks: Floats) -> float:
-    """How far a face (5, 2) looks into the camera: 1 straight, 0 in profile.
+    """How frontal the face with these landmarks (5, 2) is: 1 looks into the camera, 0 is in profile.
 
-    The nose's place between the eyes, across the line of sight; measured in the face's own axes.
+    Measured along the face's own axes, so that a tilted head does not matter: how far the nose is from the middle line,
+    and how close together the eyes are.
     """
     eyes, nose = landmarks[1] - landmarks[0], landmarks[2]
     mouth_middle = (landmarks[3] + landmarks[4]) / 2
@@ -70,6 +71,6 @@ def frontality(landmarks: Floats) -> float:
     if float(across @ eyes) < 0:
         across = -across
     offset = abs(float(across @ (nose - (eye_middle + mouth_middle) / 2))) / height
-    # An upright frontal face is about as wide between the eyes as 0.9 of eyes to mouth.
+    # In a frontal face the eyes are about 0.9 as far apart as eyes and mouth.
     narrowness = max(0.0, 1.0 - width / (0.9 * height))
     return float(np.clip(1.0 - 2.2 * offset - 0.8 * narrowness, 0.0, 1.0))

@@ -11,14 +11,48 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from facereel.indexer.engines.engine import Calibrated, Compute, FaceEngine, Threshold, load_engine
+import numpy as np
+from numpy.typing import NDArray
+
+from facereel.indexer.engines.devices import Compute
+from facereel.indexer.engines.protocol import FaceEngine, Threshold
+from facereel.indexer.engines.registry import load_engine
 from facereel.store.files.folders import printable
 from facereel.store.model.errors import EngineMismatchError, OptionError
-from facereel.store.model.records import EngineInfo
+from facereel.store.model.records import Embeddings, EngineInfo, Faces, Image
 
 CALIBRATION_SCHEMA = "facereel.calibration/2"
 # The only change since /1: it could name the threshold `bar`.
 _READABLE_SCHEMAS = ("facereel.calibration/1", CALIBRATION_SCHEMA)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """An engine with a threshold that was measured on the user's photos; everything else is the engine's."""
+
+    engine: FaceEngine
+    threshold: Threshold
+
+    @property
+    def info(self) -> EngineInfo:
+        return self.engine.info
+
+    @property
+    def licence(self) -> str:
+        return self.engine.licence
+
+    @property
+    def threads(self) -> int:
+        return self.engine.threads
+
+    def finish_loading(self) -> None:
+        self.engine.finish_loading()
+
+    def detect(self, image: Image) -> Faces:
+        return self.engine.detect(image)
+
+    def embed(self, crops: NDArray[np.uint8], mirrored: bool = True) -> Embeddings:
+        return self.engine.embed(crops, mirrored)
 
 
 @dataclass(frozen=True, slots=True)

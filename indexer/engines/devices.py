@@ -1,4 +1,4 @@
-"""What models run on: ONNX Runtime's providers by a user's word for them, and threads within the machine's."""
+"""What models run on: a device by the user's word for it, as ONNX Runtime's providers, and a number of threads."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _REMEDIES = {
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """Where an engine computes."""
+    """The device and the threads that an engine uses."""
 
     device: str = "auto"  # one of DEVICES; auto is CUDA where ONNX Runtime has it, else the CPU
-    threads: int = 0  # at most; 0 is as many as there are cores
+    threads: int = 0  # at most; 0 means as many as there are cores
 
     @property
     def allowed(self) -> int:
@@ -33,28 +33,31 @@ class Compute:
         return threads(self.threads)
 
     def shared(self, jobs: int) -> Compute:
-        """The same for each of several that compute at once: they share the cores."""
+        """The part of each of several engines that run at the same time: they share the cores."""
         return Compute(self.device, max(1, self.allowed // jobs)) if jobs > 1 else self
 
     def providers(self) -> list[str]:
-        """ONNX Runtime's providers, the wanted one first; raises OptionError, EngineError when it is missing."""
+        """ONNX Runtime's providers, that of the device first.
+
+        Raises OptionError for an unknown device, EngineError for one that this ONNX Runtime does not have.
+        """
         import onnxruntime
 
         if self.device not in DEVICES:
             raise OptionError(f"device {self.device!r} is unknown; use one of {', '.join(DEVICES)}")
-        there = onnxruntime.get_available_providers()
+        available = onnxruntime.get_available_providers()
         if self.device == "auto":
-            return [PROVIDERS["cuda"], CPU] if PROVIDERS["cuda"] in there else [CPU]
+            return [PROVIDERS["cuda"], CPU] if PROVIDERS["cuda"] in available else [CPU]
         wanted = PROVIDERS[self.device]
-        if wanted not in there:
+        if wanted not in available:
             raise EngineError(
-                f"--device {self.device} is not in this ONNX Runtime (it has {', '.join(there)}); "
+                f"--device {self.device} is not in this ONNX Runtime (it has {', '.join(available)}); "
                 f"{_REMEDIES[self.device]}"
             )
         return [wanted] if wanted == CPU else [wanted, CPU]
 
     def check(self, session: onnxruntime.InferenceSession) -> None:
-        """Raise EngineError when the device that was asked for could not be started after all."""
+        """Raise EngineError when the session does not use the device that the user named."""
         if self.device != "auto" and PROVIDERS[self.device] not in session.get_providers():
             raise EngineError(
                 f"--device {self.device} could not be started, its libraries are missing or too old; "
@@ -63,18 +66,18 @@ class Compute:
 
 
 def disable_telemetry() -> None:
-    """Keep ONNX Runtime from reporting to its makers, as its builds for Windows do unless they are told."""
+    """Keep ONNX Runtime from reporting to its makers, as its builds for Windows do by default."""
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
 
 
-def options() -> onnxruntime.SessionOptions:
-    """Options of a session: one thread each, as several pictures side by side scale better than one in pieces."""
+def session_options() -> onnxruntime.SessionOptions:
+    """Options of a session: one thread, because several pictures on a thread each are faster than one on all."""
     import onnxruntime
 
     disable_telemetry()
-    chosen = onnxruntime.SessionOptions()
-    chosen.intra_op_num_threads = 1
-    chosen.log_severity_level = 3
-    return chosen
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return options

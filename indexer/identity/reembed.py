@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.identity.clustering import USUAL, Evidence, as_people, number_people, stands_alone
 from facereel.indexer.identity.exemplars import weighed
 from facereel.indexer.identity.quality import look_quality

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.identity.exemplars import pool
 from facereel.indexer.track.track import Track
 from facereel.store.model.records import Exemplar

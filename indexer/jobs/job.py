@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.jobs.events import Indexed, Job, Note, Progress
 from facereel.indexer.jobs.paths import SUFFIXES
 from facereel.store.files.digest import hash_file

@@ -22,7 +22,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from facereel.indexer.engines.engine import LOADERS, FaceEngine
+from facereel.indexer.engines.protocol import FaceEngine
+from facereel.indexer.engines.registry import LOADERS
 from facereel.indexer.jobs.events import Event, Failed, Indexed, Job, Note, Progress, Started
 from facereel.indexer.jobs.job import run_job
 from facereel.indexer.machine import cores, free_memory, limit_memory, return_freed_memory

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facereel.indexer.engines.alignment import align
-from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.media.frame import Frame
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.scan.interpolation import (

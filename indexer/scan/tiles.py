@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from facereel.indexer.engines.detections import best
+from facereel.indexer.engines.detections import suppress_overlaps
 from facereel.store.model.records import Faces, Floats, Image
 
 TILES_BELOW = 20  # pixels: faces of this width and more are detected without tiles
@@ -55,7 +55,7 @@ def search_tiles(
         complete = ~_cut_off(faces.boxes, (x0, y0, x1, y1), size)
         small = _longer_sides(faces.boxes) <= OVERLAP
         detections.append(_select(faces, small & complete, 1.0, (x0, y0)))
-    return best(detections)
+    return suppress_overlaps(detections)
 
 
 def _spans(length: int) -> list[tuple[int, int]]:

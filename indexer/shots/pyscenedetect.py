@@ -18,7 +18,7 @@ from scenedetect.detector import SceneDetector
 from scenedetect.detectors import ContentDetector
 from scenedetect.detectors.transnet_v2 import TransnetV2Detector
 
-from facereel.indexer.engines.devices import CPU, disable_telemetry, options
+from facereel.indexer.engines.devices import CPU, disable_telemetry, session_options
 from facereel.indexer.machine import cores
 from facereel.store.files.folders import printable
 from facereel.store.model.errors import OptionError
@@ -103,7 +103,7 @@ def _transnet(model: str) -> TransnetV2Detector:
         # A minimum length of shots would lose the first cut.
         detector = TransnetV2Detector(model, onnx_providers=[CPU], min_scene_len=0)
         # Its own session uses as many threads as the machine has cores, whatever the container allows.
-        chosen = options()
+        chosen = session_options()
         chosen.intra_op_num_threads = cores()
         session = InferenceSession(model, chosen, providers=[CPU])
     except Exception as error:  # whatever ONNX Runtime raises for a file that is no model

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facereel.indexer.engines.choice import CALIBRATION_SCHEMA, calibration_file_name
-from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.engines.protocol import FaceEngine
 from facereel.store.files.folders import atomic_file, make_folder, printable
 from facereel.store.model.errors import OptionError, UnwritableError
 from facereel.store.model.pooling import DEFAULT_THRESHOLD

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.engines.protocol import FaceEngine
 from facereel.query.people.reference import disagreements, read_reference
 from facereel.query.records import PersonQuery
 from facereel.store.files.folders import printable

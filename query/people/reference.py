@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError
 
 from facereel.indexer.engines.alignment import align, frontality
-from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.engines.protocol import FaceEngine
 from facereel.query.records import Reference
 from facereel.store.files.digest import hash_file
 from facereel.store.model.boxes import overlap_of_smaller, xyxy_to_xywh

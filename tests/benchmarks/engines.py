@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from facereel.indexer.engines.choice import CALIBRATION_SCHEMA, calibration_file_name
-from facereel.indexer.engines.engine import load_engine
+from facereel.indexer.engines.registry import load_engine
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from tests.benchmarks.figures import Figure, at_most
 from tests.benchmarks.portraits import cache_folder

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facereel.indexer.engines.alignment import align
-from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.engines.protocol import FaceEngine
 from facereel.store.model.records import Floats
 from tests.benchmarks.portraits import photos, read_photo
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from facereel.indexer.engines.engine import DEFAULT_ENGINE, load_engine
+from facereel.indexer.engines.registry import DEFAULT_ENGINE, load_engine
 from tests.benchmarks import engines, identity, scan_modes, shot_detectors, small_faces
 from tests.benchmarks.figures import Figure, at_most, media_figures, scenario_figures, shot_figures
 from tests.benchmarks.fuzz import fuzz

@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facereel.indexer.engines.alignment import align
-from facereel.indexer.engines.engine import FaceEngine, load_engine
+from facereel.indexer.engines.protocol import FaceEngine
+from facereel.indexer.engines.registry import load_engine
 from facereel.store.model.records import Floats, Image
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples" / "people"

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.engines.protocol import FaceEngine
 from facereel.store.model.config import Config
 from tests.benchmarks.figures import Figure, at_least, at_most
 from tests.benchmarks.run_facereel import Answer, ask

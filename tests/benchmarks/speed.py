@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from facereel.indexer.engines.engine import load_engine
+from facereel.indexer.engines.registry import load_engine
 from facereel.indexer.media.video import probe
 from facereel.store.model.config import Config
 from tests.benchmarks.figures import Figure, at_least, at_most

@@ -14,9 +14,9 @@ import av
 import cv2
 import numpy as np
 
-from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.engines.opencv_zoo import DETECTOR, RECOGNIZER
-from facereel.indexer.engines.weights import unpacked
+from facereel.indexer.engines.weights import model_path
 from facereel.store.model.config import Config
 from tests.benchmarks.processes import watch
 from tests.benchmarks.run_facereel import ROOT
@@ -135,8 +135,8 @@ def plain_loop(path: Path, frames: int) -> int:
     longest = max(capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
     scale = Config().analysis_side(int(longest)) / longest
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-    detector = cv2.FaceDetectorYN.create(str(unpacked(DETECTOR)), "", (320, 320), Config().strong_score)
-    recognizer = cv2.FaceRecognizerSF.create(str(unpacked(RECOGNIZER)), "")
+    detector = cv2.FaceDetectorYN.create(str(model_path(DETECTOR)), "", (320, 320), Config().strong_score)
+    recognizer = cv2.FaceRecognizerSF.create(str(model_path(RECOGNIZER)), "")
     seen = 0
     for _ in range(frames):
         there, picture = capture.read()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.media.video import probe
 from facereel.indexer.pipeline import index_video
 from facereel.query.clips.cutter import cut_clips

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facereel.indexer.engines.engine import FaceEngine
+from facereel.indexer.engines.protocol import FaceEngine
 from facereel.query.people.photos import group_photos, read_people
 from facereel.query.records import PersonQuery
 from facereel.store.model.records import Cluster, Exemplar, Floats

@@ -1,0 +1,64 @@
+"""What an engine is: a detector and a recogniser that belong together. It knows no videos, tracklets or stores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facereel.store.model.pooling import DEFAULT_THRESHOLD
+from facereel.store.model.records import Embeddings, EngineInfo, Faces, Image
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Similarity from which on an engine's embeddings count as one person, and where it was measured."""
+
+    value: float
+    source: str
+
+    @property
+    def scale(self) -> float:
+        """Factor for thresholds of clustering and matching, which are measured with the default engine."""
+        return self.value / DEFAULT_THRESHOLD
+
+
+class FaceEngine(Protocol):
+    """A loaded detector and recogniser; may be used from several threads."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """Name, length of its vectors, digests of its weights."""
+        ...
+
+    @property
+    def threshold(self) -> Threshold:
+        """Where strangers stop."""
+        ...
+
+    @property
+    def licence(self) -> str:
+        """Licence of its weights and whether commercial use is free, a few words."""
+        ...
+
+    @property
+    def threads(self) -> int:
+        """How many threads may use it at the same time."""
+        ...
+
+    def finish_loading(self) -> None:
+        """Wait until detector and recogniser are loaded; raises EngineError when one of them cannot be."""
+        ...
+
+    def detect(self, image: Image) -> Faces:
+        """Find faces in a BGR picture (H, W, 3); weak ones included, down to a score of 0.2."""
+        ...
+
+    def embed(self, crops: NDArray[np.uint8], mirrored: bool = True) -> Embeddings:
+        """Turn aligned BGR crops (N, 112, 112, 3) into unit vectors (N, D), each with its face confidence (N,).
+
+        `mirrored` averages each with its mirror image: better for a single photo, twice the time for many crops.
+        """
+        ...
