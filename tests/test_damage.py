@@ -148,7 +148,7 @@ def test_a_moved_video_costs_only_itself_and_is_found_again(run: Run, here: Path
     assert named.exit_code == 0
     assert {clip["video"]["file"] for clip in json.loads(named.stdout)["clips"]} == {"elsewhere.mp4"}
     indexed = run("index", moved, "--store", here / "s", *FAKE)
-    assert f"indexed already, as {here / 'a.mp4'}; that it lies here now is noted" in indexed.stdout
+    assert f"indexed already, as {here / 'a.mp4'}; its new path is noted" in indexed.stdout
     assert run(*query).exit_code == 0
     assert run("verify", "--store", here / "s").stdout == "elsewhere.mp4: ok\nother.mp4: ok\n"
 
