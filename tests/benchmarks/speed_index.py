@@ -14,8 +14,8 @@ import av
 import cv2
 import numpy as np
 
-from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.engines.opencv_zoo import DETECTOR, RECOGNIZER
+from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.engines.weights import model_path
 from facereel.store.model.config import Config
 from tests.benchmarks.processes import watch
