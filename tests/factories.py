@@ -105,7 +105,7 @@ def index_contents(
 
 
 def make_video(path: str = "/videos/movie.mp4", content: str = "movie", frame_count: int = 40) -> Video:
-    """A video whose content is told by a word."""
+    """A video whose content stands for a word."""
     return Video(
         path=path,
         sha256=hashlib.sha256(content.encode()).hexdigest(),
@@ -165,20 +165,20 @@ def make_contents(
     video = video or make_video()
     edges = np.linspace(0, video.frame_count, shots + 1).astype(int).tolist()
     pts = np.cumsum(rng.integers(1, 3000, video.frame_count))
-    found, sightings, exemplars = [], {}, {}
+    tracklets, sightings, exemplars = [], {}, {}
     for number in range(1, tracklets + 1):
         shot = int(rng.integers(shots))
         start = int(rng.integers(edges[shot], edges[shot + 1]))
         end = int(rng.integers(start, edges[shot + 1])) + 1
         person = 1 + number % 2
         width, score = float(rng.uniform(20, 300)), float(rng.uniform())
-        found.append(Tracklet(number, shot, start, end, "scene_cut", "occlusion", person, width, score))
+        tracklets.append(Tracklet(number, shot, start, end, "scene_cut", "occlusion", person, width, score))
         sightings[number] = make_sightings(rng, start, end)
         if looks:
             frames = rng.integers(start, end, looks).tolist()
             exemplars[number] = tuple(make_exemplar(rng, frame, dim) for frame in frames)
     people = tuple(
-        Cluster(person, name, tuple(t.number for t in found if t.cluster == person))
+        Cluster(person, name, tuple(t.number for t in tracklets if t.cluster == person))
         for person, name in ((1, None), (2, "Grace"))
     )
     return IndexContents(
@@ -189,7 +189,7 @@ def make_contents(
         stats=IndexStats(seconds=1.25, faces=int(sum(map(len, sightings.values()))), searched=40),
         shots=tuple(Shot(n, edges[n], edges[n + 1]) for n in range(shots)),
         clusters=people,
-        tracklets=tuple(found),
+        tracklets=tuple(tracklets),
         sightings=sightings,
         exemplars=exemplars,
     )
@@ -210,9 +210,9 @@ def assert_holds(index: VideoIndex, contents: IndexContents) -> None:
     sightings = index.sightings(contents.sightings)
     for number, expected in contents.sightings.items():
         for field in ("frames", "boxes", "scores", "sources"):
-            found = getattr(sightings[number], field)
-            np.testing.assert_array_equal(found, getattr(expected, field))
-            assert found.dtype == getattr(expected, field).dtype
+            actual = getattr(sightings[number], field)
+            np.testing.assert_array_equal(actual, getattr(expected, field))
+            assert actual.dtype == getattr(expected, field).dtype
     assert_looks(index, contents)
 
 
@@ -220,12 +220,12 @@ def assert_looks(index: VideoIndex, contents: IndexContents) -> None:
     exemplars = index.exemplars()
     assert exemplars.keys() == contents.exemplars.keys()
     for number, expected in contents.exemplars.items():
-        for found, wanted in zip(exemplars[number], expected, strict=True):
+        for actual, wanted in zip(exemplars[number], expected, strict=True):
             for field in ("frame", "score", "quality", "sharpness", "frontality"):
-                assert getattr(found, field) == getattr(wanted, field)
+                assert getattr(actual, field) == getattr(wanted, field)
             for field in ("box", "landmarks", "embedding"):
-                np.testing.assert_array_equal(getattr(found, field), getattr(wanted, field))
-            assert np.abs(decode_crop(found.jpeg).astype(int) - decode_crop(wanted.jpeg)).mean() < 2
+                np.testing.assert_array_equal(getattr(actual, field), getattr(wanted, field))
+            assert np.abs(decode_crop(actual.jpeg).astype(int) - decode_crop(wanted.jpeg)).mean() < 2
     looks = index.exemplar_arrays()
     every = [(n, e) for n in sorted(contents.exemplars) for e in contents.exemplars[n]]
     assert looks.tracklets.tolist() == [n for n, _ in every]

@@ -13,7 +13,7 @@ from tests.fake_engine import FakeEngine
 
 def add_fake_engines() -> None:
     """Engines `fake`, `fake-other` (another one) and `fake-new` (the first with other weights)."""
-    # No lambdas: workers are told of these by name.
+    # No lambdas: these are pickled by name for worker processes.
     LOADERS["fake"] = partial(_fake, "fake", "")
     LOADERS["fake-other"] = partial(_fake, "fake-other", "")
     LOADERS["fake-new"] = partial(_fake, "fake", "new weights")

@@ -83,10 +83,10 @@ class FakeEngine:
                     boxes.append((x, y, x + w, y + h))
                     scores.append(min(1.0, score))
         order = np.argsort(-np.array(scores), kind="stable")
-        found = np.array(boxes, np.float32).reshape(-1, 4)[order]
-        sides = (found[:, 2:] - found[:, :2])[:, None]
-        landmarks = found[:, None, :2] + TEMPLATE[None].astype(np.float32) / 112 * sides
-        return Faces(found, np.array(scores, np.float32)[order], landmarks)
+        ordered = np.array(boxes, np.float32).reshape(-1, 4)[order]
+        sides = (ordered[:, 2:] - ordered[:, :2])[:, None]
+        landmarks = ordered[:, None, :2] + TEMPLATE[None].astype(np.float32) / 112 * sides
+        return Faces(ordered, np.array(scores, np.float32)[order], landmarks)
 
     def embed(self, crops: NDArray[np.uint8], mirrored: bool = True) -> Embeddings:
         """A bump at the crop's hue on a ring of 24; strength is the share of vivid pixels."""

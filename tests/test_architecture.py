@@ -193,8 +193,8 @@ def test_the_guard_sees_each_kind_of_arrow(inside: str, statement: str, caught: 
 
 
 def test_only_a_few_modules_decode_and_encode() -> None:
-    found = {path.as_posix() for path in PROGRAM for _, name in imports(path) if within(name, "av")}
-    assert found == MAY_DECODE
+    decoding = {path.as_posix() for path in PROGRAM for _, name in imports(path) if within(name, "av")}
+    assert decoding == MAY_DECODE
 
 
 def test_only_the_terminal_prints() -> None:

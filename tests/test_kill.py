@@ -26,7 +26,7 @@ from tests.fake_cli import add_fake_engines
 from tests.fake_engine import film_of_two
 from tests.program import Run
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are told by /proc")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are read from /proc")
 FAKE = ("--engine", "fake")
 SPARE = (0, 8 << 10, 28 << 10, 90 << 10)  # bytes left on a disk
 
@@ -139,7 +139,7 @@ def test_on_a_full_disk_all_stays_as_it_was(
     monkeypatch.chdir(tmp_path)
     disk.mkdir()
     (disk / "out").mkdir()
-    _, before, args = kill.COMMANDS[name]
+    before, args = kill.COMMANDS[name]
     words = [str(disk / "out") if word == "out" else word for word in args]
     before_words = [
         [str(disk / "out") if word == "out" else word for word in kill.BEFORE[earlier]] for earlier in before

@@ -64,14 +64,14 @@ def texts() -> Iterator[tuple[str, str]]:
 def requirements(name: str) -> dict[str, Requirement]:
     """What a requirements file itself names, by canonical name."""
     lines = (line.split("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines())
-    found = [Requirement(line) for line in lines if line and not line.startswith("-")]
-    return {canonicalize_name(requirement.name): requirement for requirement in found}
+    result = [Requirement(line) for line in lines if line and not line.startswith("-")]
+    return {canonicalize_name(requirement.name): requirement for requirement in result}
 
 
 def third_parties(*folders: str) -> dict[str, str]:
     """Top-level packages from outside that the Python files there import, each with one file that does."""
     ours = {"facereel", "tests"} | {path.stem for path in (ROOT / "samples").glob("*.py")}
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for folder in folders:
         place = ROOT / folder
         for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
@@ -80,8 +80,8 @@ def third_parties(*folders: str) -> dict[str, str]:
                 if isinstance(node, ast.ImportFrom) and not node.level and node.module:
                     names = [node.module]
                 tops = {name.split(".")[0] for name in names} - ours - sys.stdlib_module_names
-                found |= {top: path.relative_to(ROOT).as_posix() for top in tops}
-    return found
+                result |= {top: path.relative_to(ROOT).as_posix() for top in tops}
+    return result
 
 
 @cache
@@ -90,13 +90,13 @@ def carriers() -> dict[str, set[str]]:
 
     `importlib.metadata.packages_distributions` of Python 3.10 knows only those with a top_level.txt.
     """
-    found: dict[str, set[str]] = {}
+    result: dict[str, set[str]] = {}
     for name in (*requirements(RUN), *requirements(DEV)):
         for line in (distribution(name).read_text("RECORD") or "").splitlines():
             first = line.split(",")[0].split("/")[0]
             if "/" in line or first.endswith(".py"):
-                found.setdefault(first.removesuffix(".py"), set()).add(name)
-    return found
+                result.setdefault(first.removesuffix(".py"), set()).add(name)
+    return result
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_nothing_newer_than_python_3_10_is_imported() -> None:
         ("tomllib", "load"),
         ("tomllib", "loads"),
     }
-    found = []
+    result = []
     for name, text in texts():
         if name.endswith(".py"):
             for node in ast.walk(ast.parse(text)):
@@ -150,8 +150,8 @@ def test_nothing_newer_than_python_3_10_is_imported() -> None:
                     pairs = [(node.value.id, node.attr)]
                 else:
                     continue
-                found += [f"{name}:{node.lineno} {a}.{b}" for a, b in pairs if (a, b) in newer]
-    assert found == []
+                result += [f"{name}:{node.lineno} {a}.{b}" for a, b in pairs if (a, b) in newer]
+    assert result == []
 
 
 @pytest.mark.parametrize("file", [RUN, DEV])
@@ -165,11 +165,11 @@ def test_every_requirement_has_both_bounds_and_is_met(file: str) -> None:
 def commands() -> dict[str, set[str]]:
     """Options of each command of cli.py, by the command's name; "" has those of the program itself."""
     group: Any = typer.main.get_command(cli.app)
-    found = {
+    result = {
         name: {option for param in command.params for option in param.opts}
         for name, command in group.commands.items()
     }
-    return {"": {option for param in group.params for option in param.opts}} | found
+    return {"": {option for param in group.params for option in param.opts}} | result
 
 
 def shown_lines() -> Iterator[tuple[str, str]]:
@@ -177,8 +177,8 @@ def shown_lines() -> Iterator[tuple[str, str]]:
     pages = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))
     for file in ("README.md", "samples/README.md", "Makefile", *pages):
         text = (ROOT / file).read_text(encoding="utf-8")
-        for found in re.finditer(r"(?:cli\.py|(?:^[$ ]*|`)facereel(?= ))([^`\n\"]*)", text, re.M):
-            yield file, found.group(1).split(" #")[0].strip()
+        for result in re.finditer(r"(?:cli\.py|(?:^[$ ]*|`)facereel(?= ))([^`\n\"]*)", text, re.M):
+            yield file, result.group(1).split(" #")[0].strip()
 
 
 @pytest.mark.parametrize(("file", "line"), list(shown_lines()))
@@ -294,8 +294,8 @@ A_TRACKER = re.compile(r"\b(?:issue|ticket|pull request) ?#?" + r"\d+|\bPR ?#" +
     "pattern", [A_MACHINE, A_REGISTRY, A_TRACKER], ids=["machine", "registry", "tracker"]
 )
 def test_no_file_tells_where_it_was_written(pattern: re.Pattern[str]) -> None:
-    found = [f"{name}: {hit.group()}" for name, text in texts() for hit in pattern.finditer(text)]
-    assert found == []
+    result = [f"{name}: {hit.group()}" for name, text in texts() for hit in pattern.finditer(text)]
+    assert result == []
 
 
 def test_no_file_names_this_folder_or_this_user() -> None:

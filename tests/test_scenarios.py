@@ -89,7 +89,7 @@ def test_clip_that_only_touches_an_occlusion_does_not_span_it() -> None:
 def test_box_on_somebody_else_is_wrong_and_finds_nothing() -> None:
     score = score_clips(truth_of(), "ann", [clip(10, 20, B)])
     assert len(score.wrong) == 10
-    assert score.found == 0
+    assert score.hits == 0
 
 
 def test_may_frames_are_neither_asked_for_nor_wrong_unless_on_somebody_else() -> None:
@@ -205,7 +205,7 @@ def test_equals_the_checked_truths_own_scorer() -> None:
         where = [float(rng.choice([10, 25, 60, 200])), 10.0, 40.0, 50.0]
         clips = [clip(start, min(20, start + length), where)]
         score = score_clips(truth, "ann", clips)
-        assert (score.found, len(score.wrong), score.cuts, score.hidden) == checked(truth, clips[0])
+        assert (score.hits, len(score.wrong), score.cuts, score.hidden) == checked(truth, clips[0])
 
 
 def checked(truth: dict[str, Any], one: dict[str, Any]) -> tuple[int, int, int, int]:
@@ -238,15 +238,17 @@ def test_identity_measures_clear_people_as_clear_and_pools_noise_away() -> None:
     noisy = {f"p{i}": c + 1.3 * rng.standard_normal((10, 32)) for i, c in enumerate(centres)}
     people = {n: (v / np.linalg.norm(v, axis=1, keepdims=True)).astype(np.float32) for n, v in noisy.items()}
     rows = {(r["evidence"], r["rate"]): r for r in identity.measure(people)}
-    assert rows["1 photo, 1 look", 1e-2]["found"] < rows["1 photo, 5 looks", 1e-2]["found"] - 0.1
-    assert rows["3 photos, 5 looks", 1e-2]["found"] > rows["1 photo, 5 looks", 1e-2]["found"]
+    assert (
+        rows["1 photo, 1 crop", 1e-2]["true matches"] < rows["1 photo, 5 crops", 1e-2]["true matches"] - 0.1
+    )
+    assert rows["3 photos, 5 crops", 1e-2]["true matches"] > rows["1 photo, 5 crops", 1e-2]["true matches"]
 
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> list[Portrait]:
     """Two drawn faces (skin, eyes, mouth), 180 x 200 pixels, the face box known by construction."""
     folder = tmp_path_factory.mktemp("portraits")
-    found = []
+    cast = []
     for name, skin in (("ann", (150, 180, 220)), ("bob", (60, 90, 140))):
         picture = np.full((200, 180, 3), 90, np.uint8)
         cv2.ellipse(picture, (90, 100), (50, 65), 0, 0, 360, skin, -1)
@@ -256,15 +258,15 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> list[Portrait]:
         cv2.imwrite(str(path), picture)
         box = np.array([40, 35, 100, 130], np.float32)
         marks = np.array([[70, 85], [110, 85], [90, 105], [75, 130], [105, 130]], np.float32)
-        found.append(Portrait(name, path, box, marks, (path,), np.full(4, 0.5, np.float32)))
-    return found
+        cast.append(Portrait(name, path, box, marks, (path,), np.full(4, 0.5, np.float32)))
+    return cast
 
 
 def drawn(scene: Scene) -> dict[str, Any]:
     """The truth of a scene as it is drawn, after a round trip through JSON."""
-    seen = [faces for _, faces, _ in frames_of(scene, 1)]
-    names = {s.person for frame in seen for s in frame}
-    truth: dict[str, Any] = json.loads(json.dumps(describe("x.mp4", scene, seen, {n: [] for n in names})))
+    visible = [faces for _, faces, _ in frames_of(scene, 1)]
+    names = {s.person for frame in visible for s in frame}
+    truth: dict[str, Any] = json.loads(json.dumps(describe("x.mp4", scene, visible, {n: [] for n in names})))
     return truth
 
 
@@ -293,7 +295,7 @@ def test_drawn_face_lies_where_the_truth_says(people: list[Portrait]) -> None:
         assert abs(columns[-1] - (x + w)) < 2.5
 
 
-def test_drawn_leaving_and_gradual_change_are_told(people: list[Portrait]) -> None:
+def test_drawn_leaving_and_gradual_change_are_in_the_truth(people: list[Portrait]) -> None:
     out = along([(2, 160, 80, 50), (14, 400, 80, 50)])
     takes = (Take(20, (Layer(people[0], out),), 3), Take(12, (Layer(people[1], hold(150, 80, 50)),), 4))
     scene = Scene(takes, (Join("dissolve", 6),), (Event("pan", 2, 4),), (320, 180))

@@ -145,20 +145,20 @@ def onsets(sound: NDArray[np.float32], rate: int, count: int) -> list[float]:
     tone, length = chirp(rate), len(sound)
     spectrum = np.fft.rfft(sound, 2 * length) * np.conj(np.fft.rfft(tone, 2 * length))
     strength = np.abs(np.fft.irfft(spectrum, 2 * length))[: length - len(tone) + 1]
-    found = []
+    times = []
     for _ in range(count):
         peak = int(np.argmax(strength))
-        found.append(peak / rate)
+        times.append(peak / rate)
         strength[max(0, peak - rate // 20) : peak + rate // 20] = 0
-    return sorted(found)
+    return sorted(times)
 
 
 def index_pass(path: Path) -> tuple[Video, FrameTimes]:
     """What an index says of a video's frames: one reading from its start."""
-    seen, reading = probe(path), DecodeLog()
-    for _ in read_frames(seen, reading, threads=1):
+    header, log = probe(path), DecodeLog()
+    for _ in read_frames(header, log, threads=1):
         pass
-    return seen.video(hash_file(path), reading), reading.times(seen.frame_rate, seen.time_base)
+    return header.video(hash_file(path), log), log.times(header.frame_rate, header.time_base)
 
 
 def _coded_size(recipe: Recipe) -> tuple[int, int]:

@@ -33,12 +33,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks", description="Measure what is promised."
     )
-    known = ", ".join((*PARTS, "speed"))
+    names = ", ".join((*PARTS, "speed"))
     parser.add_argument(
         "parts",
         nargs="*",
         metavar="PART",
-        help=f"any of {known}; all but {', '.join(LONG)} when none is named",
+        help=f"any of {names}; all but {', '.join(LONG)} when none is named",
     )
     parser.add_argument(
         "--full", action="store_true", help="speed: every size and scene, 30 s each; scan and soak, too"
@@ -53,16 +53,16 @@ def main() -> int:
     chosen = parser.parse_args()
     parts = PARTS | {"speed": partial(speed, extent=Extent(chosen.full, chosen.long))}
     if unknown := [part for part in chosen.parts if part not in parts]:
-        parser.error(f"no part is called {unknown[0]!r}; known: {known}")
+        parser.error(f"no part is called {unknown[0]!r}; known: {names}")
     usual = [part for part in parts if part not in LONG or chosen.full]
-    asked = chosen.parts or (BY_ENGINE if chosen.engine else usual)
-    if chosen.engine and (unfit := [part for part in asked if part not in BY_ENGINE]):
+    chosen_parts = chosen.parts or (BY_ENGINE if chosen.engine else usual)
+    if chosen.engine and (unfit := [part for part in chosen_parts if part not in BY_ENGINE]):
         parser.error(f"{unfit[0]} takes no --engine; those that do: {', '.join(BY_ENGINE)}")
     extra = (engine_words(chosen.engine, chosen.calibration),) if chosen.engine else ()
     console = Console(width=None if sys.stdout.isatty() else 140)
     results: dict[str, Any] = {"machine": machine()}
     figures: list[Figure] = []
-    for part in asked:
+    for part in chosen_parts:
         for title, rows, judged in parts[part](chosen.only, *extra):
             _print(console, title, rows, judged)
             figures += judged

@@ -52,7 +52,7 @@ class Range:
         self.engine = FakeEngine()
         done = run_job(Job(folder / "plain.mp4", folder / "store", Config()), self.engine)
         self.index = done.folder
-        self.asked = read_people(group_photos([write_photo(folder / "red.png", "red")]), self.engine)
+        self.people = read_people(group_photos([write_photo(folder / "red.png", "red")]), self.engine)
 
     def run(self, number: int, seed: int) -> Outcome:
         """One case."""
@@ -134,7 +134,9 @@ class Range:
     def _cut(self, store: Path, place: Path) -> str:
         """Ask for who is in the film and cut it; what is wrong with the clips, if anything."""
         where = search.scope(Catalogue(store), [], self.engine.info)
-        (answer,) = search.search(self.asked, where, self.engine.threshold.value, self.engine.threshold.scale)
+        (answer,) = search.search(
+            self.people, where, self.engine.threshold.value, self.engine.threshold.scale
+        )
         try:
             done = render.render(answer, ClipOptions(), place / "out")
         except FaceReelError as error:

@@ -67,11 +67,11 @@ def huge_numbers(data: bytes, rng: Rng) -> bytes:
 
 
 def _all(data: bytes, mark: bytes) -> list[int]:
-    found, place = [], data.find(mark)
+    places, place = [], data.find(mark)
     while place >= 0:
-        found.append(place)
+        places.append(place)
         place = data.find(mark, place + 1)
-    return found
+    return places
 
 
 MUTATIONS: dict[str, Mutation] = {

@@ -36,8 +36,8 @@ def harmed_index(kind: str, index: Path, place: Path, rng: Rng) -> Outcome:
     path.write_bytes(MUTATIONS[harm](before, rng))
     same = path.read_bytes() == before
     if kind == "pooled":
-        found, sound = pooled_file.read(folder), pooled_file.read(index)
-        alike = found.pooled.vectors.tobytes() == sound.pooled.vectors.tobytes()
+        read_back, sound = pooled_file.read(folder), pooled_file.read(index)
+        alike = read_back.pooled.vectors.tobytes() == sound.pooled.vectors.tobytes()
         return Outcome(kind, "ok", "" if alike else "other vectors than those of the index")
     health = videos.verify(folder)
     Catalogue(place / "store").listing()

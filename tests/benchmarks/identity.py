@@ -1,7 +1,7 @@
 """How well an engine tells people apart, by the amount of evidence, on folders of photos of known people.
 
 People are split in two halves: thresholds are chosen on one half for a false-match rate, shares of true matches are
-reported on the other. A look is one photo; five looks stand for a tracklet's exemplars: their mean.
+reported on the other. One photo stands for one crop; the mean of five crops stands for a tracklet's exemplars.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from facereel.store.model.records import Floats
 from tests.benchmarks.portraits import photos, read_photo
 
 RATES = (1e-2, 1e-3, 1e-4)
-CASES = {"1 photo, 1 look": (1, 1), "1 photo, 5 looks": (1, 5), "3 photos, 5 looks": (3, 5)}
-DRAWS = 400  # ways of taking photos and looks out of a person's ten: enough false pairs for a rate of 1e-4
+CASES = {"1 photo, 1 crop": (1, 1), "1 photo, 5 crops": (1, 5), "3 photos, 5 crops": (3, 5)}
+DRAWS = 400  # ways of taking photos and crops out of a person's ten: enough false pairs for a rate of 1e-4
 SIDE = 320  # pixels: tight crops are padded and shown to the detector at this size
 
 Scores = NDArray[np.float64]
@@ -40,36 +40,41 @@ def embed_people(folder: Path, engine: FaceEngine) -> dict[str, Floats]:
 def measure(people: Mapping[str, Floats], seed: int = 0) -> list[dict[str, Any]]:
     """Thresholds from one half of the people, and the share of true matches on the other, by evidence and rate.
 
-    Both halves serve as either, and the figures are their means. found: share of true matches at or above the
-    threshold; passed: share of false ones.
+    Both halves serve as either, and the figures are their means. "true matches": share of them at or above the
+    threshold; "false matches": share of false ones.
     """
     names = sorted(people)
     halves = names[::2], names[1::2]
     rows = []
-    for evidence, (asked, seen) in CASES.items():
-        drawn = [similarities({n: people[n] for n in half}, asked, seen, seed) for half in halves]
+    for evidence, (photo_count, crop_count) in CASES.items():
+        drawn = [similarities({n: people[n] for n in half}, photo_count, crop_count, seed) for half in halves]
         for rate in RATES:
             runs = [_judge(drawn[i], drawn[1 - i], rate) for i in (0, 1)]
-            threshold, found, passed = (float(np.mean(column)) for column in zip(*runs, strict=True))
+            threshold, true_matches, false_matches = (
+                float(np.mean(column)) for column in zip(*runs, strict=True)
+            )
             rows.append({
-                "evidence": evidence, "rate": rate, "threshold": threshold, "found": found, "passed": passed,
+                "evidence": evidence, "rate": rate, "threshold": threshold,
+                "true matches": true_matches, "false matches": false_matches,
                 "true_pairs": sum(len(d[0]) for d in drawn), "false_pairs": sum(len(d[1]) for d in drawn),
             })  # fmt: skip
     return rows
 
 
-def similarities(people: Mapping[str, Floats], asked: int, seen: int, seed: int) -> tuple[Scores, Scores]:
-    """Similarities of same and of different people: `asked` photos pooled against `seen` other looks."""
+def similarities(
+    people: Mapping[str, Floats], photo_count: int, crop_count: int, seed: int
+) -> tuple[Scores, Scores]:
+    """Similarities of same and of different people: `photo_count` photos pooled against `crop_count` other crops."""
     rng = np.random.default_rng(seed)
     same: list[float] = []
     different: list[float] = []
     for _ in range(DRAWS):
-        photos_of, looks_of = [], []
+        photos_of, crops_of = [], []
         for vectors in people.values():
             order = rng.permutation(len(vectors))
-            photos_of.append(vectors[order[:asked]].mean(axis=0))
-            looks_of.append(vectors[order[asked : asked + seen]].mean(axis=0))
-        table = _unit(np.stack(photos_of)) @ _unit(np.stack(looks_of)).T
+            photos_of.append(vectors[order[:photo_count]].mean(axis=0))
+            crops_of.append(vectors[order[photo_count : photo_count + crop_count]].mean(axis=0))
+        table = _unit(np.stack(photos_of)) @ _unit(np.stack(crops_of)).T
         same += np.diag(table).tolist()
         different += table[~np.eye(len(table), dtype=bool)].tolist()
     return np.array(same), np.array(different)
@@ -83,10 +88,10 @@ def threshold_for(different: Scores, rate: float) -> float:
 
 
 def _judge(
-    chosen: tuple[Scores, Scores], told: tuple[Scores, Scores], rate: float
+    chosen: tuple[Scores, Scores], others: tuple[Scores, Scores], rate: float
 ) -> tuple[float, float, float]:
     threshold = threshold_for(chosen[1], rate)
-    return threshold, float((told[0] >= threshold).mean()), float((told[1] >= threshold).mean())
+    return threshold, float((others[0] >= threshold).mean()), float((others[1] >= threshold).mean())
 
 
 def _crop(path: Path, engine: FaceEngine) -> NDArray[np.uint8] | None:

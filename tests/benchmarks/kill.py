@@ -1,7 +1,7 @@
-"""Processes killed at random moments of their work: `python -m tests.benchmarks kill`, or alone with --moments, --seed.
+"""Processes killed at random moments: `python -m tests.benchmarks kill`, or this file alone with --moments, --seed.
 
-Whatever the moment: each index is whole as it was or whole as it was to be, a result is complete or absent, no worker
-stays behind, and the next run ends with what a run that nobody killed ends with, and leaves nothing else.
+Whatever the moment: each index is complete, either the old one or the new one; a result is complete or absent; no
+worker stays alive; the next run ends with the same state as a run that was not killed, and leaves nothing else behind.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from tests.benchmarks.figures import Figure, at_least, at_most
 from tests.benchmarks.kill_state import State, check_between, check_sound, difference, listing, state
 from tests.fake_engine import backdrop, draw_face, write_film, write_photo
 
-MOMENTS = 50
+MOMENTS = 50  # at which each command is killed
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 120.0  # seconds that a run may take
 FPS = 5  # few frames make the minute that a segment has at least
 
 FAKE, OTHER = ("--engine", "fake"), ("--engine", "fake-other")
-# What is done, how often out of a hundred it is killed, and what was done before.
-COMMANDS: dict[str, tuple[int, tuple[str, ...], tuple[str, ...]]] = {
-    "index": (30, (), ("index", "film.mp4", *FAKE)),
-    "index --force": (18, ("film",), ("index", "film.mp4", "--force", "--min-face", "24", *FAKE)),
-    "query": (14, ("film",), ("query", "red.png", "--out", "out", *FAKE)),
-    "query --overwrite": (10, ("film", "result"), ("query", "red.png", "--out", "out", "--overwrite", *FAKE)),
-    "remove": (8, ("film",), ("remove", "film.mp4")),
-    "reembed": (10, ("film",), ("reembed", "film.mp4", *OTHER)),
-    "forget": (10, ("film",), ("forget", "red.png", *FAKE)),
+# Every command that changes something: what has to be done before it, and its words.
+COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "index": ((), ("index", "film.mp4", *FAKE)),
+    "index --force": (("film",), ("index", "film.mp4", "--force", "--min-face", "24", *FAKE)),
+    "query": (("film",), ("query", "red.png", "--out", "out", *FAKE)),
+    "query --overwrite": (("film", "result"), ("query", "red.png", "--out", "out", "--overwrite", *FAKE)),
+    "remove": (("film",), ("remove", "film.mp4")),
+    "reembed": (("film",), ("reembed", "film.mp4", *OTHER)),
+    "forget": (("film",), ("forget", "red.png", *FAKE)),
 }
 BEFORE = {
     "film": ("index", "film.mp4", *FAKE),
@@ -64,15 +64,15 @@ Start = Callable[[Sequence[str], Path], Running]  # a command line, and the fold
 
 @dataclass(slots=True)
 class Killed:
-    """What came of the moments of one command."""
+    """What happened to one command that was killed at many moments."""
 
     command: str
     work: float = 0.0  # seconds from the first change to the end, without a kill
-    during: int = 0  # died of the kill
-    after: int = 0  # had ended before
-    old: int = 0  # all was as it was
-    new: int = 0  # all was as it was to be
-    went_on: int = 0  # of the old ones: segments were kept, with which the next run went on
+    during: int = 0  # moments at which the signal ended it
+    after: int = 0  # moments at which it had ended already
+    old: int = 0  # the state was that from before the command
+    new: int = 0  # the state was that after the complete command
+    resumed: int = 0  # of the old ones: finished segments were stored, and the next run resumes after them
     failures: list[str] = field(default_factory=list)
 
 
@@ -98,23 +98,23 @@ class Range:
 
     def kill(self, command: str, moments: int, rng: random.Random) -> Killed:
         """Kill one command at some moments of its work."""
-        _, before, args = COMMANDS[command]
-        told, base = Killed(command), self._base(before)
+        before, args = COMMANDS[command]
+        outcome, base = Killed(command), self._base(before)
         old = state(base)
         whole = self._copy(base)
-        told.work = self._work(args, whole)
+        outcome.work = self._work(args, whole)
         new = state(whole)
         for number in range(moments):
-            place, delay = self._copy(base), rng.uniform(0, told.work)
+            place, delay = self._copy(base), rng.uniform(0, outcome.work)
             try:
-                self._moment(told, args, place, delay, bool(number % 2), (old, new))
+                self._moment(outcome, args, place, delay, bool(number % 2), (old, new))
             except Exception as error:
-                told.failures.append(f"{command}, {delay:.3f} s after its first change: {error}")
+                outcome.failures.append(f"{command}, {delay:.3f} s after its first change: {error}")
             shutil.rmtree(place)
-        return told
+        return outcome
 
     def _moment(
-        self, told: Killed, args: Sequence[str], place: Path, delay: float, group: bool, ends: tuple[State, State]
+        self, outcome: Killed, args: Sequence[str], place: Path, delay: float, group: bool, ends: tuple[State, State]
     ) -> None:  # fmt: skip
         process = self._start(args, place)
         self._until_changed(process, place)
@@ -122,22 +122,22 @@ class Range:
         with suppress(ProcessLookupError):
             (os.killpg if group else os.kill)(process.pid, signal.SIGKILL)
         code = process.wait(PATIENCE)
-        told.during += code < 0
-        told.after += code >= 0
+        outcome.during += code < 0
+        outcome.after += code >= 0
         _await_the_end(process.pid)
         check_between(state(place), ends)
         folders.clean_leftovers(place / "store")
         folders.clean_leftovers(place / "out")
-        found = state(place)
-        if found not in ends:
-            raise AssertionError("neither as it was nor as it was to be")
-        told.old += found == ends[0]
-        told.went_on += bool(list((place / "store").glob(f"{UNFINISHED}*/index.db")))
-        told.new += found == ends[1] != ends[0]
-        if found != ends[1] or args[0] not in ("remove", "query"):
+        present = state(place)
+        if present not in ends:
+            raise AssertionError("the state is neither that before the command nor that after it")
+        outcome.old += present == ends[0]
+        outcome.resumed += bool(list((place / "store").glob(f"{UNFINISHED}*/index.db")))
+        outcome.new += present == ends[1] != ends[0]
+        if present != ends[1] or args[0] not in ("remove", "query"):
             self._finish(args, place)
         if (ended := state(place)) != ends[1]:
-            raise AssertionError(f"the next run ended otherwise: {difference(ended, ends[1])}")
+            raise AssertionError(f"the next run ended in another state: {difference(ended, ends[1])}")
         check_sound(place)
 
     def _base(self, before: tuple[str, ...]) -> Path:
@@ -181,34 +181,33 @@ class Range:
 def kills(
     only: str, moments: int = MOMENTS, seed: int = 1
 ) -> Iterator[tuple[str, list[dict[str, Any]], list[Figure]]]:
-    """Each command killed at its share of the moments."""
-    shares = {name: share for name, (share, _, _) in COMMANDS.items() if only in name}
+    """Each command, killed at so many random moments."""
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
-        scene, found = Range(Path(folder)), []
-        for name, share in shares.items():
+        scene, outcomes = Range(Path(folder)), []
+        for name in [name for name in COMMANDS if only in name]:
             print(name, file=sys.stderr, flush=True)
-            found.append(scene.kill(name, max(1, round(moments * share / sum(shares.values()))), rng))
+            outcomes.append(scene.kill(name, moments, rng))
     rows = [
-        {"command": one.command, "work, s": round(one.work, 2), "moments": one.during + one.after,
-         "killed": one.during, "had ended": one.after, "as it was": one.old, "as it was to be": one.new,
-         "with chapters": one.went_on,
-         "failed": "; ".join(one.failures) or None}
-        for one in found
+        {"command": row.command, "work, s": round(row.work, 2), "moments": row.during + row.after,
+         "killed": row.during, "had ended": row.after, "old state": row.old, "new state": row.new,
+         "with segments": row.resumed,
+         "failed": "; ".join(row.failures) or None}
+        for row in outcomes
     ]  # fmt: skip
-    failed, killed = sum(len(one.failures) for one in found), sum(one.during for one in found)
+    failed, killed = sum(len(row.failures) for row in outcomes), sum(row.during for row in outcomes)
     yield (
         "kill -9",
         rows,
         [
             at_most("moments that were not survived", failed, 0),
-            at_least("processes killed while they worked", killed, moments // 2),
+            at_least("processes killed while they worked", killed, moments * len(outcomes) // 2),
         ],
     )
 
 
 def _pictures(count: int) -> Iterator[Any]:
-    """Shots of twelve seconds: red and green in turn, who walk; blue in every third."""
+    """Shots of twelve seconds: red and green in turn, moving right; blue in every third."""
     for frame in range(count):
         shot, step = divmod(frame, 12 * FPS)
         picture = backdrop((160, 90), seed=shot, shade=80 if shot % 2 else 180)
@@ -243,7 +242,7 @@ def _session(session: int) -> Iterator[int]:
 
 
 def main() -> int:
-    """Kill and tell; 1 when something was not survived."""
+    """Run the bench alone; 1 when a moment failed."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--moments", type=int, default=MOMENTS)
     options.add_argument("--seed", type=int, default=1)

@@ -35,7 +35,7 @@ def state(place: Path) -> State:
 
 
 def rows_digest(database: Path) -> str:
-    """A digest of all rows but how long the run took."""
+    """A digest of all rows except the duration of the run."""
     digest = hashlib.sha256()
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
         for line in connection.iterdump():
@@ -47,23 +47,25 @@ def rows_digest(database: Path) -> str:
 def _digest(file: Path) -> str:
     content = file.read_bytes()
     if file.suffix == ".mp4":
-        # x264 looks beyond the picture's edge, where no memory is defined: the last bits of pixels are not told.
+        # x264 reads beyond the picture's edge, where memory is undefined: the last bits of pixels differ between runs.
         with av.open(str(file)) as clip:
-            told = [(frame.pts, frame.duration, frame.width, frame.height) for frame in clip.decode(video=0)]
+            frames = [
+                (frame.pts, frame.duration, frame.width, frame.height) for frame in clip.decode(video=0)
+            ]
         with av.open(str(file)) as clip:
             sound = [bytes(packet) for packet in clip.demux(audio=0)]
-        content = repr((told, sound)).encode()
+        content = repr((frames, sound)).encode()
     if file.suffix == ".json":
         content = json.dumps(json.loads(content) | {"created": ""}).encode()
     return hashlib.sha256(content).hexdigest()
 
 
-def check_between(found: State, ends: tuple[State, State]) -> None:
-    """Nobody who looks before anything was tidied up may meet something half-done."""
-    for name, rows in found.indexes.items():
+def check_between(present: State, ends: tuple[State, State]) -> None:
+    """Raise AssertionError when something incomplete lies there, even before any clean-up."""
+    for name, rows in present.indexes.items():
         if rows not in [end.indexes.get(name) for end in ends]:
             raise AssertionError(f"{name} is neither the old index nor the new one")
-    if found.result is not None and found.result not in [end.result for end in ends]:
+    if present.result is not None and present.result not in [end.result for end in ends]:
         raise AssertionError("the result is not complete")
 
 
@@ -85,14 +87,14 @@ def check_sound(place: Path) -> None:
 
 
 def difference(one: State, other: State) -> str:
-    """In words for who reads of a failure."""
+    """In words, for the message of a failure."""
     return f"{[one.indexes, one.result]} instead of {[other.indexes, other.result]}"
 
 
 def listing(place: Path) -> list[str]:
     """What lies in the store and among the results, by name."""
-    found = []
+    present = []
     for room in ("store", "out"):
         with suppress(OSError):
-            found += [f"{room}/{name}" for name in sorted(os.listdir(place / room))]
-    return found
+            present += [f"{room}/{name}" for name in sorted(os.listdir(place / room))]
+    return present

@@ -56,20 +56,20 @@ def strangers(only: str, engine: Words = ()) -> Iterator[Report]:
     folder = media()
     if folder is None:
         return
-    known = {d.name: photos(d)[:3] for d in sorted(people_folder().iterdir()) if d.is_dir()}
+    references = {d.name: photos(d)[:3] for d in sorted(people_folder().iterdir()) if d.is_dir()}
     rows, false = [], 0
     for video in sorted(folder.glob("*.mp4")):
         if only not in video.name:
             continue
-        asked = {n: p for n, p in known.items() if (n, video.name) not in PRESENT}
+        questions = {n: p for n, p in references.items() if (n, video.name) not in PRESENT}
         if video.name == "portraits.mp4":
-            asked |= _everybody(folder)
+            questions |= _everybody(folder)
         _say(video.name)
-        for name, answer in ask(video, asked, engine, engine).people.items():
+        for name, answer in ask(video, questions, engine, engine).people.items():
             false += len(answer["clips"])
             rows += [
                 {"video": video.name, "asked": name, "frames": f"{c['start_frame']}-{c['end_frame']}",
-                 "similarity": c.get("similarity"), "found": c.get("found")}
+                 "similarity": c.get("similarity"), "matched": c.get("matched")}
                 for c in answer["clips"]
             ]  # fmt: skip
     yield "strangers", rows, [at_most("false clips", false, 0)]
@@ -79,9 +79,9 @@ def scans(only: str) -> Iterator[Report]:
     """The sparse scan beside a search of every frame, over scenarios and footage."""
     compared, rows = [], []
     for name, video, truth, references in _all_questions(only):
-        found = scan_modes.compare(video, truth, references)
-        compared.append(found)
-        rows.append(scan_modes.row(name, found))
+        result = scan_modes.compare(video, truth, references)
+        compared.append(result)
+        rows.append(scan_modes.row(name, result))
     yield "scan", rows, scan_modes.figures(compared)
 
 
@@ -103,7 +103,7 @@ def compared(only: str) -> Iterator[Report]:
 
 
 def small(only: str) -> Iterator[Report]:
-    """Faces from 12 px on in 1920x1080, by a closer look and without."""
+    """Faces from 12 px on in 1920x1080, with a search at full size (`--min-face 12`) and without."""
     engine, rows = load_engine(), []
     for width, scene in SCENES.items():
         if only in scene.name:
@@ -232,7 +232,7 @@ def _clip_row(score: ClipScore) -> dict[str, Any]:
 
 
 def _shot_row(score: ShotScore) -> dict[str, Any]:
-    missed = sum(score.there[k] - score.found[k] for k in score.found)
+    missed = sum(score.there[k] - score.hits[k] for k in score.hits)
     return {"changes missed": missed, "surplus": len(score.surplus)}
 
 
@@ -247,9 +247,9 @@ def _track_row(score: TrackScore) -> dict[str, Any]:
 
 
 def _by_kind(score: ShotScore) -> str:
-    found = [f"{kind} {score.found[kind]}/{score.there[kind]}" for kind in score.found]
+    result = [f"{kind} {score.hits[kind]}/{score.there[kind]}" for kind in score.hits]
     return ", ".join(
-        found + [f"{kind} taken for one {n}/{score.there[kind]}" for kind, n in score.fooled.items()]
+        result + [f"{kind} taken for one {n}/{score.there[kind]}" for kind, n in score.fooled.items()]
     )
 
 

@@ -104,11 +104,11 @@ def cast_digest() -> str:
 @lru_cache(maxsize=1)
 def load_cast() -> tuple[Portrait, ...]:
     """One portrait a person, the most recognisable people first; measured once and kept in the cache."""
-    kept = cache_folder() / f"cast-{cast_digest()}.json"
-    if not kept.exists():
+    cache_file = cache_folder() / f"cast-{cast_digest()}.json"
+    if not cache_file.exists():
         cast = sorted((_choose(d) for d in _folders()), key=lambda pair: -pair[0])
-        kept.write_text(json.dumps([_as_json(p) for _, p in cast]))
-    return tuple(_from_json(entry) for entry in json.loads(kept.read_text()))
+        cache_file.write_text(json.dumps([_as_json(p) for _, p in cast]))
+    return tuple(_from_json(entry) for entry in json.loads(cache_file.read_text()))
 
 
 def alike_pair(cast: tuple[Portrait, ...]) -> tuple[Portrait, Portrait]:
@@ -135,13 +135,13 @@ def _choose(folder: Path) -> tuple[float, Portrait]:
     rank = np.array([m.fitness for m in measured]) + typical
     order = np.argsort(-rank)
     shown = measured[int(order[0])]
-    asked = [measured[int(i)].path for i in order[1:4]] or [shown.path]
+    references = [measured[int(i)].path for i in order[1:4]] or [shown.path]
     portrait = Portrait(
         folder.name,
         shown.path,
         shown.row[:4],
         shown.row[4:14].reshape(5, 2),
-        tuple(asked),
+        tuple(references),
         shown.embedding,
     )
     return float(rank[order[0]]), portrait

@@ -49,8 +49,8 @@ def watch(command: Sequence[str], every: float, done: Callable[[], int], folder:
                 stdout, _ = process.communicate(timeout=every)
                 break
             except subprocess.TimeoutExpired:
-                seen = sample(process.pid, done(), time.monotonic() - start)
-                samples += [seen] if seen.largest else []  # it ends just now
+                now = sample(process.pid, done(), time.monotonic() - start)
+                samples += [now] if now.largest else []  # it ends just now
     finally:
         process.kill()
     if process.returncode != 0:
@@ -82,12 +82,12 @@ def _tree(root: int) -> list[tuple[int, int]]:
     for path in _PROC.glob("[0-9]*/stat"):
         with suppress(OSError):
             fields = path.read_text().rpartition(")")[2].split()
-            known = int(path.parent.name), int(fields[11]) + int(fields[12])
+            entry = int(path.parent.name), int(fields[11]) + int(fields[12])
             if fields[0] not in _ENDED:
-                below[int(fields[1])].append(known)
-                own = known if known[0] == root else own
-    found, todo = [], [own] if own else []
+                below[int(fields[1])].append(entry)
+                own = entry if entry[0] == root else own
+    tree, todo = [], [own] if own else []
     while todo:
-        found.append(todo.pop())
-        todo += below[found[-1][0]]
-    return found
+        tree.append(todo.pop())
+        todo += below[tree[-1][0]]
+    return tree

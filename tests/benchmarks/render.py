@@ -89,17 +89,17 @@ def frames_of(scene: Scene, seed: int) -> Iterator[tuple[Image, list[Seen], bool
     rng = np.random.default_rng(seed)
     width, height = scene.size
     fields = [rng.standard_normal((height, width, 1)).astype(np.float32) for _ in range(6)]
-    for number, (picture, seen, mixed) in enumerate(_plain_frames(scene)):
+    for number, (picture, visible, mixed) in enumerate(_plain_frames(scene)):
         roll = (int(rng.integers(height)), int(rng.integers(width)))
         grain = np.roll(fields[number % 6], roll, axis=(0, 1)) * scene.grain
-        yield np.clip(picture + grain, 0, 255).astype(np.uint8), seen, mixed
+        yield np.clip(picture + grain, 0, 255).astype(np.uint8), visible, mixed
 
 
 def _plain_frames(scene: Scene) -> Iterator[tuple[Floats, list[Seen], bool]]:
     for number, take in enumerate(scene.takes):
         for t in range(take.frames):
-            picture, seen = draw(take, t, scene.size)
-            yield picture, seen, False
+            picture, visible = draw(take, t, scene.size)
+            yield picture, visible, False
         if number < len(scene.joins) and scene.joins[number].kind != "cut":
             join, following = scene.joins[number], scene.takes[number + 1]
             for i in range(join.frames):
@@ -128,9 +128,9 @@ def draw(take: Take, t: int, size: tuple[int, int]) -> tuple[Floats, list[Seen]]
     shares: dict[str, list[float]] = {}
     boxes: dict[str, Box] = {}
     for offset in offsets:
-        still, seen = _expose(take, t + float(offset), size)
+        still, visible = _expose(take, t + float(offset), size)
         picture += still / take.shutter
-        for s in seen:
+        for s in visible:
             shares.setdefault(s.person, []).append(s.share)
             boxes[s.person] = (
                 s.box if abs(offset) < 0.5 / take.shutter or s.person not in boxes else boxes[s.person]
@@ -158,8 +158,8 @@ def _expose(take: Take, t: float, size: tuple[int, int]) -> tuple[Floats, list[S
         faces = [(p, b, total, mask * (1 - alpha)) for p, b, total, mask in faces]
         if isinstance(layer.what, Portrait):
             faces.append(_face(layer.what.person, sprite, layer, t, matrix, size))
-    seen = [Seen(p, b, min(1.0, float(mask.sum()) / total)) for p, b, total, mask in faces]
-    return picture, seen
+    visible = [Seen(p, b, min(1.0, float(mask.sum()) / total)) for p, b, total, mask in faces]
+    return picture, visible
 
 
 def _sprite(layer: Layer, t: float) -> Sprite:

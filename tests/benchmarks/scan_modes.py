@@ -48,33 +48,33 @@ class Compared:
 def compare(video: Path, truth: Mapping[str, Any], references: Mapping[str, Sequence[Path]]) -> Compared:
     """Index and ask both ways; scores are against the truth."""
     sparse, every = ask(video, references), ask(video, references, EVERY)
-    found = Compared(Difference(), ClipScore(), ClipScore())
+    result = Compared(Difference(), ClipScore(), ClipScore())
     for person in references:
-        found.difference.add(_difference(sparse, every, person))
-        found.sparse.add(score_clips(truth, person, sparse.people[person]["clips"]))
-        found.every.add(score_clips(truth, person, every.people[person]["clips"]))
-    return found
+        result.difference.add(_difference(sparse, every, person))
+        result.sparse.add(score_clips(truth, person, sparse.people[person]["clips"]))
+        result.every.add(score_clips(truth, person, every.people[person]["clips"]))
+    return result
 
 
-def row(name: str, found: Compared) -> dict[str, Any]:
+def row(name: str, result: Compared) -> dict[str, Any]:
     """A line of the table."""
-    off = found.difference
+    off = result.difference
     return {
         "video": name, "clips": off.clips, "unpaired": off.unpaired, "worst edge": max(off.slips, default=None),
         "IoU": statistics.median(off.ious) if off.ious else None,
-        "recall": found.sparse.recall if found.sparse.must else None,
-        "recall every": found.every.recall if found.every.must else None,
-        "wrong": len(found.sparse.wrong), "wrong every": len(found.every.wrong),
+        "recall": result.sparse.recall if result.sparse.must else None,
+        "recall every": result.every.recall if result.every.must else None,
+        "wrong": len(result.sparse.wrong), "wrong every": len(result.every.wrong),
     }  # fmt: skip
 
 
 def figures(compared: Sequence[Compared]) -> list[Figure]:
     """What must be seen over all videos."""
     total = Compared(Difference(), ClipScore(), ClipScore())
-    for found in compared:
-        total.difference.add(found.difference)
-        total.sparse.add(found.sparse)
-        total.every.add(found.every)
+    for result in compared:
+        total.difference.add(result.difference)
+        total.sparse.add(result.sparse)
+        total.every.add(result.every)
     off = total.difference
     far = sum(slip > LARGEST_SLIP for slip in off.slips)
     both = total.sparse.must and total.every.must
@@ -93,18 +93,18 @@ def figures(compared: Sequence[Compared]) -> list[Figure]:
 
 def _difference(sparse: Answer, every: Answer, person: str) -> Difference:
     """Clips are paired by the most frames that they share."""
-    found, left = Difference(), list(sparse.people[person]["clips"])
+    result, left = Difference(), list(sparse.people[person]["clips"])
     for clip in every.people[person]["clips"]:
-        found.clips += 1
+        result.clips += 1
         mate = max(left, key=lambda other: _shared(clip, other), default=None)
         if mate is None or _shared(clip, mate) <= 0:
-            found.unpaired += 1
+            result.unpaired += 1
             continue
         left.remove(mate)
-        found.slips += [abs(clip[edge] - mate[edge]) for edge in ("start_frame", "end_frame")]
-        found.ious += _overlaps(clip, mate)
-    found.unpaired += len(left)
-    return found
+        result.slips += [abs(clip[edge] - mate[edge]) for edge in ("start_frame", "end_frame")]
+        result.ious += _overlaps(clip, mate)
+    result.unpaired += len(left)
+    return result
 
 
 def _shared(clip: Mapping[str, Any], other: Mapping[str, Any]) -> int:

@@ -79,34 +79,34 @@ def render(chosen: Scenario) -> Rendered:
     """The scenario as a video file, from the cache when the code and the photos are the same as then."""
     folder = portraits.cache_folder() / f"scenes-{_digest()}"
     folder.mkdir(exist_ok=True)
-    video, kept = folder / f"{chosen.name}.mp4", folder / f"{chosen.name}.json"
-    if not kept.exists():
+    video, truth_file = folder / f"{chosen.name}.mp4", folder / f"{chosen.name}.json"
+    if not truth_file.exists():
         cast = portraits.load_cast()
         seed = zlib.crc32(chosen.name.encode())
         # Another cast for each scenario, so that no figure hangs on one face.
         first = seed % len(cast)
         scene = chosen.plan(Cast(cast[first:] + cast[:first]))
-        seen = _write(video, scene, seed)
+        faces_by_frame = _write(video, scene, seed)
         references = {p.person: [str(r) for r in p.references] for p in cast}
-        part = kept.with_suffix(".part")
-        part.write_text(json.dumps(describe(video.name, scene, seen, references)))
-        part.replace(kept)
-    truth = json.loads(kept.read_text())
-    asked = {name: [Path(r) for r in person["references"]] for name, person in truth["people"].items()}
-    return Rendered(chosen.name, chosen.group, video, truth, asked)
+        part = truth_file.with_suffix(".part")
+        part.write_text(json.dumps(describe(video.name, scene, faces_by_frame, references)))
+        part.replace(truth_file)
+    truth = json.loads(truth_file.read_text())
+    photos = {name: [Path(r) for r in person["references"]] for name, person in truth["people"].items()}
+    return Rendered(chosen.name, chosen.group, video, truth, photos)
 
 
 def _write(video: Path, scene: Scene, seed: int) -> list[list[Seen]]:
-    seen: list[list[Seen]] = []
+    faces_by_frame: list[list[Seen]] = []
 
     def pictures() -> Any:
         for picture, faces, _ in frames_of(scene, seed):
-            seen.append(faces)
+            faces_by_frame.append(faces)
             yield picture
 
     coding: dict[str, Any] = scene.coding
     write_video(video, pictures(), **coding)
-    return seen
+    return faces_by_frame
 
 
 def _digest() -> str:

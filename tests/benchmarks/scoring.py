@@ -23,7 +23,7 @@ class ClipScore:
     """What became of one person in one video; counts, so that scores of many videos can be added."""
 
     must: int = 0  # frames in which the person must be found
-    found: int = 0  # of them in a clip, on the right face
+    hits: int = 0  # of them in a clip, on the right face
     frames: int = 0  # frames in clips
     wrong: list[int] = field(default_factory=list)  # frames whose box is on somebody else or on nobody
     clips: int = 0
@@ -39,7 +39,7 @@ class ClipScore:
         """Take the counts of another score in."""
         for name in (
             "must",
-            "found",
+            "hits",
             "frames",
             "clips",
             "cuts",
@@ -56,7 +56,7 @@ class ClipScore:
     @property
     def recall(self) -> float:
         """Share of the frames that must be found; 1 when there are none."""
-        return self.found / self.must if self.must else 1.0
+        return self.hits / self.must if self.must else 1.0
 
 
 def iou(a: Box, b: Box) -> float:
@@ -88,7 +88,7 @@ def score_clips(truth: Truth, person: str, clips: Sequence[Clip]) -> ClipScore:
                 score.wrong.append(frame)
             score.frames += 1
         _count_spans(score, truth, own, clip)
-    score.found = len(right & must)
+    score.hits = len(right & must)
     _score_edges(score, own, clips)
     _score_partials(score, truth, own, clips)
     return score
@@ -151,9 +151,9 @@ def _score_edges(score: ClipScore, own: Truth, clips: Sequence[Clip]) -> None:
 
 def _score_partials(score: ClipScore, truth: Truth, own: Truth, clips: Sequence[Clip]) -> None:
     """A partial occlusion splits when no clip covers it whole though the face stays to be seen."""
-    seen = {int(f) for f in own["frames"]}
+    present = {int(f) for f in own["frames"]}
     for kind, start, end in truth.get("events", ()):
-        if kind != "partial" or not all(f in seen for f in range(start, end)):
+        if kind != "partial" or not all(f in present for f in range(start, end)):
             continue
         touching = [c for c in clips if c["start_frame"] < end and c["end_frame"] > start]
         if touching:

@@ -13,14 +13,14 @@ class ShotScore:
     """Counts by kind of change: how many there are, how many were found; boundaries that nothing explains."""
 
     there: dict[str, int] = field(default_factory=dict)
-    found: dict[str, int] = field(default_factory=dict)
+    hits: dict[str, int] = field(default_factory=dict)
     hard_hits: int = 0  # boundaries on hard cuts
     surplus: list[int] = field(default_factory=list)  # boundaries where no change is
     fooled: dict[str, int] = field(default_factory=dict)  # events taken for a change, by kind
 
     def add(self, other: ShotScore) -> None:
         """Take the counts of another score in."""
-        for mine, its in ((self.there, other.there), (self.found, other.found), (self.fooled, other.fooled)):
+        for mine, its in ((self.there, other.there), (self.hits, other.hits), (self.fooled, other.fooled)):
             for kind, count in its.items():
                 mine[kind] = mine.get(kind, 0) + count
         self.hard_hits += other.hard_hits
@@ -29,7 +29,7 @@ class ShotScore:
     def recall(self, *kinds: str) -> float:
         """Share of the changes of these kinds that were found; 1 when there are none."""
         there = sum(self.there.get(k, 0) for k in kinds)
-        return sum(self.found.get(k, 0) for k in kinds) / there if there else 1.0
+        return sum(self.hits.get(k, 0) for k in kinds) / there if there else 1.0
 
     @property
     def precision(self) -> float:
@@ -56,7 +56,7 @@ def score_shots(truth: Truth, starts: Sequence[int]) -> ShotScore:
         slack = 0 if a == b else SLACK
         hits = [x for x in boundaries if a - slack <= x <= b + slack and x not in explained]
         score.there[kind] = score.there.get(kind, 0) + 1
-        score.found[kind] = score.found.get(kind, 0) + bool(hits)
+        score.hits[kind] = score.hits.get(kind, 0) + bool(hits)
         score.hard_hits += bool(hits) and a == b
         explained.update(hits[:1])
     score.surplus = [x for x in boundaries if x not in explained]

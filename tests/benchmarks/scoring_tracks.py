@@ -67,13 +67,13 @@ def score_tracks(truth: Truth, tracks: Tracks) -> TrackScore:
     score = TrackScore()
     met: set[tuple[str, int]] = set()
     pieces: set[tuple[str, int, int]] = set()
-    seen = {
+    truth_boxes = {
         p: {int(f): clipped(truth, b[:4]) for f, b in q["seen"].items()} for p, q in truth["people"].items()
     }
     for number, sightings in tracks.items():
         who: Counter[str] = Counter()
         for frame, box in sightings.items():
-            name = _whose(seen, frame, clipped(truth, box))
+            name = _whose(truth_boxes, frame, clipped(truth, box))
             if name is None:
                 score.stray += 1
                 continue
@@ -89,9 +89,11 @@ def score_tracks(truth: Truth, tracks: Tracks) -> TrackScore:
     return score
 
 
-def _whose(seen: Mapping[str, Mapping[int, Box]], frame: int, box: Box) -> str | None:
+def _whose(truth_boxes: Mapping[str, Mapping[int, Box]], frame: int, box: Box) -> str | None:
     """The person whose face the box overlaps most, at least by RIGHT."""
-    best, name = max(((iou(box, at[frame]), n) for n, at in seen.items() if frame in at), default=(0.0, ""))
+    best, name = max(
+        ((iou(box, at[frame]), n) for n, at in truth_boxes.items() if frame in at), default=(0.0, "")
+    )
     return name if best >= RIGHT else None
 
 
@@ -120,12 +122,12 @@ def _library_scores(score: TrackScore, truth: Truth, tracks: Tracks) -> None:
                 spare.append(box)
             else:
                 wanted.append((ids.setdefault((name, stretch), len(ids)), box))
-        found = [(numbers[n], clipped(truth, s[frame])) for n, s in tracks.items() if frame in s]
-        found = [f for f in found if _counts(f[1], [b for _, b in wanted], spare)]
+        tracked = [(numbers[n], clipped(truth, s[frame])) for n, s in tracks.items() if frame in s]
+        tracked = [f for f in tracked if _counts(f[1], [b for _, b in wanted], spare)]
         data[0].append(np.array([i for i, _ in wanted], dtype=int))
-        data[1].append(np.array([i for i, _ in found], dtype=int))
-        table = [[iou(a, b) for _, b in found] for _, a in wanted]
-        data[2].append(np.array(table, dtype=float).reshape(len(wanted), len(found)))
+        data[1].append(np.array([i for i, _ in tracked], dtype=int))
+        table = [[iou(a, b) for _, b in tracked] for _, a in wanted]
+        data[2].append(np.array(table, dtype=float).reshape(len(wanted), len(tracked)))
     score.clear.append(compute_clear_metrics(*data))
     score.hota.append(compute_hota_metrics(*data))
     score.identity.append(compute_identity_metrics(*data))

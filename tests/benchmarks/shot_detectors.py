@@ -30,14 +30,14 @@ def starts_by(video: Path, configs: Mapping[str, Config]) -> dict[str, list[int]
     known = probe(video)
     scale = Scan(known.width, known.height, 1, 1, 1, Config()).scale
     size = round(known.width / scale), round(known.height / scale)
-    found = {name: shot_detector(known.frame_rate, config) for name, config in configs.items()}
+    detectors_by_name = {name: shot_detector(known.frame_rate, config) for name, config in configs.items()}
     for frame in read_frames(known, DecodeLog()):
         tiny = frame.small(*THUMBNAIL_SIZE, frame.grey(*size))
-        for detector in found.values():
+        for detector in detectors_by_name.values():
             detector.push(frame.index, tiny)
-    for detector in found.values():
+    for detector in detectors_by_name.values():
         detector.finish()
-    return {name: detector.cuts() for name, detector in found.items()}
+    return {name: detector.cuts() for name, detector in detectors_by_name.items()}
 
 
 def row(name: str, score: ShotScore) -> dict[str, Any]:

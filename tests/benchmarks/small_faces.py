@@ -37,16 +37,16 @@ def figures(rows: list[dict[str, Any]]) -> list[Figure]:
 
 
 def _row(width: int, min_face: int, rendered: Rendered, engine: FaceEngine) -> dict[str, Any]:
-    asked = {name: rendered.references[name] for name in sorted(rendered.references)[:ASKED]}
-    answer, score = ask(rendered.video, asked, ("--min-face", str(min_face))), ClipScore()
+    questions = {name: rendered.references[name] for name in sorted(rendered.references)[:ASKED]}
+    answer, score = ask(rendered.video, questions, ("--min-face", str(min_face))), ClipScore()
     truth = _every_face_counts(rendered.truth)
-    for person in asked:
+    for person in questions:
         score.add(score_clips(truth, person, answer.people[person]["clips"]))
-    found, stray = _found(truth, answer)
+    share, stray = _share_found(truth, answer)
     config = Config(min_face=min_face)
     cost = cost_of(lambda: index_contents(rendered.video, engine, config))
     return {
-        "face px": width, "--min-face": min_face, "found": found, "on nobody": stray,
+        "face px": width, "--min-face": min_face, "found": share, "on nobody": stray,
         "tracklets": len(answer.tracklets), "recognised": score.recall, "wrong": len(score.wrong), "CPU s": cost.cpu,
     }  # fmt: skip
 
@@ -56,7 +56,7 @@ def _every_face_counts(truth: Mapping[str, Any]) -> dict[str, Any]:
     return {**truth, "people": {name: {**person, "may": []} for name, person in truth["people"].items()}}
 
 
-def _found(truth: Mapping[str, Any], answer: Answer) -> tuple[float, int]:
+def _share_found(truth: Mapping[str, Any], answer: Answer) -> tuple[float, int]:
     """Share of all faces in all frames that a tracklet holds, whoever it is; and sightings that hold none."""
     faces: dict[int, list[Box]] = defaultdict(list)
     held: dict[int, list[Box]] = defaultdict(list)
@@ -66,9 +66,9 @@ def _found(truth: Mapping[str, Any], answer: Answer) -> tuple[float, int]:
     for sightings in answer.tracklets.values():
         for frame, box in sightings.items():
             held[frame].append(box)
-    found = sum(_on_any(box, held[frame]) for frame, boxes in faces.items() for box in boxes)
+    share = sum(_on_any(box, held[frame]) for frame, boxes in faces.items() for box in boxes)
     stray = sum(not _on_any(box, faces[frame]) for frame, boxes in held.items() for box in boxes)
-    return found / sum(map(len, faces.values())), stray
+    return share / sum(map(len, faces.values())), stray
 
 
 def _on_any(box: Box, others: list[Box]) -> bool:

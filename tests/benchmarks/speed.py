@@ -75,27 +75,27 @@ def _inputs(only: str, extent: Extent) -> Iterator[Input]:
         for path in sorted(footage.glob("*.mp4")):
             if only in path.name:
                 _say(path.name)
-                known = probe(path)
-                yield Input(path.name, path, float(known.frame_estimate / known.frame_rate), ())
+                header = probe(path)
+                yield Input(path.name, path, float(header.frame_estimate / header.frame_rate), ())
 
 
 def _indexing(only: str, extent: Extent) -> Iterator[Report]:
     engine = load_engine()
-    found = [measure(source, engine, extent.rounds, Config()) for source in _inputs(only, extent)]
+    measured = [measure(source, engine, extent.rounds, Config()) for source in _inputs(only, extent)]
     if only in CLOSER:
         _say(CLOSER)
         source = replace(video("1080p-crowd", extent.seconds), name=CLOSER)
-        found.append(measure(source, engine, extent.rounds, Config(min_face=12)))
-    if not found:
+        measured.append(measure(source, engine, extent.rounds, Config(min_face=12)))
+    if not measured:
         return
-    yield "indexing", [item.row() for item in found], _index_figures(found)
-    yield "where indexing spends the processor's time", [item.stage_row() for item in found], []
-    yield "inputs", [_input_row(item) for item in found], []
+    yield "indexing", [item.row() for item in measured], _index_figures(measured)
+    yield "where indexing spends the processor's time", [item.stage_row() for item in measured], []
+    yield "inputs", [_input_row(item) for item in measured], []
 
 
-def _index_figures(found: Sequence[Measured]) -> list[Figure]:
+def _index_figures(measured: Sequence[Measured]) -> list[Figure]:
     figures = []
-    for item in found:
+    for item in measured:
         size, _, scene = item.source.name.partition("-")
         row = item.row()
         if scene in MOST and size in ("720p", "1080p"):
@@ -111,10 +111,10 @@ def _index_figures(found: Sequence[Measured]) -> list[Figure]:
 
 
 def _input_row(item: Measured) -> dict[str, Any]:
-    known, size = probe(item.source.path), item.source.path.stat().st_size
+    header, size = probe(item.source.path), item.source.path.stat().st_size
     return {
-        "video": item.source.name, "width": known.width, "height": known.height, "codec": known.codec,
-        "frames/s": float(known.frame_rate), "frames": item.frames,
+        "video": item.source.name, "width": header.width, "height": header.height, "codec": header.codec,
+        "frames/s": float(header.frame_rate), "frames": item.frames,
         "Mbit/s": size * 8 / item.source.seconds / 1e6,
     }  # fmt: skip
 

@@ -84,8 +84,8 @@ class Measured:
         """Where the processor's time goes, in hundredths of what indexing takes of it."""
         whole = statistics.median(cost.cpu for cost in self.costs["index"])
         decode = statistics.median(cost.cpu for cost in self.costs["decode"])
-        known = {stage: self.stages.get(stage, 0.0) for stage in ORDER}
-        shares = {"decode": decode, **known, "rest": whole - decode - sum(known.values())}
+        measured = {stage: self.stages.get(stage, 0.0) for stage in ORDER}
+        shares = {"decode": decode, **measured, "rest": whole - decode - sum(measured.values())}
         return {"video": self.source.name, "CPU s": whole} | {
             f"{stage} %": 100 * seconds / whole for stage, seconds in shares.items()
         }
@@ -137,7 +137,7 @@ def plain_loop(path: Path, frames: int) -> int:
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     detector = cv2.FaceDetectorYN.create(str(model_path(DETECTOR)), "", (320, 320), Config().strong_score)
     recognizer = cv2.FaceRecognizerSF.create(str(model_path(RECOGNIZER)), "")
-    seen = 0
+    count = 0
     for _ in range(frames):
         there, picture = capture.read()
         if not there:
@@ -149,9 +149,9 @@ def plain_loop(path: Path, frames: int) -> int:
             row = np.asarray(face, np.float32).copy()
             row[:14] /= scale
             recognizer.feature(recognizer.alignCrop(picture, row))
-            seen += 1
+            count += 1
     capture.release()
-    return seen
+    return count
 
 
 def peak_memory(source: Input, store: Path, config: Config) -> int:

@@ -26,7 +26,7 @@ from facereel.store.model.records import FrameTimes, Video
 from tests.benchmarks.figures import Figure, at_most
 from tests.benchmarks.run_facereel import ROOT
 from tests.benchmarks.speed_index import decode
-from tests.benchmarks.speed_store import asked, thousand
+from tests.benchmarks.speed_store import person_query, thousand
 from tests.benchmarks.speed_videos import Input
 from tests.benchmarks.stopwatch import Costs, cost_of, in_turn, median, ratio, run
 
@@ -64,13 +64,13 @@ def start_up(source: Input, engine: FaceEngine, rounds: int) -> tuple[list[dict[
 def matching(engine: FaceEngine, rounds: int) -> tuple[list[dict[str, Any]], list[Figure]]:
     """A thousand videos with a hundred thousand tracklets, asked for one person."""
     store, photo = thousand(engine)
-    person = asked(photo, engine)
+    person = person_query(photo, engine)
     threshold, scale = engine.threshold.value, engine.threshold.scale
-    found: list[search.Answer] = []
+    answers: list[search.Answer] = []
 
     def ask() -> None:
         where = search.scope(Catalogue(store), [], engine.info)
-        found[:] = search.search([person], where, threshold, scale)
+        answers[:] = search.search([person], where, threshold, scale)
 
     first = [cost_of(lambda: _forgotten(store, ask))]
     warm = in_turn(rounds, {"warm": ask})["warm"]
@@ -89,7 +89,8 @@ def matching(engine: FaceEngine, rounds: int) -> tuple[list[dict[str, Any]], lis
     rows = [
         {
             "matching": name, "wall s": median(own), "CPU s": sorted(c.cpu for c in own)[len(own) // 2],
-            "videos": len(index_folders(store)), "matches": len(found[0].matches), "near": len(found[0].near_misses),
+            "videos": len(index_folders(store)), "matches": len(answers[0].matches),
+            "near": len(answers[0].near_misses),
         }
         for name, own in costs.items()
     ]  # fmt: skip

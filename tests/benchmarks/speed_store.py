@@ -32,14 +32,14 @@ def thousand(engine: FaceEngine) -> tuple[Path, Path]:
     if not store.exists():
         part = store.with_name(f"{store.name}.part")
         shutil.rmtree(part, ignore_errors=True)
-        people = _world(asked(photo, engine).references[0].embedding)
+        people = _world(person_query(photo, engine).references[0].embedding)
         for number in range(VIDEOS):
             factories.write_index(part, _contents(number, people, engine))
         part.rename(store)
     return store, photo
 
 
-def asked(photo: Path, engine: FaceEngine) -> PersonQuery:
+def person_query(photo: Path, engine: FaceEngine) -> PersonQuery:
     """The person of a photo, read as a query reads it."""
     return read_people(group_photos([photo]), engine)[0]
 

@@ -100,8 +100,8 @@ def video(name: str, seconds: int) -> Input:
         coding = CODING | {"maxrate": BITS[height], "bufsize": BITS[height]}
         write_video(part, _pictures(takes, HEIGHTS[height], seconds * RATE), Fraction(RATE), options=coding)
         part.replace(path)
-    asked = () if scene == "nobody" else cast[0].references
-    return Input(name, path, float(seconds), asked)
+    references = () if scene == "nobody" else cast[0].references
+    return Input(name, path, float(seconds), references)
 
 
 def repeated(source: Input, times: int) -> Input:

@@ -87,15 +87,15 @@ class Stages:
             holder: Any = import_module(module)
             for owner in owners:
                 holder = getattr(holder, owner, None)
-            found = getattr(holder, last, None)
-            if found is not None:
-                changed.append((holder, last, found))
-                setattr(holder, last, self.timed(stage, found))
+            original = getattr(holder, last, None)
+            if original is not None:
+                changed.append((holder, last, original))
+                setattr(holder, last, self.timed(stage, original))
         try:
             yield
         finally:
-            for holder, last, found in reversed(changed):
-                setattr(holder, last, found)
+            for holder, last, original in reversed(changed):
+                setattr(holder, last, original)
 
 
 def run(*command: str) -> Cost:

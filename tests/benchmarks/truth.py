@@ -22,21 +22,21 @@ SMALLEST = 32  # pixels of face width from which it must be found
 
 
 def describe(
-    name: str, scene: Scene, seen: list[list[Seen]], references: dict[str, list[str]]
+    name: str, scene: Scene, faces_by_frame: list[list[Seen]], references: dict[str, list[str]]
 ) -> dict[str, Any]:
     """The truth of a scene from what was drawn in each of its frames."""
     changes, spans = timeline(scene)
     blinded = {f for e in scene.events if e.kind in ("flash", "strobe") for f in range(e.start, e.end)}
     people = {
-        person: _person(person, scene.size, seen, spans, changes, blinded)
+        person: _person(person, scene.size, faces_by_frame, spans, changes, blinded)
         | {"references": references[person]}
-        for person in sorted({s.person for frame in seen for s in frame})
+        for person in sorted({s.person for frame in faces_by_frame for s in frame})
     }
     return {
         "video": name,
         "width": scene.size[0],
         "height": scene.size[1],
-        "frames": len(seen),
+        "frames": len(faces_by_frame),
         "shots": [0] + [(a + b + 1) // 2 for _, a, b in changes],
         "unsure_cuts": [],
         "ghost_frames": [],
@@ -66,13 +66,13 @@ def timeline(scene: Scene) -> tuple[list[list[Any]], list[tuple[int, int, str, s
 def _person(
     person: str,
     size: tuple[int, int],
-    seen: list[list[Seen]],
+    faces_by_frame: list[list[Seen]],
     spans: list[tuple[int, int, str, str]],
     changes: list[list[Any]],
     blinded: set[int],
 ) -> dict[str, Any]:
     mixed = {f for _, a, b in changes for f in range(a, b)}
-    faces = {f: s for f, frame in enumerate(seen) for s in frame if s.person == person}
+    faces = {f: s for f, frame in enumerate(faces_by_frame) for s in frame if s.person == person}
     printable = {f: s for f, s in faces.items() if s.share > GONE}
     may = (
         {f for f, s in printable.items() if s.share < PLAIN or s.box[2] < SMALLEST}
