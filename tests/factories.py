@@ -165,20 +165,20 @@ def make_contents(
     video = video or make_video()
     edges = np.linspace(0, video.frame_count, shots + 1).astype(int).tolist()
     pts = np.cumsum(rng.integers(1, 3000, video.frame_count))
-    tracklets, sightings, exemplars = [], {}, {}
+    rows, sightings, exemplars = [], {}, {}
     for number in range(1, tracklets + 1):
         shot = int(rng.integers(shots))
         start = int(rng.integers(edges[shot], edges[shot + 1]))
         end = int(rng.integers(start, edges[shot + 1])) + 1
         person = 1 + number % 2
         width, score = float(rng.uniform(20, 300)), float(rng.uniform())
-        tracklets.append(Tracklet(number, shot, start, end, "scene_cut", "occlusion", person, width, score))
+        rows.append(Tracklet(number, shot, start, end, "scene_cut", "occlusion", person, width, score))
         sightings[number] = make_sightings(rng, start, end)
         if looks:
             frames = rng.integers(start, end, looks).tolist()
             exemplars[number] = tuple(make_exemplar(rng, frame, dim) for frame in frames)
-    people = tuple(
-        Cluster(person, name, tuple(t.number for t in tracklets if t.cluster == person))
+    clusters = tuple(
+        Cluster(person, name, tuple(t.number for t in rows if t.cluster == person))
         for person, name in ((1, None), (2, "Grace"))
     )
     return IndexContents(
@@ -188,8 +188,8 @@ def make_contents(
         config={"min_face": 24, "threshold": 0.1, "shots": "content", "whole": 2.0},
         stats=IndexStats(seconds=1.25, faces=int(sum(map(len, sightings.values()))), searched=40),
         shots=tuple(Shot(n, edges[n], edges[n + 1]) for n in range(shots)),
-        clusters=people,
-        tracklets=tuple(tracklets),
+        clusters=clusters,
+        tracklets=tuple(rows),
         sightings=sightings,
         exemplars=exemplars,
     )
