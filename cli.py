@@ -1,17 +1,17 @@
-"""FaceReel's command line: commands, progress, printing, exit codes. What they do is done elsewhere.
+"""The command line: reads options, calls the API, prints. Whatever the commands do is done elsewhere.
 
-Whatever takes long to import waits inside the commands, so that help and mistakes are answered at once.
+Modules that take long to import are imported inside the API's calls, so that help and usage errors come at once.
 """
 
 from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 if __name__ == "__main__":  # python cli.py: the package of that name has to be this folder
     _package = find_spec("facereel")
@@ -23,38 +23,61 @@ if __name__ == "__main__":  # python cli.py: the package of that name has to be 
         )
 
 import typer
+from typer._click.exceptions import UsageError  # Typer's own copy of Click, which it does not export
 from typer.core import TyperGroup
 
-from facereel.query.terminal import console, index_report, report, report_engines, store_commands
+from facereel import api
+from facereel.query.terminal import console, documents, report
 from facereel.query.terminal import options as opt
-from facereel.query.terminal.store_commands import STORE
-from facereel.store.model.errors import FaceReelError, MissingPackError, OptionError
+from facereel.query.terminal.progress import progress
 
-if TYPE_CHECKING:
-    from facereel.indexer.engines.choice import EngineChoice
-    from facereel.indexer.engines.protocol import FaceEngine
-    from facereel.indexer.jobs.events import Job
+STORE = api.DEFAULT_STORE
+ENGINE = api.DEFAULT_ENGINE
+OUTPUTS = Path("outputs")
+
+# What Ctrl-C leaves behind, by command.
+STOPPED = {
+    "index": "stopped; run it again to resume",
+    "query": "stopped; nothing was written",
+    "forget": "stopped; run it again to finish",
+    "reembed": "stopped; run it again to finish",
+}
 
 
 class Commands(TyperGroup):
-    """The one place where an error becomes a line and an exit code."""
+    """The one place where an error becomes a line and an exit code: 1 ours, 2 a usage error, 130 Ctrl-C."""
+
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **options: Any) -> Any:
+        """Read the options before the command; a usage error is an object too if --json is given."""
+        try:
+            return super().make_context(info_name, list(args), *more, **options)
+        except UsageError as error:
+            _usage_error(error, args)
+            raise
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; 1 for an error of ours, 130 for Ctrl-C."""
+        """Run a command."""
+        args = [*ctx._protected_args, *ctx.args]  # the command and what follows it, not read yet
         try:
             return super().invoke(ctx)
-        except FaceReelError as error:
+        except UsageError as error:
+            _usage_error(error, args)
+            raise
+        except api.FaceReelError as error:
             if ctx.meta.get("debug"):
                 traceback.print_exc()
             if ctx.meta.get("as_json"):
-                console.say_json({"error": {"kind": type(error).__name__, "message": str(error)}})
+                console.say_json(documents.error(type(error).__name__, str(error)))
             console.fail(str(error))
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
-            console.note(
-                "stopped; nothing unfinished was kept; index goes on where it stopped when run again"
-            )
+            console.note(STOPPED.get(str(ctx.invoked_subcommand), "stopped"))
             raise typer.Exit(130) from error
+
+
+def _usage_error(error: UsageError, args: Sequence[str]) -> None:
+    if "--json" in args:
+        console.say_json(documents.error("UsageError", error.format_message()))
 
 
 app = typer.Typer(
@@ -67,11 +90,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-ENGINE = "opencv-zoo"
-
 
 @app.callback()
-def main(debug: opt.Debug = False) -> None:
+def main(debug: opt.Debug = False, version: opt.Version = False) -> None:
     """Index a video once; then any photo finds that person in it, as exact clips."""
 
 
@@ -93,110 +114,37 @@ def index(
     as_json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Look at every face of a video once and keep what was seen."""
-    from facereel.indexer.jobs.events import Job
-    from facereel.indexer.jobs.paths import check_store, find_videos
-    from facereel.indexer.shots.detector import check_shots
-    from facereel.store.model.config import Config, search_interval
-
-    check_store(store)
-    paths = find_videos(videos)
-    config = Config(
-        min_face=min_face,
-        search_interval=search_interval(scan),
-        shots=shots,
-        shots_model=str(shots_model or ""),
-    )
-    check_shots(config)
-    chosen = _chosen(engine, device, threads, calibration, store)
+    """Find all faces in videos and store them, once a video."""
+    library = _library(store, engine, device, threads, calibration)
     if report_file is not None:
-        index_report.check_report(report_file)
-    results = _index([Job(path, store, config, force) for path in paths], chosen, jobs, as_json, debug)
-    failed = [result for result in results if result["state"] == "failed"]
-    told = {"store": str(store), "videos": results, "failed": len(failed)}
-    if report_file is not None:
-        index_report.write_report(report_file, told)
-    if as_json:
-        console.say_json(told)
-    elif len(failed) < len(results):
-        index_report.what_next(store, STORE)
-    if failed and len(results) > 1:
-        console.fail(
-            f"{len(failed)} of {len(results)} videos failed: {', '.join(r['video'] for r in failed)}"
-        )
-    if failed:
-        raise typer.Exit(1)
+        documents.check_report(report_file)
+    with progress() as show_progress:
 
-
-def _index(
-    jobs: list[Job], engine: EngineChoice, at_once: int, quiet: bool, debug: bool
-) -> list[dict[str, Any]]:
-    """Index videos, telling of each; one that fails does not stop the rest. Results in the order of the paths."""
-    from facereel.indexer.jobs.events import Failed, Indexed, Note, Progress
-    from facereel.indexer.jobs.local import LocalRunner, max_jobs
-
-    if (workers := max_jobs(at_once)) < at_once:
-        console.note(f"--jobs {at_once} is more than this machine can do; {workers} at once")
-    workers = min(workers, len(jobs))
-    results: dict[Path, dict[str, Any]] = {}
-    with console.progress_bars() as bars, closing(
-        LocalRunner(engine.shared(workers).load, workers).run(jobs)
-    ) as events:  # fmt: skip
-        for event in events:
-            path = event.video
-            if isinstance(event, Progress):
-                bars(str(path), *((event.done, event.total) if event.stage == "indexing" else (0, 0)))
-            elif isinstance(event, Note):
-                console.note(event.text)
-            elif isinstance(event, Failed):
-                bars(str(path), -1, 0)
+        def show(event: api.Event) -> None:
+            show_progress(event)
+            if isinstance(event, api.Failed):
                 if debug:
                     console.note(event.trace)
                 console.fail(str(event.error))
-                results[path] = {"video": str(path), "state": "failed", "error": str(event.error)}
-            elif isinstance(event, Indexed):
-                bars(str(path), -1, 0)
-                results[path] = index_report.indexed_json(path, asdict(event))
-                if not quiet:
-                    index_report.indexed(path, asdict(event))
-    return [results[job.video] for job in jobs]
+            elif isinstance(event, api.Indexed) and not as_json:
+                report.indexed(event)
 
-
-def _chosen(name: str, device: str, threads: int, calibration: Path | None, store: Path) -> EngineChoice:
-    """The engine that was asked for, not loaded yet; a pack that is not here is offered where somebody can answer."""
-    from facereel.indexer.engines import packs
-    from facereel.indexer.engines.choice import EngineChoice
-    from facereel.indexer.engines.devices import Compute
-
-    compute = Compute(device, threads)
-    if threads > compute.allowed:
-        console.note(f"--threads {threads}: there are {compute.allowed} cores, {compute.allowed} are used")
-    if packs.is_pack(name):
-        try:
-            packs.find_pack(name)
-        except MissingPackError:
-            if not _somebody_there():
-                raise
-            _get_pack(name, agreed=False)
-        name = str(packs.find_pack(name))  # workers may know another home
-    return EngineChoice(name, compute, calibration, store)
-
-
-def _somebody_there() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def _get_pack(name: str, agreed: bool) -> Path:
-    """Fetch a pack once the licence of its weights was shown and agreed to."""
-    from facereel.indexer.engines import packs
-
-    packs.check_name(name)
-    console.note(packs.LICENCE)
-    if not agreed and not _somebody_there():
-        raise OptionError(f"nobody is there to agree to that; run: python cli.py engines --get {name} --yes")
-    if not agreed and not typer.confirm(f"Download {name} for such use?", err=True):
-        raise OptionError(f"{name} was not downloaded; use another --engine")
-    return packs.fetch(name)
+        done = library.index(
+            [*videos], force=force, jobs=jobs, min_face=min_face, scan=scan, shots=shots,
+            shots_model=shots_model, on_event=show,
+        )  # fmt: skip
+    failed = done.failed
+    if report_file is not None:
+        documents.write_report(report_file, documents.index(done))
+    if as_json:
+        console.say_json(documents.index(done))
+    elif len(failed) < len(done.videos):
+        report.next_commands(store, STORE)
+    if failed and len(done.videos) > 1:
+        names = ", ".join(str(event.video) for event in failed)
+        console.fail(f"{len(failed)} of {len(done.videos)} videos failed: {names}")
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -204,7 +152,7 @@ def query(
     refs: opt.Refs,
     store: opt.Store = STORE,
     video: opt.SearchIn = None,
-    out: opt.Out = Path("outputs"),
+    out: opt.Out = OUTPUTS,
     name: opt.Name = None,
     threshold: opt.Threshold = None,
     min_duration: opt.MinDuration = 0.0,
@@ -222,72 +170,103 @@ def query(
     as_json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Find a person by photo; every stretch in which they are seen becomes a clip."""
-    chosen = _chosen(engine, device, threads, calibration, store)
-    # Weights are read in the background from here on, while the rest is imported and the photos are read.
-    machine = chosen.load(console.note)
-    from facereel.query.clips import render
-    from facereel.query.clips.plan import ClipOptions
-    from facereel.query.people import photos as asked
-    from facereel.query.search import search
-    from facereel.store.library.catalogue import Catalogue
-
-    options = ClipOptions(crop, size, min_duration, overwrite, absolute)  # type: ignore[arg-type]  # checked next
-    options.check()
-    photos = asked.group_photos(refs)
-    folders = render.result_folders(photos, out, name)
-    base = machine.threshold.value if threshold is None else threshold
-    people = asked.read_people(photos, machine, face)
-    report.people_read(people)
-    for person, folder in zip(people, [] if dry_run else folders, strict=not dry_run):
-        render.check_target(folder, person, overwrite)
-    library = Catalogue(store)
-    for path in search.not_indexed(library, video or []):
-        _index_first(path, store, chosen)
-    with library.read_lock():
-        where = search.scope(library, video or [], machine.info)
-        answers = search.search(people, where, base, machine.threshold.scale)
-    report.left_out(where)
-    results, whole = [], True
-    for answer, folder in zip(answers, folders, strict=True):
-        on_clip_done = (lambda clip: None) if as_json else report.clip_done
-        result = render.render(answer, options, None if dry_run else folder, on_clip_done)
-        results.append(report.answer_json(answer, result, explain))
+    """Find a person by photos and cut a clip of each stretch in which the person is visible."""
+    library = _library(store, engine, device, threads, calibration)
+    library.load()
+    crop_mode = api.check_clip_options(crop, size, min_duration)
+    people = library.read_photos([*refs], face=face)
+    report.warnings(people.warnings)
+    folders = api.result_folders(people, out, name)
+    if not dry_run:
+        for person, folder in zip(people.persons, folders, strict=True):
+            api.check_target(folder, person, overwrite)
+    for path in library.not_indexed(video or []):
+        _index_first(library, path)
+    found = library.find_many(people, videos=video, min_duration=min_duration, threshold=threshold)
+    report.skipped(found.answers[0].skipped)
+    results = []
+    for answer, folder in zip(found.answers, folders, strict=True):
+        if dry_run:
+            result = answer.preview(crop=crop_mode, size=size, absolute=absolute)
+        else:
+            result = answer.cut(
+                folder, crop=crop_mode, size=size, overwrite=overwrite, absolute=absolute,
+                on_clip=(lambda clip: None) if as_json else report.clip,
+            )  # fmt: skip
+        results.append((answer, result))
         report.not_cut(result)
-        whole = whole and not result.not_cut
         if not as_json:
-            report.answer(answer, result, where, dry_run, explain)
+            report.answer(answer, result, dry_run, explain)
+    lost = any(result.not_cut for _, result in results)
+    for failed in found.failed:
+        console.fail(f"{failed.name}: {failed.error}")
     if as_json:
-        console.say_json(report.query_json(results, where))
-    elif whole or any(found["clips"] for found in results):
-        report.searched(results[-1]["search"])
-    if not whole:
+        console.say_json(documents.query(found, results, explain))
+    elif not lost or any(result.clips for _, result in results):
+        report.searched(results[-1][1].document["search"])
+    if found.failed or lost:
         raise typer.Exit(1)
 
 
-def _index_first(path: Path, store: Path, chosen: EngineChoice) -> None:
-    from facereel.indexer.jobs.events import Failed, Indexed, Job, Note, Progress
-    from facereel.indexer.jobs.local import LocalRunner
-    from facereel.indexer.jobs.paths import check_store
-    from facereel.store.model.config import Config
-
-    check_store(store)
+def _index_first(library: api.Library, path: Path) -> None:
     console.note(f"{path.name} is not indexed yet; indexing it first")
-    with console.progress_bars() as bars:
-        for event in LocalRunner(chosen.load).run([Job(path, store, Config())]):
-            if isinstance(event, Progress):
-                bars(str(path), *((event.done, event.total) if event.stage == "indexing" else (0, 0)))
-            elif isinstance(event, Note):
-                console.note(event.text)
-            elif isinstance(event, Failed):
+    with progress() as show, closing(library.index_events(path)) as events:
+        for event in events:
+            show(event)
+            if isinstance(event, api.Failed):
                 raise event.error
-            elif isinstance(event, Indexed):
-                index_report.lost(path, event.warnings)
+            if isinstance(event, api.Indexed):
+                report.video_warnings(path, event.warnings)
 
 
-app.command("list")(store_commands.list_videos)
-for about_store in (store_commands.info, store_commands.faces, store_commands.remove):
-    app.command()(about_store)
+@app.command("list")
+def list_videos(store: opt.Store = STORE, as_json: opt.Json = False, debug: opt.Debug = False) -> None:
+    """List the indexed videos."""
+    found = api.Library(store).videos()
+    if as_json:
+        console.say_json(documents.listing(store, found))
+        return
+    for _, error in found.unreadable:
+        console.warn(str(error))
+    if found.videos:
+        report.listing(found.videos)
+    elif not found.unreadable:
+        console.say(f"{store} holds no index; run: facereel index VIDEO")
+
+
+@app.command()
+def info(
+    video: opt.Video, store: opt.Store = STORE, as_json: opt.Json = False, debug: opt.Debug = False
+) -> None:
+    """Show everything about an indexed video."""
+    details = api.Library(store).info(video)
+    console.say_json(documents.details(details)) if as_json else report.details(details)
+
+
+@app.command()
+def faces(
+    video: opt.Video,
+    store: opt.Store = STORE,
+    out: opt.SheetOut = None,
+    most: opt.Most = 40,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Draw who is in a video: a row for each person, with their best face crops and times."""
+    sheet = api.Library(store).faces(video, out, most=most)
+    console.say_json(documents.sheet(sheet)) if as_json else report.sheet(sheet)
+
+
+@app.command()
+def remove(
+    video: opt.Video, store: opt.Store = STORE, as_json: opt.Json = False, debug: opt.Debug = False
+) -> None:
+    """Delete the index of a video; the video itself stays."""
+    folder = api.Library(store).remove(video)
+    if as_json:
+        console.say_json(documents.removed(folder))
+    else:
+        console.say(f"removed {folder}; the video stays")
 
 
 @app.command()
@@ -297,46 +276,58 @@ def forget(
     video: opt.ForgetIn = None,
     threshold: opt.Threshold = None,
     face: opt.Face = None,
+    also_weaker: opt.AlsoWeaker = False,
     dry_run: opt.ForgetDryRun = False,
+    yes: opt.ForgetYes = False,
     engine: opt.Engine = ENGINE,
     as_json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Delete a person's looks and vectors from every index; videos and clips stay."""
-    from facereel.query.people import photos as asked
-    from facereel.query.search import forget, search
-    from facereel.store.library.catalogue import Catalogue
-
-    machine = _chosen(engine, "auto", 0, None, store).load(console.note)
-    base = machine.threshold.value if threshold is None else threshold
-    people = asked.read_people(asked.group_photos(refs), machine, face)
-    report.people_read(people)
-    library = Catalogue(store)
-
-    def found() -> tuple[search.Scope, list[forget.Forgotten]]:
-        with library.read_lock():
-            where = search.scope(library, video or [], machine.info)
-            return where, forget.what_to_forget(
-                search.search(people, where, base, machine.threshold.scale), where
-            )
-
-    where, holdings = found()
-    report.left_out(where)
-    alike: list[forget.Forgotten] = []
-    if not dry_run and holdings:
-        forget.forget(holdings)
-        _, alike = found()
+    """Remove a person's face crops and embeddings from all indexes; videos and clips stay."""
+    if not (dry_run or yes or _can_ask()):
+        raise api.OptionError(
+            "forget cannot ask for confirmation here, so nothing was removed; add --yes, or --dry-run to look first"
+        )
+    library = _library(store, engine, "auto", 0, None)
+    people = library.read_photos([*refs], face=face)
+    report.warnings(people.warnings)
+    plan = library.plan_forget(people, videos=video, threshold=threshold)
+    report.skipped(plan.skipped)
+    removing = bool(plan.matching or (also_weaker and plan.weaker))
+    if not as_json:
+        report.forget_plan(plan, also_weaker)
+    if removing and not (dry_run or yes):
+        typer.confirm(report.forget_question(plan, also_weaker), abort=True, err=True)
+    done = None if dry_run else plan.apply(also_weaker=also_weaker)
     if as_json:
-        console.say_json(report.forgotten_json(people, holdings, alike, where, dry_run))
+        console.say_json(documents.forgotten(plan, done))
+    elif not removing:
+        report.nothing_to_forget(plan)
+    elif done is None:
+        report.would_forget(plan, also_weaker)
     else:
-        report.forgotten(people, holdings, alike, where, dry_run)
-    if where.skipped:
-        names = ", ".join(item.name for item in where.skipped)
-        console.fail(f"could not be searched and may still hold them: {names}")
+        report.forgotten(plan, done)
+    if report.not_forgotten(plan, () if done is None else done.busy):
         raise typer.Exit(1)
 
 
-app.command()(store_commands.verify)
+@app.command()
+def verify(
+    video: opt.MaybeVideo = None,
+    store: opt.Store = STORE,
+    content: opt.Content = False,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Check that indexes are intact and that their videos are still there."""
+    on_result = (lambda health: None) if as_json else report.health
+    found = api.Library(store).verify(video, content=content, on_result=on_result)
+    if as_json:
+        console.say_json(documents.health(store, found))
+    elif not found:
+        console.say(f"{store} holds no index; there is nothing to check")
+    if any(health.problems for health in found):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -345,7 +336,7 @@ def engines(
     yes: opt.Yes = False,
     speed: opt.Speed = False,
     calibrate: opt.Calibrate = None,
-    out: opt.CalibrationOut = Path("outputs"),
+    out: opt.CalibrationOut = OUTPUTS,
     store: opt.Store = STORE,
     engine: opt.Engine = ENGINE,
     device: opt.Device = "auto",
@@ -353,39 +344,20 @@ def engines(
     as_json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
-    """List the engines: licence, whether they are ready, where strangers stop; get one, or calibrate one."""
+    """List the engines with licence, state and threshold; download one, or calibrate one."""
     if get is not None:
-        folder = _get_pack(get, yes)
-        console.say_json({"folder": str(folder)}) if as_json else console.say(f"{get} is in {folder}")
+        folder = _download(get, yes)
+        console.say_json(documents.downloaded(folder)) if as_json else console.say(f"{get} is in {folder}")
     elif calibrate is not None:
-        _calibrate(
-            calibrate, _chosen(engine, device, threads, None, store).load_uncalibrated(), out, store, as_json
-        )
+        library = _library(store, engine, device, threads, None)
+        measured, files = library.calibrate(calibrate, out, on_warning=console.warn)
+        if as_json:
+            console.say_json(documents.calibrated(measured.threshold, files))
+        else:
+            report.calibration(measured, files, store)
     else:
-        from facereel.indexer.engines.devices import Compute
-        from facereel.indexer.engines.status import known_engines
-
-        known = known_engines(Compute(device, threads), speed)
-        console.say_json({"engines": known}) if as_json else report_engines.engines(known)
-
-
-def _calibrate(folder: Path, engine: FaceEngine, out: Path, store: Path, as_json: bool) -> None:
-    from facereel.query.people import calibration
-    from facereel.query.people import photos as asked
-    from facereel.store.files.folders import make_store
-
-    if not folder.is_dir():
-        raise OptionError(f"{folder} is not a folder; name one that has a folder of photos for each person")
-    people = asked.read_people(asked.group_photos([folder]), engine)
-    report_engines.photos_left_out(people)
-    measured = calibration.measure(people, engine)
-    if out == store:
-        make_store(store)
-    files = calibration.write(measured, out)
-    if as_json:
-        console.say(files[0].read_text(encoding="utf-8").rstrip())
-    else:
-        report_engines.calibration(measured, files, store)
+        known = api.engines(speed=speed, device=device, threads=threads)
+        console.say_json(documents.engines(known)) if as_json else report.engines(known)
 
 
 @app.command()
@@ -399,31 +371,59 @@ def reembed(
     as_json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Recognise the kept looks anew by another engine, without looking at the video again."""
-    from facereel.indexer.identity.reembed import reembed_index
-    from facereel.store.files.folders import index_folders
-    from facereel.store.library.catalogue import Catalogue
-
-    library = Catalogue(store)
-    library.clean()
-    folders = index_folders(store) if video == "all" else [library.locate(video)]
-    machine = _chosen(engine, device, threads, calibration, store).load(console.note)
-    done = []
-    for folder in folders:
-        done.append(reembed_index(folder, machine))
-        if not as_json:
-            report_engines.reembedded(asdict(done[-1]))
+    """Recognise the stored face crops by another engine, without decoding the video."""
+    library = _library(store, engine, device, threads, calibration)
+    on_result = (lambda result: None) if as_json else report.reembedded
+    results = library.reembed(None if video == "all" else video, on_result=on_result)
     if as_json:
-        console.say_json({"store": str(store), "videos": [asdict(one) for one in done]})
-    elif not folders:
-        console.say(f"{store} holds no index; run: python cli.py index VIDEO")
+        console.say_json(documents.reembedded(store, results))
+    elif not results:
+        console.say(f"{store} holds no index; run: facereel index VIDEO")
+
+
+def _library(store: Path, engine: str, device: str, threads: int, calibration: Path | None) -> api.Library:
+    """The library with the engine; a pack that is not downloaded is offered where somebody can answer."""
+    library = api.Library(
+        store, engine=engine, device=device, threads=threads, calibration=calibration, on_note=console.note
+    )
+    try:
+        library.check_engine()
+    except api.MissingPackError:
+        if not _can_ask():
+            raise
+        _download(engine, agreed=False)
+    return library
+
+
+def _download(name: str, agreed: bool) -> Path:
+    """Download a pack once the licence of its weights was shown and agreed to."""
+    console.note(api.pack_licence(name))
+    if not agreed and not _can_ask():
+        raise api.OptionError(
+            f"nobody can agree to that here; to agree run: facereel engines --get {name} --yes"
+        )
+    if not agreed and not typer.confirm(f"Download {name} for such use?", err=True):
+        raise api.OptionError(f"{name} was not downloaded; use another --engine")
+    return api.download_pack(name, accept_licence=True)
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def run() -> None:
     """Start the program; what a terminal or pipe cannot spell is escaped rather than a crash."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    app(prog_name="python cli.py")
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a console's stream has it
+    name = "facereel"
+    if Path(sys.argv[0]).name == "cli.py":
+        name = (
+            "python -m facereel.cli"
+            if getattr(sys.modules["__main__"], "__spec__", None)
+            else "python cli.py"
+        )
+    console.set_program(name)
+    app(prog_name=name)
 
 
 if __name__ == "__main__":

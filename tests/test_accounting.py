@@ -48,7 +48,7 @@ def test_losses_are_numbers_in_the_index_and_wherever_it_is_told_of(
     assert result.exit_code == 0
     (told,) = json.loads(report.read_text())["videos"]
     assert told["frames_damaged"] + told["frames_concealed"] > 0
-    assert "  lost: " in result.stdout
+    assert "damaged" in result.stdout
     lost = told["frames_damaged"] + told["frames_skipped"] + told["frames_missing"]
     assert told["frames"] < 75 <= told["frames"] + lost + 1
     known = json.loads(run("info", harmed, "--store", store, "--json").stdout)
@@ -62,7 +62,7 @@ def test_losses_are_numbers_in_the_index_and_wherever_it_is_told_of(
 def test_a_whole_film_lost_nothing(run: Run, store: Path, film: Path) -> None:
     known = json.loads(run("info", film, "--store", store, "--json").stdout)
     assert [known[f"frames_{key}"] for key in LOSSES] == [0, 0, 0, 0]
-    assert "lost:" not in run("index", film, "--store", store, *FAKE).stdout
+    assert "damaged" not in run("index", film, "--store", store, *FAKE).stdout
 
 
 def test_an_index_of_an_older_version_says_that_nobody_counted(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_an_index_of_an_older_version_says_that_nobody_counted(tmp_path: Path) -
         db.commit()
     with VideoIndex(folder) as index:
         assert [getattr(index.stats, key) for key in LOSSES] == [None] * 4
-        assert summary.details(index)["frames_damaged"] is None
+        assert summary.details(index).frames_damaged is None
 
 
 def test_a_query_says_what_it_searched_and_left_out(
@@ -93,8 +93,8 @@ def test_a_query_says_what_it_searched_and_left_out(
     args = ("query", photos / "red.png", "--store", store, *FAKE, "--out", tmp_path / "out", "--min-duration")
     result = run(*args, "0.1")
     assert result.exit_code == 1, "what is gone could not be cut"
-    assert "searched: 2 videos, 6 tracklets, " in result.stdout
-    assert "; left out: 2 videos" in result.stdout
+    assert "searched: 2 videos, 6 face tracks, " in result.stdout
+    assert "; not searched: 2 videos" in result.stdout
     written = json.loads((tmp_path / "out" / "red" / "metadata.json").read_text())["search"]
     looks = 0
     for name in ("two*", "gone*"):
@@ -109,8 +109,12 @@ def test_a_query_says_what_it_searched_and_left_out(
         "tracklets_without_exemplars": 0, "matches": 4, "near_misses": 0, "min_duration": 0.1, "too_short": 0,
     }  # fmt: skip
     told = json.loads(run(*args, "1.5", "--overwrite", "--json").stdout)
-    assert [told["search"][key] for key in ("matches", "too_short", "min_duration")] == [4, 2, 1.5]
-    assert {item["kind"] for item in told["left_out"]} == {"other_engine", "damaged"}
+    assert [told["results"][0]["search"][key] for key in ("matches", "too_short", "min_duration")] == [
+        4,
+        2,
+        1.5,
+    ]
+    assert {item["kind"] for item in told["skipped"]} == {"other_engine", "damaged"}
 
 
 def test_metadata_names_no_folder_unless_asked(

@@ -92,12 +92,12 @@ def test_a_calibration_is_measured_drawn_written_and_used(
         assert np.asarray(plot).std() > 10
     ask = ("query", photos / "red.png", "--store", store, "--dry-run", "--json", *FAKE)
     plain = run(*ask)
-    assert json.loads(plain.stdout)["threshold"] == pytest.approx(0.42)
+    assert json.loads(plain.stdout)["results"][0]["threshold"] == pytest.approx(0.42)
     chosen = run(*ask, "--calibration", file)
-    assert json.loads(chosen.stdout)["threshold"] == pytest.approx(known["threshold"])
+    assert json.loads(chosen.stdout)["results"][0]["threshold"] == pytest.approx(known["threshold"])
     assert f"{known['threshold']:.2f} from {file}" in chosen.stderr
     (store / file.name).write_bytes(file.read_bytes())
-    assert json.loads(run(*ask).stdout)["threshold"] == pytest.approx(known["threshold"])
+    assert json.loads(run(*ask).stdout)["results"][0]["threshold"] == pytest.approx(known["threshold"])
     assert json.loads(run(*ask, "--threshold", "0.5").stdout)["threshold"] == 0.5
     older = tmp_path / "older.json"
     before = {("bar" if key == "threshold" else key): value for key, value in known.items()}

@@ -46,8 +46,8 @@ def test_index_tells_figures_and_what_is_next(run: Run, film: Path, tmp_path: Pa
     result = run("index", film, "--store", tmp_path / "s", *FAKE)
     assert result.exit_code == 0
     assert "two.mp4: 0:03.600 indexed in" in result.stdout
-    assert "90 frames, 3 shots, 90 faces, 3 tracklets, 2 people" in result.stdout
-    assert "python cli.py query PHOTO --store" in result.stdout
+    assert "90 frames, 3 shots, 90 faces, 3 face tracks, 2 people" in result.stdout
+    assert "facereel query PHOTO --store" in result.stdout
 
 
 def test_what_is_indexed_is_skipped_by_its_content(run: Run, store: Path, film: Path, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_query_cuts_clips_and_says_where_they_are(
     lines = result.stdout.splitlines()
     assert lines[0].startswith("  two_0001_00-00-00.000.mp4  0:00.000 - 0:01.200  1.20 s  ")
     assert lines[-2] == f"2 clips of red in 1 of 1 video: {folder}"
-    assert lines[-1].startswith("searched: 1 video, 3 tracklets, ")
+    assert lines[-1].startswith("searched: 1 video, 3 face tracks, ")
     document = json.loads((folder / "metadata.json").read_text())
     for clip in document["clips"]:
         with av.open(str(folder / clip["file"])) as container:
@@ -108,10 +108,11 @@ def test_query_cuts_clips_and_says_where_they_are(
 def test_query_json_is_the_metadata_and_more(run: Run, store: Path, photos: Path, tmp_path: Path) -> None:
     args = ("query", photos / "red.png", "--store", store, *FAKE, "--out", tmp_path / "out", "--json")
     told = json.loads(run(*args).stdout)
+    (result,) = told["results"]
     written = json.loads((tmp_path / "out" / "red" / "metadata.json").read_text())
-    assert {key: told[key] for key in written} == written
-    assert told["folder"] == str(tmp_path / "out" / "red")
-    assert told["searched"][0]["file"] == "two.mp4"
+    assert {key: result[key] for key in written} == written
+    assert result["folder"] == str(tmp_path / "out" / "red")
+    assert [Path(path).name for path in told["searched"]] == ["two.mp4"]
 
 
 def test_dry_run_cuts_nothing(run: Run, store: Path, photos: Path, tmp_path: Path) -> None:
@@ -121,7 +122,7 @@ def test_dry_run_cuts_nothing(run: Run, store: Path, photos: Path, tmp_path: Pat
     header, *rows, _ = result.stdout.splitlines()[1:]
     assert header.split()[:3] == ["video", "start", "end"]
     assert [row.split()[0] for row in rows] == ["two.mp4", "two.mp4"]
-    document = json.loads(run(*args, "--json").stdout)
+    (document,) = json.loads(run(*args, "--json").stdout)["results"]
     assert [clip["file"] for clip in document["clips"]] == [None, None]
     assert all(frame["crop"] for clip in document["clips"] for frame in clip["frames"])
     assert not (tmp_path / "out").exists()
@@ -148,24 +149,24 @@ def test_nobody_found_is_a_sentence(run: Run, store: Path, photos: Path, tmp_pat
     result = run(*args, "--explain")
     assert result.exit_code == 0
     assert "blue was not found in 1 video; nothing was written." in result.stdout
-    assert "Nothing else came near to blue." in result.stdout
+    assert "Nothing else is similar to blue." in result.stdout
     assert not (tmp_path / "out").exists()
 
 
 def test_explain_lists_what_just_missed(run: Run, store: Path, photos: Path) -> None:
     args = ("query", photos / "red.png", "--store", store, *FAKE, "--dry-run", "--threshold", "0.9999999")
     result = run(*args, "--explain")
-    assert "--explain says more" in result.stdout
-    assert "What just missed red:" in result.stdout
-    missed = json.loads(run(*args, "--explain", "--json").stdout)["missed"]
+    assert "--explain lists more" in result.stdout
+    assert "Near misses for red:" in result.stdout
+    missed = json.loads(run(*args, "--explain", "--json").stdout)["results"][0]["near_misses"]
     assert {"video", "start", "end", "similarity", "threshold", "why"} <= set(missed[0])
-    assert "missed" not in json.loads(run(*args, "--json").stdout)
+    assert "near_misses" not in json.loads(run(*args, "--json").stdout)["results"][0]
 
 
 def test_short_clips_are_dropped_and_counted(run: Run, store: Path, photos: Path, tmp_path: Path) -> None:
     args = ("query", photos / "red.png", "--store", store, *FAKE, "--out", tmp_path / "out")
     result = run(*args, "--min-duration", "1.5")
-    assert "2 matches shorter than --min-duration dropped; nothing was written." in result.stdout
+    assert "2 matches shorter than --min-duration left out; nothing was written." in result.stdout
     assert not (tmp_path / "out").exists()
 
 
@@ -192,12 +193,12 @@ def test_face_chooses_among_several(run: Run, store: Path, photos: Path) -> None
 def test_list_info_remove(run: Run, store: Path, film: Path) -> None:
     header, row = run("list", "--store", store).stdout.splitlines()
     assert header.split() == [
-        "video", "length", "size", "shots", "tracklets", "people", "engine", "indexed", "(UTC)",
+        "video", "duration", "size", "shots", "face", "tracks", "people", "engine", "indexed", "(UTC)", "path",
     ]  # fmt: skip
     assert row.split()[:7] == ["two.mp4", "0:03.600", "320x180", "3", "3", "2", "fake"]
     known = json.loads(run("info", film, "--store", store, "--json").stdout)
     assert known["frames"] == 90
-    assert [round(person["seconds"], 2) for person in known["who"]] == [2.4, 1.2]
+    assert [round(person["seconds"], 2) for person in known["by_cluster"]] == [2.4, 1.2]
     text = run("info", "two.mp4", "--store", store).stdout
     assert "path: " + str(film.resolve()) in text
     assert run("remove", "two.mp4", "--store", store).exit_code == 0
@@ -217,7 +218,7 @@ def test_faces_draws_a_row_a_person(run: Run, store: Path, tmp_path: Path) -> No
     told = json.loads(
         run("faces", "two.mp4", "--store", store, "--out", target, "--most", "1", "--json").stdout
     )
-    assert (len(told["people"]), told["left_out"]) == (1, 1)
+    assert (len(told["clusters"]), told["left_out"]) == (1, 1)
     with Image.open(target) as sheet:
         assert sheet.size[1] < both[1]
 

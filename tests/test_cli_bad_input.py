@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from facereel.query.terminal import console
+from facereel import cli
 from tests.fake_engine import film_of_two, write_photo
 from tests.program import Run, run_bound
 
@@ -119,7 +119,7 @@ def test_a_folder_goes_without_its_bad_photos(run: Run, store: Path, tmp_path: P
     (folder / "3.jpg").write_text("torn")
     result = run("query", folder, "--store", store, *FAKE, "--dry-run", "--json")
     assert result.exit_code == 0
-    told = json.loads(result.stdout)
+    (told,) = json.loads(result.stdout)["results"]
     assert [len(told["references"]), len(told["warnings"]), len(told["clips"])] == [1, 2, 2]
     assert all(text.startswith("not used: ") for text in told["warnings"])
 
@@ -165,7 +165,7 @@ def test_a_face_chosen_in_several_photos(refuses: Refuses, store: Path, photos: 
         ("--name", "../up", "cannot be a folder's name"),
         ("--name", "", "cannot be a folder's name"),
         ("--engine", "magic", "no engine is called 'magic'; known: "),
-        ("--video", "other.mp4", "other.mp4 is not indexed; run: python cli.py index other.mp4"),
+        ("--video", "other.mp4", "other.mp4 is not indexed; run: facereel index other.mp4"),
     ],
 )
 def test_options_out_of_range(
@@ -176,7 +176,7 @@ def test_options_out_of_range(
 
 def test_an_empty_store(refuses: Refuses, photos: Path, tmp_path: Path) -> None:
     line = refuses("query", photos / "red.png", "--store", tmp_path / "no store", *FAKE)
-    assert "holds no index; run: python cli.py index VIDEO" in line
+    assert "holds no index; run: facereel index VIDEO" in line
 
 
 @pytest.mark.parametrize("engine", ["fake-other", "fake-new"])
@@ -186,7 +186,7 @@ def test_an_index_of_another_engine(
     for more in ((), ("--video", "two.mp4")):
         line = refuses("query", photos / "red.png", "--store", store, "--engine", engine, *more)
         assert "two.mp4 was indexed by fake" in line
-        assert f"python cli.py reembed --engine {engine.removesuffix('-new')}" in line
+        assert f"facereel reembed --engine {engine.removesuffix('-new')}" in line
     line = refuses("index", film, "--store", store, "--engine", engine)
     assert "is indexed already, by " in line
     assert "--force" in line
@@ -201,7 +201,7 @@ def test_indexes_of_another_engine_are_left_out(run: Run, store: Path, photos: P
     assert "not searched: other.mp4 was indexed by fake-other" in result.stderr
     assert "torn.mp4-0123456789ab/index.db is damaged" in result.stderr
     told = json.loads(run("query", photos / "red.png", "--store", store, *FAKE, "--dry-run", "--json").stdout)
-    assert [item["video"] for item in told["left_out"]] == ["other.mp4", "torn.mp4-0123456789ab"]
+    assert [item["video"] for item in told["skipped"]] == ["other.mp4", "torn.mp4-0123456789ab"]
 
 
 def test_an_index_of_a_newer_version(
@@ -222,7 +222,7 @@ def test_a_damaged_index(refuses: Refuses, run: Run, store: Path, film: Path, ph
     (folder / "index.db").write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
     line = refuses("query", photos / "red.png", "--store", store, *FAKE)
     assert "is damaged" in line
-    assert "python cli.py index --force" in line
+    assert "facereel index --force" in line
     assert run("verify", "--store", store).exit_code == 1
     assert run("index", film, "--store", store, *FAKE, "--force").exit_code == 0
     assert run("verify", "--store", store).exit_code == 0
@@ -330,7 +330,7 @@ def test_errors_for_scripts_are_one_object(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 1
     told = json.loads(result.stdout)["error"]
     assert told["kind"] == "NotIndexedError"
-    assert "python cli.py index gone.mp4" in told["message"]
+    assert "facereel index gone.mp4" in told["message"]
 
 
 def test_debug_shows_the_traceback(run: Run, tmp_path: Path) -> None:
@@ -345,11 +345,8 @@ def test_ctrl_c_ends_with_a_line(
     def interrupt(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(console, "progress_bars", interrupt)
+    monkeypatch.setattr(cli, "progress", interrupt)
     result = run("index", film, "--store", tmp_path / "s", *FAKE)
     assert result.exit_code == 130
-    assert (
-        result.stderr
-        == "stopped; nothing unfinished was kept; index goes on where it stopped when run again\n"
-    )
+    assert result.stderr == "stopped; run it again to resume\n"
     assert not (tmp_path / "s").exists()

@@ -53,7 +53,7 @@ def test_nothing_is_fetched_where_nobody_can_agree(run: Run, film: Path, tmp_pat
     result = run("engines", "--get", "buffalo_l")
     assert result.exit_code == 1
     assert "non-commercial research" in result.stderr
-    assert "python cli.py engines --get buffalo_l --yes" in result.stderr
+    assert "facereel engines --get buffalo_l --yes" in result.stderr
     result = run("index", film, "--engine", "buffalo_l", "--store", tmp_path / "s")
     assert result.exit_code == 1
     assert "facereel engines --get buffalo_l" in result.stderr
@@ -81,7 +81,7 @@ def test_on_a_terminal_the_first_use_asks(
         return answer == "y"
 
     monkeypatch.setattr(packs, "fetch", lambda name: build_pack(home / name))
-    monkeypatch.setattr("facereel.cli._somebody_there", lambda: True)
+    monkeypatch.setattr("facereel.cli._can_ask", lambda: True)
     monkeypatch.setattr("typer.confirm", confirm)
     result = run("index", film, "--engine", "buffalo_sc", "--store", tmp_path / "s")
     assert result.exit_code == code

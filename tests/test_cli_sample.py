@@ -35,7 +35,9 @@ def test_everybody_in_the_sample_is_found(
     run: Run, sample_store: Path, sample_truth: dict[str, Any], person: str
 ) -> None:
     photos = [SAMPLES / name for name in sample_truth["people"][person]["references"]]
-    clips = json.loads(run("query", *photos, "--store", sample_store, "--dry-run", "--json").stdout)["clips"]
+    clips = json.loads(run("query", *photos, "--store", sample_store, "--dry-run", "--json").stdout)[
+        "results"
+    ][0]["clips"]
     truth = sample_truth["people"][person]
     where: dict[int, Box] = {int(frame): box for frame, box in truth["frames"].items()}
     may = {frame for start, end in truth["may"] for frame in range(start, end)}

@@ -59,8 +59,8 @@ def test_the_command_that_is_named_repairs(run: Run, here: Path, photos: Path, s
     assert result.exit_code == 1
     (line,) = (text for text in result.output.splitlines() if "is damaged" in text)
     words = shlex.split(line.partition("run: ")[2])
-    assert words[:4] == ["python", "cli.py", "index", "--force"]
-    assert run(*words[2:], *FAKE).exit_code == 0
+    assert words[:3] == ["facereel", "index", "--force"]
+    assert run(*words[1:], *FAKE).exit_code == 0
     assert run("verify", "--store", here / "s").stdout == "a.mp4: ok\n"
     assert run("query", photos / "red.png", "--store", here / "s", *FAKE, "--dry-run").exit_code == 0
 
@@ -143,12 +143,14 @@ def test_a_moved_video_costs_only_itself_and_is_found_again(run: Run, here: Path
     told = json.loads((here / "out" / "red" / "metadata.json").read_text())
     assert {clip["video"]["file"] for clip in told["clips"]} == {"other.mp4"}
     told = json.loads(run(*query, "--json").stdout)
-    assert [item["video"] for item in told["not_cut"]] == ["a.mp4"]
+    assert [item["video"] for item in told["results"][0]["not_cut"]] == ["a.mp4"]
     named = run(*query, "--video", moved, "--json")
     assert named.exit_code == 0
-    assert {clip["video"]["file"] for clip in json.loads(named.stdout)["clips"]} == {"elsewhere.mp4"}
+    assert {clip["video"]["file"] for clip in json.loads(named.stdout)["results"][0]["clips"]} == {
+        "elsewhere.mp4"
+    }
     indexed = run("index", moved, "--store", here / "s", *FAKE)
-    assert f"indexed already, as {here / 'a.mp4'}; its new path is noted" in indexed.stdout
+    assert f"indexed already, as {here / 'a.mp4'}; its new path" in indexed.stdout
     assert run(*query).exit_code == 0
     assert run("verify", "--store", here / "s").stdout == "elsewhere.mp4: ok\nother.mp4: ok\n"
 
@@ -184,11 +186,10 @@ def test_what_was_read_of_another_index_is_not_forgotten_here(here: Path, run: R
     with VideoIndex(folder) as index:
         sha256 = index.video.sha256
     with claims.video_lock(here / "s", sha256, lambda: None):
-        result = run("forget", photos / "red.png", "--store", here / "s", *FAKE)
+        result = run("forget", photos / "red.png", "--store", here / "s", *FAKE, "--yes")
     assert result.exit_code == 1
-    assert (
-        "error: a.mp4 is being indexed by another process; run this again when that is done" in result.stderr
-    )
+    assert "a.mp4 is being indexed by another process; run this again when that is done" in result.stderr
+    assert f"1 video is being indexed now and may hold red (sha256 {sha256[:12]})" in result.stderr
     assert (folder / DATABASE).read_bytes() == before
 
 

@@ -48,10 +48,10 @@ def test_nothing_of_a_person_is_left(run: Run, store: Path, photos: Path, tmp_pa
     (folder,) = (folder for folder in store.iterdir() if folder.name.startswith("two"))
     known = traces(folder)
     red, green = sorted(known, key=lambda person: -len(known[person]))
-    result = run("forget", photos / "red.png", "--store", store, *FAKE)
+    result = run("forget", photos / "red.png", "--store", store, *FAKE, "--yes")
     assert result.exit_code == 0
-    assert "  two.mp4: 2 tracklets, 60 frames, " in result.stdout
-    assert "red was forgotten in 2 of 2 videos; videos and clips stay" in result.stdout
+    assert "  two.mp4: 2 face tracks, 60 frames, 2.4 s, " in result.stdout
+    assert "Removed 4 face tracks that match red from 2 of 2 videos." in result.stdout
     left = everything(store)
     assert not any(trace in left for trace in known[red])
     assert all(trace in left for trace in known[green][:1])
@@ -64,7 +64,7 @@ def test_nothing_of_a_person_is_left(run: Run, store: Path, photos: Path, tmp_pa
         assert len(index.times().pts) == 90
         assert [len(person.tracklets) for person in index.clusters()] == [1]
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
-    assert "red was not found" in run("forget", photos / "red.png", "--store", store, *FAKE).stdout
+    assert "red was not found" in run("forget", photos / "red.png", "--store", store, *FAKE, "--yes").stdout
 
 
 def test_nothing_is_left_of_what_is_derived_either(run: Run, store: Path, photos: Path) -> None:
@@ -90,7 +90,7 @@ def test_nothing_is_left_of_what_is_derived_either(run: Run, store: Path, photos
     unfinished.close()
     assert all(trace in everything(store) for trace in theirs)
     assert exemplars[0].jpeg in everything(store)
-    assert run("forget", photos / "red.png", "--store", store, *FAKE).exit_code == 0
+    assert run("forget", photos / "red.png", "--store", store, *FAKE, "--yes").exit_code == 0
     assert run("query", photos / "green.png", "--store", store, *FAKE, "--dry-run").exit_code == 0
     left = everything(store)
     assert POOLED in {path.name for path in folder.iterdir()}
@@ -104,18 +104,19 @@ def test_a_dry_run_deletes_nothing(run: Run, store: Path, photos: Path) -> None:
     told = json.loads(
         run("forget", photos / "red.png", "--store", store, *FAKE, "--dry-run", "--json").stdout
     )
-    assert told["forgotten"][0]["tracklets"] == [1, 2]
-    assert told["searched"][0]["file"] == "two.mp4"
+    assert told["matching"][0]["tracklets"] == [1, 2]
+    assert (told["dry_run"], told["removed"]) == (True, [])
+    assert [Path(path).name for path in told["searched"]] == ["two.mp4"]
     assert everything(store) == before
 
 
 def test_what_could_not_be_searched_is_said(run: Run, store: Path, photos: Path, tmp_path: Path) -> None:
     other = film_of_two(tmp_path / "other.mp4", seconds=0.5)
     assert run("index", other, "--store", store, "--engine", "fake-other").exit_code == 0
-    result = run("forget", photos / "red.png", "--store", store, *FAKE)
+    result = run("forget", photos / "red.png", "--store", store, *FAKE, "--yes")
     assert "not searched: other.mp4 was indexed by fake-other" in result.stderr
-    assert "red was forgotten in 1 of 1 video" in result.stdout
-    assert "could not be searched and may still hold them: other.mp4" in result.stderr
+    assert "that match red from 1 of 1 video." in result.stdout
+    assert "could not be searched and may still hold red: other.mp4" in result.stderr
     assert result.exit_code == 1
 
 

@@ -247,7 +247,9 @@ def test_what_has_its_name_is_on_the_disk(
     assert run("reembed", "film.mp4", "--store", store, "--engine", "fake-other").exit_code == 0
     disk.assert_lasting(index)
     disk.log.clear()
-    assert run("forget", photos / "red.png", "--store", store, "--engine", "fake-other").exit_code == 0
+    assert (
+        run("forget", photos / "red.png", "--store", store, "--engine", "fake-other", "--yes").exit_code == 0
+    )
     disk.assert_lasting(index)
     disk.log.clear()
     assert run("faces", "film.mp4", "--store", store, "--out", tmp_path / "sheet.png").exit_code == 0

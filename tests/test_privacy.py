@@ -57,7 +57,7 @@ def test_a_store_is_its_owners_alone(run: Run, film: Path, photos: Path, tmp_pat
     other = ("--store", store, "--engine", "fake-new")
     for command in (
         ("query", photos / "red.png", "--store", store, *FAKE, "--dry-run"), ("reembed", "two.mp4", *other),
-        ("forget", photos / "red.png", *other), ("query", photos / "green.png", *other, "--dry-run"),
+        ("forget", photos / "red.png", *other, "--yes"), ("query", photos / "green.png", *other, "--dry-run"),
     ):  # fmt: skip
         assert run(*command).exit_code == 0
     calibration.write(calibration.measure(crowd(0), engine), store)
@@ -141,7 +141,7 @@ def test_nothing_asks_the_network(short: Path, tmp_path: Path) -> None:
         timeout=120,
     )  # fmt: skip
     assert "short.mp4: " in done.stdout
-    assert ", 1 tracklet, " in done.stdout
+    assert ", 1 face track, " in done.stdout
     assert "searched: 1 video, " in done.stdout
     noted = log.read_text().splitlines()
     assert set(noted) == {"spied on"}

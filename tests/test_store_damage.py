@@ -35,7 +35,7 @@ def is_said_damaged(folder: Path) -> bool:
         message = str(error)
     if message:
         assert "index.db is damaged" in message
-        assert "run: python cli.py index --force" in message
+        assert "run: facereel index --force" in message
         assert message.isprintable()
     return bool(message)
 

@@ -35,7 +35,7 @@ def test_missing_and_empty_store_hold_nothing(tmp_path: Path) -> None:
         assert library.listing().entries == ()
         assert library.by_hash("0" * 64) is None
         with pytest.raises(
-            NotIndexedError, match=r"^movie.mp4 is not indexed; run: python cli.py index movie.mp4$"
+            NotIndexedError, match=r"^movie.mp4 is not indexed; run: facereel index movie.mp4$"
         ):
             library.find("movie.mp4")
     assert not (tmp_path / "none").exists()

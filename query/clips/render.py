@@ -35,7 +35,7 @@ class Result:
     not_cut: tuple[SkippedVideo, ...] = ()  # videos with matches that are gone or changed
 
 
-def result_folders(people: Sequence[PersonPhotos], out: Path, name: str | None) -> list[Path]:
+def result_folders(people: Sequence[PersonPhotos | PersonQuery], out: Path, name: str | None) -> list[Path]:
     """The folder of each person's result; raises OptionError for a name that cannot be a folder's."""
     if name is None:
         return [out / photos.name for photos in people]

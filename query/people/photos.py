@@ -54,13 +54,18 @@ def group_photos(paths: Sequence[Path]) -> list[PersonPhotos]:
 def read_people(
     people: Sequence[PersonPhotos], engine: FaceEngine, face: int | None = None
 ) -> list[PersonQuery]:
-    """Read everybody's photos; raises as read_person, and OptionError for a `face` with more than one photo."""
+    """Read everybody's photos; raises as check_face and read_person."""
+    check_face(people, face)
+    return [read_person(photos, engine, face) for photos in people]
+
+
+def check_face(people: Sequence[PersonPhotos], face: int | None) -> None:
+    """Raise OptionError for a `face` with more than one photo."""
     count = sum(len(photos.paths) for photos in people)
     if face is not None and count > 1:
         raise OptionError(
             f"--face {face} selects a face of one photo, but {count} photos were given; give one"
         )
-    return [read_person(photos, engine, face) for photos in people]
 
 
 def read_person(photos: PersonPhotos, engine: FaceEngine, face: int | None = None) -> PersonQuery:

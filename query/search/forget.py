@@ -1,70 +1,122 @@
-"""People who want to be forgotten: their looks and vectors leave every index in which they are found."""
+"""People who want to be forgotten: their crops and embeddings leave every index that holds them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from facereel.query.search.search import Answer, Scope
+from facereel.query.search.search import Answer, Scope, SkippedVideo
+from facereel.store.files.folders import printable
+from facereel.store.files.locks import locked_videos
 from facereel.store.index.database import IndexVersion, read_version
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.redact import drop_tracklets
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import StoreError
+from facereel.store.model.records import Tracklet, Video
 from facereel.store.resume.unfinished import clean_unfinished
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
-    """What leaves, or left, one index."""
+class Holding:
+    """Tracklets of one index that are to be removed, or were."""
 
-    video: str
-    folder: Path
+    video: str  # the file's name
+    folder: Path  # of the index
     tracklets: tuple[int, ...]
-    frames: int  # in which the face is seen
-    looks: int  # crops and vectors
-    version: IndexVersion  # of the index that was read
+    starts: tuple[float, ...]  # of each tracklet, seconds
+    frames: int  # in which the face is visible
+    seconds: float
+    exemplars: int  # stored face crops
+    version: IndexVersion  # of the index from which this was read
 
 
-def what_to_forget(answers: Sequence[Answer], where: Scope) -> list[Forgotten]:
-    """What every index holds of the people of the answers.
+def holdings(answers: Sequence[Answer], scope: Scope) -> tuple[tuple[Holding, ...], tuple[Holding, ...]]:
+    """What each index holds of the people of the answers: what matches them, and weaker tracklets.
 
-    Not only the tracklets that a query gives: all that the index took for the same person.
+    With a match goes its whole cluster. Weaker are the near misses that are in no frame with a match: a person is
+    not twice in one frame. The caller holds the catalogue's read lock since the search, so that the numbers still
+    are those of the search.
     """
-    found: dict[str, set[int]] = {}
-    for answer in answers:
-        for match, _ in answer.matches:
-            found.setdefault(match.video.sha256, set()).add(match.tracklet.cluster)
-    return [
-        _holdings(folder, found[video.sha256]) for folder, video in where.searched if video.sha256 in found
-    ]
+    matching, weaker = [], []
+    for folder, video in scope.searched:
+        clusters = {
+            match.tracklet.cluster
+            for answer in answers
+            for match, _ in answer.matches
+            if match.video.sha256 == video.sha256
+        }
+        near = {
+            miss.tracklet.number
+            for answer in answers
+            for miss in answer.near_misses
+            if miss.video.sha256 == video.sha256
+        }
+        if not clusters and not near:
+            continue
+        version = read_version(folder)
+        with VideoIndex(folder) as index:
+            tracklets = index.tracklets()
+            certain = [item for item in tracklets if item.cluster in clusters]
+            possible = [
+                item
+                for item in tracklets
+                if item.number in near
+                and item.cluster not in clusters
+                and not any(item.start < other.end and other.start < item.end for other in certain)
+            ]
+            if certain:
+                matching.append(_holding(index, video, certain, version))
+            if possible:
+                weaker.append(_holding(index, video, possible, version))
+    return tuple(matching), tuple(weaker)
 
 
-def forget(holdings: Sequence[Forgotten]) -> None:
-    """Rewrite the indexes without them, each whole or not at all; raises the errors of drop_tracklets at the end."""
-    failures = []
-    for store in {held.folder.parent for held in holdings}:
-        Catalogue(store).clean()
-    for held in holdings:
-        try:
-            drop_tracklets(held.folder, held.tracklets, held.version)
-        except StoreError as error:
-            failures.append(error)
-    for store in {held.folder.parent for held in holdings}:
-        clean_unfinished(store, everything=True)  # whoever was found so far in a video that is being indexed
-    if failures:
-        raise failures[0]
-
-
-def _holdings(folder: Path, people: set[int]) -> Forgotten:
-    version = read_version(folder)
-    with VideoIndex(folder) as index:
-        going = [tracklet for tracklet in index.tracklets() if tracklet.cluster in people]
-        numbers = tuple(tracklet.number for tracklet in going)
-        looks = index.exemplar_arrays().tracklets.tolist()
-        return Forgotten(
-            video=index.video.name, folder=folder, tracklets=numbers,
-            frames=sum(tracklet.end - tracklet.start for tracklet in going),
-            looks=sum(number in numbers for number in looks), version=version,
+def merged(one: Sequence[Holding], other: Sequence[Holding]) -> tuple[Holding, ...]:
+    """Two lists as one, with one entry an index."""
+    by_folder = {holding.folder: holding for holding in one}
+    for more in other:
+        held = by_folder.get(more.folder)
+        by_folder[more.folder] = more if held is None else replace(
+            held, tracklets=held.tracklets + more.tracklets, starts=held.starts + more.starts,
+            frames=held.frames + more.frames, seconds=held.seconds + more.seconds,
+            exemplars=held.exemplars + more.exemplars,
         )  # fmt: skip
+    return tuple(by_folder.values())
+
+
+def forget(store: Path, removing: Sequence[Holding]) -> tuple[tuple[Holding, ...], tuple[SkippedVideo, ...]]:
+    """Rewrite the indexes of a store without them, each completely or not at all; what was removed, what was busy.
+
+    What unfinished runs stored goes too: nobody knows who is in it.
+    """
+    Catalogue(store).clean()
+    removed, busy = [], []
+    for holding in removing:
+        try:
+            drop_tracklets(holding.folder, holding.tracklets, holding.version)
+            removed.append(holding)
+        except StoreError as error:
+            busy.append(SkippedVideo(printable(holding.video), str(error), "busy"))
+    clean_unfinished(store, everything=True)
+    return tuple(removed), tuple(busy)
+
+
+def being_indexed(store: Path) -> tuple[str, ...]:
+    """Videos that a process indexes now, whose people nobody knows yet, by the first digits of their sha256."""
+    return tuple(locked_videos(store))
+
+
+def _holding(
+    index: VideoIndex, video: Video, tracklets: Sequence[Tracklet], version: IndexVersion
+) -> Holding:
+    times, numbers = index.times(), {item.number for item in tracklets}
+    return Holding(
+        video=video.name, folder=index.folder, tracklets=tuple(item.number for item in tracklets),
+        starts=tuple(round(video.seconds(int(times.pts[item.start])), 3) for item in tracklets),
+        frames=sum(item.end - item.start for item in tracklets),
+        seconds=round(sum(video.duration(times, item.start, item.end) for item in tracklets), 3),
+        exemplars=sum(number in numbers for number in index.exemplar_arrays().tracklets.tolist()),
+        version=version,
+    )  # fmt: skip

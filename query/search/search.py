@@ -136,7 +136,7 @@ def scope(library: Catalogue, names: Sequence[str | Path], engine: EngineInfo) -
         )
     if not searched:
         raise NotIndexedError(
-            f"{printable(library.store)} holds no index; run: python cli.py index VIDEO (or name another --store)"
+            f"{printable(library.store)} holds no index; run: facereel index VIDEO (or name another --store)"
         )
     return Scope(
         searched,
@@ -207,7 +207,7 @@ def _named(library: Catalogue, name: str | Path, engine: EngineInfo) -> tuple[Pa
 
 
 def _mismatch(video: Video, made_by: EngineInfo, asking: EngineInfo) -> EngineMismatchError:
-    again = f"python cli.py reembed --engine {asking.name} {shlex.quote(printable(video.path))}"
+    again = f"facereel reembed --engine {asking.name} {shlex.quote(printable(video.path))}"
     if made_by.name == asking.name:
         return EngineMismatchError(
             f"{printable(video.name)} was indexed by {made_by.name} with other weights; run: {again}"

@@ -1,108 +1,151 @@
-"""How results are shown: lines, tables, one JSON object, a progress threshold. Knows no command and no option.
+"""How results are shown: lines, tables, one JSON object. Knows no command and no option.
 
-On a terminal tables have colours and fold; elsewhere they are plain columns, and no value is cut.
+All that the program prints goes through here. On a terminal tables have colours and wrap; elsewhere they are plain
+columns, and no value is cut. NO_COLOR (no-color.org) turns colours off.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
+from typing import IO, TYPE_CHECKING, Any
 
 from facereel.store.files.folders import printable
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+COMMANDS = (
+    "index", "query", "list", "info", "faces", "remove", "forget", "verify", "engines", "reembed",
+)  # fmt: skip
+_COMMAND = re.compile(rf"(?<![\w./-])facereel(?= (?:{'|'.join(COMMANDS)})\b)")
+_GAP = 2  # spaces between columns
+
+
+class _Program:
+    """The name under which the program was called; messages say it in the commands that they name."""
+
+    name = "facereel"
+
+
+def set_program(name: str) -> None:
+    """Say under which name the program was called, for example `python cli.py`."""
+    _Program.name = name
+
+
+def as_called(text: str) -> str:
+    """A text that names commands as `facereel index ...`, with the name under which the program was called."""
+    return _COMMAND.sub(lambda _: _Program.name, text)
+
 
 def say(text: str) -> None:
-    """A line of the result, on stdout, at once; who stops reading does not stop the work."""
+    """Print a line of the result on stdout at once; a reader who stops reading does not stop the work."""
     try:
-        print(text, flush=True)
+        print(as_called(text), flush=True)
     except BrokenPipeError:
         # What is left in the buffer would fail again when the program ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def note(text: str) -> None:
-    """A line beside the result, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """Print a line about the work on stderr."""
+    print(as_called(text), file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
-    """A warning, on stderr, one line."""
+    """Print a warning on stderr, one line."""
     note(f"warning: {_one_line(text)}")
 
 
 def fail(text: str) -> None:
-    """An error, on stderr, one line; red on a terminal."""
+    """Print an error on stderr, one line; red on a terminal."""
     line = f"error: {_one_line(text)}"
-    note(f"\033[31m{line}\033[0m" if sys.stderr.isatty() and not os.environ.get("NO_COLOR") else line)
+    note(f"\033[31m{line}\033[0m" if coloured(sys.stderr) else line)
 
 
-def _one_line(text: str) -> str:
-    """What a file's name or a library's words may hold, without what a terminal would obey."""
-    return "".join(sign if sign.isprintable() else printable(sign) for sign in " ".join(text.split()))
+def coloured(stream: IO[str]) -> bool:
+    """Whether to use colours and bold letters on a stream."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def rich_console(stderr: bool = False) -> Console:
+    """Rich's console on stdout or stderr, without any colour where none is wanted."""
+    from rich.console import Console
+
+    plain = not coloured(sys.stderr if stderr else sys.stdout)
+    return Console(stderr=stderr, no_color=plain, highlight=False)
 
 
 def say_json(value: Any) -> None:
-    """The one object that a script reads; plain ASCII, so that no locale can spoil it."""
-    print(json.dumps(value, indent=1), flush=True)
+    """Print the one object that a script reads; ASCII only, so that no locale can spoil it."""
+    print(as_called(json.dumps(value, indent=1)), flush=True)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under their columns; numbers stand to the right."""
+    """Print rows under their columns; numbers are right-aligned.
+
+    Where a terminal is too narrow even with all texts wrapped between words, each row is printed as lines of its own.
+    """
     cells = [[_text(value) for value in row] for row in rows]
     right = [all(isinstance(row[place], int | float) for row in rows) for place in range(len(columns))]
-    if sys.stdout.isatty():
+    if not sys.stdout.isatty():
+        _plain_table(columns, cells, right)
+    elif _narrowest(columns, cells) > rich_console().width:
+        _records(columns, cells)
+    else:
         _rich_table(columns, cells, right)
-        return
-    widths = [
-        max(map(_width, [columns[place], *(row[place] for row in cells)])) for place in range(len(columns))
+
+
+def _narrowest(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
+    """Characters that a table needs at least if no word is broken."""
+    words = [
+        max((_width(word) for text in texts for word in text.split()), default=0)
+        for texts in zip(columns, *cells, strict=True)
     ]
-    for row in [list(columns), *cells]:
+    return sum(words) + _GAP * (len(columns) - 1)
+
+
+def _records(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    for number, row in enumerate(cells):
+        if number:
+            say("")
+        for name, text in zip(columns, row, strict=True):
+            if text:
+                say(f"{name}: {text}")
+
+
+def _plain_table(columns: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
+    widths = [max(map(_width, texts)) for texts in zip(columns, *cells, strict=True)]
+    for row in [columns, *cells]:
         padded = [
             " " * (width - _width(text)) + text if to_right else text + " " * (width - _width(text))
             for text, width, to_right in zip(row, widths, right, strict=True)
         ]
-        say("  ".join(padded).rstrip())
+        say((" " * _GAP).join(padded).rstrip())
 
 
-@contextmanager
-def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Thresholds on stderr, one a title, with frames a second and the time left; silent where stderr is no terminal.
-
-    Gives a function of title, frames done and frames in all; a title is done when it is told so with -1.
-    """
-    if not sys.stderr.isatty():
-        yield lambda title, done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+def _rich_table(columns: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
+    from rich.table import Table
     from rich.text import Text
 
-    class Speed(TextColumn):
-        def render(self, task: Any) -> Text:
-            return Text(f"{task.speed or 0:.0f} frames/s")
+    drawn = Table(
+        box=None, header_style="bold" if coloured(sys.stdout) else "", pad_edge=False, padding=(0, 1)
+    )
+    for place, (name, to_right) in enumerate(zip(columns, right, strict=True)):
+        longest = max(_width(word) for row in [columns, *cells] for word in (row[place].split() or [""]))
+        drawn.add_column(name, justify="right" if to_right else "left", overflow="fold", min_width=longest)
+    for row in cells:
+        drawn.add_row(*(Text(text) for text in row))
+    rich_console().print(drawn)
 
-    name, left = TextColumn("{task.description}", markup=False), TimeRemainingColumn()
-    screen = Console(stderr=True)
-    tasks: dict[str, TaskID] = {}
-    with Progress(
-        name, BarColumn(), TaskProgressColumn(), Speed(""), left, console=screen, transient=True
-    ) as bars:
 
-        def tell(title: str, done: int, total: int) -> None:
-            if done < 0:
-                if title in tasks:
-                    bars.remove_task(tasks.pop(title))
-                return
-            if title not in tasks:
-                tasks[title] = bars.add_task(printable(title), total=None)
-            bars.update(tasks[title], completed=done, total=total or None)
-
-        yield tell
+def _one_line(text: str) -> str:
+    """A file's name or a library's words without what a terminal would obey."""
+    return "".join(sign if sign.isprintable() else printable(sign) for sign in " ".join(text.split()))
 
 
 def _text(value: object) -> str:
@@ -112,19 +155,6 @@ def _text(value: object) -> str:
 
 
 def _width(text: str) -> int:
-    """Columns that a text takes on a terminal: letters of East Asian scripts take two, marks none."""
+    """Columns that a text takes on a terminal: letters of East Asian scripts take two, combining marks none."""
     wide = sum(unicodedata.east_asian_width(sign) in "WF" for sign in text)
     return len(text) + wide - sum(unicodedata.combining(sign) > 0 for sign in text)
-
-
-def _rich_table(columns: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    drawn = Table(box=None, header_style="bold", pad_edge=False)
-    for name, to_right in zip(columns, right, strict=True):
-        drawn.add_column(name, justify="right" if to_right else "left", overflow="fold")
-    for row in cells:
-        drawn.add_row(*(Text(text) for text in row))
-    Console().print(drawn)

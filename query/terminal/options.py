@@ -1,4 +1,4 @@
-"""The options and arguments of the command line, one type each, with its help: no logic, nothing heavy to import."""
+"""The options and arguments of the command line, one type each, with its help. Imports nothing that takes long."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from facereel import __version__
+from facereel.query.terminal import console
+
 
 def _remember(ctx: typer.Context, param: Any, value: bool) -> bool:
-    """Note a flag where errors are told, which may stand before or behind the command."""
+    """Store a flag, which may stand before or after the command, for the place where errors are printed."""
     ctx.meta[str(param.name)] = value or ctx.meta.get(str(param.name), False)
     return value
 
@@ -18,25 +21,38 @@ def _flag(name: str, text: str) -> Any:
     return typer.Option(name, help=text)
 
 
-# Of every command.
+# For every command
 Store = Annotated[Path, typer.Option("--store", envvar="FACEREEL_STORE", help="Folder of the indexes.")]
 Json = Annotated[bool, typer.Option("--json", callback=_remember, help="Print one JSON object for scripts.")]
 Debug = Annotated[bool, typer.Option("--debug", callback=_remember, help="Show the traceback of an error.")]
 
-# Of the engine.
-Engine = Annotated[
-    str, typer.Option("--engine", help="Engine: opencv-zoo, an InsightFace pack by name or folder.")
-]
-Device = Annotated[str, typer.Option("--device", help="What it computes on: auto, cpu, cuda, coreml.")]
-Threads = Annotated[int, typer.Option("--threads", min=0, help="Threads at most; 0: all cores there are.")]
-CalibrationFile = Annotated[
-    Path | None, typer.Option("--calibration", help="Bar by this file, see engines --calibrate.")
+
+def _print_version(value: bool) -> None:
+    if value:
+        console.say(f"facereel {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
 ]
 
-# Of videos that are indexed already.
+# The engine
+Engine = Annotated[
+    str, typer.Option("--engine", help="Face engine: opencv-zoo, or an InsightFace pack by name or folder.")
+]
+Device = Annotated[str, typer.Option("--device", help="Compute device: auto, cpu, cuda, coreml.")]
+Threads = Annotated[int, typer.Option("--threads", min=0, help="Most threads to use; 0: all cores.")]
+CalibrationFile = Annotated[
+    Path | None,
+    typer.Option("--calibration", help="Use the threshold from this file; engines --calibrate makes one."),
+]
+
+# Indexed videos
 Video = Annotated[str, typer.Argument(metavar="VIDEO", help="Name or path of an indexed video.")]
 VideoOrAll = Annotated[str, typer.Argument(metavar="VIDEO", help="Name or path of an indexed video, or all.")]
-MaybeVideo = Annotated[str | None, typer.Argument(metavar="[VIDEO]", help="This one only.")]
+MaybeVideo = Annotated[str | None, typer.Argument(metavar="[VIDEO]", help="Check only this video.")]
 
 # index
 Videos = Annotated[
@@ -48,23 +64,24 @@ MinFace = Annotated[
     typer.Option(
         min=12,
         max=500,
-        help="Width of the smallest face that must be found, pixels; below 20 it looks closer, up to six times "
-        "as long, and finds faces of which few can be recognised.",
+        help="Width of the smallest face that must be found, pixels. Below 20 indexing takes up to six times as long, "
+        "and few of the smaller faces can be recognised.",
     ),
 ]
 Scan = Annotated[
-    str, typer.Option(help="default searches where something changes; every searches every frame.")
+    str, typer.Option(help="default: search for faces where the picture changes; every: in every frame.")
 ]
 ShotsBy = Annotated[
-    str, typer.Option("--shots", help="How scene changes are found: adaptive, content, transnetv2.")
+    str, typer.Option("--shots", help="How scene changes are detected: adaptive, content, transnetv2.")
 ]
 ShotsModel = Annotated[
-    Path | None, typer.Option("--shots-model", help="TransNetV2 as ONNX, for --shots transnetv2.")
+    Path | None,
+    typer.Option("--shots-model", help="The TransNetV2 model as an ONNX file, for --shots transnetv2."),
 ]
-Force = Annotated[bool, _flag("--force", "Index again what is indexed already.")]
-Jobs = Annotated[int, typer.Option(min=1, help="Videos at once; each may take 1 GiB of memory.")]
+Force = Annotated[bool, _flag("--force", "Index again videos that are indexed already.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Videos to index at once; each may take 1 GiB of memory.")]
 ReportFile = Annotated[
-    Path | None, typer.Option("--report", help="Also write what came of each video to this JSON file.")
+    Path | None, typer.Option("--report", help="Also write the result of each video into this JSON file.")
 ]
 
 # query and forget
@@ -77,35 +94,53 @@ Refs = Annotated[
 ]
 SearchIn = Annotated[
     list[str] | None,
-    typer.Option("--video", help="Search this video only; may be repeated; a new file is indexed first."),
+    typer.Option(
+        "--video", help="Search only this video; can be repeated; a file without an index is indexed first."
+    ),
 ]
-ForgetIn = Annotated[list[str] | None, typer.Option("--video", help="In this video only; may be repeated.")]
-Out = Annotated[Path, typer.Option("--out", help="Where the result's folder goes.")]
-Name = Annotated[str | None, typer.Option("--name", help="The result folder's name.")]
+ForgetIn = Annotated[list[str] | None, typer.Option("--video", help="Only in this video; can be repeated.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder in which the folder of the result is made.")]
+Name = Annotated[
+    str | None,
+    typer.Option("--name", help="Name of the result's folder; else that of the photo or its folder."),
+]
 Threshold = Annotated[float | None, typer.Option(help="Similarity that counts as the same person, 0 to 1.")]
-MinDuration = Annotated[float, typer.Option(help="Drop clips shorter than this, seconds.")]
-Crop = Annotated[str, typer.Option(help="follow (the face), tube (one fixed box), none.")]
-Size = Annotated[int | None, typer.Option(help="Side of the clip's picture, pixels, even.")]
-Face = Annotated[int | None, typer.Option(help="Which face of the photo; 1 is the largest.")]
+MinDuration = Annotated[float, typer.Option(help="Leave out clips that are shorter than this, seconds.")]
+Crop = Annotated[
+    str,
+    typer.Option(help="follow: follow the face; tube: one fixed crop; none: the whole picture."),
+]
+Size = Annotated[
+    int | None, typer.Option(help="Longer side of the clip's picture, pixels, even, 64 to 4096.")
+]
+Face = Annotated[int | None, typer.Option(help="Which face of the photo to use; 1 is the largest.")]
 DryRun = Annotated[bool, _flag("--dry-run", "List the clips, cut nothing.")]
-ForgetDryRun = Annotated[bool, _flag("--dry-run", "Say what would go, delete nothing.")]
-Explain = Annotated[bool, _flag("--explain", "Also list what just missed, and why.")]
-Absolute = Annotated[bool, _flag("--absolute", "Let the metadata say where photos and videos lie.")]
-Overwrite = Annotated[bool, _flag("--overwrite", "Replace an earlier result.")]
+ForgetDryRun = Annotated[bool, _flag("--dry-run", "List what would be removed, remove nothing.")]
+AlsoWeaker = Annotated[
+    bool, _flag("--also-weaker", "Also remove weaker matches, which may be somebody else.")
+]
+ForgetYes = Annotated[bool, _flag("--yes", "Remove without asking.")]
+Explain = Annotated[bool, _flag("--explain", "Also list near misses, and why they do not match.")]
+Absolute = Annotated[
+    bool, _flag("--absolute", "Write absolute paths of photos and videos into the metadata.")
+]
+Overwrite = Annotated[bool, _flag("--overwrite", "Replace the result of another query.")]
 
 # verify
-Content = Annotated[bool, _flag("--content", "Also read each video as a whole to see that it is the same.")]
+Content = Annotated[bool, _flag("--content", "Also read each video completely and compare its hash.")]
 
 # faces
-SheetOut = Annotated[Path | None, typer.Option("--out", help="Picture to write, a PNG.")]
-Most = Annotated[int, typer.Option(min=1, help="Show at most so many people.")]
+SheetOut = Annotated[Path | None, typer.Option("--out", help="PNG file to write.")]
+Most = Annotated[int, typer.Option(min=1, help="Show at most this many people.")]
 
 # engines
 Get = Annotated[str | None, typer.Option("--get", metavar="NAME", help="Download this pack.")]
-Yes = Annotated[bool, _flag("--yes", "Agree to the licence that --get shows.")]
-Speed = Annotated[bool, _flag("--speed", "Measure how fast each engine is here.")]
+Yes = Annotated[bool, _flag("--yes", "Agree to the licence that --get shows, without being asked.")]
+Speed = Annotated[bool, _flag("--speed", "Measure how fast each engine is on this machine.")]
 Calibrate = Annotated[
     Path | None,
-    typer.Option("--calibrate", metavar="FOLDER", help="Measure bars on photos, a folder a person."),
+    typer.Option(
+        "--calibrate", metavar="FOLDER", help="Measure the threshold on photos, a folder for each person."
+    ),
 ]
-CalibrationOut = Annotated[Path, typer.Option("--out", help="Where the calibration goes.")]
+CalibrationOut = Annotated[Path, typer.Option("--out", help="Folder for the calibration.")]

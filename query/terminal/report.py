@@ -1,8 +1,10 @@
-"""What each command tells of its work, for people and for scripts."""
+"""What each command prints for people: sentences and tables. documents.py has the same for scripts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,239 +13,348 @@ from facereel.query.text import clock, count
 from facereel.store.files.folders import printable
 
 if TYPE_CHECKING:
-    from facereel.query.clips.render import Result
-    from facereel.query.export.contact_sheet import Row
-    from facereel.query.records import Clip, PersonQuery
-    from facereel.query.search.forget import Forgotten
-    from facereel.query.search.search import Answer, Scope
-    from facereel.store.index.verify import Health
+    from facereel.api import (
+        Answer,
+        Calibration,
+        Clip,
+        ForgetPlan,
+        ForgetReport,
+        Health,
+        Holding,
+        Indexed,
+        Match,
+        Reembedded,
+        Result,
+        Sheet,
+        SkippedVideo,
+        VideoDetails,
+        VideoSummary,
+    )
 
 
-def people_read(people: Sequence[PersonQuery]) -> None:
-    """Warnings about the photos."""
-    for asked in people:
-        for reference in asked.references:
-            for warning in reference.warnings:
-                warn(f"{printable(reference.path)}: {warning}")
-        for warning in asked.warnings:
-            warn(printable(warning))
+# -- index
 
 
-def left_out(where: Scope) -> None:
-    """What was not searched, and why."""
-    for item in where.skipped:
+def indexed(event: Indexed) -> None:
+    """What became of a video that is in the library."""
+    name = printable(event.video.name)
+    if event.skipped:
+        say(f"{name}: {event.skipped}")
+    else:
+        seconds = max(event.seconds, 1e-9)
+        speed = f"{event.frames / seconds:.0f} frames/s, {event.duration / seconds:.1f} times real time"
+        say(f"{name}: {clock(event.duration)} indexed in {event.seconds:.1f} s ({speed})")
+    figures = (
+        count(event.frames, "frame"), count(event.shots, "shot"), count(event.faces, "face"),
+        _tracks(event.tracklets), count(event.clusters, "person", "people"),
+    )  # fmt: skip
+    say("  " + ", ".join(figures))
+    for line in _losses(event):
+        say(f"  {line}")
+    video_warnings(event.video, event.warnings)
+
+
+def video_warnings(video: Path, warnings: Iterable[str]) -> None:
+    """What could not be read of a video."""
+    for warning in warnings:
+        warn(f"{printable(video.name)}: {warning}")
+
+
+def next_commands(store: Path, default: Path) -> None:
+    """The commands to go on with after indexing."""
+    option = "" if store == default else f" --store {shlex.quote(printable(store))}"
+    say(f"next: facereel query PHOTO{option}    or see who is there: facereel faces VIDEO{option}")
+
+
+def _losses(event: Indexed) -> list[str]:
+    """A sentence for each kind of loss."""
+    texts = (
+        (event.frames_skipped, "frame was left out, its time stamp is impossible",
+         "frames were left out, their time stamps are impossible"),
+        (event.frames_damaged, "frame is damaged and was not decoded", "frames are damaged and were not decoded"),
+        (event.frames_concealed, "frame is damaged, the decoder made part of it up",
+         "frames are damaged, the decoder made parts of them up"),
+        (event.frames_missing, "frame seems to be missing (a gap in the time stamps)",
+         "frames seem to be missing (gaps in the time stamps)"),
+    )  # fmt: skip
+    return [f"{number:,} {one if number == 1 else many}" for number, one, many in texts if number]
+
+
+# -- query
+
+
+def warnings(texts: Iterable[str]) -> None:
+    """Warnings, a line each."""
+    for text in texts:
+        warn(text)
+
+
+def skipped(items: Sequence[SkippedVideo]) -> None:
+    """Indexes that were not searched, and why."""
+    for item in items:
         warn(f"not searched: {item.reason}")
 
 
-def clip_done(clip: Clip) -> None:
-    """A line for a clip whose file is complete: name, times, duration, similarity."""
-    say(f"  {printable(clip.file)}  {clock(clip.start_time)} - {clock(clip.end_time)}  {clip.duration:.2f} s  "
-        f"{clip.match.similarity:.2f} by {clip.match.matched}")  # fmt: skip
+def clip(clip: Clip) -> None:
+    """A clip that was cut: its file, when, how long, how similar."""
+    match, name = clip.match, "" if clip.file is None else clip.file.name
+    say(f"  {printable(name)}  {clock(match.start)} - {clock(match.end)}  {match.duration:.2f} s  "
+        f"{match.similarity:.2f} by {match.matched}")  # fmt: skip
+
+
+def answer(answer: Answer, result: Result, dry_run: bool, explain: bool) -> None:
+    """All about one person once the clips are cut."""
+    if result.clips or not result.not_cut:
+        say(_sentence(answer, result, dry_run))
+    if dry_run and result.clips:
+        _matches_table([clip.match for clip in result.clips])
+    if explain:
+        _near_misses_table(answer)
 
 
 def not_cut(result: Result) -> None:
-    """Videos with matches that nothing could be cut from, and why."""
+    """Videos with matches from which nothing could be cut, and why."""
     for item in result.not_cut:
         fail(f"not cut: {item.reason}")
 
 
-def answer(answer: Answer, result: Result, where: Scope, dry_run: bool, explain: bool) -> None:
-    """All that is told of one person once the clips are there."""
-    if result.clips or not result.not_cut:
-        say(_sentence(answer, result, where, dry_run))
-    if dry_run and result.clips:
-        _matches_table(result.clips)
-    if explain:
-        _misses_table(answer)
+def searched(statistics: Mapping[str, Any]) -> None:
+    """How much was searched; `statistics` as in metadata.json."""
+    things = (
+        count(statistics["videos"], "video"), _tracks(statistics["tracklets"]),
+        _crops(statistics["exemplars"]),
+    )  # fmt: skip
+    without, left_out = statistics["tracklets_without_exemplars"], len(statistics["skipped"])
+    text = f"searched: {', '.join(things)}"
+    if without:
+        text += f"; not compared: {_tracks(without)} without a usable crop"
+    say(text + (f"; not searched: {count(left_out, 'video')}" if left_out else ""))
 
 
-def _matches_table(clips: Sequence[Clip]) -> None:
+def _matches_table(matches: Sequence[Match]) -> None:
     rows = [
-        (clip.match.video.name, clock(clip.start_time), clock(clip.end_time), f"{clip.duration:.2f} s",
-         round(clip.match.similarity, 2), f"by {clip.match.matched}",
-         clip.start_reason.replace("_", " "), clip.end_reason.replace("_", " "))
-        for clip in clips
+        (match.video.name, clock(match.start), clock(match.end), f"{match.duration:.2f} s",
+         round(match.similarity, 2), f"by {match.matched}",
+         match.start_reason.replace("_", " "), match.end_reason.replace("_", " "))
+        for match in matches
     ]  # fmt: skip
     table(("video", "start", "end", "duration", "similarity", "matched", "begins with", "ends with"), rows)
 
 
-def _misses_table(answer: Answer) -> None:
+def _near_misses_table(answer: Answer) -> None:
+    name = printable(answer.name)
     if not answer.near_misses:
-        say(f"Nothing else came near to {printable(answer.person.name)}.")
+        say(f"Nothing else is similar to {name}.")
         return
-    say(f"What just missed {printable(answer.person.name)}:")
+    say(f"Near misses for {name}:")
     rows = [
-        (near.video.name, clock(near.start), f"{near.end - near.start:.2f} s",
-         round(near.similarity, 2), round(near.threshold, 2), near.explanation)
-        for near in answer.near_misses
+        (miss.video.name, clock(miss.start), f"{miss.end - miss.start:.2f} s",
+         round(miss.similarity, 2), round(miss.threshold, 2), miss.why)
+        for miss in answer.near_misses
     ]  # fmt: skip
-    table(("video", "start", "length", "similarity", "threshold", "why"), rows)
+    table(("video", "start", "duration", "similarity", "threshold", "why"), rows)
 
 
-def _sentence(answer: Answer, result: Result, where: Scope, dry_run: bool) -> str:
-    name, searched = printable(answer.person.name), count(len(where.searched), "video")
+def _sentence(answer: Answer, result: Result, dry_run: bool) -> str:
+    name, videos = printable(answer.name), count(len(answer.searched), "video")
     short = ""
     if result.too_short:
-        short = f"; {count(result.too_short, 'match', 'matches')} shorter than --min-duration dropped"
+        matches = count(result.too_short, "match", "matches")
+        short = f"; {matches} shorter than --min-duration left out"
     if result.clips:
-        videos = len({clip.match.video.sha256 for clip in result.clips})
-        found = f"{count(len(result.clips), 'clip')} of {name} in {videos:,} of {searched}{short}"
+        in_videos = len({clip.match.video for clip in result.clips})
+        found = f"{count(len(result.clips), 'clip')} of {name} in {in_videos:,} of {videos}{short}"
         return f"{found}; nothing was cut" if dry_run else f"{found}: {printable(str(result.folder))}"
     if result.too_short:
-        return f"No clip of {name} in {searched}{short}; nothing was written."
-    return f"{name} was not found in {searched}; nothing was written.{_nearest(answer)}"
-
-
-def searched(told: dict[str, Any]) -> None:
-    """What the answers rest on; `told` is Answer.statistics."""
-    things = [count(told[f"{thing}s"], thing) for thing in ("video", "tracklet", "exemplar")]
-    left = [
-        count(told["tracklets_without_exemplars"], "tracklet") + " without a usable exemplar"
-        if told["tracklets_without_exemplars"] else "",
-        count(len(told["skipped"]), "video") if told["skipped"] else "",
-    ]  # fmt: skip
-    rest = ", ".join(text for text in left if text)
-    say(f"searched: {', '.join(things)}" + (f"; left out: {rest}" if rest else ""))
-
-
-def answer_json(answer: Answer, result: Result, explain: bool) -> dict[str, Any]:
-    """One person's result: metadata.json as it is or would be, and what was left out."""
-    extra: dict[str, Any] = {
-        "folder": None if result.folder is None else str(result.folder),
-        "warnings": list(answer.person.warnings),
-        "not_cut": [{"video": item.name, "why": item.reason} for item in result.not_cut],
-    }  # fmt: skip
-    if explain:
-        extra["missed"] = [
-            {"video": near.video.name, "start": round(near.start, 6), "end": round(near.end, 6),
-             "tracklet": near.tracklet.number, "similarity": round(near.similarity, 4),
-             "threshold": round(near.threshold, 4), "why": near.explanation}
-            for near in answer.near_misses
-        ]  # fmt: skip
-    return {**result.document, **extra}
-
-
-def query_json(results: Sequence[dict[str, Any]], where: Scope) -> dict[str, Any]:
-    """The whole answer: one person's result as it is, several people's as a list."""
-    searched = _scope_json(where)
-    if len(results) == 1:
-        return {**results[0], **searched}
-    return {"schema": "facereel.results/1", "results": list(results), **searched}
-
-
-def _scope_json(where: Scope) -> dict[str, Any]:
-    return {
-        "searched": [{"file": video.name, "sha256": video.sha256} for _, video in where.searched],
-        "left_out": [{"video": item.name, "kind": item.kind, "why": item.reason} for item in where.skipped],
-    }
+        return f"No clip of {name} in {videos}{short}; nothing was written."
+    return f"{name} was not found in {videos}; nothing was written.{_nearest(answer)}"
 
 
 def _nearest(answer: Answer) -> str:
     if not answer.near_misses:
         return ""
-    near = answer.near_misses[0]
-    where = f"{printable(near.video.name)} at {clock(near.start)}"
-    figures = f"{near.similarity:.2f}, the bar is {near.threshold:.2f}"
-    return f" The nearest was {where} ({figures}); --explain says more."
+    miss = answer.near_misses[0]
+    where = f"{printable(miss.video.name)} at {clock(miss.start)}"
+    figures = f"similarity {miss.similarity:.2f}, the threshold is {miss.threshold:.2f}"
+    return f" The nearest is {where} ({figures}); --explain lists more."
 
 
-def listing(rows: Sequence[dict[str, Any]]) -> None:
+# -- list, info, faces, verify
+
+
+def listing(videos: Sequence[VideoSummary]) -> None:
     """All indexed videos."""
     table(
-        ("video", "length", "size", "shots", "tracklets", "people", "engine", "indexed (UTC)"),
+        ("video", "duration", "size", "shots", "face tracks", "people", "engine", "indexed (UTC)", "path"),
         [
-            (row["video"], clock(row["length"]), f"{row['width']}x{row['height']}", row["shots"],
-             row["tracklets"], row["people"], row["engine"], row["indexed"][:16].replace("T", " "))
-            for row in rows
+            (video.video, clock(video.duration), f"{video.width}x{video.height}", video.shots,
+             video.tracklets, video.clusters, video.engine, video.indexed_at[:16].replace("T", " "), video.path)
+            for video in videos
         ],
     )  # fmt: skip
 
 
-def details(known: dict[str, Any]) -> None:
+def details(video: VideoDetails) -> None:
     """Everything about one video."""
-    weights, config = known.pop("weights"), known.pop("config")
-    who, warnings = known.pop("who"), known.pop("warnings")
-    for key, value in {**known, **weights, **config}.items():
-        say(f"{key.replace('_', ' ')}: {printable(str(value))}")
-    for warning in warnings:
-        say(f"warning: {warning}")
-    if who:
+    lines = asdict(video)
+    short, clusters, config = lines.pop("summary"), lines.pop("by_cluster"), lines.pop("config")
+    for warning in lines.pop("warnings"):
+        say(f"warning: {printable(warning)}")
+    for key, value in {**short, **lines, **config}.items():
+        say(f"{key.replace('_', ' ')}: {'unknown' if value is None else printable(str(value))}")
+    if clusters:
         say("")
-        columns = ("person", "name", "tracklets", "seen")
-        table(columns, [(p["person"], p["name"] or "", p["tracklets"], clock(p["seconds"])) for p in who])
+        rows = [(c["cluster"], c["name"] or "", c["tracklets"], clock(c["seconds"])) for c in clusters]
+        table(("cluster", "name", "face tracks", "visible for"), rows)
 
 
-def health(found: Health) -> None:
-    """One line for a sound index, a line a problem for another."""
-    name = printable(found.name)
-    for problem in found.problems:
-        say(f"{name}: {problem}")
-    for rebuild in found.notes:
-        say(f"{name}: {rebuild}")
-    if not found.problems:
+def sheet(sheet: Sheet) -> None:
+    """Where the contact sheet is, and how many people are on it."""
+    rest = f"; {sheet.left_out:,} more are not on it, --most N shows more" if sheet.left_out else ""
+    say(f"{count(len(sheet.rows), 'person', 'people')} in {printable(sheet.file)}{rest}")
+
+
+def health(health: Health) -> None:
+    """One line for an intact index, a line a problem for another."""
+    name = printable(health.name)
+    for text in (*health.problems, *health.notes):
+        say(f"{name}: {text}")
+    if not health.problems:
         say(f"{name}: ok")
 
 
-def forgotten(
-    people: Sequence[PersonQuery],
-    gone: Sequence[Forgotten],
-    alike: Sequence[Forgotten],
-    where: Scope,
-    dry_run: bool,
-) -> None:
-    """What left which index, and what stays."""
-    for held in gone:
-        things = ", ".join(
-            (count(len(held.tracklets), "tracklet"), count(held.frames, "frame"), count(held.looks, "look"))
-        )
-        say(f"  {printable(held.video)}: {things}")
-    names, searched = (
-        ", ".join(printable(asked.name) for asked in people),
-        count(len(where.searched), "video"),
-    )
-    if not gone:
-        say(f"{names} was not found in {searched}; nothing was deleted")
-        return
-    done = "would be forgotten in" if dry_run else "was forgotten in"
-    say(
-        f"{names} {done} {len(gone):,} of {searched}; videos and clips stay, and indexing anew finds them again"
-    )
-    for held in alike:
-        warn(
-            f"{printable(held.video)} holds {count(len(held.tracklets), 'tracklet')} of somebody who looks alike; "
-            "see query --dry-run; run forget again if it is the same person"
-        )
+# -- forget
 
 
-def forgotten_json(
-    people: Sequence[PersonQuery],
-    gone: Sequence[Forgotten],
-    alike: Sequence[Forgotten],
-    where: Scope,
-    dry_run: bool,
-) -> dict[str, Any]:
-    """The same for scripts."""
-    lists = {
-        key: [
-            {"video": held.video, "folder": str(held.folder), "tracklets": list(held.tracklets),
-             "frames": held.frames, "looks": held.looks}
-            for held in holdings
-        ]
-        for key, holdings in (("forgotten", gone), ("alike", alike))
+def forget_plan(plan: ForgetPlan, also_weaker: bool) -> None:
+    """What the indexes hold of somebody: what goes and, apart, what may be the same person."""
+    names = _names(plan)
+    if plan.matching:
+        say(f"Matching {names}, to be removed:")
+        _holdings(plan.matching)
+    if plan.weaker:
+        say(f"Weaker, may be {names} too, " + ("to be removed:" if also_weaker else "not removed:"))
+        _holdings(plan.weaker)
+
+
+def forget_question(plan: ForgetPlan, also_weaker: bool) -> str:
+    """What to ask before it is removed."""
+    holdings = (*plan.matching, *(plan.weaker if also_weaker else ()))
+    videos = len({holding.folder for holding in holdings})
+    tracks = sum(len(holding.tracklets) for holding in holdings)
+    return f"Remove {_tracks(tracks)} from the {count(videos, 'index', 'indexes')}? This cannot be undone."
+
+
+def nothing_to_forget(plan: ForgetPlan) -> None:
+    """That nobody was found, or only somebody similar."""
+    searched = count(len(plan.searched), "video")
+    more = f" {_weaker(plan.weaker, _names(plan))}" if plan.weaker else ""
+    say(f"{_names(plan)} was not found in {searched}; nothing was removed.{more}")
+
+
+def would_forget(plan: ForgetPlan, also_weaker: bool) -> None:
+    """That this was only a dry run."""
+    rest = "" if also_weaker or not plan.weaker else f" {_weaker(plan.weaker, _names(plan))}"
+    say(f"Nothing was removed, because of --dry-run.{rest}")
+
+
+def forgotten(plan: ForgetPlan, report: ForgetReport) -> None:
+    """What was removed, and what is still there."""
+    names, videos = _names(plan), len(report.removed)
+    tracks = sum(len(holding.tracklets) for holding in report.removed)
+    text = f"Removed {_tracks(tracks)} that match {names} from {videos:,} of {count(len(plan.searched), 'video')}."
+    if report.remaining:
+        text += f" {_weaker(report.remaining, names)}"
+    say(text)
+    say("Videos and clips are not changed. A video that is indexed again has the faces again.")
+
+
+def not_forgotten(plan: ForgetPlan, busy: Sequence[SkippedVideo]) -> bool:
+    """Print what may still hold somebody; whether there is anything."""
+    for item in busy:
+        fail(f"not removed: {item.reason}")
+    if plan.skipped:
+        names = ", ".join(item.name for item in plan.skipped)
+        fail(f"could not be searched and may still hold {_names(plan)}: {names}; see facereel verify")
+    if plan.being_indexed:
+        videos = count(len(plan.being_indexed), "video is", "videos are")
+        fail(
+            f"{videos} being indexed now and may hold {_names(plan)} (sha256 {', '.join(plan.being_indexed)}); "
+            "run facereel forget again when that is done"
+        )
+    return bool(busy or plan.skipped or plan.being_indexed)
+
+
+def _weaker(holdings: Sequence[Holding], names: str) -> str:
+    number = sum(len(holding.tracklets) for holding in holdings)
+    places = "; ".join(
+        f"{printable(holding.video)} at {', '.join(map(clock, sorted(holding.starts)))}"
+        for holding in holdings
+    )
+    what = "weaker one may be" if number == 1 else "weaker ones may be"
+    kept = "was" if number == 1 else "were"
+    return f"{number:,} {what} {names} too and {kept} kept: {places}; --also-weaker removes them too."
+
+
+def _holdings(holdings: Sequence[Holding]) -> None:
+    for holding in holdings:
+        figures = (
+            _tracks(len(holding.tracklets)), count(holding.frames, "frame"), f"{holding.seconds:.1f} s",
+            _crops(holding.exemplars),
+        )  # fmt: skip
+        say(f"  {printable(holding.video)}: {', '.join(figures)}")
+
+
+def _names(plan: ForgetPlan) -> str:
+    return ", ".join(map(printable, plan.people))
+
+
+# -- engines, reembed
+
+
+def engines(known: Sequence[Mapping[str, Any]]) -> None:
+    """All engines."""
+    titles = {
+        "engine": "engine", "licence": "licence", "state": "state", "vector_length": "vector length",
+        "threshold": "threshold", "threshold_source": "measured on", "search_ms": "search 640x360, ms",
+        "embed_ms": "embed a face, ms",
     }  # fmt: skip
-    return {"people": [asked.name for asked in people], "dry_run": dry_run, **lists, **_scope_json(where)}
+    keys = [key for key in titles if any(key in row for row in known)]
+    table(
+        [titles[key] for key in keys],
+        [["" if row.get(key) is None else row[key] for key in keys] for row in known],
+    )
 
 
-def sheet(target: Path, rows: Sequence[Row], left_out: int) -> None:
-    """Where the contact sheet is, and how many are on it."""
-    rest = f"; {left_out:,} more were left out, --most N shows them" if left_out else ""
-    say(f"{count(len(rows), 'person', 'people')} in {printable(target)}{rest}")
-
-
-def sheet_json(target: Path, rows: Sequence[Row], left_out: int) -> dict[str, Any]:
-    """The same for scripts."""
-    people = [
-        {"person": row.person, "name": row.name, "seconds": round(row.seconds, 3), "tracklets": row.tracklets}
-        for row in rows
+def calibration(measured: Calibration, files: Sequence[Path], store: Path) -> None:
+    """Thresholds by their rate of false matches, and how to use them."""
+    say(f"{measured.engine.name}: {measured.photos} photos of {measured.people} people, "
+        f"{len(measured.same):,} pairs of one person, {len(measured.different):,} of two")  # fmt: skip
+    rows = [
+        (f"{point.rate:g}",)
+        + (("too few pairs", "") if point.threshold is None else (point.threshold, point.true_match_rate))
+        for point in measured.points
     ]
-    return {"file": str(target), "people": people, "left_out": left_out}
+    table(("false matches", "threshold", "true matches"), rows)
+    for file in files:
+        say(printable(str(file)))
+    say(f"The threshold for films is {measured.threshold:.2f}. Use it with --calibration "
+        f"{shlex.quote(printable(files[0]))}, or put that file into {printable(store)}.")  # fmt: skip
+
+
+def reembedded(result: Reembedded) -> None:
+    """What became of one index."""
+    name, crops = printable(result.video), _crops(result.looks)
+    if result.skipped:
+        say(f"{name}: already recognised by {result.engine} ({crops})")
+    else:
+        say(f"{name}: {crops} recognised by {result.engine}, before by {result.before}; "
+            f"{count(result.people, 'person', 'people')}, before {result.people_before:,}")  # fmt: skip
+
+
+def _tracks(number: int) -> str:
+    return count(number, "face track")
+
+
+def _crops(number: int) -> str:
+    return count(number, "stored face crop")

@@ -52,6 +52,20 @@ def clean_video_locks(store: Path) -> None:
                 os.close(handle)
 
 
+def locked_videos(store: Path) -> list[str]:
+    """The first digits of the sha256 of each video whose lock a living process holds."""
+    held = []
+    for path in sorted(store.glob(f"{CLAIM}*")):
+        with suppress(OSError):
+            handle = os.open(path, os.O_RDWR)
+            try:
+                if not _lock(handle):
+                    held.append(path.name.removeprefix(CLAIM))
+            finally:
+                os.close(handle)
+    return held
+
+
 def _taken(path: Path) -> int | None:
     """The open, locked file, or None while another process holds it."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

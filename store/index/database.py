@@ -133,7 +133,7 @@ def _anew(folder: Path, video_path: str | None = None) -> str:
     """The command that makes an index anew."""
     path = video_path or pooled_header.video_path(folder)
     video = "VIDEO" if path is None else shlex.quote(printable(path))
-    return f"python cli.py index --force {video} --store {shlex.quote(printable(folder.parent))}"
+    return f"facereel index --force {video} --store {shlex.quote(printable(folder.parent))}"
 
 
 def _connect(path: Path) -> sqlite3.Connection:

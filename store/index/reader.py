@@ -73,6 +73,7 @@ class VideoIndex:
                 meta = {str(key): str(value) for key, value in self._all("SELECT key, value FROM meta")}
                 self.facereel_version = meta["facereel_version"]
                 self.results_version = int(meta["results_version"])
+                self.indexed_at = meta.get("indexed_at")  # UTC; None where an older version did not write it
         except BaseException:
             self.close()
             raise

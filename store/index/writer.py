@@ -12,6 +12,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple, fields
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,7 @@ class IndexWriter:
             "INSERT INTO vectors (count, dim, sha256) VALUES (?, ?, ?)", (count, engine.dim, digest)
         )
         self._db.execute("DELETE FROM meta WHERE key IN (?, ?)", (_CHECKPOINT, _DIGEST))
+        self._put("indexed_at", datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"))
         (frames,) = self._db.execute("SELECT count(*) FROM frames").fetchone()
         if frames != video.frame_count:
             raise ValueError(f"{video.frame_count} frames have {frames} times")

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from facereel.store.files import folders, locks
 from facereel.store.files.digest import hash_file
 from facereel.store.files.folders import printable
 from facereel.store.index.pooled_file import read_identity
 from facereel.store.index.reader import VideoIndex
-from facereel.store.index.summary import summary
+from facereel.store.index.summary import VideoSummary, summary
 from facereel.store.model.errors import NotIndexedError, OptionError, StoreError
 from facereel.store.model.records import EngineInfo, Video
 from facereel.store.resume import unfinished
@@ -110,7 +109,7 @@ class Catalogue:
         unreadable = [f for f, _ in listing.failures if f.name[: -folders.HASH_DIGITS - 1] == stem]
         if unreadable:
             return unreadable[0]
-        command = f"python cli.py index {shlex.quote(printable(name))}"
+        command = f"facereel index {shlex.quote(printable(name))}"
         raise NotIndexedError(f"{printable(name)} is not indexed; run: {command}")
 
     @contextmanager
@@ -131,7 +130,7 @@ class Catalogue:
                 lock.__exit__(None, None, None)
 
 
-def listing(library: Catalogue) -> tuple[list[dict[str, Any]], list[tuple[Path, StoreError]]]:
+def listing(library: Catalogue) -> tuple[list[VideoSummary], list[tuple[Path, StoreError]]]:
     """A row for every index, and the folders of those that cannot be read with the reason why."""
     found = library.listing()
     rows, failures = [], list(found.failures)

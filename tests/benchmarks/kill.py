@@ -41,7 +41,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "query --overwrite": (("film", "result"), ("query", "red.png", "--out", "out", "--overwrite", *FAKE)),
     "remove": (("film",), ("remove", "film.mp4")),
     "reembed": (("film",), ("reembed", "film.mp4", *OTHER)),
-    "forget": (("film",), ("forget", "red.png", *FAKE)),
+    "forget": (("film",), ("forget", "red.png", "--yes", *FAKE)),
 }
 BEFORE = {
     "film": ("index", "film.mp4", *FAKE),

@@ -68,8 +68,9 @@ def _query(store: Path, photos: Sequence[Path], options: Sequence[str]) -> dict[
         "--json",
         *options,
     )
-    answer: dict[str, Any] = json.loads(words)
-    return answer
+    (answer,) = json.loads(words)["results"]
+    result: dict[str, Any] = answer
+    return result
 
 
 def _index_folder(store: Path) -> Path:

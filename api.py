@@ -1,0 +1,841 @@
+"""The public API: a library of indexed videos, and the questions it answers.
+
+    from facereel import Library
+
+    library = Library("faceindex")
+    library.index(["movie.mp4"])
+    answer = library.find("joey.jpg")
+    result = answer.cut("outputs/joey")
+
+Guarantees: nothing is printed, no environment variable, signal handler or working directory is changed, and making a
+Library reads and writes nothing. Everything that fails raises a FaceReelError. Records are frozen.
+
+`index` starts worker processes. A script that calls it needs the usual `if __name__ == "__main__":`, because Python
+imports the script again in each worker; a notebook and an imported module do not.
+
+Does not know: options of the command line, terminals, and how results are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, fields
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from facereel.indexer.jobs.events import Event, Failed, Indexed, Note, Progress, Started
+from facereel.store.files.folders import printable
+from facereel.store.model.errors import (
+    CutError,
+    DamagedIndexError,
+    EngineError,
+    EngineMismatchError,
+    FaceReelError,
+    InputError,
+    InternalError,
+    MissingPackError,
+    NewerIndexError,
+    NotIndexedError,
+    OptionError,
+    PhotoError,
+    ResultExistsError,
+    StoreError,
+    UnwritableError,
+    VideoError,
+)
+
+if TYPE_CHECKING:
+    import pandas
+
+    from facereel.indexer.engines.choice import EngineChoice
+    from facereel.indexer.engines.protocol import FaceEngine
+    from facereel.indexer.identity.reembed import Reembedded
+    from facereel.query.export.contact_sheet import Row
+    from facereel.query.people.calibration import Calibration
+    from facereel.query.people.photos import PersonPhotos
+    from facereel.query.records import Clip as PlannedClip
+    from facereel.query.records import CropMode, MatchedBy, PersonQuery, Reference
+    from facereel.query.search import search
+    from facereel.query.search.forget import Holding
+    from facereel.query.search.search import SkippedVideo
+    from facereel.store.index.summary import ClusterSummary, VideoDetails, VideoSummary
+    from facereel.store.index.verify import Health
+    from facereel.store.library.catalogue import Catalogue
+    from facereel.store.model.records import Reason
+
+__all__ = [
+    "Answer",
+    "Answers",
+    "Calibration",
+    "Clip",
+    "ClusterSummary",
+    "CutError",
+    "DamagedIndexError",
+    "EngineError",
+    "EngineMismatchError",
+    "Event",
+    "FaceReelError",
+    "Failed",
+    "FailedPerson",
+    "ForgetPlan",
+    "ForgetReport",
+    "Health",
+    "Holding",
+    "IndexReport",
+    "Indexed",
+    "InputError",
+    "InternalError",
+    "Library",
+    "Match",
+    "MissingPackError",
+    "NearMiss",
+    "NewerIndexError",
+    "NotIndexedError",
+    "Note",
+    "OptionError",
+    "People",
+    "PersonQuery",
+    "PhotoError",
+    "Progress",
+    "Reembedded",
+    "Reference",
+    "Result",
+    "ResultExistsError",
+    "Sheet",
+    "SkippedVideo",
+    "Started",
+    "StoreError",
+    "UnwritableError",
+    "VideoDetails",
+    "VideoError",
+    "VideoSummary",
+    "Videos",
+    "check_clip_options",
+    "check_target",
+    "download_pack",
+    "engines",
+    "pack_licence",
+    "result_folders",
+]
+
+# Public records whose modules take long to import.
+_RECORDS = {
+    "Calibration": "facereel.query.people.calibration",
+    "ClusterSummary": "facereel.store.index.summary",
+    "Health": "facereel.store.index.verify",
+    "Holding": "facereel.query.search.forget",
+    "PersonQuery": "facereel.query.records",
+    "Reembedded": "facereel.indexer.identity.reembed",
+    "Reference": "facereel.query.records",
+    "SkippedVideo": "facereel.query.search.search",
+    "VideoDetails": "facereel.store.index.summary",
+    "VideoSummary": "facereel.store.index.summary",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _RECORDS:
+        return getattr(import_module(_RECORDS[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+PathLike: TypeAlias = str | Path
+Paths: TypeAlias = PathLike | Sequence[PathLike]
+
+DEFAULT_STORE = Path("faceindex")
+DEFAULT_ENGINE = (
+    "opencv-zoo"  # as in indexer/engines/registry.py, which takes long to import; a test compares them
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A stretch of a video in which the person is visible."""
+
+    video: Path  # where the video lies
+    start: float  # seconds as a player shows them
+    end: float
+    start_frame: int  # frames [start_frame, end_frame)
+    end_frame: int
+    similarity: float  # cosine to the photos, -1..1
+    threshold: float  # what its cluster had to reach
+    matched: MatchedBy  # `photo`: by its own similarity; `cluster`: with the tracklets of the same person
+    why: str  # one sentence
+    tracklet: int  # its number in the video
+    start_reason: Reason
+    end_reason: Reason
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """A stretch of a video that almost matches."""
+
+    video: Path
+    start: float  # seconds
+    end: float
+    start_frame: int
+    end_frame: int
+    similarity: float
+    threshold: float
+    why: str  # why it does not match, one sentence
+    tracklet: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A match with the file that was cut from it."""
+
+    match: Match
+    file: Path | None  # None if it was only planned
+    width: int  # pixels
+    height: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """One person's clips."""
+
+    folder: Path | None  # None if nothing was written
+    clips: tuple[Clip, ...]  # by video, then by time
+    not_cut: tuple[SkippedVideo, ...]  # videos with matches that are gone or have changed
+    too_short: int  # matches that are shorter than the minimum duration
+    document: Mapping[str, Any]  # as metadata.json holds it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """Where one person is visible in the videos that were searched."""
+
+    name: str
+    references: tuple[Reference, ...]  # the photos, each with the face that was used
+    matches: tuple[Match, ...]  # by video, then by time
+    near_misses: tuple[NearMiss, ...]  # most similar first
+    searched: tuple[Path, ...]  # videos
+    skipped: tuple[SkippedVideo, ...]  # indexes that could not be searched, each with the reason
+    warnings: tuple[str, ...]  # about the photos
+    threshold: float
+    min_duration: float  # seconds
+    too_short: int  # matches that are shorter than that, and are not in `matches`
+    statistics: Mapping[str, Any]  # how much was searched, as in metadata.json
+    _found: search.Answer = field(repr=False)
+
+    def cut(
+        self,
+        out: PathLike,
+        *,
+        crop: CropMode = "follow",
+        size: int | None = None,
+        overwrite: bool = False,
+        absolute: bool = False,
+        on_clip: Callable[[Clip], None] = lambda clip: None,
+    ) -> Result:
+        """Cut a clip of each match into the folder `out`, with metadata.json, clips.csv and frames.csv.
+
+        The folder is there complete or not at all; without matches nothing is written. A result of the same photos
+        and name is replaced, another one only with `overwrite`, anything else never. `size` is the longer side of the
+        picture, pixels; `absolute` writes absolute paths into the metadata; `on_clip` gets each clip once it is cut,
+        in order. Raises OptionError, ResultExistsError, UnwritableError, VideoError, CutError.
+        """
+        return self._render(Path(out), crop, size, overwrite, absolute, on_clip)
+
+    def preview(
+        self, *, crop: CropMode = "follow", size: int | None = None, absolute: bool = False
+    ) -> Result:
+        """What `cut` would give, with the crop of each frame in `document`; writes nothing."""
+        return self._render(None, crop, size, False, absolute, lambda clip: None)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """The matches as a table, a row each; needs pandas, raises OptionError without it."""
+        try:
+            import pandas
+        except ImportError as error:
+            raise OptionError(
+                "to_dataframe needs pandas, which is not installed; run: pip install pandas"
+            ) from error
+        columns = [field.name for field in fields(Match)]
+        rows = [{**asdict(match), "video": str(match.video)} for match in self.matches]
+        return pandas.DataFrame(rows, columns=columns)
+
+    def _render(
+        self,
+        folder: Path | None,
+        crop: CropMode,
+        size: int | None,
+        overwrite: bool,
+        absolute: bool,
+        on_clip: Callable[[Clip], None],
+    ) -> Result:
+        from facereel.query.clips import render
+        from facereel.query.clips.plan import ClipOptions
+
+        options = ClipOptions(crop, size, self.min_duration, overwrite, absolute)
+        done = render.render(self._found, options, folder, lambda clip: on_clip(_clip(clip, folder)))
+        return Result(
+            folder=done.folder, clips=tuple(_clip(clip, done.folder) for clip in done.clips),
+            not_cut=done.not_cut, too_short=done.too_short, document=done.document,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FailedPerson:
+    """Somebody whose photos cannot be used."""
+
+    name: str
+    error: FaceReelError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class People:
+    """People whose photos were read, to search for, and those whose photos cannot be used."""
+
+    persons: tuple[PersonQuery, ...]
+    failed: tuple[FailedPerson, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is poor about the photos, one sentence each."""
+        return tuple(text for person in self.persons for text in _warnings(person))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """The answers for several people."""
+
+    answers: tuple[Answer, ...]
+    failed: tuple[FailedPerson, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """What became of each video, in the order in which they were given."""
+
+    store: Path
+    videos: tuple[Indexed | Failed, ...]
+
+    @property
+    def failed(self) -> tuple[Failed, ...]:
+        """Those that could not be indexed."""
+        return tuple(video for video in self.videos if isinstance(video, Failed))
+
+
+@dataclass(frozen=True, slots=True)
+class Videos:
+    """The indexed videos, and the indexes that cannot be read."""
+
+    videos: tuple[VideoSummary, ...]
+    unreadable: tuple[tuple[Path, StoreError], ...]  # folder of the index, and why
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sheet:
+    """The contact sheet of a video: a row a cluster."""
+
+    file: Path
+    rows: tuple[Row, ...]
+    left_out: int  # clusters that are not on it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ForgetPlan:
+    """What an index holds of somebody, before it is removed."""
+
+    people: tuple[str, ...]
+    matching: tuple[Holding, ...]  # what `apply` removes, an entry a video
+    weaker: tuple[Holding, ...]  # may be the same person; removed only if asked
+    searched: tuple[Path, ...]
+    skipped: tuple[SkippedVideo, ...]  # indexes that could not be searched
+    being_indexed: tuple[str, ...]  # videos that another process indexes now, by the start of their hash
+    warnings: tuple[str, ...]
+    _library: Library = field(repr=False)
+
+    def apply(self, *, also_weaker: bool = False) -> ForgetReport:
+        """Remove the matching tracklets, and the weaker ones if asked, with all that hangs on them.
+
+        Each index is rewritten completely or stays as it is. An index that is busy or cannot be written is in `busy`.
+        """
+        from facereel.query.search import forget
+
+        holdings = forget.merged(self.matching, self.weaker if also_weaker else ())
+        removed, busy = forget.forget(self._library.store, holdings)
+        return ForgetReport(removed, () if also_weaker else self.weaker, busy)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ForgetReport:
+    """What was removed and what was not."""
+
+    removed: tuple[Holding, ...]
+    remaining: tuple[Holding, ...]  # weaker tracklets that were not removed
+    busy: tuple[SkippedVideo, ...]  # indexes that could not be written
+
+
+class Library:
+    """The indexed videos of a folder, and the engine that answers.
+
+    Making one reads and writes nothing. The engine is loaded when it is first needed, and stays loaded. `device` is
+    auto, cpu, cuda or coreml; `threads` is the most that are used, 0 for all cores; `calibration` is a file of
+    `calibrate`. `on_note` gets one-line notes, for example which calibration is used.
+    """
+
+    def __init__(
+        self,
+        store: PathLike = DEFAULT_STORE,
+        *,
+        engine: str = DEFAULT_ENGINE,
+        device: str = "auto",
+        threads: int = 0,
+        calibration: PathLike | None = None,
+        on_note: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.store = Path(store)
+        self._engine_name, self._device, self._threads = engine, device, threads
+        self._calibration = None if calibration is None else Path(calibration)
+        self._note = on_note
+        self._chosen: EngineChoice | None = None
+        self._loaded: FaceEngine | None = None
+
+    def __repr__(self) -> str:
+        return f"Library({str(self.store)!r}, engine={self._engine_name!r})"
+
+    # -- Indexing
+
+    def index(
+        self,
+        videos: Paths,
+        *,
+        on_event: Callable[[Event], None] = lambda event: None,
+        force: bool = False,
+        jobs: int = 1,
+        min_face: int = 20,
+        scan: str = "default",
+        shots: str = "adaptive",
+        shots_model: PathLike | None = None,
+    ) -> IndexReport:
+        """Find and store the faces of videos: files, patterns, or folders with all folders in them.
+
+        A video that is known already is skipped, unless `force`; one that fails does not stop the others, see
+        `report.failed`. `jobs` videos at once; `min_face` is the width of the smallest face that must be found,
+        pixels; `scan` is default or every; `shots` is adaptive, content or transnetv2, the last with `shots_model`.
+        Raises OptionError, EngineError, UnwritableError before any work is done.
+        """
+        paths = self._videos(videos)
+        events = self.index_events(
+            paths, force=force, jobs=jobs, min_face=min_face, scan=scan, shots=shots, shots_model=shots_model
+        )
+        results: dict[Path, Indexed | Failed] = {}
+        with closing(events):
+            for event in events:
+                on_event(event)
+                if isinstance(event, Indexed | Failed):
+                    results[event.video] = event
+        return IndexReport(self.store, tuple(results[path] for path in paths))
+
+    def index_events(
+        self,
+        videos: Paths,
+        *,
+        force: bool = False,
+        jobs: int = 1,
+        min_face: int = 20,
+        scan: str = "default",
+        shots: str = "adaptive",
+        shots_model: PathLike | None = None,
+    ) -> Generator[Event, None, None]:
+        """As `index`, giving the events as they happen: Started, Progress, Note, then Indexed or Failed a video.
+
+        Closing the generator stops the work; what is complete stays, and the next run resumes the rest.
+        """
+        from facereel.indexer.jobs.events import Job
+        from facereel.indexer.jobs.local import LocalRunner, max_jobs
+        from facereel.indexer.jobs.paths import check_store
+        from facereel.indexer.shots.detector import check_shots
+        from facereel.store.model.config import Config, search_interval
+
+        check_store(self.store)
+        paths = self._videos(videos)
+        config = Config(
+            min_face=min_face, search_interval=search_interval(scan), shots=shots,
+            shots_model=str(shots_model or ""),
+        )  # fmt: skip
+        check_shots(config)
+        choice = self._choice()
+        if (possible := max_jobs(jobs)) < jobs:
+            self._note(f"--jobs {jobs} is more than this machine has room for; using {possible}")
+        workers = min(possible, len(paths))
+        work = [Job(path, self.store, config, force) for path in paths]
+        return LocalRunner(choice.shared(workers).load, workers).run(work)
+
+    def not_indexed(self, videos: Paths) -> list[Path]:
+        """Those of the named videos that are files without an index; raises NotIndexedError for what is neither."""
+        from facereel.query.search import search
+
+        return search.not_indexed(self._catalogue(), _paths(videos))
+
+    # -- Questions
+
+    def find(
+        self,
+        photos: Paths,
+        *,
+        videos: Paths | None = None,
+        min_duration: float = 0.0,
+        threshold: float | None = None,
+        face: int | None = None,
+    ) -> Answer:
+        """Find the person of the photos, or of a folder of photos; writes no result.
+
+        `videos` are searched, by name or path, else all; `min_duration` in seconds; `threshold` is the similarity that
+        counts as the same person, the engine's own if None; `face` is which face of a single photo, 1 is the largest.
+        Raises PhotoError, OptionError, NotIndexedError, EngineMismatchError, EngineError, StoreError.
+        """
+        people = self.read_photos(photos, face=face)
+        if len(people.persons) + len(people.failed) != 1:
+            raise OptionError("the folder has photos of several people; use find_many")
+        return self.find_many(people, videos=videos, min_duration=min_duration, threshold=threshold).answers[
+            0
+        ]
+
+    def read_photos(self, people: Mapping[str, Paths] | Paths, *, face: int | None = None) -> People:
+        """Find and embed the faces of photos: of one person, or of several by name or in a folder of folders.
+
+        `face` is which face of a single photo, 1 is the largest. One of several people whose photos cannot be used is
+        in `failed`; where nobody is left, and for all other errors, it raises.
+        """
+        engine = self._engine()  # reads its weights in the background while the photos are read
+        from facereel.query.people.photos import check_face, read_person
+
+        grouped = _grouped(people)
+        check_face(grouped, face)
+        persons: list[PersonQuery] = []
+        failed: list[FailedPerson] = []
+        for photos in grouped:
+            try:
+                persons.append(read_person(photos, engine, face))
+            except PhotoError as error:
+                failed.append(FailedPerson(photos.name, error))
+        if not persons and failed:
+            raise failed[0].error
+        return People(tuple(persons), tuple(failed))
+
+    def find_many(
+        self,
+        people: Mapping[str, Paths] | Paths | People,
+        *,
+        videos: Paths | None = None,
+        min_duration: float = 0.0,
+        threshold: float | None = None,
+    ) -> Answers:
+        """Find several people at once: photos by name, or a folder with a folder of photos for each person.
+
+        Somebody whose photos cannot be used is in `failed` and does not stop the others. Otherwise as `find`.
+        """
+        read = people if isinstance(people, People) else self.read_photos(people)
+        _, answers = self._search(read, videos, threshold)
+        return Answers(tuple(_answer(answer, min_duration) for answer in answers), read.failed)
+
+    def plan_forget(
+        self,
+        photos: Mapping[str, Paths] | Paths | People,
+        *,
+        videos: Paths | None = None,
+        threshold: float | None = None,
+    ) -> ForgetPlan:
+        """What the indexes hold of somebody; `plan.apply()` removes it. Writes nothing itself."""
+        from facereel.query.search import forget
+
+        people = photos if isinstance(photos, People) else self.read_photos(photos)
+        if people.failed:
+            raise people.failed[0].error
+        with (
+            self._catalogue().read_lock()
+        ):  # nobody replaces an index between the search and the look into it
+            scope, answers = self._search(people, videos, threshold)
+            matching, weaker = forget.holdings(answers, scope)
+        return ForgetPlan(
+            people=tuple(person.name for person in people.persons), matching=matching, weaker=weaker,
+            searched=_searched(scope), skipped=scope.skipped, being_indexed=forget.being_indexed(self.store),
+            warnings=people.warnings, _library=self,
+        )  # fmt: skip
+
+    def forget(
+        self,
+        photos: Mapping[str, Paths] | Paths | People,
+        *,
+        videos: Paths | None = None,
+        threshold: float | None = None,
+        also_weaker: bool = False,
+    ) -> ForgetReport:
+        """Remove a person's crops and embeddings from the indexes; videos and clips stay.
+
+        As `plan_forget` and `apply` at once, without a chance to look at the plan.
+        """
+        plan = self.plan_forget(photos, videos=videos, threshold=threshold)
+        return plan.apply(also_weaker=also_weaker)
+
+    # -- The library itself
+
+    def videos(self) -> Videos:
+        """All indexed videos, by the names of their folders."""
+        from facereel.store.library import catalogue
+
+        rows, failures = catalogue.listing(self._catalogue())
+        return Videos(tuple(rows), tuple(failures))
+
+    def info(self, video: PathLike) -> VideoDetails:
+        """Everything about one video; raises NotIndexedError, StoreError."""
+        from facereel.store.index import summary
+
+        with self._catalogue().find(video) as index:
+            return summary.details(index)
+
+    def faces(self, video: PathLike, out: PathLike | None = None, *, most: int = 40) -> Sheet:
+        """Draw who is in a video as a PNG, a row a cluster; `outputs/NAME_faces.png` if `out` is None."""
+        from facereel.query.export import contact_sheet
+
+        with self._catalogue().find(video) as index:
+            target = (
+                Path(out) if out is not None else Path("outputs") / f"{Path(index.video.name).stem}_faces.png"
+            )
+            rows, left_out = contact_sheet.write_sheet(index, target, most)
+        return Sheet(target, tuple(rows), left_out)
+
+    def remove(self, video: PathLike) -> Path:
+        """Delete the index of a video, also a damaged one, and return its folder; the video itself stays."""
+        return self._catalogue().remove(video)
+
+    def verify(
+        self,
+        video: PathLike | None = None,
+        *,
+        content: bool = False,
+        on_result: Callable[[Health], None] = lambda health: None,
+    ) -> list[Health]:
+        """Check one index, or all: pages, rows, derived files, and that the video is still the same.
+
+        Derived files are made again if they have to be. `content` also reads each video completely.
+        """
+        from facereel.query import videos as checks
+
+        results = []
+        for folder in self._folders(video):
+            results.append(checks.verify(folder, content))
+            on_result(results[-1])
+        return results
+
+    def reembed(
+        self, video: PathLike | None = None, *, on_result: Callable[[Reembedded], None] = lambda result: None
+    ) -> list[Reembedded]:
+        """Recognise the stored crops of one index, or of all, by this library's engine; no video is decoded."""
+        from facereel.indexer.identity.reembed import reembed_index
+
+        folders = self._folders(video)
+        engine = self._engine()
+        results = []
+        for folder in folders:
+            results.append(reembed_index(folder, engine))
+            on_result(results[-1])
+        return results
+
+    def calibrate(
+        self,
+        folder: PathLike,
+        out: PathLike = "outputs",
+        *,
+        on_warning: Callable[[str], None] = lambda text: None,
+    ) -> tuple[Calibration, tuple[Path, Path]]:
+        """Measure the engine's threshold on photos, a folder a person, and write it and a plot into `out`.
+
+        Gives what was measured, and the two files. Raises OptionError for too few photos.
+        """
+        from facereel.query.people import calibration
+        from facereel.query.people.photos import group_photos, read_people
+        from facereel.store.files.folders import make_store
+
+        if not Path(folder).is_dir():
+            raise OptionError(
+                f"{folder} is not a folder; give one that has a folder of photos for each person"
+            )
+        engine = self._choice().load_uncalibrated()
+        people = read_people(group_photos([Path(folder)]), engine)
+        for person in people:
+            for warning in person.warnings:
+                on_warning(warning)
+        measured = calibration.measure(people, engine)
+        if Path(out) == self.store:
+            make_store(self.store)
+        return measured, calibration.write(measured, Path(out))
+
+    def check_engine(self) -> None:
+        """Raise MissingPackError if the engine is a pack that has to be downloaded first; loads nothing."""
+        self._choice()
+
+    def load(self) -> None:
+        """Load the engine now instead of with the first question; raises EngineError, MissingPackError."""
+        self._engine()
+
+    # -- What the methods share
+
+    def _catalogue(self) -> Catalogue:
+        from facereel.store.library.catalogue import Catalogue
+
+        return Catalogue(self.store)
+
+    def _choice(self) -> EngineChoice:
+        from facereel.indexer.engines import packs
+        from facereel.indexer.engines.choice import EngineChoice
+        from facereel.indexer.engines.devices import Compute
+
+        if self._chosen is None:
+            name, compute = self._engine_name, Compute(self._device, self._threads)
+            if packs.is_pack(name):
+                name = str(packs.find_pack(name))  # a worker may have another home folder
+            if self._threads > compute.allowed:
+                self._note(
+                    f"--threads {self._threads}: there are {compute.allowed} cores; using {compute.allowed}"
+                )
+            self._chosen = EngineChoice(name, compute, self._calibration, self.store)
+        return self._chosen
+
+    def _engine(self) -> FaceEngine:
+        if self._loaded is None:
+            self._loaded = self._choice().load(self._note)
+        return self._loaded
+
+    def _videos(self, videos: Paths) -> list[Path]:
+        from facereel.indexer.jobs.paths import find_videos
+
+        return find_videos(_paths(videos))
+
+    def _folders(self, video: PathLike | None) -> list[Path]:
+        from facereel.store.files.folders import index_folders
+
+        return index_folders(self.store) if video is None else [self._catalogue().locate(video)]
+
+    def _search(
+        self, people: People, videos: Paths | None, threshold: float | None
+    ) -> tuple[search.Scope, list[search.Answer]]:
+        from facereel.query.search import search
+
+        engine, catalogue = self._engine(), self._catalogue()
+        base = engine.threshold.value if threshold is None else threshold
+        with catalogue.read_lock():
+            scope = search.scope(catalogue, [] if videos is None else _paths(videos), engine.info)
+            return scope, search.search(people.persons, scope, base, engine.threshold.scale)
+
+
+def engines(*, speed: bool = False, device: str = "auto", threads: int = 0) -> list[dict[str, Any]]:
+    """Each engine with its licence and whether it is ready; with `speed` how long it takes here, milliseconds."""
+    from facereel.indexer.engines.devices import Compute
+    from facereel.indexer.engines.status import known_engines
+
+    return known_engines(Compute(device, threads), speed)
+
+
+def pack_licence(name: str) -> str:
+    """The licence of an InsightFace pack's weights; raises OptionError for a name that no pack has."""
+    from facereel.indexer.engines import packs
+
+    packs.check_name(name)
+    return packs.LICENCE
+
+
+def download_pack(name: str, *, accept_licence: bool) -> Path:
+    """Download an InsightFace pack and return its folder; `accept_licence` says that you agree to `pack_licence`."""
+    from facereel.indexer.engines import packs
+
+    packs.check_name(name)
+    if not accept_licence:
+        raise OptionError(f"{name} is not downloaded without agreement to its licence: {packs.LICENCE}")
+    return packs.fetch(name)
+
+
+def result_folders(people: People, out: PathLike, name: str | None = None) -> list[Path]:
+    """The folder in `out` for each person's result; `name` replaces the name of a single person.
+
+    Raises OptionError for a name that cannot be a folder's.
+    """
+    from facereel.query.clips import render
+
+    return render.result_folders(people.persons, Path(out), name)
+
+
+def check_clip_options(crop: str, size: int | None, min_duration: float) -> CropMode:
+    """Give the crop; raise OptionError for values that `find` and `cut` cannot use, before any work is done."""
+    from facereel.query.clips.plan import ClipOptions
+
+    mode: CropMode = crop  # type: ignore[assignment]  # checked next
+    ClipOptions(mode, size, min_duration).check()
+    return mode
+
+
+def check_target(folder: PathLike, person: PersonQuery, overwrite: bool = False) -> None:
+    """Raise ResultExistsError where `Answer.cut` would, before any work is done."""
+    from facereel.query.clips import render
+
+    render.check_target(Path(folder), person, overwrite)
+
+
+def _paths(paths: Paths) -> list[Path]:
+    return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+
+
+def _grouped(people: Mapping[str, Paths] | Paths) -> list[PersonPhotos]:
+    from facereel.query.people.photos import PersonPhotos, folder_name, group_photos
+
+    if not isinstance(people, Mapping):
+        return group_photos(_paths(people))
+    return [
+        PersonPhotos(folder_name(name), tuple(_paths(photos)), all_required=True)
+        for name, photos in people.items()
+    ]
+
+
+def _searched(scope: search.Scope) -> tuple[Path, ...]:
+    return tuple(Path(video.path) for _, video in scope.searched)
+
+
+def _answer(found: search.Answer, min_duration: float) -> Answer:
+    from facereel.query.clips.plan import ClipOptions, plan_clips
+
+    # Without a crop nothing but the choice and the order of the clips is computed.
+    clips, too_short = plan_clips(found.matches, found.times, ClipOptions("none", min_duration=min_duration))
+    return Answer(
+        name=found.person.name, references=found.person.references, matches=tuple(map(_match, clips)),
+        near_misses=tuple(
+            NearMiss(
+                Path(miss.video.path), miss.start, miss.end, miss.tracklet.start, miss.tracklet.end,
+                miss.similarity, miss.threshold, miss.explanation, miss.tracklet.number,
+            )
+            for miss in found.near_misses
+        ),
+        searched=_searched(found.scope), skipped=found.scope.skipped, warnings=_warnings(found.person),
+        threshold=found.threshold, min_duration=min_duration, too_short=too_short,
+        statistics=found.statistics(min_duration, too_short, ()), _found=found,
+    )  # fmt: skip
+
+
+def _match(clip: PlannedClip) -> Match:
+    match = clip.match
+    return Match(
+        video=Path(match.video.path), start=clip.start_time, end=clip.end_time, start_frame=clip.start,
+        end_frame=clip.end, similarity=match.similarity, threshold=match.threshold, matched=match.matched,
+        why=match.explanation, tracklet=match.tracklet.number, start_reason=clip.start_reason,
+        end_reason=clip.end_reason,
+    )  # fmt: skip
+
+
+def _clip(clip: PlannedClip, folder: Path | None) -> Clip:
+    return Clip(_match(clip), None if folder is None else folder / clip.file, clip.width, clip.height)
+
+
+def _warnings(person: PersonQuery) -> tuple[str, ...]:
+    """What is wrong with the photos, one sentence each."""
+    own = (f"{printable(photo.path)}: {text}" for photo in person.references for text in photo.warnings)
+    return (*own, *map(printable, person.warnings))

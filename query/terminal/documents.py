@@ -1,0 +1,206 @@
+"""What each command prints for scripts with --json: one object of one shape, described in query/export/schemas.
+
+Each has `schema`, with the command and the version of the shape, and `facereel_version`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facereel import __version__
+from facereel.api import Failed, Indexed, UnwritableError
+from facereel.store.files.folders import atomic_file, printable
+
+if TYPE_CHECKING:
+    from facereel.api import (
+        Answer,
+        Answers,
+        FailedPerson,
+        ForgetPlan,
+        ForgetReport,
+        Health,
+        Holding,
+        IndexReport,
+        Reembedded,
+        Result,
+        Sheet,
+        SkippedVideo,
+        VideoDetails,
+        Videos,
+    )
+
+VERSION = 2
+
+
+def document(name: str, **content: Any) -> dict[str, Any]:
+    """An object with its schema's name, for example `facereel.query/2`."""
+    return {"schema": f"facereel.{name}/{VERSION}", "facereel_version": __version__, **content}
+
+
+def error(kind: str, message: str) -> dict[str, Any]:
+    """An error instead of a result; `kind` is the class of the error."""
+    return document("error", error={"kind": kind, "message": message})
+
+
+def index(report: IndexReport) -> dict[str, Any]:
+    """What became of each video."""
+    videos = [_video(event) for event in report.videos]
+    return document("index", store=str(report.store), videos=videos, failed=len(report.failed))
+
+
+def check_report(target: Path) -> None:
+    """Raise UnwritableError where `write_report` could not write; worth asking before hours of work."""
+    if target.is_dir() or not target.absolute().parent.is_dir():
+        raise UnwritableError(
+            f"--report {printable(target)} cannot be written; name a file in a folder that exists"
+        )
+
+
+def write_report(target: Path, content: Mapping[str, Any]) -> None:
+    """Write an object as a JSON file, which is then complete or as it was before."""
+    try:
+        with atomic_file(target) as unfinished:
+            unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UnwritableError(f"--report {printable(target)} cannot be written: {error.strerror}") from error
+
+
+def query(answers: Answers, results: Sequence[tuple[Answer, Result]], explain: bool) -> dict[str, Any]:
+    """A result for each person, those whose photos cannot be used, and what was searched."""
+    first = answers.answers[0]
+    return document(
+        "query",
+        results=[_result(answer, result, explain) for answer, result in results],
+        failed=[_failed(person) for person in answers.failed],
+        searched=list(map(str, first.searched)),
+        skipped=_skipped(first.skipped),
+    )
+
+
+def listing(store: Path, found: Videos) -> dict[str, Any]:
+    """All indexed videos."""
+    unreadable = [
+        {"folder": str(folder), "kind": type(error).__name__, "message": str(error)}
+        for folder, error in found.unreadable
+    ]
+    return document(
+        "list", store=str(store), videos=[asdict(video) for video in found.videos], unreadable=unreadable
+    )
+
+
+def details(video: VideoDetails) -> dict[str, Any]:
+    """Everything about one video."""
+    content = asdict(video)
+    return document("info", **content.pop("summary"), **content)
+
+
+def sheet(sheet: Sheet) -> dict[str, Any]:
+    """Where the contact sheet is, and who is on it."""
+    clusters = [
+        {
+            "cluster": row.person,
+            "name": row.name,
+            "tracklets": row.tracklets,
+            "seconds": round(row.seconds, 3),
+        }
+        for row in sheet.rows
+    ]
+    return document("faces", file=str(sheet.file), clusters=clusters, left_out=sheet.left_out)
+
+
+def removed(folder: Path) -> dict[str, Any]:
+    """The folder of the index that was removed."""
+    return document("remove", removed=str(folder))
+
+
+def health(store: Path, found: Iterable[Health]) -> dict[str, Any]:
+    """The problems of each index."""
+    return document("verify", store=str(store), indexes=[asdict(one) for one in found])
+
+
+def forgotten(plan: ForgetPlan, report: ForgetReport | None) -> dict[str, Any]:
+    """What was removed and what remains; without a report nothing was removed."""
+    return document(
+        "forget",
+        people=list(plan.people),
+        dry_run=report is None,
+        matching=list(map(_holding, plan.matching)),
+        weaker=list(map(_holding, plan.weaker)),
+        removed=[] if report is None else list(map(_holding, report.removed)),
+        busy=[] if report is None else _skipped(report.busy),
+        being_indexed=list(plan.being_indexed),
+        searched=list(map(str, plan.searched)),
+        skipped=_skipped(plan.skipped),
+    )
+
+
+def engines(known: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """All engines."""
+    return document("engines", engines=[dict(engine) for engine in known])
+
+
+def downloaded(folder: Path) -> dict[str, Any]:
+    """The folder of a pack that was downloaded."""
+    return document("engines-get", folder=str(folder))
+
+
+def calibrated(threshold: float, files: Sequence[Path]) -> dict[str, Any]:
+    """The threshold for films, and the files that were written."""
+    return document("engines-calibrate", threshold=round(threshold, 4), files=list(map(str, files)))
+
+
+def reembedded(store: Path, results: Sequence[Reembedded]) -> dict[str, Any]:
+    """What became of each index."""
+    return document("reembed", store=str(store), videos=[asdict(result) for result in results])
+
+
+def _video(event: Indexed | Failed) -> dict[str, Any]:
+    if isinstance(event, Failed):
+        return {"video": str(event.video), "state": "failed", **_error(event.error)}
+    content = asdict(event)
+    seconds = max(event.seconds, 1e-9)
+    return {
+        "video": str(event.video), "state": "skipped" if content.pop("skipped") else "indexed", **content,
+        "folder": str(event.folder), "frames_per_second": round(event.frames / seconds, 1),
+        "times_real_time": round(event.duration / seconds, 2),
+    } | {"video": str(event.video)}  # fmt: skip
+
+
+def _result(answer: Answer, result: Result, explain: bool) -> dict[str, Any]:
+    """metadata.json as it is or would be, and what was left out."""
+    content = {
+        **result.document, "folder": None if result.folder is None else str(result.folder),
+        "too_short": result.too_short, "warnings": list(answer.warnings), "not_cut": _skipped(result.not_cut),
+    }  # fmt: skip
+    if explain:
+        content["near_misses"] = [
+            {"video": miss.video.name, "start": round(miss.start, 6), "end": round(miss.end, 6),
+             "start_frame": miss.start_frame, "end_frame": miss.end_frame, "tracklet": miss.tracklet,
+             "similarity": round(miss.similarity, 4), "threshold": round(miss.threshold, 4), "why": miss.why}
+            for miss in answer.near_misses
+        ]  # fmt: skip
+    return content
+
+
+def _failed(person: FailedPerson) -> dict[str, Any]:
+    return {"name": person.name, **_error(person.error)}
+
+
+def _error(error: Exception) -> dict[str, Any]:
+    return {"error": {"kind": type(error).__name__, "message": str(error)}}
+
+
+def _skipped(items: Iterable[SkippedVideo]) -> list[dict[str, Any]]:
+    return [{"video": item.name, "kind": item.kind, "reason": item.reason} for item in items]
+
+
+def _holding(holding: Holding) -> dict[str, Any]:
+    return {
+        "video": holding.video, "folder": str(holding.folder), "tracklets": list(holding.tracklets),
+        "starts": list(holding.starts), "frames": holding.frames, "seconds": holding.seconds,
+        "exemplars": holding.exemplars,
+    }  # fmt: skip
