@@ -22,6 +22,7 @@ from facereel.indexer.identity.splitting import split_mixed
 from facereel.indexer.media.video import Probe
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.shots.detector import ShotDetector, shot_detector
+from facereel.indexer.timing import frames_in
 from facereel.indexer.track.track import Track, VideoFormat
 from facereel.indexer.track.tracker import Tracker
 from facereel.store.model.config import Config
@@ -36,8 +37,8 @@ from facereel.store.model.records import (
     Tracklet,
 )
 
-# Frames beside a gradual change in which its faint rest may still be visible: patches are not matched there.
-BESIDE_CHANGE = 4
+# Time beside a gradual transition in which the other shot may still be faintly visible: patches are not matched there.
+BESIDE_TRANSITION_SECONDS = 0.16
 SEGMENT_SECONDS = 60.0  # a segment ends at the first cut after this time
 
 
@@ -54,6 +55,11 @@ class Setting:
     def length(self) -> float:
         """Frames that a segment has at least."""
         return SEGMENT_SECONDS * float(self.video.frame_rate)
+
+    @property
+    def beside_transition(self) -> int:
+        """Frames beside a gradual transition in which patches are not matched."""
+        return frames_in(BESIDE_TRANSITION_SECONDS, self.video.frame_rate)
 
 
 def segments(views: Iterator[FrameView], setting: Setting, before: Checkpoint) -> Iterator[Segment]:
@@ -97,25 +103,27 @@ class _Work:
         self._setting, self._recogniser, self.before = setting, recogniser, before
         self._searched = 0
         self._ended: list[Future[list[FoundTracklet]]] = []
-        stage = VideoFormat(video.width, video.height, float(video.frame_rate))
-        self._tracker = Tracker(stage, setting.config, start)
+        video_format = VideoFormat(video.width, video.height, float(video.frame_rate))
+        self._tracker = Tracker(video_format, setting.config, start)
         self.shots: ShotDetector = shot_detector(video.frame_rate, setting.config)
         self.next = start
 
     def ends_before(self, index: int) -> bool:
         """May a new segment begin with this frame, whose shot is final? Only at a hard cut, never in a transition."""
+        beside = self._setting.beside_transition
         return (
             self.shots.knows_transitions
             and index - self.before.frames >= self._setting.length
             and self.shots.shot_of(index) > self.shots.shot_of(index - 1)
-            and not self.shots.in_transition(index - 1, BESIDE_CHANGE)
-            and not self.shots.in_transition(index, BESIDE_CHANGE)
+            and not self.shots.in_transition(index - 1, beside)
+            and not self.shots.in_transition(index, beside)
         )
 
     def take(self, view: FrameView) -> None:
         """Track faces into the next frame, whose shot is final."""
         shot = self.shots.shot_of(view.index)
-        self._keep(self._tracker.step(view, shot, self.shots.in_transition(view.index, BESIDE_CHANGE)))
+        in_transition = self.shots.in_transition(view.index, self._setting.beside_transition)
+        self._keep(self._tracker.step(view, shot, in_transition))
         self._searched += view.searched
         self.next = view.index + 1
 

@@ -202,6 +202,27 @@ def test_is_no_scene_change(what: str) -> None:
     assert shots(NO_CHANGES[what]()) == []
 
 
+def hurrying() -> list[Picture]:
+    """Somebody runs through a still picture, too fast for one frame to resemble the next."""
+    somewhere, pictures = place(12)[:HEIGHT, :WIDTH], []
+    dots = np.random.default_rng(4).uniform(10, 245, (44, 26, 3)).astype(np.float32)
+    blocks = cv2.resize(cv2.resize(dots, (9, 14)), (26, 44), interpolation=cv2.INTER_NEAREST)
+    for number in range(60):
+        picture, left = somewhere.copy(), 11 * max(0, number - 20)
+        part = picture[4:48, left : left + 26]
+        part[...] = blocks[:, : part.shape[1]]
+        pictures.append(picture)
+    return pictures
+
+
+@pytest.mark.parametrize("rate", [25, 50, 100])
+def test_a_film_with_repeated_frames_has_the_shots_of_the_film(rate: int) -> None:
+    """As a screen recorder stores a film of 25 frames a second."""
+    pictures = [*hurrying(), *filmed(place(3), 40), *filmed(place(4), 40)]
+    repeated = [picture for picture in pictures for _ in range(rate // 25)]
+    assert shots(repeated, Fraction(rate)) == [60 * rate // 25, 100 * rate // 25]
+
+
 PLACES = [clipped(filmed(place(seed), 1)[0]) for seed in range(5)] + [np.zeros((HEIGHT, WIDTH, 3), np.uint8)]
 RATES = st.sampled_from([Fraction(1), Fraction(12), Fraction(25), Fraction(30000, 1001), Fraction(120)])
 FILMS = st.lists(st.tuples(st.integers(0, 5), st.integers(1, 30), st.booleans()), max_size=6)
