@@ -9,7 +9,7 @@ from facereel.indexer.machine import threads
 from facereel.store.model.errors import EngineError, OptionError
 
 if TYPE_CHECKING:
-    import onnxruntime
+    from facereel.indexer.engines.runtime import onnxruntime
 
 CPU = "CPUExecutionProvider"
 PROVIDERS = {"cpu": CPU, "cuda": "CUDAExecutionProvider", "coreml": "CoreMLExecutionProvider"}
@@ -41,7 +41,7 @@ class Compute:
 
         Raises OptionError for an unknown device, EngineError for one that this ONNX Runtime does not have.
         """
-        import onnxruntime
+        from facereel.indexer.engines.runtime import onnxruntime
 
         if self.device not in DEVICES:
             raise OptionError(f"device {self.device!r} is unknown; use one of {', '.join(DEVICES)}")
@@ -65,18 +65,10 @@ class Compute:
             )
 
 
-def disable_telemetry() -> None:
-    """Keep ONNX Runtime from reporting to its makers, as its builds for Windows do by default."""
-    import onnxruntime
-
-    onnxruntime.disable_telemetry_events()
-
-
 def session_options() -> onnxruntime.SessionOptions:
     """Options of a session: one thread, because several pictures on a thread each are faster than one on all."""
-    import onnxruntime
+    from facereel.indexer.engines.runtime import onnxruntime
 
-    disable_telemetry()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3

@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from facereel.indexer.engines import detections, devices
 from facereel.indexer.engines.devices import Compute
 from facereel.indexer.engines.protocol import Threshold
+from facereel.indexer.engines.runtime import onnxruntime
 from facereel.indexer.engines.weights import Weights, model_path
 from facereel.store.model.errors import EngineError
 from facereel.store.model.pooling import DEFAULT_THRESHOLD

@@ -12,13 +12,13 @@ from bisect import bisect_right, insort
 from fractions import Fraction
 from pathlib import Path
 
-from onnxruntime import InferenceSession
 from scenedetect import FrameTimecode
 from scenedetect.detector import SceneDetector
 from scenedetect.detectors import ContentDetector
 from scenedetect.detectors.transnet_v2 import TransnetV2Detector
 
-from facereel.indexer.engines.devices import CPU, disable_telemetry, session_options
+from facereel.indexer.engines.devices import CPU, session_options
+from facereel.indexer.engines.runtime import onnxruntime
 from facereel.indexer.machine import cores
 from facereel.store.files.folders import printable
 from facereel.store.model.errors import OptionError
@@ -98,14 +98,13 @@ def _transnet(model: str) -> TransnetV2Detector:
         raise OptionError("--shots transnetv2 needs its weights as ONNX; add --shots-model FILE.onnx")
     if not Path(model).is_file():
         raise OptionError(f"--shots-model {printable(model)} is not there; check the name")
-    disable_telemetry()
     try:
         # A minimum length of shots would lose the first cut.
         detector = TransnetV2Detector(model, onnx_providers=[CPU], min_scene_len=0)
         # Its own session uses as many threads as the machine has cores, whatever the container allows.
         chosen = session_options()
         chosen.intra_op_num_threads = cores()
-        session = InferenceSession(model, chosen, providers=[CPU])
+        session = onnxruntime.InferenceSession(model, chosen, providers=[CPU])
     except Exception as error:  # whatever ONNX Runtime raises for a file that is no model
         raise OptionError(f"--shots-model {printable(model)} is no ONNX model; give TransNetV2's") from error
     _check_signature(session, model)
@@ -113,7 +112,7 @@ def _transnet(model: str) -> TransnetV2Detector:
     return detector
 
 
-def _check_signature(session: InferenceSession, model: str) -> None:
+def _check_signature(session: onnxruntime.InferenceSession, model: str) -> None:
     given, outputs = session.get_inputs()[0], [output.name for output in session.get_outputs()]
     if (given.name, given.type, given.shape[1:]) != (
         "input",
