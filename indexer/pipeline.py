@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from facereel.indexer.engines.protocol import FaceEngine
-from facereel.indexer.identity.clustering import Evidence, as_people, number_people, stands_alone
+from facereel.indexer.identity.clustering import TrackletIdentity, make_clusters, tracklet_identity
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import Probe, read_frames
 from facereel.indexer.scan.frame_view import FrameView
@@ -26,7 +26,6 @@ from facereel.store.files import folders
 from facereel.store.files.folders import printable
 from facereel.store.index import pooled_file
 from facereel.store.index.moved import record_place
-from facereel.store.model import pooling
 from facereel.store.model.config import Config
 from facereel.store.model.errors import VideoError
 from facereel.store.model.records import (
@@ -36,7 +35,6 @@ from facereel.store.model.records import (
     FrameTimes,
     IndexStats,
     Segment,
-    Tracklet,
 )
 from facereel.store.resume.unfinished import UnfinishedIndex
 
@@ -86,14 +84,14 @@ def _read_video(
     """Complete an unfinished index by reading the rest of the video, or all of it."""
     started, log = time.monotonic(), DecodeLog()
     try:
-        evidence, searched = _add_segments(video, engine, config, progress, unfinished, log)
+        identities, searched = _add_segments(video, engine, config, progress, unfinished, log)
     except _OtherPicture:
         unfinished.clear()
         log = DecodeLog()
-        evidence, searched = _add_segments(video, engine, config, progress, unfinished, log)
+        identities, searched = _add_segments(video, engine, config, progress, unfinished, log)
     if not log.pts:
         raise VideoError(f"{printable(video.path)} has no frame that can be decoded; the file may be damaged")
-    clusters = as_people(number_people(evidence, engine.threshold.scale))
+    clusters = make_clusters(identities, engine.threshold.scale)
     stats = IndexStats(
         seconds=time.monotonic() - started,
         faces=unfinished.faces(),
@@ -106,17 +104,18 @@ def _read_video(
 
 def _add_segments(
     video: Probe, engine: FaceEngine, config: Config, progress: Progress, unfinished: UnfinishedIndex, log: DecodeLog
-) -> tuple[list[Evidence], int]:  # fmt: skip
-    """Read the video from the checkpoint on and store its segments; the evidence for identity of all its tracklets, and
-    in how many frames the detector looked.
+) -> tuple[list[TrackletIdentity], int]:  # fmt: skip
+    """Read the video from the checkpoint on and store its segments.
+
+    Returns the identities of all its tracklets, and the number of frames that the detector searched.
 
     Only this list and the ticks of the frames are in memory for the whole of the video.
     """
     checkpoint = unfinished.checkpoint
-    evidence: list[Evidence] = []
+    identities: list[TrackletIdentity] = []
     searched = 0
     if checkpoint.frames:
-        evidence.extend(_evidence(*stored, config.min_face) for stored in unfinished.tracklets())
+        identities.extend(tracklet_identity(*stored, config.min_face) for stored in unfinished.tracklets())
         log.resume(unfinished.ticks(), checkpoint.keyframe)
     # What a decoder invents for lost data may be other when it begins elsewhere, and without time stamps frames have
     # no name: then nothing more is committed before the end, and the next run begins at the last checkpoint.
@@ -125,11 +124,11 @@ def _add_segments(
         last = end == len(log.pts)
         unfinished.add(segment, _times(log, start, end, video), video.timed and log.intact and not last)
         searched = segment.after.searched
-        evidence.extend(
-            _evidence(tracklet, *_arrays(exemplars), config.min_face)
+        identities.extend(
+            tracklet_identity(tracklet, *_arrays(exemplars), config.min_face)
             for tracklet, _, exemplars in segment.tracklets
         )
-    return evidence, searched
+    return identities, searched
 
 
 def _segments(
@@ -167,12 +166,6 @@ def _times(log: DecodeLog, start: int, end: int, video: Probe) -> FrameTimes:
         return FrameTimes(times.pts[start:], times.durations[start:])
     pts = np.array(log.pts[start : end + 1], np.int64)
     return FrameTimes(pts[:-1], np.diff(pts))
-
-
-def _evidence(tracklet: Tracklet, embeddings: Floats, qualities: Floats, min_face: int) -> Evidence:
-    alone = stands_alone(tracklet.face_width, min_face)
-    pooled = pooling.pool(embeddings, qualities)
-    return Evidence(pooled, float(qualities.max()), tracklet.start, tracklet.end, alone)
 
 
 def _arrays(exemplars: tuple[Exemplar, ...]) -> tuple[Floats, Floats]:

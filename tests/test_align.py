@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facereel.indexer.engines.alignment import CROP_SIZE, TEMPLATE, align, frontality, similarity_transform
-from facereel.indexer.identity.quality import look_quality, sharpness, size_quality
+from facereel.indexer.identity.quality import crop_quality, sharpness, size_quality
 from facereel.store.model.records import Floats, Image
 
 ANGLES = st.floats(-180, 180)
@@ -156,11 +156,11 @@ SHARES = st.floats(0, 1)
 def test_a_better_look_is_never_worth_less(
     width: float, sharp: float, frontal: float, score: float, which: int
 ) -> None:
-    worth = look_quality(width, sharp, frontal, score)
+    worth = crop_quality(width, sharp, frontal, score)
     assert 0.0 <= worth <= 1.0
     better = [width, sharp, frontal, score]
     better[which] = better[which] + 20 if which == 0 else min(1.0, better[which] + 0.1)
-    assert look_quality(*better) >= worth
+    assert crop_quality(*better) >= worth
 
 
 def test_size_counts_between_hardly_a_face_and_enough_of_one() -> None:

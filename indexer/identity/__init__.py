@@ -1,1 +1,6 @@
-"""Who is who inside a video: exemplars, tracks that hold two people, clusters, another recogniser."""
+"""Who is who inside one video: exemplars, tracks that hold two people, clusters; and re-embedding of a whole index.
+
+Guarantees: exemplars and clusters depend only on the tracks and the engine, not on the order in which work ends; two
+faces of one frame are never in one cluster; a track without a recognisable face gets no exemplars. Knows nothing of
+names, photos or other videos.
+"""

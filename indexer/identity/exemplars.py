@@ -1,91 +1,74 @@
-"""A track's few best looks, spread over its time, as exemplars."""
+"""A tracklet's exemplars: its few best crops, spread over its time, with their embeddings."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 
 from facereel.indexer.engines.alignment import frontality
 from facereel.indexer.engines.protocol import FaceEngine
-from facereel.indexer.identity.quality import look_quality, sharpness
+from facereel.indexer.identity.quality import crop_quality, exemplar_quality, sharpness
 from facereel.indexer.track.track import Candidate
 from facereel.store.index.crops import encode_crop
-from facereel.store.model import pooling as evidence
+from facereel.store.model import pooling
 from facereel.store.model.records import Embeddings, Exemplar, Floats
 
-# A look below this share of the best one's quality adds noise and not evidence.
-_WORTH = 0.3
-# Strength that the best look of a tracklet must have: below are flowers, fists, backs of heads, faces in the dark
-# that nobody could recognise.
-_FACE_STRENGTH = 0.14
+# A crop below this share of the best one's quality adds more noise than information.
+_MIN_QUALITY_SHARE = 0.3
+# Face confidence that one exemplar of a tracklet must have. Below are flowers, fists, backs of heads, and faces in the
+# dark that nobody could recognise.
+_MIN_FACE_CONFIDENCE = 0.14
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Rated:
-    look: Candidate
-    quality: float
-    sharp: float
-    frontal: float
-
-
-def choose(candidates: list[Candidate], count: int) -> list[_Rated]:
-    """The best look of each of `count` stretches of the candidates' time, poor ones left out."""
-    rated = [_rate(look) for look in candidates]
-    if not rated:
+def choose(candidates: list[Candidate], count: int) -> list[Candidate]:
+    """The best crop of each of `count` equal parts of the candidates' time, poor ones left out; best first."""
+    if not candidates:
         return []
+    qualities = [_crop_quality(candidate) for candidate in candidates]
     first, span = candidates[0].frame, candidates[-1].frame - candidates[0].frame + 1
-    best: dict[int, _Rated] = {}  # by stretch
-    for item in sorted(rated, key=lambda item: item.quality):
-        best[(item.look.frame - first) * count // span] = item
-    threshold = _WORTH * max(item.quality for item in best.values())
-    return [best[stretch] for stretch in sorted(best) if best[stretch].quality >= threshold]
+    best: dict[int, int] = {}  # position of a candidate by part
+    for position in sorted(range(len(candidates)), key=lambda position: qualities[position]):
+        best[(candidates[position].frame - first) * count // span] = position
+    minimum = _MIN_QUALITY_SHARE * max(qualities[position] for position in best.values())
+    chosen = [best[part] for part in sorted(best) if qualities[best[part]] >= minimum]
+    return [candidates[position] for position in sorted(chosen, key=lambda position: -qualities[position])]
 
 
-def embed(chosen: list[_Rated], engine: FaceEngine) -> tuple[Exemplar, ...]:
-    """Turn chosen looks into exemplars; none when the recogniser sees no face in any of them."""
+def embed(chosen: list[Candidate], engine: FaceEngine) -> tuple[Exemplar, ...]:
+    """Exemplars of chosen crops, best first, in order of time; none when the recogniser sees no face in them."""
     if not chosen:
         return ()
-    # The two best looks tell whether there is a face at all: most patterns and hands cost no more.
-    chosen = sorted(chosen, key=lambda item: -item.quality)
-    first = _embed(chosen[:2], engine)
-    if float(first.face_confidences.max()) < _FACE_STRENGTH:
+    # The two best crops show whether there is a face at all. Most patterns and hands are rejected at that cost.
+    embedded = [_embed(chosen[:2], engine)]
+    if float(embedded[0].face_confidences.max()) < _MIN_FACE_CONFIDENCE:
         return ()
-    seen = [first, _embed(chosen[2:], engine)] if len(chosen) > 2 else [first]
-    vectors = np.concatenate([part.vectors for part in seen])
-    face_confidences = np.concatenate([part.face_confidences for part in seen])
-    found = [
-        Exemplar(
-            frame=item.look.frame,
-            box=item.look.box,
-            landmarks=item.look.landmarks,
-            score=item.look.score,
-            quality=weighed(item.quality, float(strength)),
-            sharpness=item.sharp,
-            frontality=item.frontal,
-            jpeg=encode_crop(item.look.crop),
-            embedding=vector,
-        )
-        for item, vector, strength in zip(chosen, vectors, face_confidences, strict=True)
-    ]
-    return tuple(sorted(found, key=lambda look: look.frame))
-
-
-def weighed(quality: float, strength: float) -> float:
-    """Quality of a look, 0..1, once the recogniser has seen how much of a face is in it."""
-    return quality * max(strength, 0.02)
-
-
-def _embed(chosen: list[_Rated], engine: FaceEngine) -> Embeddings:
-    return engine.embed(np.stack([item.look.crop for item in chosen]), mirrored=False)
+    if len(chosen) > 2:
+        embedded.append(_embed(chosen[2:], engine))
+    vectors = np.concatenate([part.vectors for part in embedded])
+    face_confidences = np.concatenate([part.face_confidences for part in embedded]).tolist()
+    exemplars = map(_exemplar, chosen, vectors, face_confidences)
+    return tuple(sorted(exemplars, key=lambda exemplar: exemplar.frame))
 
 
 def pool(exemplars: tuple[Exemplar, ...]) -> Floats:
-    """The mean look, unit length, weighted by quality; exemplars must not be empty."""
-    qualities = np.array([item.quality for item in exemplars], np.float32)
-    return evidence.pool(np.stack([item.embedding for item in exemplars]), qualities)
+    """The pooled embedding (D,), unit length, of one or more exemplars, weighted by their qualities."""
+    qualities = np.array([exemplar.quality for exemplar in exemplars], np.float32)
+    return pooling.pool(np.stack([exemplar.embedding for exemplar in exemplars]), qualities)
 
 
-def _rate(look: Candidate) -> _Rated:
-    sharp, frontal = sharpness(look.crop), frontality(look.landmarks)
-    return _Rated(look, look_quality(float(look.box[2]), sharp, frontal, look.score), sharp, frontal)
+def _crop_quality(candidate: Candidate) -> float:
+    return crop_quality(
+        float(candidate.box[2]), sharpness(candidate.crop), frontality(candidate.landmarks), candidate.score
+    )
+
+
+def _embed(chosen: list[Candidate], engine: FaceEngine) -> Embeddings:
+    return engine.embed(np.stack([candidate.crop for candidate in chosen]), mirrored=False)
+
+
+def _exemplar(candidate: Candidate, vector: Floats, face_confidence: float) -> Exemplar:
+    return Exemplar(
+        frame=candidate.frame, box=candidate.box, landmarks=candidate.landmarks, score=candidate.score,
+        quality=exemplar_quality(_crop_quality(candidate), face_confidence),
+        sharpness=sharpness(candidate.crop), frontality=frontality(candidate.landmarks),
+        jpeg=encode_crop(candidate.crop), embedding=vector,
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""How good a look at a face is. Pure functions; all figures 0..1, more is better."""
+"""How much a face crop tells about identity. Pure functions; all figures are 0..1, more is better."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from facereel.store.model.records import Image
 
 
 def sharpness(crop: Image) -> float:
-    """Is an aligned crop (112, 112, 3) in focus? 1 is, 0 is a smear.
+    """Sharpness of an aligned crop (112, 112, 3): 1 is in focus, 0 is a smear.
 
-    Strength of detail after a slight blur, against the crop's own contrast: neither noise nor light counts.
+    Strength of detail after a slight blur, relative to the crop's own contrast, so that neither noise nor light counts.
     Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", 2000 (variance of the Laplacian).
     """
     grey = cv2.cvtColor(crop[16:104, 20:92], cv2.COLOR_BGR2GRAY).astype(np.float32)
@@ -22,11 +22,16 @@ def sharpness(crop: Image) -> float:
 
 
 def size_quality(face_width: float) -> float:
-    """What a face's width in source pixels is worth: a recogniser sees 112 px, and little below 20."""
+    """Quality of a face's width in source pixels: recognisers take 112 px and recognise little below 20."""
     return float(np.clip((face_width - 12.0) / 68.0, 0.0, 1.0))
 
 
-def look_quality(face_width: float, sharp: float, frontal: float, score: float) -> float:
-    """Quality of one look, 0..1: a weak point weighs more than a strong one mends."""
+def crop_quality(face_width: float, sharp: float, frontal: float, score: float) -> float:
+    """Quality of a crop before it is embedded. A product, so that one weak property is not made up for by others."""
     size = 0.25 + 0.75 * size_quality(face_width)
     return float(size * (0.4 + 0.6 * sharp) * (0.3 + 0.7 * frontal) * np.clip(score, 0.0, 1.0))
+
+
+def exemplar_quality(crop: float, face_confidence: float) -> float:
+    """Quality of an exemplar: its crop's quality, weighted by how much of a face the recogniser sees in it."""
+    return crop * max(face_confidence, 0.02)

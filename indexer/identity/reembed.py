@@ -1,4 +1,4 @@
-"""Another recogniser for an index: the looks it keeps are embedded and grouped anew; no video is read."""
+"""Another recogniser for an index: its exemplars are embedded and clustered anew; no video is read."""
 
 from __future__ import annotations
 
@@ -8,94 +8,97 @@ from pathlib import Path
 
 import numpy as np
 
+from facereel.indexer.engines.alignment import CROP_SIZE
 from facereel.indexer.engines.protocol import FaceEngine
-from facereel.indexer.identity.clustering import USUAL, Evidence, as_people, number_people, stands_alone
-from facereel.indexer.identity.exemplars import weighed
-from facereel.indexer.identity.quality import look_quality
+from facereel.indexer.identity.clustering import USUAL_MIN_FACE, make_clusters, tracklet_identity
+from facereel.indexer.identity.quality import crop_quality, exemplar_quality
 from facereel.store.index.crops import decode_crop
 from facereel.store.index.database import read_version
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.recognition import REEMBEDDED, Recognition, replace_recognition
-from facereel.store.model import pooling as evidence
 from facereel.store.model.records import Cluster, Exemplar, Floats, Tracklet
 
-BATCH = 5  # tracklets at once, about thirty looks: fills a GPU, and costs a recogniser 100 MB
+TRACKLETS_AT_ONCE = 5  # about thirty crops: fills a GPU, and costs a recogniser 100 MB
 
 
 @dataclass(frozen=True, slots=True)
 class Reembedded:
-    """What came of one index."""
+    """What became of one index."""
 
     video: str
     folder: str
     engine: str
-    before: str  # the engine until now
-    looks: int
-    people: int
-    people_before: int
-    skipped: bool  # it was of this recogniser already
+    engine_before: str
+    exemplars: int
+    clusters: int
+    clusters_before: int
+    skipped: bool  # its recogniser was this one already
 
 
 def reembed_index(folder: Path, engine: FaceEngine) -> Reembedded:
-    """Apply the engine's recogniser to an index's looks; the detector stays the one that looked.
+    """Apply the engine's recogniser to an index's exemplars; its detector stays that of the index.
 
     Raises the errors of VideoIndex and of replace_recognition; the old index then stays.
     """
     version = read_version(folder)
     with VideoIndex(folder) as index:
-        old, people = index.engine, index.clusters()
-        name, count = index.video.name, len(index.exemplar_numbers())
-        looked_by = str(index.config.get(REEMBEDDED, old.name))
+        old, old_clusters = index.engine, index.clusters()
+        result = Reembedded(
+            index.video.name, str(folder), old.name, old.name, len(index.exemplar_numbers()),
+            len(old_clusters), len(old_clusters), skipped=True,
+        )  # fmt: skip
         if old.compares_with(engine.info):
-            return Reembedded(name, str(folder), old.name, old.name, count, len(people), len(people), True)
-        tracklets, min_face = index.tracklets(), int(index.config.get("min_face", USUAL))
-        vectors, qualities, grounds = [], [], []
-        for tracklet, embeddings, worth in _recognised(index, tracklets, engine):
-            vectors.append(embeddings)
+            return result
+        indexed_by = str(index.config.get(REEMBEDDED, old.name))
+        min_face = int(index.config.get("min_face", USUAL_MIN_FACE))
+        embeddings, qualities, identities = [], [], []
+        for tracklet, vectors, worth in _embed_again(index, index.tracklets(), engine):
+            embeddings.append(vectors)
             qualities.append(worth)
-            pooled = evidence.pool(embeddings, worth)
-            alone = stands_alone(tracklet.face_width, min_face)
-            grounds.append(Evidence(pooled, float(worth.max(initial=0)), tracklet.start, tracklet.end, alone))
+            identities.append(tracklet_identity(tracklet, vectors, worth, min_face))
     info = replace(engine.info, detector_sha256=old.detector_sha256)
-    anew = _named(as_people(number_people(grounds, engine.threshold.scale)), people)
-    none = np.zeros((0, info.dim), np.float32)
-    settings: dict[str, float | int | str] = {REEMBEDDED: looked_by, "threshold": engine.threshold.value}
+    clusters = _with_names(make_clusters(identities, engine.threshold.scale), old_clusters)
+    empty = np.zeros((0, info.dim), np.float32)
+    settings: dict[str, float | int | str] = {REEMBEDDED: indexed_by, "threshold": engine.threshold.value}
     recognition = Recognition(
-        info, np.concatenate([none, *vectors]), np.concatenate([none[:, 0], *qualities]), anew, settings
+        info,
+        np.concatenate([empty, *embeddings]),
+        np.concatenate([empty[:, 0], *qualities]),
+        clusters,
+        settings,
     )
     replace_recognition(folder, recognition, version)
-    return Reembedded(name, str(folder), info.name, old.name, count, len(anew), len(people), False)
+    return replace(result, engine=info.name, clusters=len(clusters), skipped=False)
 
 
-def _recognised(
+def _embed_again(
     index: VideoIndex, tracklets: Sequence[Tracklet], engine: FaceEngine
 ) -> Iterator[tuple[Tracklet, Floats, Floats]]:
-    """Tracklets in order, each with embeddings (N, D) and qualities (N,) of its looks as pass one would make them."""
-    for start in range(0, len(tracklets), BATCH):
-        some = tracklets[start : start + BATCH]
-        kept = index.exemplars([tracklet.number for tracklet in some])
-        looks = [look for tracklet in some for look in kept[tracklet.number]]
-        crops = (
-            np.stack([decode_crop(look.jpeg) for look in looks])
-            if looks
-            else np.zeros((0, 112, 112, 3), np.uint8)
-        )
-        seen = engine.embed(crops, mirrored=False)
-        worth = np.array(list(map(_worth, looks, seen.face_confidences.tolist())), np.float32)
-        ends = np.cumsum([len(kept[tracklet.number]) for tracklet in some])[:-1]
-        yield from zip(some, np.split(seen.vectors, ends), np.split(worth, ends), strict=True)
+    """Each tracklet with embeddings (N, D) and qualities (N,) of its exemplars, as indexing would make them."""
+    for start in range(0, len(tracklets), TRACKLETS_AT_ONCE):
+        batch = tracklets[start : start + TRACKLETS_AT_ONCE]
+        by_tracklet = index.exemplars([tracklet.number for tracklet in batch])
+        exemplars = [exemplar for tracklet in batch for exemplar in by_tracklet[tracklet.number]]
+        crops = [np.zeros((0, CROP_SIZE, CROP_SIZE, 3), np.uint8)]
+        crops += [decode_crop(exemplar.jpeg)[None] for exemplar in exemplars]
+        embedded = engine.embed(np.concatenate(crops), mirrored=False)
+        qualities = np.array(list(map(_quality, exemplars, embedded.face_confidences.tolist())), np.float32)
+        ends = np.cumsum([len(by_tracklet[tracklet.number]) for tracklet in batch])[:-1]
+        yield from zip(batch, np.split(embedded.vectors, ends), np.split(qualities, ends), strict=True)
 
 
-def _worth(look: Exemplar, strength: float) -> float:
-    plain = look_quality(float(look.box[2]), look.sharpness, look.frontality, look.score)
-    return weighed(plain, strength)
+def _quality(exemplar: Exemplar, face_confidence: float) -> float:
+    crop = crop_quality(float(exemplar.box[2]), exemplar.sharpness, exemplar.frontality, exemplar.score)
+    return exemplar_quality(crop, face_confidence)
 
 
-def _named(anew: tuple[Cluster, ...], old: tuple[Cluster, ...]) -> tuple[Cluster, ...]:
-    """People with the names that their tracklets had, where these agree."""
-    names = {tracklet: person.name for person in old if person.name for tracklet in person.tracklets}
-    given = [{names[tracklet] for tracklet in person.tracklets if tracklet in names} for person in anew]
+def _with_names(clusters: tuple[Cluster, ...], old: tuple[Cluster, ...]) -> tuple[Cluster, ...]:
+    """Clusters with the name that their tracklets had, where these agree on one."""
+    names = {tracklet: cluster.name for cluster in old if cluster.name for tracklet in cluster.tracklets}
+    by_cluster = [
+        {names[tracklet] for tracklet in cluster.tracklets if tracklet in names} for cluster in clusters
+    ]
     return tuple(
-        replace(person, name=next(iter(own))) if len(own) == 1 else person
-        for person, own in zip(anew, given, strict=True)
+        replace(cluster, name=next(iter(own))) if len(own) == 1 else cluster
+        for cluster, own in zip(clusters, by_cluster, strict=True)
     )

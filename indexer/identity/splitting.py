@@ -1,4 +1,4 @@
-"""Trails that turn out to hold two people: found by their looks, cut where the look changes."""
+"""Tracks that turn out to hold two people: recognised by their exemplars, cut where the face changes."""
 
 from __future__ import annotations
 
@@ -11,64 +11,64 @@ from facereel.indexer.identity.exemplars import pool
 from facereel.indexer.track.track import Track
 from facereel.store.model.records import Exemplar
 
-# Before and after a change of person the looks agree among themselves and not with each other. Measured: the two
-# halves of a sound track of a turning, badly lit face stay above 0.25; halves of two people reach 0.2.
-_APART = 0.2
-_WITHIN = 0.4
+# At a change of person the exemplars after it are similar to each other and not to those before. Measured: the two
+# halves of a track of one turning, badly lit face stay above 0.25; halves of two people reach 0.2.
+_MAX_ACROSS = 0.2
+_MIN_WITHIN = 0.4
 
 
 def split_mixed(track: Track, exemplars: tuple[Exemplar, ...], engine: FaceEngine) -> list[Track]:
-    """The track itself, or its parts when its looks belong to several people."""
-    place = _change(exemplars, engine.threshold.scale)
-    if place is None:
+    """The track itself, or its parts when its exemplars show several people."""
+    count = _exemplars_before_change(exemplars, engine.threshold.scale)
+    if count is None:
         return [track]
-    parts = _cut(track, _frame_of_change(track, exemplars, place, engine))
+    parts = _cut(track, _frame_of_change(track, exemplars, count, engine))
     if len(parts) == 1:
         return parts
     return [
         piece
-        for part, looks in zip(parts, (exemplars[:place], exemplars[place:]), strict=True)
-        for piece in split_mixed(part, looks, engine)
+        for part, part_exemplars in zip(parts, (exemplars[:count], exemplars[count:]), strict=True)
+        for piece in split_mixed(part, part_exemplars, engine)
     ]
 
 
-def _frame_of_change(track: Track, exemplars: tuple[Exemplar, ...], place: int, engine: FaceEngine) -> int:
-    """First frame of the other person, found by the looks between the two exemplars around the change."""
-    before, after = pool(exemplars[:place]), pool(exemplars[place:])
-    first, last = exemplars[place - 1].frame, exemplars[place].frame
-    between = [look for look in track.candidates if first < look.frame < last]
+def _frame_of_change(track: Track, exemplars: tuple[Exemplar, ...], count: int, engine: FaceEngine) -> int:
+    """First frame of the other person: narrowed down by the candidates between the exemplars around the change."""
+    before, after = pool(exemplars[:count]), pool(exemplars[count:])
+    first, last = exemplars[count - 1].frame, exemplars[count].frame
+    between = [candidate for candidate in track.candidates if first < candidate.frame < last]
     if between:
-        vectors = engine.embed(np.stack([look.crop for look in between]), mirrored=False).vectors
-        for look, vector in zip(between, vectors, strict=True):
+        crops = np.stack([candidate.crop for candidate in between])
+        vectors = engine.embed(crops, mirrored=False).vectors
+        for candidate, vector in zip(between, vectors, strict=True):
             if float(vector @ after) > float(vector @ before):
-                last = look.frame
+                last = candidate.frame
                 break
-            first = look.frame
-    return _jump(track, first, last)
+            first = candidate.frame
+    return _largest_move(track, first, last)
 
 
-def _change(exemplars: tuple[Exemplar, ...], scale: float) -> int | None:
-    """Number of looks before the first change, or None when there is none.
+def _exemplars_before_change(exemplars: tuple[Exemplar, ...], scale: float) -> int | None:
+    """Number of exemplars before the first change of person, or None when there is none.
 
-    Looks are taken in order as long as they agree with those before; the look that does not must agree with the one
-    after it.
+    An exemplar begins another person when it and the next one are similar to each other, and pooled not to all before.
     """
     for count in range(1, len(exemplars)):
         before, next_two = exemplars[:count], exemplars[count : count + 2]
         across = float(pool(before) @ pool(next_two))
         several = len(before) >= 2 and len(next_two) == 2
-        if across < scale * _APART and several and _agreement(next_two) > scale * _WITHIN:
+        if across < scale * _MAX_ACROSS and several and _mean_similarity(next_two) > scale * _MIN_WITHIN:
             return count
     return None
 
 
-def _agreement(exemplars: tuple[Exemplar, ...]) -> float:
-    vectors = np.stack([item.embedding for item in exemplars])
+def _mean_similarity(exemplars: tuple[Exemplar, ...]) -> float:
+    vectors = np.stack([exemplar.embedding for exemplar in exemplars])
     return float((vectors @ vectors.T)[np.triu_indices(len(vectors), 1)].mean())
 
 
-def _jump(track: Track, first: int, last: int) -> int:
-    """Frame in (first, last] at which the box moves most for its size."""
+def _largest_move(track: Track, first: int, last: int) -> int:
+    """Frame in (first, last] at which the box moves most for its width."""
     start = track.frames[0]
     boxes = track.boxes.rows(slice(first - start, last - start + 1))
     steps = np.abs(np.diff(boxes, axis=0)).sum(axis=1) / boxes[1:, 2]
@@ -76,6 +76,7 @@ def _jump(track: Track, first: int, last: int) -> int:
 
 
 def _cut(track: Track, frame: int) -> list[Track]:
+    """The track's parts before and from `frame` on; the track itself when one would be empty."""
     index = frame - track.frames[0]
     if not 0 < index < len(track.frames):
         return [track]
@@ -84,11 +85,11 @@ def _cut(track: Track, frame: int) -> list[Track]:
         replace(
             track, end_reason="identity_change", frames=track.frames[early], boxes=track.boxes.part(early),
             scores=track.scores[early], sources=track.sources[early],
-            candidates=[look for look in track.candidates if look.frame < frame],
+            candidates=[candidate for candidate in track.candidates if candidate.frame < frame],
         ),
         replace(
             track, start_reason="identity_change", frames=track.frames[late], boxes=track.boxes.part(late),
             scores=track.scores[late], sources=track.sources[late],
-            candidates=[look for look in track.candidates if look.frame >= frame],
+            candidates=[candidate for candidate in track.candidates if candidate.frame >= frame],
         ),
     ]  # fmt: skip

@@ -344,12 +344,12 @@ def calibration(measured: Calibration, files: Sequence[Path], store: Path) -> No
 
 def reembedded(result: Reembedded) -> None:
     """What became of one index."""
-    name, crops = printable(result.video), _crops(result.looks)
+    name, crops = printable(result.video), _crops(result.exemplars)
     if result.skipped:
         say(f"{name}: already recognised by {result.engine} ({crops})")
     else:
-        say(f"{name}: {crops} recognised by {result.engine}, before by {result.before}; "
-            f"{count(result.people, 'person', 'people')}, before {result.people_before:,}")  # fmt: skip
+        say(f"{name}: {crops} recognised by {result.engine}, before by {result.engine_before}; "
+            f"{count(result.clusters, 'person', 'people')}, before {result.clusters_before:,}")  # fmt: skip
 
 
 def _tracks(number: int) -> str:
