@@ -1,4 +1,4 @@
-"""Packed boxes behave as the list of arrays that they stand for."""
+"""A BoxBuffer behaves like a list of arrays."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ box = st.lists(st.floats(-1e4, 1e4, width=32), min_size=4, max_size=4).map(
 
 
 @given(st.lists(st.tuples(st.booleans(), box), min_size=1), st.integers(-12, 12), st.integers(-12, 12))
-def test_as_a_list(added: list[tuple[bool, Floats]], start: int, stop: int) -> None:
-    boxes, known = BoxBuffer(), list[Floats]()
+def test_behaves_like_a_list(added: list[tuple[bool, Floats]], start: int, stop: int) -> None:
+    boxes, expected = BoxBuffer(), list[Floats]()
     for in_front, one in added:
         (boxes.prepend if in_front else boxes.append)(one)
-        known.insert(0 if in_front else len(known), one)
-    assert len(boxes) == len(known)
-    np.testing.assert_array_equal(np.array(list(boxes)), np.array(known))
-    np.testing.assert_array_equal(boxes[-1], known[-1])
+        expected.insert(0 if in_front else len(expected), one)
+    assert len(boxes) == len(expected)
+    np.testing.assert_array_equal(np.array(list(boxes)), np.array(expected))
+    np.testing.assert_array_equal(boxes[-1], expected[-1])
     part = slice(start, stop)
-    expected = np.array(known[part], np.float32).reshape(-1, 4)
-    np.testing.assert_array_equal(boxes.rows(part), expected)
-    np.testing.assert_array_equal(boxes.part(part).rows(), expected)
+    expected_part = np.array(expected[part], np.float32).reshape(-1, 4)
+    np.testing.assert_array_equal(boxes.rows(part), expected_part)
+    np.testing.assert_array_equal(boxes.part(part).rows(), expected_part)
 
 
-def test_what_is_taken_out_is_a_copy() -> None:
+def test_boxes_are_given_as_copies() -> None:
     boxes = BoxBuffer()
     boxes.append(np.arange(4, dtype=np.float32))
     boxes[0][:] = 9

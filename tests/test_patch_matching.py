@@ -1,4 +1,4 @@
-"""The witness: a face that is there is seen whatever the light, a face that is covered is not."""
+"""Patch matching: a face that is there is visible whatever the light, a face that is covered is not."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ CHANGES: dict[str, Callable[[NDArray[np.float32]], Any]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_sees_a_face_that_is_there(box: tuple[int, int, int, int], change: str) -> None:
+def test_a_face_that_is_there_is_visible(box: tuple[int, int, int, int], change: str) -> None:
     picture = scene(box)
     patch = take_patch(grey(picture), floats(box))
     patch_match = patch_matching.match_patch(patch, grey(CHANGES[change](picture)), floats(box))
@@ -98,7 +98,7 @@ COVERS: dict[str, Callable[[int, int], Any]] = {
 
 
 @pytest.mark.parametrize("cover", COVERS)
-def test_does_not_see_a_face_that_is_covered(box: tuple[int, int, int, int], cover: str) -> None:
+def test_a_face_that_is_covered_is_not_visible(box: tuple[int, int, int, int], cover: str) -> None:
     picture = scene(box)
     patch = take_patch(grey(picture), floats(box))
     x, y, w, h = box
@@ -111,7 +111,7 @@ def test_does_not_see_a_face_that_is_covered(box: tuple[int, int, int, int], cov
     assert -1.0 <= patch_match.ncc <= 1.0
 
 
-def test_does_not_see_a_face_in_the_wall_behind_it(box: tuple[int, int, int, int]) -> None:
+def test_the_wall_behind_a_face_is_not_the_face(box: tuple[int, int, int, int]) -> None:
     patch = take_patch(grey(scene(box)), floats(box))
     for seed in range(200, 212):
         wall = grey(120 + texture(seed, SIZE, 12, 20))
@@ -119,7 +119,7 @@ def test_does_not_see_a_face_in_the_wall_behind_it(box: tuple[int, int, int, int
 
 
 @pytest.mark.parametrize("side", ["left", "bottom"])
-def test_a_face_half_covered_is_seen(box: tuple[int, int, int, int], side: str) -> None:
+def test_a_face_half_covered_is_visible(box: tuple[int, int, int, int], side: str) -> None:
     picture = scene(box)
     patch = take_patch(grey(picture), floats(box))
     x, y, w, h = box
@@ -131,7 +131,7 @@ def test_a_face_half_covered_is_seen(box: tuple[int, int, int, int], side: str) 
 
 
 @pytest.mark.parametrize(("right", "down"), [(6, 0), (-6, 0), (0, 8), (0, -8), (4, 5), (-8, -6), (0, 0)])
-def test_says_where_the_face_has_gone(right: int, down: int) -> None:
+def test_the_shift_leads_to_where_the_face_is(right: int, down: int) -> None:
     place = (100, 60, 64, 80)
     picture = scene(place)
     patch = take_patch(grey(picture), floats(place))

@@ -1,4 +1,4 @@
-"""Where and when faces are looked for: as seldom as the picture allows, and never so seldom that it shows."""
+"""Which frames are searched: as few as possible, with the faces of a search of every frame."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def film(path: Path, size: tuple[int, int] = (320, 180), frames: int = 31, draw:
 
 
 def scan(
-    path: Path, engine: FakeEngine | None = None, every: int = EVERY, tracked: int = EVERY, **settings: Any
+    path: Path, engine: FakeEngine | None = None, every: int = EVERY, check: int = EVERY, **settings: Any
 ) -> list[FrameView]:
     video = probe(path)
-    scanner = Scan(video.width, video.height, every, tracked, 5, Config(**settings))
+    scanner = Scan(video.width, video.height, every, check, 5, Config(**settings))
     return list(scanner.views(read_frames(video, DecodeLog()), engine or FakeEngine()))
 
 
@@ -67,11 +67,11 @@ def test_faces_are_in_pixels_of_the_displayed_picture(
 def test_where_nothing_changes_only_keyframes_are_searched(tmp_path: Path) -> None:
     views = scan(film(tmp_path / "a.mp4", frames=36))
     assert [view.index for view in views if view.searched] == [0, 10, 20, 30, 35]
-    # Between them faces go on, which spares the tracker the question who is who.
+    # Between them the same faces continue, which spares the tracker an assignment.
     assert [view.index for view in views if not view.continues] == [0, 1, 10, 11, 20, 21, 30, 31, 35]
 
 
-def test_every_frame_is_searched_on_demand(tmp_path: Path) -> None:
+def test_every_frame_can_be_searched(tmp_path: Path) -> None:
     assert all(view.searched for view in scan(film(tmp_path / "a.mp4"), every=1))
 
 
@@ -92,7 +92,7 @@ def test_a_face_that_appears_between_keyframes_is_there_from_its_first_frame(
 
 
 @pytest.mark.parametrize("covered", [(14, 15), (11, 12), (12, 19)])
-def test_a_cover_between_keyframes_is_noticed_in_every_frame_of_it(
+def test_a_face_covered_between_keyframes_is_missing_in_exactly_those_frames(
     tmp_path: Path, covered: tuple[int, int]
 ) -> None:
     def cover(step: int, picture: Image) -> None:
@@ -105,7 +105,7 @@ def test_a_cover_between_keyframes_is_noticed_in_every_frame_of_it(
 
 
 def test_a_short_shot_between_keyframes_is_not_overlooked(tmp_path: Path) -> None:
-    """Nobody before, nobody after: only the jump of the picture tells that there is something to look at."""
+    """Nobody before, nobody after: only the thumbnails show that there is something between."""
 
     def pictures() -> Iterator[Image]:
         for step in range(31):
@@ -119,24 +119,24 @@ def test_a_short_shot_between_keyframes_is_not_overlooked(tmp_path: Path) -> Non
     assert faces_of(path, EVERY) == faces_of(path, 1) == [0] * 12 + [1] * 6 + [0] * 13
 
 
-def test_pictures_come_in_the_sizes_that_others_want(tmp_path: Path) -> None:
+def test_views_hold_the_analysis_picture_and_the_thumbnail(tmp_path: Path) -> None:
     for view in scan(film(tmp_path / "a.mp4", (1280, 720)), analysis_side_max=640):
         assert view.thumbnail.shape == (THUMBNAIL_SIZE[1], THUMBNAIL_SIZE[0], 3)
         assert view.grey.shape == (360, 640)
         assert view.scale == 2.0
 
 
-def test_looks_are_cut_from_the_full_picture_now_and_then(tmp_path: Path) -> None:
+def test_crops_are_cut_from_the_full_picture_every_few_frames(tmp_path: Path) -> None:
     views = scan(film(tmp_path / "a.mp4", (1280, 720), frames=21))
-    looks = {view.index: view.crops[0] for view in views if view.crops[0] is not None}
-    assert list(looks) == [0, 5, 10, 15, 20]
-    for crop in looks.values():
+    crops = {view.index: view.crops[0] for view in views if view.crops[0] is not None}
+    assert list(crops) == [0, 5, 10, 15, 20]
+    for crop in crops.values():
         assert crop.shape == (112, 112, 3)
-        # Also where the landmarks were not found but follow from those around.
+        # Also where the landmarks are interpolated.
         assert crop[30:40, 50:62].reshape(-1, 3).mean(axis=0) == pytest.approx([40, 40, 230], abs=25)
 
 
-def test_the_smallest_face_says_how_large_a_picture_is_searched() -> None:
+def test_the_smallest_face_decides_the_size_of_the_analysis_picture() -> None:
     sides = [Scan(1920, 1080, 5, 5, 5, Config(min_face=face)).scale for face in (10, 20, 40, 400)]
     assert sides == sorted(sides)
     for face in (20, 25):
@@ -145,7 +145,7 @@ def test_the_smallest_face_says_how_large_a_picture_is_searched() -> None:
     assert Scan(320, 180, 5, 5, 5, Config()).scale == 1.0
 
 
-def test_small_faces_are_looked_for_closer_when_they_are_asked_for(tmp_path: Path) -> None:
+def test_small_faces_are_searched_in_tiles_when_they_are_asked_for(tmp_path: Path) -> None:
     def far(step: int, picture: Image) -> None:
         draw_face(picture, "cyan", (1100 + step, 600, 12, 12))
 
@@ -157,7 +157,7 @@ def test_small_faces_are_looked_for_closer_when_they_are_asked_for(tmp_path: Pat
         assert view.faces.boxes[-1] == pytest.approx([x, y, x + 12, y + 12], abs=2)
 
 
-def test_a_fault_in_the_engine_is_not_swallowed(tmp_path: Path) -> None:
+def test_an_error_in_the_engine_reaches_the_caller(tmp_path: Path) -> None:
     class Broken(FakeEngine):
         def detect(self, image: Image) -> Faces:
             raise RuntimeError("the engine broke")
@@ -166,7 +166,7 @@ def test_a_fault_in_the_engine_is_not_swallowed(tmp_path: Path) -> None:
         scan(film(tmp_path / "a.mp4"), Broken())
 
 
-def test_only_a_few_frames_are_held_at_a_time(tmp_path: Path) -> None:
+def test_only_a_few_frames_are_read_ahead(tmp_path: Path) -> None:
     read = 0
 
     def counted(frames: Iterator[Frame]) -> Iterator[Frame]:
@@ -184,7 +184,7 @@ def test_only_a_few_frames_are_held_at_a_time(tmp_path: Path) -> None:
     assert video.frame_rate == Fraction(25)
 
 
-def test_somebody_who_comes_and_goes_in_a_long_stretch_is_met_by_the_glance_at_its_middle(
+def test_somebody_who_comes_and_goes_in_a_long_stretch_is_found_by_the_low_resolution_check(
     tmp_path: Path,
 ) -> None:
     def green(step: int, picture: Image) -> None:
@@ -193,7 +193,7 @@ def test_somebody_who_comes_and_goes_in_a_long_stretch_is_met_by_the_glance_at_i
 
     path = film(tmp_path / "a.mp4", draw=green)
     there = [1] * 7 + [2] * 7 + [1] * 17
-    assert [len(view.faces) for view in scan(path, every=20, tracked=10)] == faces_of(path, 1) == there
+    assert [len(view.faces) for view in scan(path, every=20, check=10)] == faces_of(path, 1) == there
 
 
 class Counting(FakeEngine):
@@ -208,30 +208,30 @@ class Counting(FakeEngine):
         return super().detect(image)
 
 
-@pytest.mark.parametrize(("still", "glances"), [(True, 0), (False, 2)])
-def test_a_long_stretch_is_glanced_at_only_where_anything_moves(
-    tmp_path: Path, still: bool, glances: int
+@pytest.mark.parametrize(("still", "checks"), [(True, 0), (False, 2)])
+def test_a_long_stretch_is_checked_only_where_something_moves(
+    tmp_path: Path, still: bool, checks: int
 ) -> None:
     def pictures() -> Iterator[Image]:
         for step in range(41):
             picture = backdrop((640, 360))
-            # Away and back: what the ends of a stretch show does not explain what lies between.
+            # Down and up again: the ends of a stretch are alike, and the frames between are not.
             lamp = 0 if still else abs(step % 20 - 10) * 6
             cv2.circle(picture, (500, 100 + lamp), 30, (250, 250, 250), -1)
             yield picture
 
     engine = Counting()
-    views = scan(write_film(tmp_path / "a.mp4", pictures()), engine, every=20, tracked=10)
+    views = scan(write_film(tmp_path / "a.mp4", pictures()), engine, every=20, check=10)
     assert [view.index for view in views if view.searched] == [0, 20, 40]
-    assert engine.widths == Counter({640: 3} | ({320: glances} if glances else {}))
+    assert engine.widths == Counter({640: 3} | ({320: checks} if checks else {}))
 
 
-def test_looks_are_fewer_where_nobody_moves(tmp_path: Path) -> None:
+def test_crops_are_fewer_where_nobody_moves(tmp_path: Path) -> None:
     def pictures() -> Iterator[Image]:
         for _ in range(41):
             picture = backdrop((640, 360))
             draw_face(picture, "red", (100, 100, 90, 90))
             yield picture
 
-    views = scan(write_film(tmp_path / "a.mp4", pictures()), every=20, tracked=10)
+    views = scan(write_film(tmp_path / "a.mp4", pictures()), every=20, check=10)
     assert [view.index for view in views if view.crops[0] is not None] == [0, 10, 20, 30, 40]

@@ -1,4 +1,4 @@
-"""PySceneDetect's own detectors, asked as ours is; TransNetV2 by a small network with its signature."""
+"""All shot detectors keep one contract; TransNetV2 is a small network with its signature."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_cuts_are_found_at_their_frame_and_never_taken_back(config: Config, leng
     assert [detector.shot_of(index) for index in range(sum(lengths))] == shots
 
 
-def test_the_default_is_ours() -> None:
+def test_the_default_is_the_adaptive_detector() -> None:
     assert isinstance(shot_detector(RATE, Config()), AdaptiveShotDetector)
     assert isinstance(shot_detector(RATE, Config(shots="content")), PySceneDetectShots)
 
@@ -102,7 +102,7 @@ def test_a_film_without_frames_has_no_cuts(config: Config) -> None:
     assert detector.cuts() == []
 
 
-def test_a_video_is_indexed_by_it(config: Config, film: Path) -> None:
+def test_a_video_can_be_indexed_by_any_detector(config: Config, film: Path) -> None:
     contents = index_contents(film, FakeEngine(), config)
     assert [shot.start for shot in contents.shots] == [0, 30, 60]
     assert contents.config["shots"] == config.shots
@@ -117,13 +117,13 @@ def test_a_video_is_indexed_by_it(config: Config, film: Path) -> None:
         ({"shots": "content", "shots_model": "some.onnx"}, "is for --shots transnetv2"),
     ],
 )
-def test_what_cannot_be_used_is_said(settings: dict[str, str], said: str) -> None:
+def test_an_unusable_choice_is_an_error_that_names_it(settings: dict[str, str], said: str) -> None:
     with pytest.raises(OptionError, match=said):
         shot_detector(RATE, Config(**settings))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("what", ["torn", "other name", "other type"])
-def test_a_model_that_is_none_is_said(what: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_transnet_is_an_error(what: str, tmp_path: Path) -> None:
     path = transnet(
         tmp_path / "model.onnx",
         name="pixels" if what == "other name" else "input",

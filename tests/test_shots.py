@@ -242,21 +242,21 @@ def cut_together(film: list[tuple[int, int, bool]]) -> list[Image]:
 
 @given(FILMS, RATES)
 @settings(max_examples=25, deadline=None)
-def test_shots_partition_the_timeline_and_settled_answers_stay(
+def test_shots_partition_the_timeline_and_final_answers_stay(
     film: list[tuple[int, int, bool]], rate: Fraction
 ) -> None:
     pictures, detector = cut_together(film), AdaptiveShotDetector(rate)
-    settled, known = 0, list[int]()
+    final, known = 0, list[int]()
     for index, picture in enumerate(pictures):
         detector.push(index, picture)
         cuts = detector.cuts()
-        assert [cut for cut in cuts if cut < settled] == known
-        assert settled <= detector.final_before <= index + 1
-        settled = detector.final_before
-        known = [cut for cut in cuts if cut < settled]
+        assert [cut for cut in cuts if cut < final] == known
+        assert final <= detector.final_before <= index + 1
+        final = detector.final_before
+        known = [cut for cut in cuts if cut < final]
     detector.finish()
     cuts = detector.cuts()
-    assert [cut for cut in cuts if cut < settled] == known
+    assert [cut for cut in cuts if cut < final] == known
     assert detector.final_before == len(pictures)
     edges = [0, *cuts, len(pictures)]
     assert all(one < other for one, other in pairwise(edges)) or not pictures

@@ -1,4 +1,4 @@
-"""A closer look loses no face at the seams between tiles, and costs nothing where nobody asks for one."""
+"""Searching in tiles loses no face at their seams, and happens only where small faces are asked for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ sides = st.integers(1, 5000)
 
 
 @given(width=sides, height=sides, place=st.tuples(st.floats(0, 1), st.floats(0, 1)))
-def test_every_square_of_the_overlap_lies_whole_in_a_tile(
+def test_every_square_of_the_overlap_lies_completely_in_a_tile(
     width: int, height: int, place: tuple[float, float]
 ) -> None:
     cut = tiles(width, height)
@@ -31,7 +31,7 @@ def test_every_square_of_the_overlap_lies_whole_in_a_tile(
 
 
 @pytest.mark.parametrize(
-    ("size", "min_face", "closer"),
+    ("size", "min_face", "expected"),
     [
         ((1920, 1080), 12, (1920, 1080)),
         ((1920, 1080), 16, (1440, 810)),
@@ -41,15 +41,15 @@ def test_every_square_of_the_overlap_lies_whole_in_a_tile(
         ((640, 360), 12, None),  # the usual picture is as large as the video
     ],
 )
-def test_only_smaller_faces_than_usual_are_looked_for_closer(
-    size: tuple[int, int], min_face: int, closer: tuple[int, int] | None
+def test_only_smaller_faces_than_usual_need_tiles(
+    size: tuple[int, int], min_face: int, expected: tuple[int, int] | None
 ) -> None:
     assert Config().min_face >= TILES_BELOW
-    searched = size[0] * Config(min_face=min_face).analysis_side(max(size)) // max(size)
-    assert tiled_size(*size, min_face, searched) == closer
+    analysis_width = size[0] * Config(min_face=min_face).analysis_side(max(size)) // max(size)
+    assert tiled_size(*size, min_face, analysis_width) == expected
 
 
-def closer(picture: Image, size: tuple[int, int] = SIZE) -> Faces:
+def searched_in_tiles(picture: Image, size: tuple[int, int] = SIZE) -> Faces:
     def resized(width: int, height: int) -> Image:
         return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
@@ -69,16 +69,16 @@ def test_a_face_is_found_once_wherever_it_lies_and_whatever_its_size(side: int, 
     x, y = max(0, x), max(0, y)
     picture = backdrop(SIZE)
     draw_face(picture, "red", (x, y, side, side))
-    [box] = closer(picture).boxes
+    [box] = searched_in_tiles(picture).boxes
     assert box == pytest.approx([x, y, x + side, y + side], abs=2)
 
 
 def test_landmarks_move_with_their_face() -> None:
     picture = backdrop(SIZE)
     draw_face(picture, "red", (1100, 1100, 30, 30))
-    faces = closer(picture)
+    faces = searched_in_tiles(picture)
     assert ((faces.landmarks[0] > faces.boxes[0, :2]) & (faces.landmarks[0] < faces.boxes[0, 2:])).all()
 
 
-def test_nobody_is_found_where_nobody_is() -> None:
-    assert len(closer(backdrop(SIZE))) == 0
+def test_no_face_is_found_in_an_empty_picture() -> None:
+    assert len(searched_in_tiles(backdrop(SIZE))) == 0
