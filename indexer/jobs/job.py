@@ -121,7 +121,7 @@ def _difference(job: Job, index: VideoIndex) -> str:
 def _indexed(index: VideoIndex, path: Path, skipped: str = "") -> Indexed:
     return Indexed(
         video=path, folder=index.folder, frames=index.video.frame_count,
-        duration=index.video.duration(index.times()),
+        duration=index.video.length(index.times()),
         seconds=index.stats.seconds, shots=len(index.shots()), faces=index.stats.faces,
         tracklets=len(index.tracklets()), clusters=len(index.clusters()), warnings=index.video.warnings,
         frames_skipped=index.stats.skipped, frames_damaged=index.stats.damaged,

@@ -71,7 +71,7 @@ def draw(rows: Sequence[Row], left_out: int, video: Video, times: FrameTimes) ->
     sheet = Pillow.new("RGB", (width, height), _PAPER)
     pen = ImageDraw.Draw(sheet)
     people = count(len(rows) + left_out, "person", "people")
-    title = f"{_spelled(video.name)}   {people} in {clock(video.duration(times))}"
+    title = f"{_spelled(video.name)}   {people} in {clock(video.length(times))}"
     pen.text((_GAP, 12), title, _INK, ImageFont.load_default(17))
     for number, row in enumerate(rows):
         _draw_row(sheet, pen, row, _HEADER + number * line, video, times)

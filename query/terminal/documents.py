@@ -95,7 +95,8 @@ def listing(store: Path, found: Videos) -> dict[str, Any]:
 def details(video: VideoDetails) -> dict[str, Any]:
     """Everything about one video."""
     content = asdict(video)
-    return document("info", **content.pop("summary"), **content)
+    short = content.pop("summary")
+    return document("info", index_version=short.pop("facereel_version"), **short, **content)
 
 
 def sheet(sheet: Sheet) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def summary(index: VideoIndex) -> VideoSummary:
     video = index.video
     return VideoSummary(
         video=video.name, path=video.path, folder=str(index.folder), sha256=video.sha256,
-        duration=round(video.duration(index.times()), 6), width=video.width, height=video.height,
+        duration=round(video.length(index.times()), 6), width=video.width, height=video.height,
         shots=len(index.shots()), tracklets=len(index.tracklets()), clusters=len(index.clusters()),
         engine=index.engine.name, indexed_at=index.indexed_at or _modified(index.folder),
         facereel_version=index.facereel_version, results_version=index.results_version,

@@ -57,9 +57,12 @@ class Video:
         """Time of a tick as a player shows it, seconds."""
         return float((pts - self.origin_pts) * self.time_base)
 
-    def duration(self, times: FrameTimes, start: int = 0, end: int | None = None) -> float:
-        """How long the frames [start, end) are shown, seconds; without them the whole video."""
-        end = self.frame_count if end is None else end
+    def length(self, times: FrameTimes) -> float:
+        """When the last frame ends, seconds as a player shows it: the first may begin later than at 0."""
+        return self.seconds(times.end_pts(self.frame_count))
+
+    def duration(self, times: FrameTimes, start: int, end: int) -> float:
+        """How long the frames [start, end) are shown, seconds."""
         return float((times.end_pts(end) - int(times.pts[start])) * self.time_base)
 
 

@@ -1,0 +1,268 @@
+"""The public API: what it gives, and what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import facereel
+from facereel import (
+    EngineMismatchError,
+    Event,
+    FaceReelError,
+    Failed,
+    Indexed,
+    Library,
+    NotIndexedError,
+    OptionError,
+    PhotoError,
+    Progress,
+    ResultExistsError,
+    Started,
+    api,
+)
+from tests.fake_engine import film_of_two
+from tests.program import ROOT
+
+
+@pytest.fixture
+def library(store: Path) -> Library:
+    return Library(store, engine="fake")
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_what_is_public_is_loaded_when_it_is_used() -> None:
+    source = "import sys, facereel; print(sorted(n for n in sys.modules if n.startswith('facereel')), dir(facereel))"
+    done = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.startswith("['facereel'] ")
+    assert "'Library'" in done.stdout
+    assert set(facereel.__all__) == {*api.__all__, "__version__"}
+    for name in facereel.__all__:
+        assert getattr(facereel, name) is not None
+    with pytest.raises(AttributeError):
+        facereel.nonsense  # noqa: B018  # reading it is the test
+
+
+def test_making_a_library_changes_nothing(tmp_path: Path) -> None:
+    leftover = tmp_path / "store" / ".facereel-tmp-1-0000"
+    leftover.mkdir(parents=True)
+    Library(tmp_path / "store")
+    Library(tmp_path / "other")
+    assert leftover.is_dir()
+    assert not (tmp_path / "other").exists()
+
+
+def test_nothing_is_printed_and_the_process_stays_as_it_is(
+    film: Path, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    signals = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    environment, folder = dict(os.environ), Path.cwd()
+    library = Library(tmp_path / "s", engine="fake")
+    library.index(film)
+    answer = library.find(photos / "red.png")
+    answer.cut(tmp_path / "out")
+    library.verify()
+    library.forget(photos / "red.png")
+    assert capfd.readouterr() == ("", "")
+    assert (dict(os.environ), Path.cwd()) == (environment, folder)
+    assert {number: signal.getsignal(number) for number in signal.valid_signals()} == signals
+
+
+def test_index_gives_events_and_a_report_in_the_order_of_the_videos(film: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    library = Library(tmp_path / "s", engine="fake")
+    events: list[Event] = []
+    report = library.index([broken, film], on_event=events.append)
+    assert [type(video) for video in report.videos] == [Failed, Indexed]
+    assert [event.video for event in report.failed] == [broken]
+    assert [(e.number, e.total) for e in events if isinstance(e, Started)] == [(1, 2), (2, 2)]
+    assert any(isinstance(event, Progress) for event in events)
+    again = [type(event) for event in library.index_events(film)]
+    assert again[0] is Started
+    assert again[-1] is Indexed
+    (done,) = library.index(film).videos
+    assert isinstance(done, Indexed)
+    assert done.skipped
+    assert (done.frames, done.clusters) == (90, 2)
+
+
+def test_a_wrong_option_raises_before_anything_is_done(film: Path, tmp_path: Path) -> None:
+    library = Library(tmp_path / "s", engine="fake")
+    for options in ({"scan": "never"}, {"shots": "guess"}):
+        with pytest.raises(OptionError):
+            library.index_events(film, **options)  # type: ignore[arg-type]  # these are strings
+    assert not (tmp_path / "s").exists()
+
+
+def test_closing_the_events_stops_the_work(tmp_path: Path) -> None:
+    film = film_of_two(tmp_path / "long.mp4", seconds=30)
+    events = Library(tmp_path / "s", engine="fake").index_events(film)
+    assert isinstance(next(events), Started)
+    events.close()
+    assert Library(tmp_path / "s", engine="fake").videos().videos == ()
+
+
+def test_find_writes_nothing_and_says_where_and_why(library: Library, photos: Path, film: Path) -> None:
+    library.find(photos / "red.png")  # what is derived is up to date
+    before = everything(library.store)
+    answer = library.find(photos / "red.png")
+    assert everything(library.store) == before
+    assert [(m.start_frame, m.end_frame) for m in answer.matches] == [(0, 30), (30, 60)]
+    first = answer.matches[0]
+    assert (first.video, first.start, first.matched) == (film, 0.0, "photo")
+    assert first.end == first.duration == pytest.approx(1.2)
+    assert first.similarity > first.threshold
+    assert f"{first.threshold:.2f}" in first.why
+    assert answer.searched == (film,)
+    assert answer.skipped == ()
+    assert answer.statistics["matches"] == 2
+    short = library.find(photos / "red.png", min_duration=1.5)
+    assert (short.matches, short.too_short) == ((), 2)
+    near = library.find(photos / "red.png", threshold=0.9999999)
+    assert near.matches == ()
+    assert near.near_misses[0].why
+
+
+def test_what_cannot_be_answered_raises_its_class(library: Library, photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(PhotoError):
+        library.find(photos / "nobody.png")
+    with pytest.raises(NotIndexedError):
+        library.find(photos / "red.png", videos="gone.mp4")
+    with pytest.raises(NotIndexedError):
+        Library(tmp_path / "empty", engine="fake").find(photos / "red.png")
+    with pytest.raises(EngineMismatchError):
+        Library(library.store, engine="fake-other").find(photos / "red.png")
+    with pytest.raises(OptionError):
+        library.find(photos / "red.png", threshold=3)
+    shutil.copytree(photos, tmp_path / "people" / "one")
+    shutil.copytree(photos, tmp_path / "people" / "two")
+    with pytest.raises(OptionError, match="find_many"):
+        library.find(tmp_path / "people")
+    assert issubclass(OptionError, FaceReelError)
+
+
+def test_cut_writes_what_the_command_writes(library: Library, photos: Path, tmp_path: Path) -> None:
+    answer = library.find(photos / "red.png")
+    planned = answer.preview(crop="tube", size=64)
+    assert planned.folder is None
+    assert [clip.file for clip in planned.clips] == [None, None]
+    clips: list[Any] = []
+    result = answer.cut(tmp_path / "out" / "red", crop="tube", size=64, on_clip=clips.append)
+    written = json.loads((tmp_path / "out" / "red" / "metadata.json").read_text())
+    assert result.document == written
+    assert [clip.file.name for clip in result.clips if clip.file] == [c["file"] for c in written["clips"]]
+    assert [clip.match for clip in result.clips] == list(answer.matches) == [clip.match for clip in clips]
+    assert all(clip.file is not None and clip.file.is_file() for clip in result.clips)
+    answer.cut(tmp_path / "out" / "red")  # the same question is replaced
+    with pytest.raises(ResultExistsError):
+        library.find(photos / "green.png").cut(tmp_path / "out" / "red")
+
+
+def test_several_people_at_once(library: Library, photos: Path) -> None:
+    found = library.find_many(
+        {"Red": photos / "red.png", "nobody": photos / "nobody.png", "Green": [photos / "green.png"]}
+    )
+    assert [(answer.name, len(answer.matches)) for answer in found.answers] == [("Red", 2), ("Green", 1)]
+    assert [(person.name, type(person.error)) for person in found.failed] == [("nobody", PhotoError)]
+
+
+def test_a_table_needs_pandas(library: Library, photos: Path) -> None:
+    answer = library.find(photos / "red.png")
+    try:
+        import pandas  # noqa: F401
+    except ImportError:
+        with pytest.raises(OptionError, match="pip install pandas"):
+            answer.to_dataframe()
+    else:
+        table = answer.to_dataframe()
+        assert list(table["start_frame"]) == [0, 30]
+
+
+def test_what_is_in_the_library(library: Library, film: Path, tmp_path: Path) -> None:
+    (video,) = library.videos().videos
+    assert (video.video, video.path, video.clusters) == ("two.mp4", str(film), 2)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", video.indexed_at)
+    details = library.info("two.mp4")
+    assert (details.frames, details.summary) == (90, video)
+    sheet = library.faces("two.mp4", tmp_path / "sheet.png", most=1)
+    assert (len(sheet.rows), sheet.left_out, sheet.file.is_file()) == (1, 1, True)
+    assert [health.problems for health in library.verify()] == [()]
+    (result,) = Library(library.store, engine="fake-other").reembed()
+    assert (result.before, result.engine) == ("fake", "fake-other")
+    assert library.remove("two.mp4").name == Path(video.folder).name
+    assert library.videos().videos == ()
+
+
+def test_the_date_of_an_index_is_when_the_video_was_indexed(library: Library) -> None:
+    (before,) = library.videos().videos
+    for path in Path(before.folder).iterdir():
+        os.utime(path, (1, 1))
+    os.utime(before.folder, (1, 1))
+    (after,) = library.videos().videos
+    assert after.indexed_at == before.indexed_at
+    assert before.indexed_at > "2020"
+
+
+SCRIPT = """
+import sys
+from facereel import Library
+library = Library(sys.argv[2])
+{guard}
+    print(len(library.index(sys.argv[1]).failed))
+"""
+
+
+@pytest.mark.parametrize("guard", ['if __name__ == "__main__":', "if True:"])
+def test_a_script_without_a_guard_ends_with_an_error(film: Path, tmp_path: Path, guard: str) -> None:
+    """And not in silence, in an endless loop or with half of the work done twice."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(guard=guard))
+    done = subprocess.run(
+        [sys.executable, str(script), str(film), str(tmp_path / "s")],
+        capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+    if guard == "if True:":
+        assert done.returncode == 1
+        assert "if __name__ == '__main__':" in done.stderr
+        assert "EngineError" in done.stderr
+    else:
+        assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
+
+
+def test_the_examples_of_the_page_run(
+    film: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them, one after the other, as they stand in docs/api.md."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(film, "movie.mp4")
+    Path("series").mkdir()
+    film_of_two(Path("series") / "one.mp4", seconds=0.6)
+    for name in ("joey1.jpg", "joey2.jpg"):
+        shutil.copy(photos / "red.png", name)
+    Path("photos/ross").mkdir(parents=True)
+    shutil.copy(photos / "green.png", "photos/ross")
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(examples) == 4
+    names: dict[str, Any] = {}
+    for example in examples:
+        source = example.replace('Library("faceindex")', 'Library("faceindex", engine="fake")')
+        exec(compile(source, "docs/api.md", "exec"), names)  # our own page
+    assert len(names["result"].clips) == 4
+    assert names["library"].videos().unreadable == ()
+    assert names["report"].removed

@@ -1,0 +1,104 @@
+"""The object of `--json` of every command is the one that its schema describes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+
+from facereel import __version__, cli
+from facereel.query.terminal import console
+from tests.fake_engine import write_photo
+from tests.program import ROOT, Run
+
+FAKE = ("--engine", "fake")
+SCHEMAS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "query/export/schemas").glob("*.json")}
+REGISTRY: Registry[Any] = Registry().with_resources(
+    [(schema["$id"], Resource.from_contents(schema)) for schema in SCHEMAS.values()]
+)
+
+
+def check(document: dict[str, Any], name: str) -> None:
+    """Validate a document; raises jsonschema.ValidationError."""
+    assert document["schema"] == f"facereel.{name}/2"
+    assert document["facereel_version"] == __version__
+    Draft202012Validator(SCHEMAS[name], registry=REGISTRY).validate(document)
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    """A folder with photos of three people, of whom one has no usable photo."""
+    for name, person in (("Anna", "red"), ("Bert", "green")):
+        write_photo(tmp_path / "people" / name / "1.png", person)
+    write_photo(tmp_path / "people" / "nobody" / "1.png")
+    return tmp_path / "people"
+
+
+def test_every_command_has_a_schema() -> None:
+    commands = {command.name or command.callback.__name__ for command in cli.app.registered_commands}  # type: ignore[union-attr]  # each has a callback
+    assert commands == set(console.COMMANDS)
+    assert commands <= set(SCHEMAS)
+    for schema in SCHEMAS.values():
+        Draft202012Validator.check_schema(schema)
+
+
+def test_objects_are_those_of_their_schemas(
+    run: Run, store: Path, film: Path, photos: Path, people: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    red, at, out = photos / "red.png", ("--store", store), ("--out", tmp_path / "out")
+    for name, code, args in (
+        ("index", 1, ("index", film, broken, *at, *FAKE)),
+        ("query", 0, ("query", red, *at, *FAKE, *out)),
+        (
+            "query",
+            0,
+            ("query", red, *at, *FAKE, "--dry-run", "--absolute", "--explain", "--threshold", "0.99999"),
+        ),
+        ("query", 1, ("query", people, *at, *FAKE, *out)),
+        ("list", 0, ("list", *at)),
+        ("info", 0, ("info", "two.mp4", *at)),
+        ("faces", 0, ("faces", "two.mp4", *at, "--out", tmp_path / "sheet.png")),
+        ("verify", 0, ("verify", *at)),
+        ("engines", 0, ("engines",)),
+        ("reembed", 0, ("reembed", "all", *at, *FAKE)),
+        ("forget", 0, ("forget", red, *at, *FAKE, "--dry-run")),
+        ("forget", 0, ("forget", red, *at, *FAKE, "--yes")),
+        ("remove", 0, ("remove", "two.mp4", *at)),
+        ("error", 1, ("info", "two.mp4", *at)),
+        ("error", 2, ("query", "--nonsense")),
+        ("error", 2, ("nonsense",)),
+    ):
+        result = run(*args, "--json")
+        assert result.exit_code == code, (args, result.output)
+        check(json.loads(result.stdout), name)
+    check_metadata = json.loads((tmp_path / "out" / "red" / "metadata.json").read_text())
+    check(check_metadata, "clips")
+
+
+def test_one_person_and_many_have_one_shape_and_one_that_fails_does_not_stop_the_others(
+    run: Run, store: Path, people: Path
+) -> None:
+    args = ("--store", store, *FAKE, "--dry-run", "--json")
+    one = json.loads(run("query", people / "Anna", *args).stdout)
+    result = run("query", people, *args)
+    many = json.loads(result.stdout)
+    assert one.keys() == many.keys()
+    assert [person["name"] for person in many["results"]] == ["Anna", "Bert"]
+    assert [person["name"] for person in many["failed"]] == ["nobody"]
+    assert many["failed"][0]["error"]["kind"] == "PhotoError"
+    assert [len(person["clips"]) for person in many["results"]] == [2, 1]
+    assert result.exit_code == 1
+    assert "error: nobody: " in result.stderr
+
+
+def test_usage_errors_are_objects_only_where_they_are_wanted(run: Run) -> None:
+    told = json.loads(run("query", "--json").stdout)
+    assert told["error"]["kind"] == "UsageError"
+    assert "REF" in told["error"]["message"]
+    assert run("query").stdout == ""
