@@ -203,7 +203,7 @@ def test_what_is_in_the_library(library: Library, film: Path, tmp_path: Path) ->
     assert (len(sheet.rows), sheet.left_out, sheet.file.is_file()) == (1, 1, True)
     assert [health.problems for health in library.verify()] == [()]
     (result,) = Library(library.store, engine="fake-other").reembed()
-    assert (result.before, result.engine) == ("fake", "fake-other")
+    assert (result.engine_before, result.engine) == ("fake", "fake-other")
     assert library.remove("two.mp4").name == Path(video.folder).name
     assert library.videos().videos == ()
 
