@@ -63,6 +63,6 @@ def write_photos(pictures: dict[str, Array], out: Path) -> dict[str, list[str]]:
         references[path.split("/")[1]].append(path)
     pair = [_head(pictures[name], SOURCES[name].box, 400) for name in ("collins", "hopper")]
     _write(out / "two_faces.jpg", np.hstack(pair), 88)
-    coffee = data.coffee()  # type: ignore[no-untyped-call]
+    coffee = data.coffee()  # type: ignore[no-untyped-call]  # scikit-image has no types
     _write(out / "no_face.jpg", coffee[:, :, ::-1], 88)
     return references

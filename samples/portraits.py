@@ -89,7 +89,9 @@ def fetch_package(given: Path | None) -> Path:
         with tarfile.open(where) as packed:
             for member in packed.getmembers():
                 if member.isfile() and "/test_images/" in member.name:
-                    (folder / Path(member.name).name).write_bytes(packed.extractfile(member).read())  # type: ignore[union-attr]
+                    content = packed.extractfile(member)
+                    assert content is not None, "a file in an archive has content"
+                    (folder / Path(member.name).name).write_bytes(content.read())
         where = folder
     found = list(where.rglob("obama2.jpg"))
     if not found:
@@ -100,7 +102,7 @@ def fetch_package(given: Path | None) -> Path:
 def load_pictures(package: Path) -> dict[str, Array]:
     """Every source picture by name, (H, W, 3) BGR uint8."""
     hopper = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
-    collins = data.astronaut()[:, :, ::-1].copy()  # type: ignore[no-untyped-call]
+    collins = data.astronaut()[:, :, ::-1].copy()  # type: ignore[no-untyped-call]  # scikit-image has no types
     pictures = {"collins": collins, "hopper": cv2.imread(str(hopper))}
     for name in ("obama", "obama2", "obama3", "biden"):
         pictures[name] = cv2.imread(str(package / f"{name}.jpg"))
@@ -131,7 +133,9 @@ def cut_out(picture: Array, source: Source) -> CutOut:
     mask = np.where(sure > 0, cv2.GC_FGD, np.where(shape > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD))
     mask = np.where(likely > 0, mask, cv2.GC_BGD).astype(np.uint8)
     cv2.setRNGSeed(7)
-    cv2.grabCut(picture, mask, None, np.zeros((1, 65)), np.zeros((1, 65)), 4, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    # OpenCV's types do not know that no rectangle is needed beside a mask.
+    cv2.grabCut(picture, mask, None, *models, 4, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]  # see above
     solid = ((mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD)).astype(np.uint8)
     solid = cv2.morphologyEx(solid, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
     solid = cv2.morphologyEx(solid, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))

@@ -248,7 +248,8 @@ def constant(node: ast.expr) -> bool:
     if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "len":
         return all(constant(part) for part in node.args)
     if isinstance(node, ast.JoinedStr):
-        return all(isinstance(part, ast.Constant) or constant(part.value) for part in node.values)  # type: ignore[attr-defined]
+        parts = (part.value if isinstance(part, ast.FormattedValue) else part for part in node.values)
+        return all(constant(part) for part in parts)
     if isinstance(node, ast.Attribute):
         return node.attr.isupper()
     return isinstance(node, ast.Constant) or (isinstance(node, ast.Name) and node.id.lstrip("_").isupper())

@@ -303,6 +303,18 @@ def test_no_file_names_this_folder_or_this_user() -> None:
     assert [name for name, text in texts() for place in here if f"{place}/" in text] == []
 
 
+def test_every_ignored_finding_has_its_reason() -> None:
+    """In the same line: what is ignored, and why."""
+    bare = re.compile(r"#\s*(?:noqa(?!: [A-Z]+\d+\s+\S)|type: ignore(?!\[[\w, -]+\]  # \S))")
+    found = [
+        f"{name}: {hit.group()}"
+        for name, text in texts()
+        if name.endswith(".py")
+        for hit in bare.finditer(text)
+    ]
+    assert found == []
+
+
 def test_papers_speak_of_the_project_only() -> None:
     """How the work was shared out is nobody's business who reads them."""
     present = {name: text for name, text in texts() if name in PAPERS}

@@ -119,7 +119,7 @@ def test_a_video_can_be_indexed_by_any_detector(config: Config, film: Path) -> N
 )
 def test_an_unusable_choice_is_an_error_that_names_it(settings: dict[str, str], said: str) -> None:
     with pytest.raises(OptionError, match=said):
-        shot_detector(RATE, Config(**settings))  # type: ignore[arg-type]
+        shot_detector(RATE, Config(**settings))  # type: ignore[arg-type]  # texts for a field of a few words: the point
 
 
 @pytest.mark.parametrize("what", ["torn", "other name", "other type"])

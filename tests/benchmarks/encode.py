@@ -17,7 +17,7 @@ CODING: dict[str, object] = {"crf": "20", "preset": "veryfast", "threads": "1"}
 QUARTERS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
 
-def write_video(
+def write_video(  # noqa: PLR0913 - each is one thing a file can be, and most calls name one or two
     path: Path,
     pictures: Iterable[Image],
     rate: Fraction = Fraction(25),

@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from threading import Event, Thread
@@ -25,18 +26,18 @@ RED = (40, 40, 230)
 MS = Fraction(1, 1000)
 _ENOUGH = 1 << 30  # bytes that a growing file stops at: reading it takes longer than a case may
 LARGE = 12_000  # pixels, sides of a picture that no film has
-_SMALL = {"frames": FRAMES, "size": (128, 128), "gop": 8, "colours": RED}
+_SMALL = Recipe(frames=FRAMES, size=(128, 128), gop=8, colours=RED)
 FILMS = {
-    "plain.mp4": Recipe(**_SMALL, audio="aac"),  # type: ignore[arg-type]
-    "fast.mp4": Recipe(**_SMALL, options=(("movflags", "faststart"),)),  # type: ignore[arg-type]
-    "pieces.mp4": Recipe(**_SMALL, options=(("movflags", "frag_keyframe+empty_moov"),)),  # type: ignore[arg-type]
-    "h264.mkv": Recipe(**_SMALL, time_base=MS, audio="libopus"),  # type: ignore[arg-type]
-    "vp9.webm": Recipe(**_SMALL, codec="libvpx-vp9", time_base=MS),  # type: ignore[arg-type]
-    "h264.ts": Recipe(**_SMALL, audio="aac"),  # type: ignore[arg-type]
-    "mpeg4.avi": Recipe(**_SMALL, codec="mpeg4"),  # type: ignore[arg-type]
-    "h264.avi": Recipe(**_SMALL),  # type: ignore[arg-type]
-    "hevc.mp4": Recipe(**_SMALL, codec="libx265"),  # type: ignore[arg-type]
-    "bare.h264": Recipe(**_SMALL),  # type: ignore[arg-type]
+    "plain.mp4": replace(_SMALL, audio="aac"),
+    "fast.mp4": replace(_SMALL, options=(("movflags", "faststart"),)),
+    "pieces.mp4": replace(_SMALL, options=(("movflags", "frag_keyframe+empty_moov"),)),
+    "h264.mkv": replace(_SMALL, time_base=MS, audio="libopus"),
+    "vp9.webm": replace(_SMALL, codec="libvpx-vp9", time_base=MS),
+    "h264.ts": replace(_SMALL, audio="aac"),
+    "mpeg4.avi": replace(_SMALL, codec="mpeg4"),
+    "h264.avi": _SMALL,
+    "hevc.mp4": replace(_SMALL, codec="libx265"),
+    "bare.h264": _SMALL,
 }
 
 
