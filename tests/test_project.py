@@ -102,7 +102,7 @@ def carriers() -> dict[str, set[str]]:
 @pytest.mark.parametrize(
     ("folders", "files"),
     [
-        (("cli.py", "indexer", "query", "store"), (RUN,)),
+        (("api.py", "cli.py", "indexer", "query", "store"), (RUN,)),
         (("tests", "samples"), (RUN, DEV)),
     ],
 )
@@ -117,7 +117,7 @@ def test_what_is_imported_is_required(folders: tuple[str, ...], files: tuple[str
 
 
 def test_what_is_required_is_used() -> None:
-    everywhere = third_parties("cli.py", "indexer", "query", "store", "tests", "samples")
+    everywhere = third_parties("api.py", "cli.py", "indexer", "query", "store", "tests", "samples")
     used = {carrier for top in everywhere for carrier in carriers().get(top, ())}
     assert {*requirements(RUN), *requirements(DEV)} - used - NOT_IMPORTED.keys() == set()
 
