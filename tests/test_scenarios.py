@@ -18,7 +18,9 @@ from tests.benchmarks.render import Event, Join, Layer, Scene, Take, frames_of
 from tests.benchmarks.scoring import iou, score_clips, spans_change
 from tests.benchmarks.scoring_shots import score_shots
 from tests.benchmarks.scoring_tracks import score_tracks
+from tests.benchmarks.speed_index import ORDER, STAGES
 from tests.benchmarks.stage import thing
+from tests.benchmarks.stopwatch import Stages
 from tests.benchmarks.truth import describe
 
 A, B = [10.0, 10, 40, 50], [200.0, 10, 40, 50]
@@ -346,3 +348,9 @@ def test_written_video_shows_its_pictures(tmp_path: Path, settings: dict[str, An
     assert shown[0].shape == (96, 160, 3)
     assert shown[3][5:15, 5:30].mean(axis=(0, 1)) == pytest.approx((0, 0, 255), abs=30)
     assert shown[3][50:, 60:].mean() == pytest.approx(120, abs=6)
+
+
+def test_the_stages_that_are_timed_are_functions_of_the_program() -> None:
+    stages = Stages()
+    with stages.watching(STAGES):
+        assert set(STAGES.values()) == set(ORDER)

@@ -37,11 +37,11 @@ STAGES = {
     "facereel.indexer.engines.opencv_zoo:OpenCVZoo.embed": "embed",
     "facereel.indexer.track.tracker:Tracker.step": "track",
     "facereel.indexer.track.tracker:Tracker.finish": "track",
-    "facereel.indexer.scan.scan:align": "looks",
-    "facereel.indexer.pipeline:choose": "looks",
+    "facereel.indexer.scan.scan:align": "exemplars",
+    "facereel.indexer.segments:choose": "exemplars",
     "facereel.store.resume.unfinished:UnfinishedIndex.add": "write",
 }
-ORDER = ("convert", "shots", "detect", "interpolate", "track", "looks", "embed", "write")
+ORDER = ("convert", "shots", "detect", "interpolate", "track", "exemplars", "embed", "write")
 PLAIN_FRAMES = 60
 
 

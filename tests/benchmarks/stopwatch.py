@@ -79,18 +79,17 @@ class Stages:
 
     @contextmanager
     def watching(self, functions: Mapping[str, str]) -> Iterator[None]:
-        """Time `module:function` or `module:Class.method`, each for its stage; those that are gone are left."""
+        """Time `module:function` or `module:Class.method`, each for its stage; AttributeError for others."""
         changed: list[tuple[Any, str, Any]] = []
         for place, stage in functions.items():
             module, _, name = place.partition(":")
             *owners, last = name.split(".")
             holder: Any = import_module(module)
             for owner in owners:
-                holder = getattr(holder, owner, None)
-            original = getattr(holder, last, None)
-            if original is not None:
-                changed.append((holder, last, original))
-                setattr(holder, last, self.timed(stage, original))
+                holder = getattr(holder, owner)
+            original = getattr(holder, last)
+            changed.append((holder, last, original))
+            setattr(holder, last, self.timed(stage, original))
         try:
             yield
         finally:
