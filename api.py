@@ -363,8 +363,11 @@ class ForgetPlan:
         from facereel.query.search import forget
 
         holdings = forget.merged(self.matching, self.weaker if also_weaker else ())
-        removed, busy = forget.forget(self._library.store, holdings)
-        return ForgetReport(removed, () if also_weaker else self.weaker, busy)
+        store = self._library.store
+        removed, busy = forget.forget(store, holdings)
+        # Also those that began since the plan was made; those of the plan may have ended with the person in them.
+        being_indexed = tuple(sorted({*self.being_indexed, *forget.being_indexed(store)}))
+        return ForgetReport(removed, () if also_weaker else self.weaker, busy, being_indexed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -374,6 +377,7 @@ class ForgetReport:
     removed: tuple[Holding, ...]
     remaining: tuple[Holding, ...]  # weaker tracklets that were not removed
     busy: tuple[SkippedVideo, ...]  # indexes that could not be written
+    being_indexed: tuple[str, ...]  # videos that were being indexed meanwhile, by the start of their hash
 
 
 class Library:

@@ -296,9 +296,10 @@ def forget(
     removing = bool(plan.matching or (also_weaker and plan.weaker))
     if not as_json:
         report.forget_plan(plan, also_weaker)
-    if removing and not (dry_run or yes):
-        typer.confirm(report.forget_question(plan, also_weaker), abort=True, err=True)
-    done = None if dry_run else plan.apply(also_weaker=also_weaker)
+    agreed = (
+        yes or dry_run or not removing or typer.confirm(report.forget_question(plan, also_weaker), err=True)
+    )
+    done = plan.apply(also_weaker=also_weaker) if agreed and not dry_run else None
     if as_json:
         console.say_json(documents.forgotten(plan, done))
     elif not removing:
@@ -307,7 +308,7 @@ def forget(
         report.would_forget(plan, also_weaker)
     else:
         report.forgotten(plan, done)
-    if report.not_forgotten(plan, () if done is None else done.busy):
+    if report.not_forgotten(plan, done):
         raise typer.Exit(1)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facereel.store.files.locks import video_lock
 from facereel.store.index import pooled_file, redact
 from facereel.store.index.database import DATABASE, read_version
 from facereel.store.index.pooled_header import POOLED
@@ -21,6 +22,7 @@ from facereel.store.model.config import Config
 from facereel.store.model.errors import UnwritableError
 from facereel.store.model.records import Checkpoint, FrameTimes, Segment, Shot
 from facereel.store.resume.unfinished import UnfinishedIndex
+from tests import fake_engine
 from tests.factories import make_contents, write_index
 from tests.fake_engine import film_of_two
 from tests.program import Run
@@ -148,3 +150,92 @@ def test_when_it_fails_all_is_as_it_was(tmp_path: Path, monkeypatch: pytest.Monk
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert list(tmp_path.iterdir()) == [folder]
     assert VECTORS in before
+
+
+@pytest.fixture
+def doubtful(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store with a film of four shots: red; orange, who is a little similar to red; red and orange; green."""
+    monkeypatch.setitem(fake_engine.PEOPLE, "orange", (40, 135, 230))
+    pictures = []
+    for shot, people in enumerate((("red",), ("orange",), ("red", "orange"), ("green",))):
+        for _ in range(20):
+            picture = fake_engine.backdrop(shade=(80, 190, 120, 220)[shot], seed=shot)
+            for place, person in enumerate(people):
+                fake_engine.draw_face(picture, person, (30 + 150 * place, 50, 60, 60))
+            pictures.append(picture)
+    film = fake_engine.write_film(tmp_path / "doubtful.mp4", pictures)
+    assert run("index", film, "--store", tmp_path / "s", *FAKE).exit_code == 0
+    return tmp_path / "s"
+
+
+def test_weaker_tracklets_are_listed_apart_and_kept_unless_asked(
+    run: Run, doubtful: Path, photos: Path
+) -> None:
+    """Not those that share a frame with the person: nobody is twice in one frame."""
+    args = ("forget", photos / "red.png", "--store", doubtful, *FAKE, "--yes")
+    plan = json.loads(run(*args, "--dry-run", "--json").stdout)
+    assert [len(held["tracklets"]) for held in plan["matching"]] == [2]
+    assert [held["starts"] for held in plan["weaker"]] == [[0.8]]
+    result = run(*args)
+    assert result.exit_code == 0
+    assert "Removed 2 face tracks that match red from 1 of 1 video." in result.stdout
+    assert "1 weaker one may be red too and was kept: doubtful.mp4 at 0:00.800" in result.stdout
+    assert "--also-weaker" in result.stdout
+    with Catalogue(doubtful).find("doubtful.mp4") as index:
+        assert [tracklet.start for tracklet in index.tracklets()] == [20, 40, 60]
+    assert "was not found in 1 video; nothing was removed." in run(*args).stdout
+    removed = json.loads(run(*args, "--also-weaker", "--json").stdout)
+    assert [held["starts"] for held in removed["removed"]] == [[0.8, 1.6]]  # nobody certain is beside it now
+    with Catalogue(doubtful).find("doubtful.mp4") as index:
+        assert [tracklet.start for tracklet in index.tracklets()] == [60]
+
+
+def test_both_go_at_once_if_asked(run: Run, doubtful: Path, photos: Path) -> None:
+    args = ("forget", photos / "red.png", "--store", doubtful, *FAKE, "--yes", "--also-weaker", "--json")
+    (held,) = json.loads(run(*args).stdout)["removed"]
+    assert (len(held["tracklets"]), held["frames"]) == (3, 60)
+    assert run("verify", "--store", doubtful).exit_code == 0
+
+
+@pytest.mark.parametrize(("answer", "left"), [(True, 1), (False, 3)])
+def test_on_a_terminal_it_asks(
+    run: Run, store: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, answer: bool, left: int
+) -> None:
+    questions: list[str] = []
+
+    def confirm(text: str, err: bool) -> bool:
+        questions.append(text)
+        return answer
+
+    monkeypatch.setattr("facereel.cli._can_ask", lambda: True)
+    monkeypatch.setattr("typer.confirm", confirm)
+    result = run("forget", photos / "red.png", "--store", store, *FAKE)
+    assert result.exit_code == 0
+    assert questions == ["Remove 2 face tracks from the 1 index? This cannot be undone."]
+    assert ("Nothing was removed." in result.stdout) is not answer
+    with Catalogue(store).find("two.mp4") as index:
+        assert len(index.tracklets()) == left
+    run("forget", photos / "blue.png", "--store", store, *FAKE)
+    assert len(questions) == 1, "there is nothing to ask about"
+
+
+def test_where_it_cannot_ask_it_removes_nothing(run: Run, store: Path, photos: Path) -> None:
+    before = everything(store)
+    result = run("forget", photos / "red.png", "--store", store, *FAKE)
+    assert result.exit_code == 1
+    assert "--yes" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert everything(store) == before
+
+
+def test_a_video_that_is_being_indexed_may_hold_the_person(run: Run, store: Path, photos: Path) -> None:
+    args = ("forget", photos / "red.png", "--store", store, *FAKE, "--yes", "--json")
+    with video_lock(store, "b" * 64, lambda: None):
+        result = run(*args)
+    told = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert told["being_indexed"] == ["b" * 12]
+    assert len(told["removed"]) == 1
+    assert "run facereel forget again" in result.stderr
+    again = run(*args)
+    assert (again.exit_code, json.loads(again.stdout)["being_indexed"]) == (0, [])

@@ -124,7 +124,7 @@ def health(store: Path, found: Iterable[Health]) -> dict[str, Any]:
 
 
 def forgotten(plan: ForgetPlan, report: ForgetReport | None) -> dict[str, Any]:
-    """What was removed and what remains; without a report nothing was removed."""
+    """What was removed and what remains; without a report nothing was, in a dry run or after a no."""
     return document(
         "forget",
         people=list(plan.people),
@@ -133,7 +133,7 @@ def forgotten(plan: ForgetPlan, report: ForgetReport | None) -> dict[str, Any]:
         weaker=list(map(_holding, plan.weaker)),
         removed=[] if report is None else list(map(_holding, report.removed)),
         busy=[] if report is None else _skipped(report.busy),
-        being_indexed=list(plan.being_indexed),
+        being_indexed=list(plan.being_indexed if report is None else report.being_indexed),
         searched=list(map(str, plan.searched)),
         skipped=_skipped(plan.skipped),
     )

@@ -253,9 +253,9 @@ def nothing_to_forget(plan: ForgetPlan) -> None:
 
 
 def would_forget(plan: ForgetPlan, also_weaker: bool) -> None:
-    """That this was only a dry run."""
+    """That it was only a dry run, or that the answer was no."""
     rest = "" if also_weaker or not plan.weaker else f" {_weaker(plan.weaker, _names(plan))}"
-    say(f"Nothing was removed, because of --dry-run.{rest}")
+    say(f"Nothing was removed.{rest}")
 
 
 def forgotten(plan: ForgetPlan, report: ForgetReport) -> None:
@@ -269,20 +269,22 @@ def forgotten(plan: ForgetPlan, report: ForgetReport) -> None:
     say("Videos and clips are not changed. A video that is indexed again has the faces again.")
 
 
-def not_forgotten(plan: ForgetPlan, busy: Sequence[SkippedVideo]) -> bool:
+def not_forgotten(plan: ForgetPlan, report: ForgetReport | None) -> bool:
     """Print what may still hold somebody; whether there is anything."""
+    busy = () if report is None else report.busy
+    being_indexed = plan.being_indexed if report is None else report.being_indexed
     for item in busy:
         fail(f"not removed: {item.reason}")
     if plan.skipped:
         names = ", ".join(item.name for item in plan.skipped)
         fail(f"could not be searched and may still hold {_names(plan)}: {names}; see facereel verify")
-    if plan.being_indexed:
-        videos = count(len(plan.being_indexed), "video is", "videos are")
+    if being_indexed:
+        videos = count(len(being_indexed), "video is", "videos are")
         fail(
-            f"{videos} being indexed now and may hold {_names(plan)} (sha256 {', '.join(plan.being_indexed)}); "
+            f"{videos} being indexed now and may hold {_names(plan)} (sha256 {', '.join(being_indexed)}); "
             "run facereel forget again when that is done"
         )
-    return bool(busy or plan.skipped or plan.being_indexed)
+    return bool(busy or plan.skipped or being_indexed)
 
 
 def _weaker(holdings: Sequence[Holding], names: str) -> str:
