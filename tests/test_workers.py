@@ -60,6 +60,10 @@ class Fragile(FakeEngine):
         return super().detect(image)
 
 
+def fragile_engine(compute: Compute) -> FakeEngine:
+    return Fragile()
+
+
 def deadly(compute: Compute) -> FakeEngine:
     os.kill(os.getpid(), signal.SIGILL)
     return FakeEngine()
@@ -75,7 +79,7 @@ def film_of(person: str, path: Path, frames: int = 12) -> Path:
 
 @pytest.fixture
 def fragile(monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
-    monkeypatch.setitem(LOADERS, "fragile", Fragile)
+    monkeypatch.setitem(LOADERS, "fragile", fragile_engine)
     return "--engine", "fragile"
 
 
