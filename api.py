@@ -553,13 +553,12 @@ class Library:
     ) -> ForgetPlan:
         """What the indexes hold of somebody; `plan.apply()` removes it. Writes nothing itself."""
         from facereel.query.search import forget
+        from facereel.store.files.locks import no_writers
 
         people = photos if isinstance(photos, People) else self.read_photos(photos)
         if people.failed:
             raise people.failed[0].error
-        with (
-            self._catalogue().read_lock()
-        ):  # nobody replaces an index between the search and the look into it
+        with no_writers(self.store):  # nobody replaces an index between the search and the look into it
             scope, answers = self._search(people, videos, threshold)
             matching, weaker = forget.holdings(answers, scope)
         return ForgetPlan(
@@ -729,9 +728,8 @@ class Library:
 
         engine, catalogue = self._engine(), self._catalogue()
         base = engine.threshold.value if threshold is None else threshold
-        with catalogue.read_lock():
-            scope = search.scope(catalogue, [] if videos is None else _paths(videos), engine.info)
-            return scope, search.search(people.persons, scope, base, engine.threshold.scale)
+        scope = search.scope(catalogue, [] if videos is None else _paths(videos), engine.info)
+        return scope, search.search(people.persons, scope, base, engine.threshold.scale)
 
 
 def engines(*, speed: bool = False, device: str = "auto", threads: int = 0) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ import pytest
 from facereel import cli
 from facereel.indexer.engines import registry, weights
 from facereel.store.files import folders
-from facereel.store.files.locks import CLAIM
+from facereel.store.files.locks import STORE_LOCK, VIDEO_LOCK
 from facereel.store.model.errors import UnwritableError
 from facereel.store.resume.unfinished import UNFINISHED
 from tests.benchmarks import kill
@@ -271,7 +271,7 @@ def test_a_run_that_died_at_its_end_leaves_no_looks(run: Run, store: Path, film:
     for folder in (checkpoint, newer):
         folder.mkdir()
         (folder / "chapter.npz").write_text("looks")
-    (store / f"{CLAIM}{digits}").touch()
+    (store / f"{VIDEO_LOCK}{digits}").touch()
     os.utime(checkpoint, (1, (index / "index.db").stat().st_mtime - 1))
     assert run("index", film, "--store", store, "--engine", "fake").exit_code == 0
     assert sorted(path.name for path in store.iterdir()) == [newer.name, index.name]

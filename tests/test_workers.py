@@ -29,7 +29,7 @@ from facereel.indexer.jobs.events import Event, Failed, Indexed, Job, Note, Prog
 from facereel.indexer.jobs.local import LocalRunner
 from facereel.store.files import digest
 from facereel.store.files.digest import hash_file
-from facereel.store.files.locks import CLAIM, video_lock
+from facereel.store.files.locks import VIDEO_LOCK, video_lock
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.config import Config
 from facereel.store.model.errors import EngineError, VideoError
@@ -173,7 +173,7 @@ def test_who_waits_takes_what_came_of_it(tmp_path: Path, film: Path) -> None:
     assert isinstance(events[-1], Indexed)
     notes = [event for event in events if isinstance(event, Note)]
     assert notes == [Note(film, "another process is indexing two.mp4; waiting for it")]
-    assert not list(store.glob(f"{CLAIM}*"))
+    assert not list(store.glob(f"{VIDEO_LOCK}*"))
 
 
 def start(*args: str | Path) -> subprocess.Popen[str]:
@@ -209,7 +209,7 @@ def test_nobody_stays_behind(tmp_path: Path, sent: signal.Signals) -> None:
     film = film_of_two(tmp_path / "long.mp4", seconds=30)
     process = start("index", film, "--store", tmp_path / "s", *FAKE)
     deadline = time.monotonic() + 60
-    while not list((tmp_path / "s").glob(f"{CLAIM}*")) and time.monotonic() < deadline:
+    while not list((tmp_path / "s").glob(f"{VIDEO_LOCK}*")) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert process.poll() is None
     if sent == signal.SIGINT:

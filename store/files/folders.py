@@ -1,22 +1,27 @@
-"""Folders that are there whole or not at all, in a store or among results: names, locks, swaps and leftovers.
+"""Folders that are there whole or not at all, in a store or among results: how they are replaced and removed.
 
-Knows nothing of what lies in them. Every change of a store's folder listing happens under the store's lock, so
-that a reader never meets the moment between two renames. A crash leaves folders whose names start with one of
-three prefixes; `clean_leftovers` finishes what they stood for.
+Every change of a listing happens under the folder lock. A crash leaves folders whose names start with one of three
+prefixes; `clean_leftovers` finishes what they stood for. Readers take no lock: `index_folders` lists again while a
+folder is being replaced.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
-import unicodedata
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
+from facereel.store.files.locks import OWNER, OwnerLock, folder_lock
+from facereel.store.files.names import HASH_DIGITS as HASH_DIGITS
+from facereel.store.files.names import folder_name as folder_name
+from facereel.store.files.names import hash_suffix as hash_suffix
+from facereel.store.files.names import printable as printable
+from facereel.store.files.names import safe_name as safe_name
 from facereel.store.model.errors import StoreError, UnwritableError
 
 # Nobody else calls folders so: a store and results may lie among things that are not ours to delete.
@@ -24,45 +29,25 @@ WRITING = ".facereel-tmp-"  # being written; its writer holds its lock
 REPLACED = ".facereel-old-"  # set aside while its successor is renamed in
 REMOVED = ".facereel-del-"  # taken out for good, not yet deleted
 
-# With the 13 bytes of the hash and the 23 of a prefix this stays below 143 bytes, the longest file name that
-# eCryptfs allows (ext4, APFS and NTFS allow 255).
-MAX_NAME_BYTES = 100
-HASH_DIGITS = 12
 
-_INDEX_FOLDER = re.compile(rf"(?!\.).+-([0-9a-f]{{{HASH_DIGITS}}})", re.DOTALL)
-
-
-def safe_name(video_name: str) -> str:
-    """A video's name as the start of a folder name that is legal everywhere: letters of any script stay."""
-    kept = [c if c in "._-" or unicodedata.category(c)[0] in "LNM" else "_" for c in video_name]
-    name = "".join(kept).strip("-._")
-    while len(name.encode()) > MAX_NAME_BYTES:
-        name = name[:-1]
-    return name or "video"
-
-
-def folder_name(video_name: str, sha256: str) -> str:
-    """The folder name of a video's index: its safe name and the first 12 digits of its content's hash."""
-    return f"{safe_name(video_name)}-{sha256[:HASH_DIGITS]}"
-
-
-def hash_suffix(name: str) -> str | None:
-    """The 12 hash digits at the end of an index's folder name; None for any other name."""
-    found = _INDEX_FOLDER.fullmatch(name)
-    return found[1] if found else None
-
-
-def printable(path: str | Path) -> str:
-    """A path as part of a one-line message: what does not print is escaped."""
-    text = str(path)
-    return text if text.isprintable() else text.encode("unicode_escape").decode()
+# How often, and how long apart in seconds, a listing is repeated while a folder is being replaced.
+_LISTINGS, _PAUSE = 50, 0.02
 
 
 def index_folders(store: Path) -> list[Path]:
-    """The folders of a store that hold indexes, by name; a missing store has none."""
+    """The folders of a store that hold indexes, by name; a missing store has none. Raises StoreError."""
     try:
-        with os.scandir(store) as entries:
-            names = [e.name for e in entries if hash_suffix(e.name) and e.is_dir()]
+        for _ in range(_LISTINGS):
+            before = store.stat().st_mtime_ns
+            with os.scandir(store) as entries:
+                names = [e.name for e in entries if e.is_dir() and (hash_suffix(e.name) or _replaced(e.name))]
+            found = [name for name in names if not name.startswith(".")]
+            known = {hash_suffix(name) for name in found}
+            # Set aside, while its successor is not there yet; it comes in a moment, unless its writer died.
+            aside = [name for name in names if name.startswith(".") and _replaced(name) not in known]
+            if not aside and store.stat().st_mtime_ns == before:
+                break
+            time.sleep(_PAUSE)
     except FileNotFoundError:
         return []
     except NotADirectoryError as error:
@@ -71,7 +56,14 @@ def index_folders(store: Path) -> list[Path]:
         raise StoreError(
             f"{printable(store)} cannot be read: {error.strerror}; check its permissions"
         ) from error
-    return [store / name for name in sorted(names)]
+    return [store / name for name in sorted(found) + sorted(aside)]
+
+
+def _replaced(name: str) -> str | None:
+    """The hash digits of an index that was set aside; None for any other name."""
+    if not name.startswith(REPLACED):
+        return None
+    return hash_suffix(name.removeprefix(REPLACED).partition("-")[2])
 
 
 def unwritable(folder: Path, error: Exception) -> UnwritableError:
@@ -112,24 +104,6 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path, shared: bool = False) -> Iterator[None]:
-    """Hold a folder's lock, which ends with the process at the latest; several readers may share it."""
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        # A network file system without locks: that one process writes at a time is then the user's care.
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-@contextmanager
 def atomic_file(target: Path) -> Iterator[Path]:
     """A file beside `target` to write in, which takes its place once it is whole and on the disk, or vanishes."""
     unfinished = target.with_name(f".{target.name[:100]}.part")
@@ -149,15 +123,15 @@ def temporary_folder(store: Path) -> Iterator[Path]:
     # The process number is for people who look; the lock tells whether the writer lives, also across
     # containers that share a store and after the number was given to another process.
     folder = store / f"{WRITING}{os.getpid()}-{token_hex(4)}"
-    with locked(store):
+    owner = OwnerLock(folder.with_name(folder.name + OWNER))
+    with folder_lock(store):
+        owner.try_acquire_inside()
         folder.mkdir(mode=0o700)
-        lock = locked(folder)
-        lock.__enter__()
     try:
         yield folder
     finally:
-        lock.__exit__(None, None, None)
         shutil.rmtree(folder, ignore_errors=True)
+        owner.release()
 
 
 def replace_folders(written: Path, target: Path, predecessors: Callable[[], list[Path]]) -> None:
@@ -168,7 +142,7 @@ def replace_folders(written: Path, target: Path, predecessors: Callable[[], list
     """
     store = target.parent
     aside: list[tuple[Path, Path]] = []
-    with locked(store):
+    with folder_lock(store):
         try:
             for old in predecessors():
                 moved = store / f"{REPLACED}{token_hex(4)}-{old.name}"
@@ -187,7 +161,7 @@ def replace_folders(written: Path, target: Path, predecessors: Callable[[], list
 def remove_folder(folder: Path) -> None:
     """Delete an index's folder so that it is there whole or not at all; raises UnwritableError."""
     try:
-        with locked(folder.parent):
+        with folder_lock(folder.parent):
             doomed = folder.with_name(f"{REMOVED}{token_hex(4)}-{folder.name}")
             folder.rename(doomed)
             sync(folder.parent)
@@ -204,12 +178,22 @@ def clean_leftovers(store: Path) -> None:
     with suppress(OSError):
         if not any(name.startswith((WRITING, REPLACED, REMOVED)) for name in os.listdir(store)):
             return
-        with locked(store):
+        with folder_lock(store):
             for name in sorted(os.listdir(store)):
                 if name.startswith(REPLACED):
                     _restore(store / name)
-                elif name.startswith(REMOVED) or (name.startswith(WRITING) and not _has_writer(store / name)):
+                elif name.startswith(REMOVED):
                     shutil.rmtree(store / name, ignore_errors=True)
+                elif name.startswith(WRITING):
+                    _clean_written(store / name.removesuffix(OWNER))
+
+
+def _clean_written(folder: Path) -> None:
+    """Delete a folder that was being written, and its lock, unless its writer lives."""
+    owner = OwnerLock(folder.with_name(folder.name + OWNER))
+    if owner.take_over_inside():
+        shutil.rmtree(folder, ignore_errors=True)
+        owner.release_inside()
 
 
 def _restore(aside: Path) -> None:
@@ -222,19 +206,3 @@ def _restore(aside: Path) -> None:
     else:
         aside.rename(aside.with_name(name))
         sync(aside.parent)
-
-
-def _has_writer(folder: Path) -> bool:
-    """Whether a living process holds the lock of a folder that is being written."""
-    if sys.platform == "win32":
-        return True  # without locks nobody knows
-    import fcntl
-
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(handle)
-    return False

@@ -13,7 +13,7 @@ from pathlib import Path
 from facereel.store.files.folders import printable, unwritable
 from facereel.store.index import pooled_header, schema
 from facereel.store.index.checksum import HEADER_BYTES, change_counter, write_checksum
-from facereel.store.model.errors import DamagedIndexError, NewerIndexError, StoreError
+from facereel.store.model.errors import DamagedIndexError, NewerIndexError, NotIndexedError, StoreError
 
 DATABASE = "index.db"
 
@@ -105,6 +105,8 @@ def open_version(folder: Path) -> tuple[sqlite3.Connection, IndexVersion]:
         except PermissionError as error:
             raise StoreError(f"{printable(path)} may not be read; change its permissions") from error
         except OSError as error:
+            if not folder.exists():
+                raise NotIndexedError(f"{printable(folder)} was removed or replaced meanwhile; run it again") from error
             raise sqlite3.DatabaseError(error.strerror) from error
         if path.with_name(path.name + "-journal").exists():
             _roll_back(path)

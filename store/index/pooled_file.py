@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from facereel.store.files import folders
+from facereel.store.files.locks import folder_lock
 from facereel.store.index import pooled_header, rows
 from facereel.store.index.database import DATABASE
 from facereel.store.index.pooled import ROW, Pooled, pool
@@ -86,7 +87,7 @@ def keep(folder: Path) -> Known:
         start, end = pooled.rows["start"], pooled.rows["end"] - 1
         known = Known(pooled, np.stack([times.pts[start], times.pts[end] + times.durations[end]], axis=1), len(looks),
                       len(tracklets) - len(pooled.rows))  # fmt: skip
-        with suppress(OSError), folders.locked(folder):
+        with suppress(OSError), folder_lock(folder.parent):
             _write(folder, index.video, index.engine, known, file_version)
     return known
 

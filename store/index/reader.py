@@ -17,6 +17,7 @@ from types import TracebackType
 import numpy as np
 
 from facereel.store.files import folders
+from facereel.store.files.locks import folder_lock
 from facereel.store.index import rows, vectors
 from facereel.store.index.database import (
     DATABASE,
@@ -191,7 +192,7 @@ class VideoIndex:
             looks, numbers = _looks(self._rows, self.engine.dim)
         rebuilt = vectors.build(numbers, looks.embeddings)
         # A store that is only read works all the same.
-        with suppress(OSError), folders.locked(self.folder):
+        with suppress(OSError), folder_lock(self.folder.parent):
             vectors.write(self.folder, rebuilt, digest)
         return rebuilt
 

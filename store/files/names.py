@@ -1,0 +1,43 @@
+"""Names for files and folders that are legal everywhere, and paths as they are printed."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+
+# With the 13 bytes of the hash and the 23 of a prefix this stays below 143 bytes, the longest file name that
+# eCryptfs allows (ext4, APFS and NTFS allow 255).
+MAX_NAME_BYTES = 100
+HASH_DIGITS = 12
+
+_INDEX_FOLDER = re.compile(rf"(?!\.).+-([0-9a-f]{{{HASH_DIGITS}}})", re.DOTALL)
+
+
+def safe_name(name: str, default: str = "video", keep: str = "._-", strip: str = "-._") -> str:
+    """A name that is legal on every file system: letters, marks and digits of any script stay, and `keep`.
+
+    Anything else becomes "_"; characters of `strip` go at both ends; `default` is for a name of which nothing is left.
+    """
+    allowed = [c if c in keep or unicodedata.category(c)[0] in "LNM" else "_" for c in name]
+    safe = "".join(allowed).strip(strip)
+    while len(safe.encode()) > MAX_NAME_BYTES:
+        safe = safe[:-1]
+    return safe.rstrip(strip) or default
+
+
+def folder_name(video_name: str, sha256: str) -> str:
+    """The folder name of a video's index: its safe name and the first 12 digits of its content's hash."""
+    return f"{safe_name(video_name)}-{sha256[:HASH_DIGITS]}"
+
+
+def hash_suffix(name: str) -> str | None:
+    """The 12 hash digits at the end of an index's folder name; None for any other name."""
+    found = _INDEX_FOLDER.fullmatch(name)
+    return found[1] if found else None
+
+
+def printable(path: str | Path) -> str:
+    """A path as part of a one-line message: what does not print is escaped."""
+    text = str(path)
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
