@@ -17,7 +17,7 @@ import pytest
 from facereel import cli
 from facereel.indexer.engines import registry, weights
 from facereel.store.files import folders
-from facereel.store.files.locks import STORE_LOCK, VIDEO_LOCK
+from facereel.store.files.locks import VIDEO_LOCK
 from facereel.store.model.errors import UnwritableError
 from facereel.store.resume.unfinished import UNFINISHED
 from tests.benchmarks import kill

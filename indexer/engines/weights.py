@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facereel.store.files.digest import hash_file
-from facereel.store.files.folders import locked, sync
+from facereel.store.files.folders import sync
+from facereel.store.files.locks import folder_lock
 from facereel.store.model.errors import EngineError, UnwritableError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def model_path(weights: Weights) -> Path:
     source = _checked_source(weights)
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with locked(target.parent):
+        with folder_lock(target.parent):
             if not _is_intact(target, checksum):  # unless another process was faster
                 for leftover in chain(*(target.parent.glob(f"{path.name}?*") for path in (target, checksum))):
                     leftover.unlink(missing_ok=True)  # of a process that died

@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
+from facereel.store.files.disk import atomic_file as atomic_file
+from facereel.store.files.disk import make_folder as make_folder
+from facereel.store.files.disk import make_store as make_store
+from facereel.store.files.disk import sync as sync
+from facereel.store.files.disk import unwritable as unwritable
 from facereel.store.files.locks import OWNER, OwnerLock, folder_lock
 from facereel.store.files.names import HASH_DIGITS as HASH_DIGITS
 from facereel.store.files.names import folder_name as folder_name
 from facereel.store.files.names import hash_suffix as hash_suffix
 from facereel.store.files.names import printable as printable
 from facereel.store.files.names import safe_name as safe_name
-from facereel.store.model.errors import StoreError, UnwritableError
+from facereel.store.model.errors import StoreError
 
 # Nobody else calls folders so: a store and results may lie among things that are not ours to delete.
 WRITING = ".facereel-tmp-"  # being written; its writer holds its lock
@@ -66,57 +70,6 @@ def _replaced(name: str) -> str | None:
     return hash_suffix(name.removeprefix(REPLACED).partition("-")[2])
 
 
-def unwritable(folder: Path, error: Exception) -> UnwritableError:
-    """The error for a folder that refused a write."""
-    reason = getattr(error, "strerror", None) or error
-    return UnwritableError(
-        f"{printable(folder)} cannot be written: {reason}; free or repair it, or name another with --store DIR"
-    )
-
-
-def make_store(store: Path) -> None:
-    """Create the store for its owner only (0700) unless it is there; raises UnwritableError."""
-    try:
-        make_folder(store, 0o700)
-    except OSError as error:
-        raise unwritable(store, error) from error
-
-
-def make_folder(folder: Path, mode: int = 0o777) -> None:
-    """Create a folder, and what is missing above it, unless it is there; on the disk when this returns."""
-    if not folder.is_dir():
-        make_folder(folder.parent)
-        folder.mkdir(mode, exist_ok=True)
-        sync(folder.parent)
-
-
-def sync(path: Path) -> None:
-    """Force a file or the entries of a folder onto the disk."""
-    if sys.platform == "win32" and path.is_dir():
-        return  # Windows keeps folder entries itself and cannot open them
-    handle = os.open(
-        path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY
-    )  # there only writers may sync
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def atomic_file(target: Path) -> Iterator[Path]:
-    """A file beside `target` to write in, which takes its place once it is whole and on the disk, or vanishes."""
-    unfinished = target.with_name(f".{target.name[:100]}.part")
-    try:
-        yield unfinished
-        sync(unfinished)
-        unfinished.replace(target)
-        sync(target.parent)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
-
-
 @contextmanager
 def temporary_folder(store: Path) -> Iterator[Path]:
     """A locked, empty folder (0700) inside a store to write in; gone afterwards unless renamed. Raises OSError."""
@@ -125,7 +78,7 @@ def temporary_folder(store: Path) -> Iterator[Path]:
     folder = store / f"{WRITING}{os.getpid()}-{token_hex(4)}"
     owner = OwnerLock(folder.with_name(folder.name + OWNER))
     with folder_lock(store):
-        owner.try_acquire_inside()
+        owner.try_acquire()
         folder.mkdir(mode=0o700)
     try:
         yield folder
@@ -191,9 +144,9 @@ def clean_leftovers(store: Path) -> None:
 def _clean_written(folder: Path) -> None:
     """Delete a folder that was being written, and its lock, unless its writer lives."""
     owner = OwnerLock(folder.with_name(folder.name + OWNER))
-    if owner.take_over_inside():
+    if owner.take_over():
         shutil.rmtree(folder, ignore_errors=True)
-        owner.release_inside()
+        owner.release()
 
 
 def _restore(aside: Path) -> None:

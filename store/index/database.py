@@ -106,7 +106,9 @@ def open_version(folder: Path) -> tuple[sqlite3.Connection, IndexVersion]:
             raise StoreError(f"{printable(path)} may not be read; change its permissions") from error
         except OSError as error:
             if not folder.exists():
-                raise NotIndexedError(f"{printable(folder)} was removed or replaced meanwhile; run it again") from error
+                raise NotIndexedError(
+                    f"{printable(folder)} was removed or replaced meanwhile; run it again"
+                ) from error
             raise sqlite3.DatabaseError(error.strerror) from error
         if path.with_name(path.name + "-journal").exists():
             _roll_back(path)

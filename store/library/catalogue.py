@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,87 +108,6 @@ class Catalogue:
             return unreadable[0]
         command = f"facereel index {shlex.quote(printable(name))}"
         raise NotIndexedError(f"{printable(name)} is not indexed; run: {command}")
-
-
-def listing(self) -> Listing:
-        """Every index, at the cost of opening each once; raises StoreError when the store cannot be read."""
-        entries, failures = [], []
-        for folder in folders.index_folders(self.store):
-            try:
-                entries.append(Entry(folder, *read_identity(folder)))
-            except NotIndexedError:
-                continue  # removed since it was listed
-            except StoreError as error:
-                failures.append((folder, error))
-        return Listing(tuple(entries), tuple(failures))
-
-    def find(self, name: str | Path) -> VideoIndex:
-        """Open the index of a video named as for `locate`; raises its errors and those of VideoIndex."""
-        return VideoIndex(self.locate(name))
-
-    def by_hash(self, sha256: str) -> VideoIndex | None:
-        """Open the index of the video with that content; None when there is none. Damage raises."""
-        for folder in folders.index_folders(self.store):
-            if folders.hash_suffix(folder.name) == sha256[: folders.HASH_DIGITS]:
-                index = VideoIndex(folder)
-                if index.video.sha256 == sha256:
-                    return index
-                index.close()
-        return None
-
-    def remove(self, name: str | Path) -> Path:
-        """Delete the index of a video, also a damaged one, and return where it was."""
-        self.clean()
-        folder = self.locate(name)
-        folders.remove_folder(folder)
-        unfinished.drop_unfinished(self.store, folders.hash_suffix(folder.name))
-        return folder
-
-    def locate(self, name: str | Path) -> Path:
-        """The index folder of a video: by folder name, by path, by content if there is such a file, by name.
-
-        Raises NotIndexedError; OptionError when several videos have that name.
-        """
-        listing = self.listing()
-        every = [entry.folder for entry in listing.entries] + [folder for folder, _ in listing.failures]
-        by_folder = [folder for folder in every if _is_folder(folder, name)]
-        if by_folder:
-            return by_folder[0]
-        if Path(name).is_file():
-            found = _of_file(Path(name), listing.entries)
-        elif str(name) == Path(name).name:
-            found = [entry for entry in listing.entries if entry.video.name == str(name)]
-        else:
-            found = [entry for entry in listing.entries if Path(entry.video.path) == Path(name).absolute()]
-        if len(found) > 1:
-            names = ", ".join(entry.folder.name for entry in found)
-            raise OptionError(f"{printable(name)} names {len(found)} indexed videos; name one of {names}")
-        if found:
-            return found[0].folder
-        # A damaged index still tells its video by its folder's name.
-        stem = folders.safe_name(Path(name).name)
-        unreadable = [f for f, _ in listing.failures if f.name[: -folders.HASH_DIGITS - 1] == stem]
-        if unreadable:
-            return unreadable[0]
-        command = f"facereel index {shlex.quote(printable(name))}"
-        raise NotIndexedError(f"{printable(name)} is not indexed; run: {command}")
-
-    @contextmanager
-    def read_lock(self) -> Iterator[None]:
-        """Keep writers from renaming folders meanwhile; what is found and then read is one state of the store."""
-        try:
-            lock = folders.locked(self.store, shared=True) if self.store.is_dir() else None
-            if lock:
-                lock.__enter__()
-        except OSError as error:
-            raise StoreError(
-                f"{printable(self.store)} cannot be read: {error.strerror}; check its permissions"
-            ) from error
-        try:
-            yield
-        finally:
-            if lock:
-                lock.__exit__(None, None, None)
 
 
 def listing(library: Catalogue) -> tuple[list[VideoSummary], list[tuple[Path, StoreError]]]:
