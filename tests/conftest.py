@@ -54,7 +54,9 @@ def run() -> Run:
     """Run a command line; what our code lets through as an exception is raised."""
 
     def invoke(*args: str | Path) -> Result:
-        return CliRunner().invoke(cli.app, [str(arg) for arg in args], catch_exceptions=False)
+        return CliRunner().invoke(
+            cli.app, [str(arg) for arg in args], catch_exceptions=False, prog_name="facereel"
+        )
 
     return invoke
 

@@ -129,7 +129,7 @@ def test_folders_nobody_can_be_made_of(refuses: Refuses, store: Path, photos: Pa
     (tmp_path / "none").mkdir()
     assert "none holds no photo" in refuses("query", tmp_path / "none", *more)
     write_photo(tmp_path / "empty" / "1.png")
-    assert "none of the 1 photos of empty can be used" in refuses("query", tmp_path / "empty", *more)
+    assert "no photo of empty can be used" in refuses("query", tmp_path / "empty", *more)
     assert "is a photo and" in refuses("query", photos, photos / "red.png", *more)
     write_photo(photos / "deep" / "1.png", "red")
     assert "holds photos and folders" in refuses("query", photos, *more)
@@ -144,8 +144,8 @@ def test_an_unreadable_photo(refuses: Refuses, store: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize("number", ["3", "0", "-1"])
 def test_a_face_that_is_not_in_the_photo(refuses: Refuses, store: Path, photos: Path, number: str) -> None:
     line = refuses("query", photos / "both.png", "--store", store, *FAKE, "--face", number)
-    assert "shows 2 faces" in line
-    assert f"no number {number}" in line
+    assert "2 faces" in line
+    assert number in line
 
 
 def test_a_face_chosen_in_several_photos(refuses: Refuses, store: Path, photos: Path) -> None:

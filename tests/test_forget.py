@@ -211,7 +211,7 @@ def test_on_a_terminal_it_asks(
     monkeypatch.setattr("typer.confirm", confirm)
     result = run("forget", photos / "red.png", "--store", store, *FAKE)
     assert result.exit_code == 0
-    assert questions == ["Remove 2 face tracks from the 1 index? This cannot be undone."]
+    assert questions == ["Remove 2 face tracks from 1 index? This cannot be undone."]
     assert ("Nothing was removed." in result.stdout) is not answer
     with Catalogue(store).find("two.mp4") as index:
         assert len(index.tracklets()) == left

@@ -105,7 +105,7 @@ def test_of_several_the_largest_is_taken_and_said_and_a_number_chooses(tmp_path:
     assert scene_similarity(second, green) > 0.9
     assert not any("--face" in warning for warning in (*first.warnings, *second.warnings))
     for number in (0, 3, -1):
-        with pytest.raises(PhotoError, match=f"no number {number}; give 1 to 2"):
+        with pytest.raises(PhotoError, match=f"only 2 faces; --face must be 1 to 2, not {number}"):
             read_reference(group, ENGINE, number)
 
 

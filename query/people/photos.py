@@ -82,8 +82,7 @@ def read_person(photos: PersonPhotos, engine: FaceEngine, face: int | None = Non
                 raise
             warnings.append(f"not used: {error}")
     if not references:
-        count = len(photos.paths)
-        raise PhotoError(f"none of the {count} photos of {photos.name} can be used; {warnings[0]}")
+        raise PhotoError(f"no photo of {photos.name} can be used; {warnings[0]}")
     return PersonQuery(
         photos.name, tuple(references), (*warnings, *disagreements(references, engine.threshold.scale))
     )

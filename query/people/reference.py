@@ -102,9 +102,8 @@ def read_reference(path: Path, engine: FaceEngine, face: int | None = None) -> R
         size = f"{image.shape[1]}x{image.shape[0]}"
         raise PhotoError(f"no face found in {path} ({size}); give a photo in which the face is clearly seen")
     if face is not None and not 1 <= face <= len(faces):
-        raise PhotoError(
-            f"{path} shows {len(faces)} faces, there is no number {face}; give 1 to {len(faces)}"
-        )
+        only = "1 face" if len(faces) == 1 else f"{len(faces)} faces"
+        raise PhotoError(f"{path} has only {only}; --face must be 1 to {len(faces)}, not {face}")
     chosen = (face or 1) - 1
     box = xyxy_to_xywh(faces.boxes)[chosen]
     seen = engine.embed(align(image, faces.landmarks[chosen])[None])

@@ -200,8 +200,10 @@ def details(video: VideoDetails) -> None:
     short, clusters, config = lines.pop("summary"), lines.pop("by_cluster"), lines.pop("config")
     for warning in lines.pop("warnings"):
         say(f"warning: {printable(warning)}")
-    for key, value in {**short, **lines, **config}.items():
-        say(f"{key.replace('_', ' ')}: {'unknown' if value is None else printable(str(value))}")
+    for title, values in (("", {**short, **lines}), ("setting ", config)):
+        for key, value in values.items():
+            text = "unknown" if value is None else printable(str(value))
+            say(f"{title}{key.replace('_', ' ')}: {text}")
     if clusters:
         say("")
         rows = [(c["cluster"], c["name"] or "", c["tracklets"], clock(c["seconds"])) for c in clusters]
@@ -210,7 +212,11 @@ def details(video: VideoDetails) -> None:
 
 def sheet(sheet: Sheet) -> None:
     """Where the contact sheet is, and how many people are on it."""
-    rest = f"; {sheet.left_out:,} more are not on it, --most N shows more" if sheet.left_out else ""
+    rest = (
+        f"; {count(sheet.left_out, 'more is', 'more are')} not on it, --most N shows more"
+        if sheet.left_out
+        else ""
+    )
     say(f"{count(len(sheet.rows), 'person', 'people')} in {printable(sheet.file)}{rest}")
 
 
@@ -242,7 +248,7 @@ def forget_question(plan: ForgetPlan, also_weaker: bool) -> str:
     holdings = (*plan.matching, *(plan.weaker if also_weaker else ()))
     videos = len({holding.folder for holding in holdings})
     tracks = sum(len(holding.tracklets) for holding in holdings)
-    return f"Remove {_tracks(tracks)} from the {count(videos, 'index', 'indexes')}? This cannot be undone."
+    return f"Remove {_tracks(tracks)} from {count(videos, 'index', 'indexes')}? This cannot be undone."
 
 
 def nothing_to_forget(plan: ForgetPlan) -> None:
