@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 os.environ.setdefault("SVT_LOG", "1")
 
 from facereel.indexer.media.clock import FrameClock
+from facereel.indexer.media.container import open_video
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import Probe, probe, read_frames
 from facereel.store.model.errors import VideoError
@@ -313,3 +314,41 @@ def test_pictures_of_a_size_that_no_film_has_are_refused(tmp_path: Path) -> None
     assert reading.losses()["damaged"] == 1
     with pytest.raises(VideoError, match="is 8400x8400; scale it below 67,108,864 pixels"):
         probe(write_pngs(tmp_path / "first.mov", [large], 8400))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted by /proc")
+def test_a_playlist_is_refused_and_nothing_stays_open(tmp_path: Path) -> None:
+    """FFmpeg would open what it lists: other files, servers."""
+    film = write_video(tmp_path / "film.mp4", Recipe(frames=5))
+    playlist = tmp_path / "list.mp4"
+    playlist.write_text(f"ffconcat version 1.0\nfile '{film.name}'\n")
+    before = len(os.listdir("/proc/self/fd"))
+    for path in (playlist, no_video(tmp_path, "sound"), no_video(tmp_path, "beheaded")):
+        with pytest.raises(VideoError):
+            probe(path)
+    assert len(os.listdir("/proc/self/fd")) == before
+    with pytest.raises(
+        VideoError, match=r"is a playlist \(concat\), not a video; give the files that it lists"
+    ):
+        open_video(playlist)
+
+
+@pytest.mark.parametrize(
+    ("pts", "sentence"),
+    [
+        (
+            [*range(0, 100, 10), *range(110, 200, 10)],
+            "1 frame seems to be missing (a gap in the time stamps)",
+        ),
+        (
+            [*range(0, 100, 10), *range(120, 200, 10)],
+            "2 frames seem to be missing (a gap in the time stamps)",
+        ),
+        (
+            [*range(0, 300, 10), *range(310, 600, 10), *range(610, 900, 10)],
+            "2 frames seem to be missing (2 gaps in the time stamps)",
+        ),
+    ],
+)
+def test_missing_frames_are_counted_in_a_sentence(pts: list[int], sentence: str) -> None:
+    assert DecodeLog(pts=pts, packets=len(pts)).warnings() == (sentence,)
