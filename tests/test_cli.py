@@ -184,7 +184,7 @@ def test_face_chooses_among_several(run: Run, store: Path, photos: Path) -> None
     args = ("query", photos / "both.png", "--store", store, *FAKE, "--dry-run")
     largest = run(*args)
     assert "1 clip of both" in largest.stdout  # green
-    assert "2 faces seen, the largest was taken; --face N" in largest.stderr
+    assert "has 2 faces, the largest is used; --face 2" in largest.stderr
     second = run(*args, "--face", "2")
     assert "2 clips of both" in second.stdout  # red
     assert second.stderr == ""

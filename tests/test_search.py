@@ -27,12 +27,6 @@ def test_photos_are_one_person_named_by_the_first(photos: Path) -> None:
     assert (person.name, len(person.paths)) == ("red", 2)
 
 
-def test_photos_that_disagree_are_told(photos: Path) -> None:
-    (person,) = read(photos / "red.png", photos / "green.png")
-    assert len(person.warnings) == 2
-    assert all("is it the same person?" in text for text in person.warnings)
-
-
 def test_folders_nest_and_hidden_files_do_not_count(tmp_path: Path) -> None:
     for place in ("a/anna", "b/bert"):
         write_photo(tmp_path / place / "1.png", "red")

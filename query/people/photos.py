@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facereel.indexer.engines.protocol import FaceEngine
-from facereel.query.people.reference import disagreements, read_reference
+from facereel.query.people.agreement import check_one_person, disagreements
+from facereel.query.people.reference import read_reference
 from facereel.query.records import PersonQuery
 from facereel.store.files.folders import printable
 from facereel.store.model.errors import OptionError, PhotoError
@@ -71,7 +72,8 @@ def check_face(people: Sequence[PersonPhotos], face: int | None) -> None:
 def read_person(photos: PersonPhotos, engine: FaceEngine, face: int | None = None) -> PersonQuery:
     """Read one person's photos, `face` being the number of the face to use, 1 for the largest.
 
-    Raises PhotoError for a required photo that cannot be used, and if no photo can be used.
+    Raises PhotoError for a required photo that cannot be used, if no photo can be used, and where the photos show
+    different people.
     """
     references, warnings = [], []
     for path in photos.paths:
@@ -83,9 +85,9 @@ def read_person(photos: PersonPhotos, engine: FaceEngine, face: int | None = Non
             warnings.append(f"not used: {error}")
     if not references:
         raise PhotoError(f"no photo of {photos.name} can be used; {warnings[0]}")
-    return PersonQuery(
-        photos.name, tuple(references), (*warnings, *disagreements(references, engine.threshold.scale))
-    )
+    scale = engine.threshold.scale
+    warnings += check_one_person(photos.name, references, scale)
+    return PersonQuery(photos.name, tuple(references), (*warnings, *disagreements(references, scale)))
 
 
 def folder_name(text: str) -> str:
