@@ -16,10 +16,10 @@ from facereel.store.files.folders import printable
 from facereel.store.model.errors import PhotoError
 
 # Similarities below are those of the default engine; `scale` (Threshold.scale) converts them to another engine's.
-# Measured on 294 photos of 52 people, 24 of whom have ten photos each, some with sunglasses or in profile. Of the sets of
-# one person's photos none is refused when complete, of random parts of them 0.6%. Of sets of two people's photos 97% are
-# refused where both have two or more, 92% where one has a single photo; at 0.30 it would be 100% and 97%, but also 4%
-# of the complete sets of one person, so there only a warning is given.
+# Measured on 294 photos of 52 people, 24 of whom have ten photos each, some with sunglasses or in profile. Of the sets
+# of one person's photos none is refused when complete, of random parts of them 0.6%. Of sets of two people's photos 97%
+# are refused where both have two or more, 92% where one has a single photo. At 0.30 it would be 100% and 97%, but also
+# 4% of the complete sets of one person, so between the two there is only a warning.
 _SAME_GROUP = 0.38  # mean similarity of groups of photos that belong together
 _DIFFERENT = 0.22  # mean similarity below which two groups show different people
 _DOUBTFUL = 0.30  # the same for a warning
