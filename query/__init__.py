@@ -1,1 +1,1 @@
-"""Pass two: a question becomes an answer, and the answer clips."""
+"""Pass two: photos of people become matches in the indexed videos, and matches become clips."""

@@ -1,4 +1,4 @@
-"""Is an index sound, and is its video still there?"""
+"""Is an index intact, and is its video still there?"""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from facereel.store.index.verify import Health, check_index
 
 
 def verify(folder: Path, content: bool = False) -> Health:
-    """Check an index from its pages up to its video; what is derived from its rows is made anew if it has to be.
+    """Check an index from its pages up to its video; derived files are made again where they have to be.
 
-    That the video is the same is told by size and time, by `content` also by reading it as a whole.
+    The video counts as the same by its size and time, with `content` also by the hash of the complete file.
     """
     return check_index(folder, partial(check_source, content=content))

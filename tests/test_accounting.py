@@ -40,21 +40,21 @@ def harmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_losses_are_numbers_in_the_index_and_wherever_it_is_told_of(
+def test_losses_are_numbers_in_the_index_and_in_all_that_shows_it(
     run: Run, harmed: Path, tmp_path: Path
 ) -> None:
     report, store = tmp_path / "report.json", tmp_path / "s"
     result = run("index", harmed, "--store", store, *FAKE, "--report", report)
     assert result.exit_code == 0
-    (told,) = json.loads(report.read_text())["videos"]
-    assert told["frames_damaged"] + told["frames_concealed"] > 0
+    (output,) = json.loads(report.read_text())["videos"]
+    assert output["frames_damaged"] + output["frames_concealed"] > 0
     assert "damaged" in result.stdout
-    lost = told["frames_damaged"] + told["frames_skipped"] + told["frames_missing"]
-    assert told["frames"] < 75 <= told["frames"] + lost + 1
+    lost = output["frames_damaged"] + output["frames_skipped"] + output["frames_missing"]
+    assert output["frames"] < 75 <= output["frames"] + lost + 1
     known = json.loads(run("info", harmed, "--store", store, "--json").stdout)
     again = json.loads(run("index", harmed, "--store", store, *FAKE, "--json").stdout)["videos"][0]
     for key in LOSSES:
-        assert known[f"frames_{key}"] == told[f"frames_{key}"] == again[f"frames_{key}"]
+        assert known[f"frames_{key}"] == output[f"frames_{key}"] == again[f"frames_{key}"]
         line = f"frames {key}: {known[f'frames_{key}']}"
         assert line in run("info", harmed, "--store", store).stdout.splitlines()
 
@@ -108,13 +108,13 @@ def test_a_query_says_what_it_searched_and_left_out(
         "not_cut": [{"video": "gone.mp4", "why": "gone"}],
         "tracklets_without_exemplars": 0, "matches": 4, "near_misses": 0, "min_duration": 0.1, "too_short": 0,
     }  # fmt: skip
-    told = json.loads(run(*args, "1.5", "--overwrite", "--json").stdout)
-    assert [told["results"][0]["search"][key] for key in ("matches", "too_short", "min_duration")] == [
+    output = json.loads(run(*args, "1.5", "--overwrite", "--json").stdout)
+    assert [output["results"][0]["search"][key] for key in ("matches", "too_short", "min_duration")] == [
         4,
         2,
         1.5,
     ]
-    assert {item["kind"] for item in told["skipped"]} == {"other_engine", "damaged"}
+    assert {item["kind"] for item in output["skipped"]} == {"other_engine", "damaged"}
 
 
 def test_metadata_names_no_folder_unless_asked(
@@ -138,7 +138,7 @@ def test_metadata_names_no_folder_unless_asked(
     assert document["references"][0]["path"] == str(photos / "red.png")
 
 
-def test_turned_bits_are_told_from_rows_that_somebody_wrote(tmp_path: Path) -> None:
+def test_flipped_bits_are_damage_and_rows_that_somebody_wrote_are_not(tmp_path: Path) -> None:
     folder = write_index(tmp_path, make_contents())
     path = folder / DATABASE
 

@@ -9,9 +9,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 
 import facereel
@@ -30,7 +33,7 @@ from facereel import (
     Started,
     api,
 )
-from tests.fake_engine import film_of_two
+from tests.fake_engine import backdrop, draw_face, film_of_two
 from tests.program import ROOT
 
 
@@ -216,6 +219,34 @@ def test_the_date_of_an_index_is_when_the_video_was_indexed(library: Library) ->
     (after,) = library.videos().videos
     assert after.indexed_at == before.indexed_at
     assert before.indexed_at > "2020"
+
+
+def test_lengths_and_times_count_from_the_start_that_a_player_shows(photos: Path, tmp_path: Path) -> None:
+    """Also of a video whose picture begins later than its sound."""
+    film = tmp_path / "late.mkv"
+    with av.open(str(film), "w") as container:
+        picture, sound = container.add_stream("libx264", rate=25), container.add_stream("aac", rate=48_000)
+        picture.width, picture.height, picture.pix_fmt = 320, 180, "yuv420p"
+        for start in range(0, 3 * 48_000, 1024):
+            block = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+            block.sample_rate, block.time_base, block.pts = 48_000, Fraction(1, 48_000), start
+            container.mux(sound.encode(block))
+        for number in range(50):
+            image = backdrop()
+            draw_face(image, "red", (100 + number, 50, 60, 60))
+            frame = av.VideoFrame.from_ndarray(image, "bgr24")
+            frame.pts, frame.time_base = 25 + number, Fraction(1, 25)
+            container.mux(picture.encode(frame))
+        container.mux(picture.encode(None))
+        container.mux(sound.encode(None))
+    library = Library(tmp_path / "s", engine="fake")
+    (done,) = library.index(film).videos
+    (video,) = library.videos().videos
+    (match,) = library.find(photos / "red.png").matches
+    assert match.start == pytest.approx(1.0, abs=0.05)
+    assert match.end == pytest.approx(3.0, abs=0.05)
+    assert isinstance(done, Indexed)
+    assert match.end == pytest.approx(video.duration) == pytest.approx(done.duration)
 
 
 SCRIPT = """

@@ -42,7 +42,7 @@ def test_every_command_and_option_has_a_line_of_help(run: Run, command: str) -> 
             assert len(line.split("  ")) > 2 or line.startswith("  --engine"), line
 
 
-def test_index_tells_figures_and_what_is_next(run: Run, film: Path, tmp_path: Path) -> None:
+def test_index_prints_figures_and_what_is_next(run: Run, film: Path, tmp_path: Path) -> None:
     result = run("index", film, "--store", tmp_path / "s", *FAKE)
     assert result.exit_code == 0
     assert "two.mp4: 0:03.600 indexed in" in result.stdout
@@ -61,7 +61,7 @@ def test_what_is_indexed_is_skipped_by_its_content(run: Run, store: Path, film: 
     assert [folder.name.startswith("renamed") for folder in store.iterdir()] == [True]
 
 
-def test_what_is_indexed_with_other_settings_is_told(run: Run, store: Path, film: Path) -> None:
+def test_an_index_with_other_settings_is_named(run: Run, store: Path, film: Path) -> None:
     result = run("index", film, "--store", store, *FAKE, "--min-face", "40")
     assert "indexed already; --force does it again with the other settings" in result.stdout
 
@@ -107,12 +107,12 @@ def test_query_cuts_clips_and_says_where_they_are(
 
 def test_query_json_is_the_metadata_and_more(run: Run, store: Path, photos: Path, tmp_path: Path) -> None:
     args = ("query", photos / "red.png", "--store", store, *FAKE, "--out", tmp_path / "out", "--json")
-    told = json.loads(run(*args).stdout)
-    (result,) = told["results"]
+    output = json.loads(run(*args).stdout)
+    (result,) = output["results"]
     written = json.loads((tmp_path / "out" / "red" / "metadata.json").read_text())
     assert {key: result[key] for key in written} == written
     assert result["folder"] == str(tmp_path / "out" / "red")
-    assert [Path(path).name for path in told["searched"]] == ["two.mp4"]
+    assert [Path(path).name for path in output["searched"]] == ["two.mp4"]
 
 
 def test_dry_run_cuts_nothing(run: Run, store: Path, photos: Path, tmp_path: Path) -> None:
@@ -139,9 +139,9 @@ def test_a_folder_of_folders_is_a_person_each(run: Run, store: Path, photos: Pat
     several = run(
         "query", tmp_path / "people", "--store", store, *FAKE, "--out", tmp_path / "o", "--json", "--dry-run"
     )
-    told = json.loads(several.stdout)
-    assert [len(person["clips"]) for person in told["results"]] == [2, 0, 1]
-    assert [len(person["references"]) for person in told["results"]] == [2, 2, 2]
+    output = json.loads(several.stdout)
+    assert [len(person["clips"]) for person in output["results"]] == [2, 0, 1]
+    assert [len(person["references"]) for person in output["results"]] == [2, 2, 2]
 
 
 def test_nobody_found_is_a_sentence(run: Run, store: Path, photos: Path, tmp_path: Path) -> None:
@@ -215,10 +215,10 @@ def test_faces_draws_a_row_a_person(run: Run, store: Path, tmp_path: Path) -> No
         both = sheet.size
         # The first look of the first row: red, who is seen longest.
         assert np.asarray(sheet.convert("RGB"))[44 + 8, 200 + 56].argmax() == 0
-    told = json.loads(
+    output = json.loads(
         run("faces", "two.mp4", "--store", store, "--out", target, "--most", "1", "--json").stdout
     )
-    assert (len(told["clusters"]), told["left_out"]) == (1, 1)
+    assert (len(output["clusters"]), output["left_out"]) == (1, 1)
     with Image.open(target) as sheet:
         assert sheet.size[1] < both[1]
 

@@ -119,9 +119,9 @@ def test_a_folder_goes_without_its_bad_photos(run: Run, store: Path, tmp_path: P
     (folder / "3.jpg").write_text("torn")
     result = run("query", folder, "--store", store, *FAKE, "--dry-run", "--json")
     assert result.exit_code == 0
-    (told,) = json.loads(result.stdout)["results"]
-    assert [len(told["references"]), len(told["warnings"]), len(told["clips"])] == [1, 2, 2]
-    assert all(text.startswith("not used: ") for text in told["warnings"])
+    (output,) = json.loads(result.stdout)["results"]
+    assert [len(output["references"]), len(output["warnings"]), len(output["clips"])] == [1, 2, 2]
+    assert all(text.startswith("not used: ") for text in output["warnings"])
 
 
 def test_folders_nobody_can_be_made_of(refuses: Refuses, store: Path, photos: Path, tmp_path: Path) -> None:
@@ -200,8 +200,10 @@ def test_indexes_of_another_engine_are_left_out(run: Run, store: Path, photos: P
     assert "2 clips of red in 1 of 1 video" in result.stdout
     assert "not searched: other.mp4 was indexed by fake-other" in result.stderr
     assert "torn.mp4-0123456789ab/index.db is damaged" in result.stderr
-    told = json.loads(run("query", photos / "red.png", "--store", store, *FAKE, "--dry-run", "--json").stdout)
-    assert [item["video"] for item in told["skipped"]] == ["other.mp4", "torn.mp4-0123456789ab"]
+    output = json.loads(
+        run("query", photos / "red.png", "--store", store, *FAKE, "--dry-run", "--json").stdout
+    )
+    assert [item["video"] for item in output["skipped"]] == ["other.mp4", "torn.mp4-0123456789ab"]
 
 
 def test_an_index_of_a_newer_version(
@@ -328,9 +330,9 @@ def test_names_of_all_kinds(run: Run, tmp_path: Path, name: str, photos: Path) -
 def test_errors_for_scripts_are_one_object(run: Run, tmp_path: Path) -> None:
     result = run("info", "gone.mp4", "--store", tmp_path / "s", "--json")
     assert result.exit_code == 1
-    told = json.loads(result.stdout)["error"]
-    assert told["kind"] == "NotIndexedError"
-    assert "facereel index gone.mp4" in told["message"]
+    output = json.loads(result.stdout)["error"]
+    assert output["kind"] == "NotIndexedError"
+    assert "facereel index gone.mp4" in output["message"]
 
 
 def test_debug_shows_the_traceback(run: Run, tmp_path: Path) -> None:

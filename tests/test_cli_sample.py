@@ -63,7 +63,7 @@ def test_the_samples_that_no_query_can_use(run: Run, sample_store: Path) -> None
     assert "has 2 faces" in two.stderr
 
 
-def test_clips_are_written_and_told_of_by_a_real_process(sample_store: Path, tmp_path: Path) -> None:
+def test_clips_are_written_and_printed_by_a_real_process(sample_store: Path, tmp_path: Path) -> None:
     photo = SAMPLES / "people" / "biden" / "biden.jpg"
     command = [sys.executable, str(CLI), "query", str(photo), "--store", str(sample_store), "--size", "128"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)

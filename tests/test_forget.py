@@ -103,12 +103,12 @@ def test_nothing_is_left_of_what_is_derived_either(run: Run, store: Path, photos
 
 def test_a_dry_run_deletes_nothing(run: Run, store: Path, photos: Path) -> None:
     before = everything(store)
-    told = json.loads(
+    output = json.loads(
         run("forget", photos / "red.png", "--store", store, *FAKE, "--dry-run", "--json").stdout
     )
-    assert told["matching"][0]["tracklets"] == [1, 2]
-    assert (told["dry_run"], told["removed"]) == (True, [])
-    assert [Path(path).name for path in told["searched"]] == ["two.mp4"]
+    assert output["matching"][0]["tracklets"] == [1, 2]
+    assert (output["dry_run"], output["removed"]) == (True, [])
+    assert [Path(path).name for path in output["searched"]] == ["two.mp4"]
     assert everything(store) == before
 
 
@@ -232,10 +232,10 @@ def test_a_video_that_is_being_indexed_may_hold_the_person(run: Run, store: Path
     args = ("forget", photos / "red.png", "--store", store, *FAKE, "--yes", "--json")
     with video_lock(store, "b" * 64, lambda: None):
         result = run(*args)
-    told = json.loads(result.stdout)
+    output = json.loads(result.stdout)
     assert result.exit_code == 1
-    assert told["being_indexed"] == ["b" * 12]
-    assert len(told["removed"]) == 1
+    assert output["being_indexed"] == ["b" * 12]
+    assert len(output["removed"]) == 1
     assert "run facereel forget again" in result.stderr
     again = run(*args)
     assert (again.exit_code, json.loads(again.stdout)["being_indexed"]) == (0, [])

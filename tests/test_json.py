@@ -98,7 +98,7 @@ def test_one_person_and_many_have_one_shape_and_one_that_fails_does_not_stop_the
 
 
 def test_usage_errors_are_objects_only_where_they_are_wanted(run: Run) -> None:
-    told = json.loads(run("query", "--json").stdout)
-    assert told["error"]["kind"] == "UsageError"
-    assert "REF" in told["error"]["message"]
+    output = json.loads(run("query", "--json").stdout)
+    assert output["error"]["kind"] == "UsageError"
+    assert "REF" in output["error"]["message"]
     assert run("query").stdout == ""

@@ -36,7 +36,7 @@ def holdings(answers: Sequence[Answer], scope: Scope) -> tuple[tuple[Holding, ..
     """What each index holds of the people of the answers: what matches them, and weaker tracklets.
 
     With a match goes its whole cluster. Weaker are the near misses that are in no frame with a match: a person is
-    not twice in one frame. The caller holds the catalogue's read lock since the search, so that the numbers still
+    not twice in one frame. The caller keeps writers away (`no_writers`) since the search, so that the numbers still
     are those of the search.
     """
     matching, weaker = [], []
