@@ -115,7 +115,9 @@ def _add_segments(
     identities: list[TrackletIdentity] = []
     searched = 0
     if checkpoint.frames:
-        identities.extend(tracklet_identity(*stored, config.min_face) for stored in unfinished.tracklets())
+        identities.extend(
+            tracklet_identity(*stored, video.frame_rate, config.min_face) for stored in unfinished.tracklets()
+        )
         log.resume(unfinished.ticks(), checkpoint.keyframe)
     # What a decoder invents for lost data may be other when it begins elsewhere, and without time stamps frames have
     # no name: then nothing more is committed before the end, and the next run begins at the last checkpoint.
@@ -125,7 +127,7 @@ def _add_segments(
         unfinished.add(segment, _times(log, start, end, video), video.timed and log.intact and not last)
         searched = segment.after.searched
         identities.extend(
-            tracklet_identity(tracklet, *_arrays(exemplars), config.min_face)
+            tracklet_identity(tracklet, *_arrays(exemplars), video.frame_rate, config.min_face)
             for tracklet, _, exemplars in segment.tracklets
         )
     return identities, searched

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from itertools import combinations
 
 import numpy as np
@@ -10,9 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facereel.indexer.identity.clustering import MIN_JOINED_WIDTH, TrackletIdentity, cluster, is_joinable
+from facereel.indexer.identity.clustering import (
+    MIN_JOINED_WIDTH,
+    TrackletIdentity,
+    cluster,
+    is_joinable,
+    tracklet_identity,
+)
 from facereel.store.model.config import Config
-from facereel.store.model.records import Floats
+from facereel.store.model.records import Floats, Tracklet
 
 
 def unit(vector: Floats) -> Floats:
@@ -22,7 +29,9 @@ def unit(vector: Floats) -> Floats:
 def look(hue: float, start: int, end: int, quality: float = 0.5) -> TrackletIdentity:
     """A tracklet whose look is an angle in a plane: two agree as the cosine of what lies between them."""
     angle = np.radians(hue)
-    return TrackletIdentity(np.array([np.cos(angle), np.sin(angle)], np.float32), quality, start, end)
+    return TrackletIdentity(
+        np.array([np.cos(angle), np.sin(angle)], np.float32), quality, start, end, (end - start) / 25
+    )
 
 
 def crowd(seed: int, count: int, spread: float = 0.5, meeting: bool = True) -> list[TrackletIdentity]:
@@ -33,9 +42,8 @@ def crowd(seed: int, count: int, spread: float = 0.5, meeting: bool = True) -> l
     for number in range(count):
         vector = unit(people[rng.integers(3)] / 3 + rng.normal(0, spread, 8))
         start = int(rng.integers(0, 300)) if meeting else 1000 * number
-        found.append(
-            TrackletIdentity(vector, float(rng.uniform(0.05, 1)), start, start + int(rng.integers(1, 120)))
-        )
+        quality, frames = float(rng.uniform(0.05, 1)), int(rng.integers(1, 120))
+        found.append(TrackletIdentity(vector, quality, start, start + frames, frames / 25))
     return found
 
 
@@ -157,3 +165,16 @@ def test_only_who_asks_for_smaller_faces_than_usual_has_them_alone() -> None:
     assert is_joinable(12.0, usual)
     assert not is_joinable(12.0, usual - 1)
     assert is_joinable(float(MIN_JOINED_WIDTH), usual - 1)
+
+
+@pytest.mark.parametrize("rate", [25, 60, 100])
+def test_a_tracklet_counts_by_its_seconds_and_not_by_its_frames(rate: int) -> None:
+    """Up to three seconds, at any frame rate."""
+
+    def weight(seconds: int) -> float:
+        tracklet = Tracklet(1, 0, 0, seconds * rate, "scene_cut", "scene_cut", 1, 60.0, 0.9)
+        one = np.ones((1, 4), np.float32), np.full(1, 0.5, np.float32)
+        return tracklet_identity(tracklet, *one, Fraction(rate), 20).weight
+
+    assert weight(2) == pytest.approx(weight(1) * np.sqrt(2))
+    assert weight(10) == weight(3) == pytest.approx(weight(1) * np.sqrt(3))

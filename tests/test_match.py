@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import combinations, count
 
 import numpy as np
@@ -67,7 +68,7 @@ class Film:
         )  # fmt: skip
 
     def faces(self) -> VideoFaces:
-        pooled = pool(tuple(self.tracklets), self.looks())
+        pooled = pool(tuple(self.tracklets), self.looks(), Fraction(25))
         seconds = np.stack([pooled.rows["start"], pooled.rows["end"]], axis=1) / 25
         return VideoFaces(make_video(), pooled, seconds)
 

@@ -97,7 +97,8 @@ def test_kept_evidence_answers_as_the_rows_do(
 ) -> None:
     folder = write_index(tmp_path_factory.mktemp("store"), contents(seed))
     with VideoIndex(folder) as index:
-        looks, direct = index.exemplar_arrays(), pool(index.tracklets(), index.exemplar_arrays())
+        looks = index.exemplar_arrays()
+        direct = pool(index.tracklets(), looks, index.video.frame_rate)
     rng = np.random.default_rng(seed)
     photos = [photo(looks.embeddings[rng.integers(len(looks))], rng.random()) for _ in range(count)]
     pooled_file.keep(folder)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facereel.store.model.pooling import pool, weight
+from facereel.store.model.pooling import cluster_weight, pool
 from facereel.store.model.records import Cluster, Floats, Tracklet
 
 # Similarity down to which clusters are joined. On a sitcom with six people who look alike, every value from 0.36 to
@@ -27,21 +28,22 @@ class TrackletIdentity:
     quality: float  # of its best exemplar, 0..1
     start: int  # frames, [start, end)
     end: int
+    seconds: float  # from start to end
     joinable: bool = True  # false for a face too small to be compared
 
     @property
     def weight(self) -> float:
         """How much it counts in its cluster."""
-        return weight(self.end - self.start, self.quality)
+        return cluster_weight(self.seconds, self.quality)
 
 
 def tracklet_identity(
-    tracklet: Tracklet, embeddings: Floats, qualities: Floats, min_face: int
+    tracklet: Tracklet, embeddings: Floats, qualities: Floats, frame_rate: Fraction, min_face: int
 ) -> TrackletIdentity:
     """The identity of a tracklet from embeddings (N, D) and qualities (N,) of its exemplars."""
     return TrackletIdentity(
         pool(embeddings, qualities), float(qualities.max(initial=0)), tracklet.start, tracklet.end,
-        is_joinable(tracklet.face_width, min_face),
+        float((tracklet.end - tracklet.start) / frame_rate), is_joinable(tracklet.face_width, min_face),
     )  # fmt: skip
 
 

@@ -55,7 +55,7 @@ def reembed_index(folder: Path, engine: FaceEngine) -> Reembedded:
         for tracklet, vectors, worth in _embed_again(index, index.tracklets(), engine):
             embeddings.append(vectors)
             qualities.append(worth)
-            identities.append(tracklet_identity(tracklet, vectors, worth, min_face))
+            identities.append(tracklet_identity(tracklet, vectors, worth, index.video.frame_rate, min_face))
     info = replace(engine.info, detector_sha256=old.detector_sha256)
     clusters = _with_names(make_clusters(identities, engine.threshold.scale), old_clusters)
     empty = np.zeros((0, info.dim), np.float32)

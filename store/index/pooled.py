@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, get_args
 
 import numpy as np
@@ -42,7 +43,7 @@ class Pooled:
         return Tracklet(number, shot, start, end, REASONS[first], REASONS[last], person, width, score)
 
 
-def pool(tracklets: tuple[Tracklet, ...], looks: ExemplarArrays) -> Pooled:
+def pool(tracklets: tuple[Tracklet, ...], looks: ExemplarArrays, frame_rate: Fraction) -> Pooled:
     """Pool the looks of each tracklet and of each person, weighted by quality."""
     own = _rows_by_tracklet(looks)
     tracklets = tuple(item for item in tracklets if item.number in own)
@@ -53,7 +54,9 @@ def pool(tracklets: tuple[Tracklet, ...], looks: ExemplarArrays) -> Pooled:
         mine = own[item.number]
         best = int(mine[looks.qualities[mine].argmax()])
         vectors[position] = evidence.pool(looks.embeddings[mine], looks.qualities[mine])
-        weights[position] = evidence.weight(item.end - item.start, float(looks.qualities[best]))
+        weights[position] = evidence.cluster_weight(
+            float((item.end - item.start) / frame_rate), float(looks.qualities[best])
+        )
         totals[position] = float(looks.qualities[mine].sum())
         rows[position] = (
             item.number, item.shot, item.start, item.end, REASONS.index(item.start_reason),

@@ -83,7 +83,7 @@ def keep(folder: Path) -> Known:
     with VideoIndex(folder) as index:
         file_version = _file_version(folder)
         tracklets, looks, times = index.tracklets(), index.exemplar_arrays(), index.times()
-        pooled = pool(tracklets, looks)
+        pooled = pool(tracklets, looks, index.video.frame_rate)
         start, end = pooled.rows["start"], pooled.rows["end"] - 1
         known = Known(pooled, np.stack([times.pts[start], times.pts[end] + times.durations[end]], axis=1), len(looks),
                       len(tracklets) - len(pooled.rows))  # fmt: skip

@@ -15,8 +15,8 @@ from facereel.store.model.records import Floats
 DEFAULT_THRESHOLD = 0.42
 # Quality that the poorest look is given, so that a tracklet with nothing better still has a direction.
 _MIN_QUALITY = 0.002
-# Length beyond which a tracklet does not count for more, frames (three seconds of film).
-_LONG = 75
+# Length beyond which a tracklet does not count for more, seconds.
+_MAX_SECONDS = 3.0
 # Sum of the qualities of a person's looks from which on they are as good as any other's.
 ENOUGH = 0.4
 
@@ -32,6 +32,6 @@ def pool(embeddings: Floats, qualities: Floats) -> Floats:
     return unit((weights[:, None] * embeddings).sum(axis=0))
 
 
-def weight(frames: int, quality: float) -> float:
-    """How much a tracklet of so many frames counts in a group, by the quality of its best look."""
-    return float(np.sqrt(min(frames, _LONG)) * max(quality, _MIN_QUALITY))
+def cluster_weight(seconds: float, quality: float) -> float:
+    """How much a tracklet of that length counts in its cluster; `quality` is that of its best exemplar."""
+    return float(np.sqrt(min(seconds, _MAX_SECONDS)) * max(quality, _MIN_QUALITY))
