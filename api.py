@@ -628,7 +628,7 @@ class Library:
 
         results = []
         for folder in self._folders(video):
-            results.append(checks.verify(folder, content))
+            results.append(checks.verify(folder, content, self._catalogue().video_path(folder)))
             on_result(results[-1])
         return results
 
@@ -643,6 +643,7 @@ class Library:
         results = []
         for folder in folders:
             results.append(reembed_index(folder, engine))
+            self._catalogue().refresh([folder])
             on_result(results[-1])
         return results
 

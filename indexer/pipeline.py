@@ -24,7 +24,6 @@ from facereel.indexer.scan.scan import Scan
 from facereel.indexer.segments import Setting, fingerprint, segments
 from facereel.store.files import folders
 from facereel.store.files.folders import printable
-from facereel.store.index import pooled_file
 from facereel.store.index.moved import record_place
 from facereel.store.model.config import Config
 from facereel.store.model.errors import VideoError
@@ -70,7 +69,6 @@ def index_video(
         folder = unfinished.move_into_place(video.check_unchanged)
     finally:
         unfinished.close()
-    pooled_file.keep(folder)
     return folder
 
 

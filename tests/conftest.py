@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from facereel import cli
 from facereel.indexer.engines.registry import LOADERS
+from facereel.store.library.catalogue import Catalogue
 from tests.fake_cli import add_fake_engines
 from tests.fake_engine import film_of_two, write_photo
 from tests.program import ROOT, SAMPLES, Run
@@ -78,7 +79,9 @@ def film_store(film: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture
 def store(film_store: Path, tmp_path: Path) -> Path:
     """A copy of `film_store` for tests that change it."""
-    return Path(shutil.copytree(film_store, tmp_path / "faceindex"))
+    copy = Path(shutil.copytree(film_store, tmp_path / "faceindex"))
+    Catalogue(copy).refresh()  # of which library.vectors is up to date, so that only tests change it
+    return copy
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from PIL import Image
 
 from facereel import cli
 from facereel.indexer.engines.registry import DEFAULT_ENGINE
+from facereel.store.files.folders import index_folders
 from tests.fake_engine import film_of_two, write_photo
 from tests.program import Run
 from tests.test_project import commands
@@ -55,10 +56,10 @@ def test_what_is_indexed_is_skipped_by_its_content(run: Run, store: Path, film: 
     result = run("index", copy, "--store", store, *FAKE)
     assert result.exit_code == 0
     assert "renamed.mp4: indexed already; --force does it again" in result.stdout
-    assert len(list(store.iterdir())) == 1
+    assert len(index_folders(store)) == 1
     again = run("index", copy, "--store", store, *FAKE, "--force", "--json")
     assert json.loads(again.stdout)["videos"][0]["state"] == "indexed"
-    assert [folder.name.startswith("renamed") for folder in store.iterdir()] == [True]
+    assert [folder.name.startswith("renamed") for folder in index_folders(store)] == [True]
 
 
 def test_an_index_with_other_settings_is_named(run: Run, store: Path, film: Path) -> None:

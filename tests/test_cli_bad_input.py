@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from facereel import cli
+from facereel.store.files.folders import index_folders
 from tests.fake_engine import film_of_two, write_photo
 from tests.program import Run, run_bound
 
@@ -165,7 +166,7 @@ def test_a_face_chosen_in_several_photos(refuses: Refuses, store: Path, photos: 
         ("--name", "../up", "cannot be a folder's name"),
         ("--name", "", "cannot be a folder's name"),
         ("--engine", "magic", "no engine is called 'magic'; known: "),
-        ("--video", "other.mp4", "other.mp4 is not indexed; run: facereel index other.mp4"),
+        ("--video", "other.mp4", 'no video "other.mp4" in the library; did you mean two.mp4?'),
     ],
 )
 def test_options_out_of_range(
@@ -209,7 +210,7 @@ def test_indexes_of_another_engine_are_left_out(run: Run, store: Path, photos: P
 def test_an_index_of_a_newer_version(
     refuses: Refuses, run: Run, store: Path, film: Path, photos: Path
 ) -> None:
-    (folder,) = store.iterdir()
+    (folder,) = index_folders(store)
     connection = sqlite3.connect(folder / "index.db")
     connection.execute("PRAGMA user_version = 99")
     connection.close()
@@ -219,7 +220,7 @@ def test_an_index_of_a_newer_version(
 
 
 def test_a_damaged_index(refuses: Refuses, run: Run, store: Path, film: Path, photos: Path) -> None:
-    (folder,) = store.iterdir()
+    (folder,) = index_folders(store)
     data = (folder / "index.db").read_bytes()
     (folder / "index.db").write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
     line = refuses("query", photos / "red.png", "--store", store, *FAKE)
@@ -234,11 +235,11 @@ def test_verify_names_what_is_wrong(run: Run, tmp_path: Path) -> None:
     film, store = film_of_two(tmp_path / "a.mp4", seconds=0.5), tmp_path / "s"
     run("index", film, "--store", store, *FAKE)
     assert run("verify", "--store", store).stdout == "a.mp4: ok\n"
-    (folder,) = store.iterdir()
+    (folder,) = index_folders(store)
     (folder / "vectors.faiss").write_bytes(b"torn")
     result = run("verify", "a.mp4", "--store", store)
     assert result.exit_code == 0
-    assert "a.mp4: vectors.faiss was torn or from elsewhere; made anew from index.db" in result.stdout
+    assert "a.mp4: vectors.faiss was torn or from elsewhere; rebuilt from index.db" in result.stdout
     film.write_bytes(film.read_bytes() + b"more")
     changed = run("verify", "--store", store, "--json")
     assert changed.exit_code == 1

@@ -8,11 +8,9 @@ import shlex
 import shutil
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from facereel.query import videos
@@ -20,10 +18,10 @@ from facereel.query.search import search
 from facereel.store.files import folders
 from facereel.store.files import locks as claims
 from facereel.store.files.folders import index_folders
-from facereel.store.index import pooled_file, redact, vectors
+from facereel.store.index import redact, vectors
 from facereel.store.index.database import DATABASE, read_version
-from facereel.store.index.pooled_header import POOLED
 from facereel.store.index.reader import VideoIndex
+from facereel.store.index.vectors import VECTORS
 from facereel.store.index.verify import Health
 from facereel.store.model.errors import StoreError
 from tests.fake_engine import film_of_two
@@ -70,41 +68,29 @@ def test_a_damaged_index_makes_way_for_its_video_under_another_name(run: Run, he
     assert only(here / "s").name.startswith("b.mp4-")
 
 
-def test_a_torn_pooled_file_is_made_anew_and_said_once(
+def test_a_torn_vectors_file_is_rebuilt_and_said_once(
     run: Run, here: Path, photos: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = only(here / "s") / POOLED
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-9] + b"otherwise")
+    path = only(here / "s") / VECTORS
+    before = path.read_bytes()
+    path.write_bytes(before[:-9] + b"otherwise")
     for _ in range(2):
         assert run("query", photos / "red.png", "--store", here / "s", *FAKE, "--dry-run").exit_code == 0
     (record,) = caplog.records
-    assert record.getMessage() == f"{path} is made anew from index.db: torn"
-    assert path.read_bytes() == whole
+    assert record.getMessage() == f"{path} is rebuilt from index.db: not made from these rows"
+    assert path.read_bytes() == before
 
 
-def test_verify_sees_what_bears_every_seal_but_is_wrong(here: Path) -> None:
-    """Vectors and evidence of other rows, sealed as these rows'; rows whose count is another."""
+def test_verify_finds_files_whose_digests_fit_but_whose_contents_are_wrong(here: Path) -> None:
+    """Embeddings of other tracklets under the digest of these rows; rows whose count is another."""
     folder = only(here / "s")
     assert videos.verify(folder) == Health("a.mp4", ())
     with VideoIndex(folder) as index:
-        looks, numbers, video, engine = (
-            index.exemplar_arrays(),
-            index.exemplar_numbers(),
-            index.video,
-            index.engine,
-        )
-    digest = vectors.rows_digest(numbers, looks.embeddings)
-    vectors.write(folder, vectors.build(numbers, looks.embeddings[::-1]), digest)
-    assert videos.verify(folder).notes == ("vectors.faiss was not of these rows; made anew from index.db",)
-    known = pooled_file.read(folder)
-    forged = replace(known, pooled=replace(known.pooled, evidence=known.pooled.evidence + 1))
-    status = (folder / DATABASE).stat()
-    pooled_file._write(folder, video, engine, forged, [status.st_size, status.st_mtime_ns])
-    assert videos.verify(folder).notes == (
-        "pooled.bin was not made from these rows; made anew from index.db",
-    )
-    np.testing.assert_array_equal(pooled_file.read(folder).pooled.evidence, known.pooled.evidence)
+        pooled = index.pooled()
+    source = (folder / VECTORS).read_bytes()[-32:]
+    vectors.write(folder, vectors.build(pooled.tracklets, pooled.embeddings[::-1]), source)
+    assert videos.verify(folder).notes == ("vectors.faiss was not of these rows; rebuilt from index.db",)
+    assert videos.verify(folder).notes == ()
     for harm, said in (
         ("UPDATE stats SET faces = faces + 1", "were counted"),
         ("UPDATE exemplars SET frame = 0 WHERE tracklet = 2", "a look belongs to no tracklet"),

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facereel.store.files.folders import index_folders
 from facereel.store.files.locks import video_lock
-from facereel.store.index import pooled_file, redact
+from facereel.store.index import redact
 from facereel.store.index.database import DATABASE, read_version
-from facereel.store.index.pooled_header import POOLED
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.vectors import VECTORS
 from facereel.store.library.catalogue import Catalogue
+from facereel.store.library.vectors import LIBRARY_VECTORS
 from facereel.store.model.config import Config
 from facereel.store.model.errors import UnwritableError
 from facereel.store.model.records import Checkpoint, FrameTimes, Segment, Shot
@@ -47,7 +48,7 @@ def everything(store: Path) -> bytes:
 def test_nothing_of_a_person_is_left(run: Run, store: Path, photos: Path, tmp_path: Path) -> None:
     other = film_of_two(tmp_path / "other.mp4", seconds=0.5)
     assert run("index", other, "--store", store, *FAKE).exit_code == 0
-    (folder,) = (folder for folder in store.iterdir() if folder.name.startswith("two"))
+    (folder,) = (folder for folder in index_folders(store) if folder.name.startswith("two"))
     known = traces(folder)
     red, green = sorted(known, key=lambda person: -len(known[person]))
     result = run("forget", photos / "red.png", "--store", store, *FAKE, "--yes")
@@ -70,18 +71,17 @@ def test_nothing_of_a_person_is_left(run: Run, store: Path, photos: Path, tmp_pa
 
 
 def test_nothing_is_left_of_what_is_derived_either(run: Run, store: Path, photos: Path) -> None:
-    """Pooled evidence, and what an unfinished run kept of another video in which the person may be."""
-    (folder,) = store.iterdir()
-    known = pooled_file.keep(folder).pooled
-    own = [vector.tobytes() for vector in known.vectors] + [
-        vector.tobytes() for vector in known.people_vectors
-    ]
-    seen = {tracklet: known.rows["person"].tolist().count(tracklet) for tracklet in known.people.tolist()}
-    red = max(seen, key=lambda person: seen[person])
+    """Pooled embeddings, and what an unfinished run stored of another video in which the person may be."""
+    (folder,) = index_folders(store)
+    Catalogue(store).refresh()
+    with VideoIndex(folder) as index:
+        pooled, tracklets = index.pooled(), index.tracklets()
+    clusters = [tracklet.cluster for tracklet in tracklets]
+    red = max(clusters, key=clusters.count)
     theirs = [
-        bytes_ for bytes_, person in zip(own, known.rows["person"].tolist(), strict=False) if person == red
+        embedding.tobytes() for embedding, own in zip(pooled.embeddings, clusters, strict=True) if own == red
     ]
-    theirs.append(known.people_vectors[known.people.tolist().index(red)].tobytes())
+    theirs.append(pooled.clusters.embeddings[pooled.clusters.numbers.tolist().index(red)].tobytes())
     with VideoIndex(folder) as index:
         tracklet = next(tracklet for tracklet in index.tracklets() if tracklet.cluster == red)
         exemplars = index.exemplars()[tracklet.number]
@@ -95,13 +95,14 @@ def test_nothing_is_left_of_what_is_derived_either(run: Run, store: Path, photos
     assert run("forget", photos / "red.png", "--store", store, *FAKE, "--yes").exit_code == 0
     assert run("query", photos / "green.png", "--store", store, *FAKE, "--dry-run").exit_code == 0
     left = everything(store)
-    assert POOLED in {path.name for path in folder.iterdir()}
+    assert VECTORS in {path.name for path in folder.iterdir()}
     assert not any(trace in left for trace in theirs)
     assert exemplars[0].jpeg not in left
-    assert [path.name for path in store.iterdir()] == [folder.name]
+    assert sorted(path.name for path in store.iterdir()) == [LIBRARY_VECTORS, folder.name]
 
 
 def test_a_dry_run_deletes_nothing(run: Run, store: Path, photos: Path) -> None:
+    Catalogue(store).refresh()
     before = everything(store)
     output = json.loads(
         run("forget", photos / "red.png", "--store", store, *FAKE, "--dry-run", "--json").stdout
@@ -130,9 +131,10 @@ def test_a_tracklet_goes_with_all_that_hangs_on_it(tmp_path: Path) -> None:
         assert [tracklet.number for tracklet in index.tracklets()] == [2, 4, 6]
         assert [person.number for person in index.clusters()] == [1]
         assert sorted(index.exemplars()) == [2, 4, 6]
-        looks, numbers = index.exemplar_arrays(), index.exemplar_numbers()
-        _, hits = index.vectors().nearest(looks.embeddings, 1)
-        assert hits[:, 0].tolist() == numbers.tolist()
+        pooled = index.pooled()
+        assert pooled.tracklets.tolist() == [2, 4, 6]
+        found = index.vectors().similarities(pooled.embeddings, pooled.tracklets)
+        np.testing.assert_allclose(np.diag(found), 1, atol=1e-5)
         np.testing.assert_array_equal(index.times().pts, contents.times.pts)
         assert index.shots() == contents.shots
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import combinations, count
 
@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facereel.query.records import Match, NearMiss, Reference
-from facereel.query.search.matching import VideoFaces, match, similarity_to, threshold_for
-from facereel.store.index.pooled import pool
+from facereel.query.search.matching import similarity_to, threshold_for
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import ExemplarArrays, Floats, Tracklet
+from tests.exhaustive import answer_of
 from tests.factories import make_video
 
 DIM = 24
@@ -67,13 +67,16 @@ class Film:
             *(np.array(column, np.float32) for column in columns[2:]),
         )  # fmt: skip
 
-    def faces(self) -> VideoFaces:
-        pooled = pool(tuple(self.tracklets), self.looks(), Fraction(25))
-        seconds = np.stack([pooled.rows["start"], pooled.rows["end"]], axis=1) / 25
-        return VideoFaces(make_video(), pooled, seconds)
-
-    def ask(self, references: list[Reference] | None = None) -> tuple[list[Match], list[NearMiss]]:
-        return match(self.faces(), references or ASKED)
+    def ask(
+        self, references: list[Reference] | None = None, base: float = DEFAULT_THRESHOLD
+    ) -> tuple[list[Match], list[NearMiss]]:
+        return answer_of(
+            replace(make_video(), frame_rate=Fraction(25)),
+            self.tracklets,
+            self.looks(),
+            references or ASKED,
+            base,
+        )
 
 
 def numbers(found: list[Match] | list[NearMiss]) -> list[int]:
@@ -134,7 +137,7 @@ def test_who_shares_a_frame_with_a_surer_match_is_somebody_else() -> None:
     hits, misses = film.ask()
     assert numbers(hits) == [2]
     assert numbers(misses) == [1]
-    assert "one frame with person 2" in misses[0].explanation
+    assert "one frame with cluster 2" in misses[0].explanation
 
 
 def test_touching_in_time_is_not_sharing_a_frame() -> None:
@@ -261,4 +264,4 @@ def test_nobody_answers_twice_nor_is_in_one_frame_twice(film: Film) -> None:
 @given(films())
 @settings(max_examples=30, deadline=None)
 def test_a_bar_that_nobody_reaches_lets_nobody_in(film: Film) -> None:
-    assert match(film.faces(), ASKED, base=1.5)[0] == []
+    assert film.ask(base=1.5)[0] == []

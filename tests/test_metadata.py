@@ -63,7 +63,7 @@ def make_answer(
 ) -> Answer:
     """Everything that a search gives, with matches of five frames."""
     matches = tuple(make_match(video, start, start + 5) for video, _ in films for start in starts)
-    scope = Scope(tuple((Path("index"), video) for video, _ in films), (), ENGINE)
+    scope = Scope(tuple((Path("index"), video) for video, _ in films), (), (), ENGINE)
     times = {video.sha256: times for video, times in films}
     counts = {video.sha256: Counts(2, 8, 0) for video, _ in films}
     return Answer(person, matches, (), times, scope, counts, 0.36)

@@ -68,8 +68,8 @@ def test_a_store_is_its_owners_alone(run: Run, film: Path, photos: Path, tmp_pat
     unfinished.close()
     with video_lock(store, "b" * 64, lambda: None):
         names = {path.name for path in store.rglob("*")}
-        assert {"index.db", "vectors.faiss", "pooled.bin", "calibration-fake.json"} <= names
-        assert len(list(store.iterdir())) == 5  # an index, a journal, a claim, a calibration and its plot
+        assert {"index.db", "vectors.faiss", "library.vectors", "calibration-fake.json"} <= names
+        assert len(list(store.iterdir())) == 6  # index, library.vectors, unfinished, lock, calibration, plot
         assert modes(store) == {("folder", 0o700), ("file", 0o600)}
 
 

@@ -12,6 +12,7 @@ from facereel.query.clips.plan import ClipOptions
 from facereel.query.people import photos as asked
 from facereel.query.records import PersonQuery
 from facereel.query.search import search
+from facereel.store.files.folders import index_folders
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import EngineMismatchError, NotIndexedError, OptionError, PhotoError
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
@@ -79,7 +80,7 @@ def test_matches_come_with_their_sightings_and_evidence(film_store: Path, photos
 
 
 def test_several_indexes_are_searched_in_one_go(store: Path, film: Path, photos: Path) -> None:
-    (folder,) = store.iterdir()
+    (folder,) = index_folders(store)
     second = store / "copy.mp4-0123456789ab"
     shutil.copytree(folder, second)
     where = search.scope(Catalogue(store), [], FakeEngine().info)
@@ -101,7 +102,9 @@ def test_the_scope_refuses_what_it_cannot_search(film_store: Path, tmp_path: Pat
         search.scope(library, [], FakeEngine("other").info)
     with pytest.raises(EngineMismatchError, match="with other weights"):
         search.scope(library, ["two.mp4"], FakeEngine("fake", "salt").info)
-    with pytest.raises(NotIndexedError, match=r"three\.mp4 is not indexed"):
+    with pytest.raises(
+        NotIndexedError, match=r'no video "three\.mp4" in the library; did you mean two\.mp4\?'
+    ):
         search.scope(library, ["three.mp4"], info)
     with pytest.raises(NotIndexedError, match="holds no index"):
         search.scope(Catalogue(tmp_path / "none"), [], info)

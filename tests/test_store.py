@@ -187,11 +187,12 @@ def test_reads_on_while_a_newer_one_is_written(tmp_path: Path) -> None:
     with VideoIndex(write_index(tmp_path, old)) as index:
         folder = write_index(tmp_path, new)
         assert_holds(index, old)
-        assert len(index.vectors()) == len(index.exemplar_arrays())
+        assert len(index.vectors()) == len(old.tracklets)
     with VideoIndex(folder) as index:
         assert_holds(index, new)
-        hits, _ = index.vectors().nearest(index.exemplar_arrays().embeddings, 1)
-        np.testing.assert_allclose(hits[:, 0], 1, atol=1e-5)
+        pooled = index.pooled()
+        found = index.vectors().similarities(pooled.embeddings, pooled.tracklets)
+        np.testing.assert_allclose(np.diag(found), 1, atol=1e-5)
 
 
 def test_hash_file(tmp_path: Path) -> None:

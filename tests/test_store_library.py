@@ -35,7 +35,7 @@ def test_missing_and_empty_store_hold_nothing(tmp_path: Path) -> None:
         assert library.listing().entries == ()
         assert library.by_hash("0" * 64) is None
         with pytest.raises(
-            NotIndexedError, match=r"^movie.mp4 is not indexed; run: facereel index movie.mp4$"
+            NotIndexedError, match=r'^no video "movie.mp4" in the library; run: facereel index movie.mp4$'
         ):
             library.find("movie.mp4")
     assert not (tmp_path / "none").exists()
@@ -72,10 +72,55 @@ def test_ambiguous_name_lists_the_folders(tmp_path: Path) -> None:
     two = write_index(tmp_path, make_contents(video=make_video("/b/movie.mp4", "two")))
     with pytest.raises(OptionError) as caught:
         Catalogue(tmp_path).find("movie.mp4")
+    assert '"movie.mp4" names 2 videos' in str(caught.value)
     assert one.name in str(caught.value)
     assert two.name in str(caught.value)
     with Catalogue(tmp_path).find("/b/movie.mp4") as index:
         assert index.folder == two
+
+
+def test_a_name_of_many_videos_names_some_and_how_many(tmp_path: Path) -> None:
+    contents = make_contents()
+    for number in range(8):
+        write_index(tmp_path, replace(contents, video=make_video(f"/{number}/movie.mp4", str(number))))
+    with pytest.raises(OptionError) as caught:
+        Catalogue(tmp_path).find("movie.mp4")
+    assert str(caught.value).count("movie.mp4-") == 5
+    assert str(caught.value).endswith(" and 3 more")
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("sitcom", "did you mean sitcom.mp4?"),
+        ("sitcon.mp4", "did you mean sitcom.mp4?"),
+        ("/videos/Sitcom.mp4", "did you mean sitcom.mp4?"),
+        ("quite other.mkv", "run: facereel index 'quite other.mkv'"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_what_was_perhaps_meant(
+    tmp_path: Path, name: str, remedy: str
+) -> None:
+    for video in ("sitcom.mp4", "news.mp4"):
+        write_index(tmp_path, make_contents(video=make_video(f"/videos/{video}", video)))
+    with pytest.raises(NotIndexedError) as caught:
+        Catalogue(tmp_path).find(name)
+    assert str(caught.value) == f'no video "{name}" in the library; {remedy}'
+
+
+def test_a_moved_video_is_read_once_however_often_it_is_asked_for(tmp_path: Path) -> None:
+    """Reading a large file for its digest takes minutes: a query locates a video twice."""
+    store, video = tmp_path / "store", real_video(tmp_path / "a" / "movie.mp4")
+    folder = write_index(store, make_contents(video=video))
+    moved = Path(video.path).rename(tmp_path / "moved.mp4")
+    catalogue, status = Catalogue(store), moved.stat()
+    assert catalogue.locate(moved) == folder
+    moved.write_text("MOVIE")
+    os.utime(moved, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert catalogue.locate(moved) == folder
+    moved.write_text("MOVIE")
+    with pytest.raises(NotIndexedError):
+        catalogue.locate(moved)
 
 
 def test_damaged_indexes_are_reported_and_can_be_removed(tmp_path: Path) -> None:

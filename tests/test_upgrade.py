@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from facereel.store.files.folders import index_folders
 from facereel.store.index import schema
 from facereel.store.index.database import DATABASE
 from facereel.store.index.reader import VideoIndex
@@ -26,7 +27,7 @@ def old_store(tmp_path: Path) -> Path:
 
 
 def test_an_index_of_the_version_before_is_upgraded_in_place(old_store: Path) -> None:
-    (folder,) = old_store.iterdir()
+    (folder,) = index_folders(old_store)
     with closing(sqlite3.connect(folder / DATABASE)) as before:
         rows = {
             table: before.execute(f"SELECT * FROM {table}").fetchall()
@@ -63,7 +64,7 @@ def test_a_query_of_an_old_store_finds_what_it_found(run: Run, old_store: Path, 
 def test_a_failed_upgrade_leaves_the_old_index_whole(
     old_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (folder,) = old_store.iterdir()
+    (folder,) = index_folders(old_store)
     before = (folder / DATABASE).read_bytes()
 
     def stop(db: object) -> None:

@@ -17,7 +17,7 @@ from facereel.store.files.locks import video_lock
 from facereel.store.index.moved import record_place
 from facereel.store.index.reader import VideoIndex
 from facereel.store.library.catalogue import Catalogue
-from facereel.store.model.errors import DamagedIndexError, EngineMismatchError, NotIndexedError, VideoError
+from facereel.store.model.errors import DamagedIndexError, EngineMismatchError, VideoError
 from facereel.store.model.version import RESULTS_VERSION
 
 Report: TypeAlias = Callable[[Progress | Note], None]
@@ -62,6 +62,7 @@ def run_job(job: Job, engine: FaceEngine, report: Report = lambda event: None) -
         folder = index_video(
             video, sha256, job.store, engine, job.config, progress, lambda text: report(Note(path, text))
         )
+    catalogue.refresh([folder])
     with VideoIndex(folder) as index:
         return _indexed(index, path)
 
@@ -70,10 +71,7 @@ def _index_of_path(job: Job, catalogue: Catalogue) -> VideoIndex | None:
     """The index of the file as it is, found without reading it; None when there is none, or to make it again."""
     if job.force or not job.video.is_file():
         return None
-    try:
-        return catalogue.find(job.video)
-    except (NotIndexedError, DamagedIndexError):
-        return None
+    return catalogue.by_path(job.video)
 
 
 def _index_of_content(job: Job, catalogue: Catalogue, sha256: str) -> VideoIndex | None:
@@ -103,6 +101,7 @@ def _existing(job: Job, engine: FaceEngine, index: VideoIndex) -> Indexed:
         previous = Path(index.video.path)
     if previous != job.video.resolve() and not previous.is_file():
         record_place(indexed.folder, job.video)
+        Catalogue(job.store).refresh([indexed.folder])
         indexed = replace(
             indexed, skipped=f"indexed already, as {printable(previous)}; its new path is noted"
         )

@@ -76,11 +76,16 @@ class LocalRunner:
 
     def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
         """As Runner.run. Leftovers of dead processes in the stores are cleared first."""
-        for store in {job.store for job in jobs}:
-            Catalogue(store).clean()
+        catalogues = [Catalogue(store) for store in {job.store for job in jobs}]
+        for catalogue in catalogues:
+            catalogue.clean()
+            # Once a batch, so that no job lists the store: videos that are indexed are then found by their paths.
+            catalogue.refresh()
         batch = _Batch(jobs, self.load, self.workers)
         try:
             yield from batch.events()
+            for catalogue in catalogues:
+                catalogue.refresh()  # indexes that were replaced under another name
         finally:
             batch.close()
 

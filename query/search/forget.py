@@ -100,6 +100,7 @@ def forget(store: Path, removing: Sequence[Holding]) -> tuple[tuple[Holding, ...
         except StoreError as error:
             busy.append(SkippedVideo(printable(holding.video), str(error), "busy"))
     clean_unfinished(store, everything=True)
+    Catalogue(store).refresh()
     return tuple(removed), tuple(busy)
 
 

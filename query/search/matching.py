@@ -1,115 +1,139 @@
-"""References against people: which tracklets show the person that was asked for, and what just missed.
+"""The matching rules: which tracklets of one video show the person of the references, and which almost do.
 
-A person (a group of tracklets from pass one) is held against the references with all its looks pooled. People then
-compete: whoever shares a frame with a surer match is somebody else. Members of a matched group come in even when
-they alone fall short; a tracklet whose group is somebody else stays out. Pure functions on arrays.
+The clusters of a video are compared with the references. Then they compete: of two clusters that share a frame only
+the more similar one can be the person. The tracklets of a matching cluster match too, also when their own similarity is
+below the threshold; a tracklet whose cluster does not match stays out. Pure functions on arrays.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facereel.query.records import Match, NearMiss, Reference
-from facereel.store.index.pooled import Pooled
-from facereel.store.model import pooling as evidence
+from facereel.store.index.embeddings import BestExemplars, ClusterEmbeddings
+from facereel.store.model import pooling
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
-from facereel.store.model.records import Floats, Video
+from facereel.store.model.records import Floats, Tracklet, Video
 
-# All similarities here are those of the engine they were measured on; `scale` takes another engine's to them.
-# What a group with next to no evidence must have more (one small, blurred look).
-_BAR_EXTRA = 0.02
-# A member of a matched group may look unlike its group (a profile, bad light), but not like a stranger.
-_MEMBER = 0.25
-# A group just below the threshold still belongs to the person when it looks like the sure matches of the same video.
-_EXPAND_SLACK = 0.06
-_EXPAND = 0.45
-# It does not when no look is this wide, pixels: of strangers' pairs of 16 px one in a hundred agrees at 0.48.
-_EXPAND_WIDTH = 18.0
-# A second group of the same video that looks nothing like the first must be surer than the threshold.
+# All similarities here are those of the engine they were measured on; `scale` converts those of another engine.
+# What a cluster with hardly any quality (one small, blurred exemplar) needs beyond the threshold.
+_EXTRA_FOR_LOW_QUALITY = 0.02
+# A tracklet of a matching cluster may look unlike its cluster (a profile, bad light), but not like a stranger.
+_MIN_OWN_SIMILARITY = 0.25
+# A cluster just below the threshold still matches when it looks like the sure matches of the same video.
+_EXPANSION_SLACK = 0.06
+_EXPANSION_SIMILARITY = 0.45
+# It does not when no exemplar is this wide, pixels: of pairs of strangers at 16 px one in a hundred reaches 0.48.
+_EXPANSION_WIDTH = 18.0
+# A second cluster of the same video that looks unlike the first needs more than the threshold.
 _UNLIKE = 0.30
 _SURE = 0.55
-# One photo among several counts on its own when it agrees this much better than all together.
-_SINGLE_PENALTY = 0.04
-_TRUSTED = 0.5  # strength that a photo must have for that
-_NEAR_MISS = 0.12
+# One photo among several counts on its own when its similarity is higher than that of all together by this much.
+_SINGLE_PHOTO_PENALTY = 0.04
+_MIN_SINGLE_CONFIDENCE = 0.5  # face confidence that a photo needs for that
+_NEAR_MISS = 0.12  # below the threshold
+# Exemplars below these are named in the explanation of a near miss.
+_SMALL_WIDTH = 30  # pixels
+_BLURRED = 0.25
+_PROFILE = 0.25
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Directions:
+    """The references as vectors to be compared with embeddings: all pooled, then those that count on their own."""
+
+    vectors: Floats  # (1 + K, D) unit length
+    penalties: Floats  # (1 + K,) subtracted from the similarities of each
+
+    def combine(self, similarities: Floats) -> Floats:
+        """How similar the person is to N embeddings, (N,), from the similarity of each vector to them (1 + K, N)."""
+        return np.asarray((similarities - self.penalties[:, None]).max(axis=0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoFaces:
-    """The faces of one video that a query compares with the references."""
+    """The tracklets of one video that have exemplars, and their clusters."""
 
     video: Video
-    pooled: Pooled
-    seconds: NDArray[np.float64]  # (T, 2) when each tracklet starts and ends, as a player shows it
+    tracklets: Sequence[Tracklet]  # (T,)
+    seconds: NDArray[np.float64]  # (T, 2) when each starts and ends, as a player shows it
+    best: BestExemplars  # (T,)
+    clusters: ClusterEmbeddings  # (C,)
+
+    def members(self, cluster: int) -> list[int]:
+        """Positions of the tracklets of the cluster at that position."""
+        number = int(self.clusters.numbers[cluster])
+        return [position for position, item in enumerate(self.tracklets) if item.cluster == number]
 
 
-def similarity_to(references: list[Reference], vectors: Floats, scale: float = 1.0) -> Floats:
-    """How well references agree with vectors (N, D): (N,).
-
-    All photos pooled, those that disagree with the others weighed down; or one photo alone, at a small penalty.
-    """
-    return _similarity(*_directions(references), vectors, scale)
-
-
-def _directions(references: list[Reference]) -> tuple[Floats, Floats]:
-    """The photos pooled, (D,), and those that may count on their own, (K, D)."""
+def directions(references: Sequence[Reference], scale: float = 1.0) -> Directions:
+    """The references of one person; photos that are unlike the others weigh less when all are pooled."""
     photos = np.stack([reference.embedding for reference in references])
     agreement = photos @ photos.T
     weights = np.ones(len(photos))
     if len(photos) > 2:
         np.fill_diagonal(agreement, -1)
         weights = np.clip(agreement.max(axis=1), 0.05, 1.0)
-    together = evidence.unit((weights[:, None] * photos).sum(axis=0).astype(np.float32))
-    trusted = photos[[reference.quality >= _TRUSTED for reference in references]]
-    return together, trusted if len(photos) > 1 else trusted[:0]
+    pooled = pooling.unit((weights[:, None] * photos).sum(axis=0).astype(np.float32))
+    single = photos[[reference.quality >= _MIN_SINGLE_CONFIDENCE for reference in references]]
+    vectors = np.concatenate([pooled[None], single if len(photos) > 1 else single[:0]])
+    penalties = np.full(len(vectors), scale * _SINGLE_PHOTO_PENALTY, np.float32)
+    penalties[0] = 0
+    return Directions(vectors, penalties)
 
 
-def _similarity(together: Floats, trusted: Floats, vectors: Floats, scale: float) -> Floats:
-    pooled = vectors @ together
-    if len(trusted) == 0:
-        return np.asarray(pooled)
-    return np.asarray(np.maximum(pooled, (vectors @ trusted.T).max(axis=1) - scale * _SINGLE_PENALTY))
+def similarity_to(references: Sequence[Reference], embeddings: Floats, scale: float = 1.0) -> Floats:
+    """How similar the person of the references is to embeddings (N, D): (N,)."""
+    person = directions(references, scale)
+    return person.combine(person.vectors @ embeddings.T)
 
 
-def threshold_for(total: ArrayLike, base: float = DEFAULT_THRESHOLD, scale: float = 1.0) -> Floats:
-    """Similarity that a group must reach, by the `total` of the qualities of its looks."""
-    return np.asarray(base + scale * _BAR_EXTRA * np.maximum(0.0, 1.0 - np.asarray(total) / evidence.ENOUGH))
+def threshold_for(
+    quality_sums: ArrayLike, base: float = DEFAULT_THRESHOLD, scale: float = 1.0
+) -> NDArray[np.float64]:
+    """Similarity that a cluster must reach, by the sum of the qualities of its exemplars."""
+    shortage = np.maximum(0.0, 1.0 - np.asarray(quality_sums) / pooling.ENOUGH)
+    return np.asarray(base + scale * _EXTRA_FOR_LOW_QUALITY * shortage)
+
+
+def lowest_similarity(base: float, scale: float) -> float:
+    """Below this no cluster matches or is a near miss."""
+    return base - scale * _NEAR_MISS
 
 
 def match(
-    faces: VideoFaces, references: list[Reference], base: float = DEFAULT_THRESHOLD, scale: float = 1.0
+    faces: VideoFaces, own: Floats, clusters: Floats, base: float = DEFAULT_THRESHOLD, scale: float = 1.0
 ) -> tuple[list[Match], list[NearMiss]]:
-    """The tracklets of one video that show the person of the references, by time, and the near misses.
+    """The tracklets of one video that show a person, by time, and the near misses, most similar first.
 
-    `base` is the similarity that a cluster with good exemplars must reach, `scale` the engine's (Threshold.scale).
+    `own` (T,) and `clusters` (C,) are the person's similarities to the tracklets and clusters. `base` is the similarity
+    that a cluster with good exemplars must reach, `scale` the engine's (Threshold.scale).
     """
-    pooled = faces.pooled
-    if not len(pooled.people):
+    # No threshold is lower than the base.
+    if not len(clusters) or max(clusters.max(), own.max()) < lowest_similarity(base, scale):
         return [], []
-    asked = _directions(references)
-    scores, own = (_similarity(*asked, each, scale) for each in (pooled.people_vectors, pooled.vectors))
-    member, near_miss = scale * _MEMBER, scale * _NEAR_MISS
-    if max(scores.max(), own.max()) < base - near_miss:
-        return [], []  # no threshold is lower than the base: most videos of a large store end here
-    thresholds = threshold_for(pooled.evidence, base, scale)
-    accepted, refused = _compete(pooled, scores, thresholds, scale)
+    minimum, near_miss = scale * _MIN_OWN_SIMILARITY, scale * _NEAR_MISS
+    thresholds = threshold_for(faces.clusters.quality_sums, base, scale)
+    accepted, refused = _compete(faces, clusters, thresholds, scale)
     matches, near_misses = [], []
-    for index in range(len(pooled.people)):
-        members = pooled.members(index)
-        group, threshold = float(scores[index]), float(thresholds[index])
+    for index in range(len(clusters)):
+        members = faces.members(index)
+        similarity, threshold = float(clusters[index]), float(thresholds[index])
         for position in members:
             value = float(own[position])
-            if index in accepted and value >= member:
-                matches.append(_match(faces, position, value, group, threshold, len(members)))
+            if index in accepted and value >= minimum:
+                matches.append(_match(faces, position, value, similarity, threshold, len(members)))
             elif index in accepted:
-                too_low = f"its own similarity {value:.2f} is below the minimum of {member:.2f}"
+                too_low = f"its own similarity {value:.2f} is below the minimum of {minimum:.2f}"
                 reason = f"in a matching cluster, but {too_low}"
-                near_misses.append(_near_miss(faces, position, value, member, reason))
-            elif max(group, value) >= threshold - near_miss:
-                reason = refused.get(index, f"{group:.2f} is below the threshold of {threshold:.2f}")
+                near_misses.append(_near_miss(faces, position, value, minimum, reason))
+            elif max(similarity, value) >= threshold - near_miss:
+                below = f"the similarity of its cluster, {similarity:.2f}, is below the threshold of {threshold:.2f}"
+                reason = refused.get(index, below)
                 near_misses.append(_near_miss(faces, position, value, threshold, reason))
     matches.sort(key=lambda match: (match.tracklet.start, match.tracklet.number))
     near_misses.sort(key=lambda miss: -miss.similarity)
@@ -117,80 +141,87 @@ def match(
 
 
 def _compete(
-    pooled: Pooled, scores: Floats, thresholds: Floats, scale: float
+    faces: VideoFaces, similarities: Floats, thresholds: NDArray[np.float64], scale: float
 ) -> tuple[set[int], dict[int, str]]:
-    """Which groups are the person, surest first; and why others that reach their threshold are not."""
+    """Positions of the clusters that are the person, the most similar first; why others with enough similarity are not.
+
+    First those that reach their threshold, then those just below it that look like the first.
+    """
     accepted: list[int] = []
     refused: dict[int, str] = {}
-    for sure_only in (True, False):
-        for index in (int(i) for i in np.argsort(-scores, kind="stable")):
-            short = scores[index] < thresholds[index]
-            if index in accepted or index in refused or (short and sure_only):
+    for expanding in (False, True):
+        for index in (int(i) for i in np.argsort(-similarities, kind="stable")):
+            short = similarities[index] < thresholds[index]
+            if index in accepted or index in refused or (short and not expanding):
                 continue
-            if not sure_only and (not accepted or scores[index] < thresholds[index] - scale * _EXPAND_SLACK):
+            slack = scale * _EXPANSION_SLACK
+            if expanding and (not accepted or similarities[index] < thresholds[index] - slack):
                 continue
-            rival = next((other for other in accepted if _meet(pooled, index, other)), None)
+            rival = next((other for other in accepted if _share_a_frame(faces, index, other)), None)
             if rival is not None:
-                person = pooled.people[rival]
                 refused[index] = (
-                    f"seen in one frame with person {person}, who agrees better ({scores[rival]:.2f})"
+                    f"in one frame with cluster {faces.clusters.numbers[rival]}, "
+                    f"which is more similar ({similarities[rival]:.2f})"
                 )
                 continue
-            alike = _similarity_to_accepted(pooled, index, accepted)
-            if short and (alike < scale * _EXPAND or _narrow(pooled, index)):
+            alike = _similarity_to_accepted(faces.clusters, index, accepted)
+            if short and (alike < scale * _EXPANSION_SIMILARITY or _is_narrow(faces, index)):
                 continue
-            if accepted and scores[index] < scale * _SURE and alike < scale * _UNLIKE:
-                refused[index] = f"looks unlike the sure matches of this video ({alike:.2f})"
+            if accepted and similarities[index] < scale * _SURE and alike < scale * _UNLIKE:
+                refused[index] = f"unlike the sure matches of this video (similarity {alike:.2f})"
                 continue
             accepted.append(index)
     return set(accepted), refused
 
 
-def _meet(pooled: Pooled, one: int, other: int) -> bool:
-    """Do two groups share a frame?"""
-    own, others = (pooled.rows[pooled.members(group)] for group in (one, other))
-    starts, ends = own["start"][:, None], own["end"][:, None]
-    return bool(((starts < others["end"]) & (others["start"] < ends)).any())
+def _share_a_frame(faces: VideoFaces, one: int, other: int) -> bool:
+    own, others = (
+        np.array([(faces.tracklets[i].start, faces.tracklets[i].end) for i in faces.members(cluster)])
+        for cluster in (one, other)
+    )
+    before_end = own[:, None, 0] < others[None, :, 1]
+    return bool((before_end & (others[None, :, 0] < own[:, None, 1])).any())
 
 
-def _narrow(pooled: Pooled, index: int) -> bool:
-    """Are all best looks of a group too narrow to tell whom they look like?"""
-    return bool((pooled.rows["width"][pooled.members(index)] < _EXPAND_WIDTH).all())
+def _is_narrow(faces: VideoFaces, cluster: int) -> bool:
+    """Are all best exemplars of a cluster too narrow to tell whom they look like?"""
+    return bool((faces.best.widths[faces.members(cluster)] < _EXPANSION_WIDTH).all())
 
 
-def _similarity_to_accepted(pooled: Pooled, index: int, accepted: list[int]) -> float:
+def _similarity_to_accepted(clusters: ClusterEmbeddings, index: int, accepted: list[int]) -> float:
     if not accepted:
         return 1.0
-    together = evidence.unit(
-        np.sum([pooled.people_vectors[i] * max(float(pooled.evidence[i]), 0.01) for i in accepted], axis=0)
+    weights = [max(float(clusters.quality_sums[i]), 0.01) for i in accepted]
+    pooled = np.sum(
+        [clusters.embeddings[i] * weight for i, weight in zip(accepted, weights, strict=True)], axis=0
     )
-    return float(pooled.people_vectors[index] @ together)
+    return float(clusters.embeddings[index] @ pooling.unit(pooled))
 
 
-def _match(faces: VideoFaces, position: int, own: float, group: float, threshold: float, size: int) -> Match:
-    tracklet = faces.pooled.tracklet(position)
+def _match(
+    faces: VideoFaces, position: int, own: float, cluster: float, threshold: float, size: int
+) -> Match:
+    tracklet = faces.tracklets[position]
     if own >= threshold:
         explanation = f"similarity {own:.2f}, threshold {threshold:.2f}"
         return Match(faces.video, tracklet, own, threshold, "photo", explanation)
-    cluster = f"its cluster of {size} tracklets has {group:.2f}, threshold {threshold:.2f}"
-    explanation = f"own similarity {own:.2f}; {cluster}"
-    return Match(faces.video, tracklet, own, threshold, "cluster", explanation)
+    of_cluster = f"its cluster of {size} tracklets has {cluster:.2f}, threshold {threshold:.2f}"
+    return Match(faces.video, tracklet, own, threshold, "cluster", f"own similarity {own:.2f}; {of_cluster}")
 
 
 def _near_miss(faces: VideoFaces, position: int, own: float, threshold: float, reason: str) -> NearMiss:
-    tracklet, (start, end) = faces.pooled.tracklet(position), faces.seconds[position].tolist()
-    explanation = reason + _weakness(faces.pooled, position)
-    return NearMiss(faces.video, tracklet, start, end, own, threshold, explanation)
+    start, end = faces.seconds[position].tolist()
+    explanation = reason + _weaknesses(faces.best, position)
+    return NearMiss(faces.video, faces.tracklets[position], start, end, own, threshold, explanation)
 
 
-def _weakness(pooled: Pooled, position: int) -> str:
-    """What is poor about a tracklet's best look, for --explain."""
-    look = pooled.rows[position]
-    said = []
-    if look["width"] < 30:
-        said.append(f"small ({look['width']:.0f} px)")
-    if look["sharpness"] < 0.25:
-        said.append("blurred")
-    if look["frontality"] < 0.25:
-        said.append("seen from the side")
-    return f"; its best look is {', '.join(said)}" if said else ""
+def _weaknesses(best: BestExemplars, position: int) -> str:
+    """What is poor about the best exemplar of a tracklet, for --explain."""
+    poor = []
+    if best.widths[position] < _SMALL_WIDTH:
+        poor.append(f"small ({best.widths[position]:.0f} px)")
+    if best.sharpness[position] < _BLURRED:
+        poor.append("blurred")
+    if best.frontality[position] < _PROFILE:
+        poor.append("from the side")
+    return f"; its best face crop is {', '.join(poor)}" if poor else ""

@@ -1,4 +1,8 @@
-"""People who are asked for, held against every index: what answers, what just missed, what was left out."""
+"""A query: which indexes it searches, and the matches and near misses of each person in them.
+
+The clusters of all indexes are searched through library.vectors. Only indexes with a similar cluster are opened, and
+there the references are compared with the tracklets through vectors.faiss.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from facereel.query.records import Match, NearMiss, PersonQuery
-from facereel.query.search.matching import VideoFaces, match
-from facereel.store.files.folders import printable
-from facereel.store.index import pooled_file
+from facereel.query.search.matching import Directions, VideoFaces, directions, lowest_similarity, match
+from facereel.store.files.folders import index_folders, printable
 from facereel.store.index.reader import VideoIndex
 from facereel.store.library.catalogue import Catalogue
+from facereel.store.library.vectors import VideoClusters, clusters_of, videos_above
 from facereel.store.model.errors import (
     DamagedIndexError,
     EngineMismatchError,
@@ -25,6 +29,10 @@ from facereel.store.model.errors import (
     StoreError,
 )
 from facereel.store.model.records import EngineInfo, FrameTimes, Sightings, Video
+
+_ATTEMPTS = 3  # to read an index that is being written
+# FAISS adds up in another order than numpy: candidates are taken a little below the threshold, and compared again.
+_ROUNDING = 1e-4
 
 # Why an index was not searched, in a word for scripts.
 KINDS = {
@@ -47,6 +55,7 @@ class Scope:
     """The indexes that a query searches, and those it does not."""
 
     searched: tuple[tuple[Path, Video], ...]  # index folder, video with the path where it lies now
+    clusters: tuple[VideoClusters, ...]  # of each that is searched
     skipped: tuple[SkippedVideo, ...]
     engine: EngineInfo  # of the query
 
@@ -95,12 +104,12 @@ class Answer:
         }
 
 
-def not_indexed(library: Catalogue, names: Sequence[str | Path]) -> list[Path]:
-    """Those of the named videos that are files nobody indexed yet."""
+def not_indexed(catalogue: Catalogue, names: Sequence[str | Path]) -> list[Path]:
+    """Those of the named videos that are files without an index."""
     fresh = []
     for name in names:
         try:
-            library.locate(name)
+            catalogue.locate(name)
         except NotIndexedError:
             if not Path(name).is_file():
                 raise
@@ -108,102 +117,194 @@ def not_indexed(library: Catalogue, names: Sequence[str | Path]) -> list[Path]:
     return fresh
 
 
-def scope(library: Catalogue, names: Sequence[str | Path], engine: EngineInfo) -> Scope:
-    """Which indexes to search: those named, else all that this engine made.
+def scope(catalogue: Catalogue, names: Sequence[str | Path], engine: EngineInfo) -> Scope:
+    """Which indexes to search: those named, else all that this engine's recogniser made.
 
-    Raises EngineMismatchError, NotIndexedError and the errors of damage for one that is named, and where
-    nothing is left to search.
+    Raises EngineMismatchError, NotIndexedError and the errors of damage for one that is named, and where nothing is
+    left to search.
     """
     if names:
-        found = dict(_named(library, name, engine) for name in names)
-        return Scope(tuple(found.items()), (), engine)
-    listing = library.listing()
-    searched = tuple(
-        (entry.folder, entry.video) for entry in listing.entries if entry.engine.compares_with(engine)
-    )
-    others = [
-        (entry.video.name, _mismatch(entry.video, entry.engine, engine))
-        for entry in listing.entries
-        if not entry.engine.compares_with(engine)
+        named = {item[0]: item for item in (_named(catalogue, name, engine) for name in names)}
+        return Scope(
+            tuple((folder, video) for folder, video, _ in named.values()),
+            tuple(clusters for _, _, clusters in named.values()), (), engine,
+        )  # fmt: skip
+    known = catalogue.searchable()
+    searched = tuple(video for video in known.videos if video.engine.compares_with(engine))
+    refused: list[tuple[str, StoreError]] = [
+        (item.video.name, _mismatch(item.video, item.engine, engine))
+        for item in known.videos
+        if not item.engine.compares_with(engine)
     ]
-    failures = [(folder.name, error) for folder, error in listing.failures]
-    refused: list[tuple[str, StoreError]] = [*others, *failures]
+    refused += [(folder.name, error) for folder, error in known.failures]
     if not searched and len(refused) == 1:
         raise refused[0][1]
     if not searched and refused:
         raise type(refused[0][1])(
-            f"none of the {len(refused)} indexes in {printable(library.store)} can be searched; {refused[0][1]}"
+            f"none of the {len(refused)} indexes in {printable(catalogue.store)} can be searched; {refused[0][1]}"
         )
     if not searched:
         raise NotIndexedError(
-            f"{printable(library.store)} holds no index; run: facereel index VIDEO (or name another --store)"
+            f"{printable(catalogue.store)} holds no index; run: facereel index VIDEO (or name another --store)"
         )
     return Scope(
-        searched,
-        tuple(SkippedVideo(printable(name), str(error), _kind(error)) for name, error in refused),
-        engine,
-    )
+        tuple((item.folder, item.video) for item in searched), searched,
+        tuple(SkippedVideo(printable(name), str(error), _kind(error)) for name, error in refused), engine,
+    )  # fmt: skip
 
 
 def search(people: Sequence[PersonQuery], where: Scope, threshold: float, scale: float = 1.0) -> list[Answer]:
-    """Compare everybody with every index, of which those with matches are opened.
+    """Compare everybody with every index; only indexes with a similar cluster are opened.
 
     `scale` is the engine's Threshold.scale.
     """
     if not 0 < threshold < 1:
         raise OptionError(f"threshold {threshold:g} cannot be used; give a similarity between 0 and 1")
-    collected: list[_Collected] = [_Collected([], [], {}) for _ in people]
-    counts: dict[str, Counts] = {}
-    for folder, video in where.searched:
-        known = pooled_file.read(folder)
-        counts[video.sha256] = Counts(len(known.pooled.rows), known.looks, known.lookless)
-        seconds = [[video.seconds(tick) for tick in pair] for pair in known.ticks.tolist()]
-        faces = VideoFaces(video, known.pooled, np.array(seconds, np.float64).reshape(-1, 2))
-        answers = [match(faces, list(person.references), threshold, scale) for person in people]
-        for so_far, (_, near_misses) in zip(collected, answers, strict=True):
-            so_far.near_misses.extend(near_misses)
-        if any(matches for matches, _ in answers):
-            with VideoIndex(folder) as index:
-                for so_far, (matches, _) in zip(collected, answers, strict=True):
-                    so_far.add(video, matches, index)
-    return [
-        Answer(
-            person, tuple(so_far.matches),
-            tuple(sorted(so_far.near_misses, key=lambda item: -item.similarity)), so_far.times,
-            where, counts, threshold,
+    wanted = [directions(person.references, scale) for person in people]
+    found: list[list[_VideoAnswer]] = [[] for _ in people]
+    for place, searchers in _candidates(where.clusters, wanted, lowest_similarity(threshold, scale)):
+        video = where.searched[place][1]
+        answers = _search_video(
+            where.clusters[place], video, [wanted[person] for person in searchers], threshold, scale
         )
-        for person, so_far in zip(people, collected, strict=True)
-    ]  # fmt: skip
+        for person, answer in zip(searchers, answers, strict=True):
+            found[person].append(answer)
+    counts = {
+        video.sha256: Counts(item.tracklets, item.exemplars, item.tracklets_without_exemplars)
+        for (_, video), item in zip(where.searched, where.clusters, strict=True)
+    }
+    return [
+        _answer(person, answers, where, counts, threshold)
+        for person, answers in zip(people, found, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _VideoAnswer:
+    """What one index answers to one person."""
+
+    video: Video
+    matches: list[tuple[Match, Sightings]]
+    near_misses: list[NearMiss]
+    times: FrameTimes | None  # only with matches
+
+
+def _candidates(
+    videos: Sequence[VideoClusters], people: Sequence[Directions], lowest: float
+) -> list[tuple[int, list[int]]]:
+    """The positions of the videos with a cluster similar enough, rising, each with those of the people it may show."""
+    if not people:
+        return []
+    owners = np.repeat(np.arange(len(people)), [len(person.vectors) for person in people])
+    queries = np.concatenate([person.vectors for person in people])
+    thresholds = lowest - _ROUNDING + np.concatenate([person.penalties for person in people])
+    candidates: dict[int, set[int]] = {}
+    for owner, places in zip(
+        owners.tolist(), videos_above(videos, queries, thresholds.tolist()), strict=True
+    ):
+        for place in places.tolist():
+            candidates.setdefault(place, set()).add(owner)
+    return sorted((place, sorted(searchers)) for place, searchers in candidates.items())
+
+
+def _search_video(
+    known: VideoClusters, video: Video, people: Sequence[Directions], threshold: float, scale: float
+) -> list[_VideoAnswer]:
+    """Compare people with one index, of which `known` may be an older state."""
+    for _ in range(_ATTEMPTS):
+        try:
+            with VideoIndex(known.folder, video.path) as index:
+                if index.version != known.version:
+                    known = _read_again(index, known)
+                answers = _answers_of(index, video, known, people, threshold, scale)
+                if index.unchanged():
+                    return answers
+        except NotIndexedError:
+            # Between two renames a folder that is replaced is not there; listing waits until its successor is.
+            if known.folder not in index_folders(known.folder.parent):
+                raise
+    raise StoreError(f"{printable(known.folder)} is being written by another process; run it again")
+
+
+def _answers_of(
+    index: VideoIndex,
+    video: Video,
+    known: VideoClusters,
+    people: Sequence[Directions],
+    threshold: float,
+    scale: float,
+) -> list[_VideoAnswer]:
+    faces, vectors = _faces(index, video, known), index.vectors()
+    found = []
+    for person in people:
+        own = person.combine(vectors.similarities(person.vectors, faces.best.tracklets))
+        clusters = person.combine(person.vectors @ known.clusters.embeddings.T)
+        found.append(match(faces, own, clusters, threshold, scale))
+    times = index.times() if any(matches for matches, _ in found) else None
+    return [
+        _VideoAnswer(video, _with_sightings(index, matches), near_misses, times if matches else None)
+        for matches, near_misses in found
+    ]
+
+
+def _read_again(index: VideoIndex, known: VideoClusters) -> VideoClusters:
+    """The clusters of an index that was written or replaced since they were read."""
+    if not index.engine.compares_with(known.engine):
+        raise StoreError(
+            f"{printable(known.folder)} was indexed again by {index.engine.name} meanwhile; run it again"
+        )
+    return clusters_of(index)
+
+
+def _faces(index: VideoIndex, video: Video, known: VideoClusters) -> VideoFaces:
+    best, seconds = index.best_exemplars(), index.tracklet_seconds()
+    numbers = set(best.tracklets.tolist())
+    tracklets = tuple(item for item in index.tracklets() if item.number in numbers)
+    spans = np.array([seconds[item.number] for item in tracklets], np.float64).reshape(-1, 2)
+    return VideoFaces(video, tracklets, spans, best, known.clusters)
+
+
+def _with_sightings(index: VideoIndex, matches: Sequence[Match]) -> list[tuple[Match, Sightings]]:
+    sightings = index.sightings(match.tracklet.number for match in matches)
+    return [(match, sightings[match.tracklet.number]) for match in matches]
+
+
+def _answer(
+    person: PersonQuery,
+    answers: Sequence[_VideoAnswer],
+    where: Scope,
+    counts: dict[str, Counts],
+    threshold: float,
+) -> Answer:
+    near_misses = [miss for answer in answers for miss in answer.near_misses]
+    return Answer(
+        person,
+        tuple(pair for answer in answers for pair in answer.matches),
+        tuple(sorted(near_misses, key=lambda miss: -miss.similarity)),
+        {answer.video.sha256: answer.times for answer in answers if answer.times is not None},
+        where,
+        counts,
+        threshold,
+    )
 
 
 def _kind(error: StoreError) -> str:
     return next(word for kind, word in KINDS.items() if isinstance(error, kind))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Collected:
-    matches: list[tuple[Match, Sightings]]
-    near_misses: list[NearMiss]
-    times: dict[str, FrameTimes]
-
-    def add(self, video: Video, matches: list[Match], index: VideoIndex) -> None:
-        """Take the matches of one index, with their sightings."""
-        sightings = index.sightings(match.tracklet.number for match in matches)
-        self.matches.extend((match, sightings[match.tracklet.number]) for match in matches)
-        if matches:
-            self.times[video.sha256] = index.times()
-
-
-def _named(library: Catalogue, name: str | Path, engine: EngineInfo) -> tuple[Path, Video]:
-    with library.find(name) as index:
-        if not index.engine.compares_with(engine):
-            raise _mismatch(index.video, index.engine, engine)
-        video, path = index.video, Path(name)
-        if path.is_file():
-            # Found by its content: clips are cut from where it lies now.
-            status = path.stat()
-            video = replace(video, path=str(path.resolve()), size=status.st_size, mtime_ns=status.st_mtime_ns)
-        return index.folder, video
+def _named(catalogue: Catalogue, name: str | Path, engine: EngineInfo) -> tuple[Path, Video, VideoClusters]:
+    found = catalogue.searchable([catalogue.locate(name)])
+    if found.failures:
+        raise found.failures[0][1]
+    (clusters,) = found.videos
+    video, path = clusters.video, Path(name)
+    if not clusters.engine.compares_with(engine):
+        raise _mismatch(video, clusters.engine, engine)
+    if path.is_file():
+        # Found by its content: clips are cut from where it lies now.
+        status = path.stat()
+        video = replace(video, path=str(path.resolve()), size=status.st_size, mtime_ns=status.st_mtime_ns)
+    return clusters.folder, video, clusters
 
 
 def _mismatch(video: Video, made_by: EngineInfo, asking: EngineInfo) -> EngineMismatchError:

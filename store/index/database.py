@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from facereel.store.files.folders import printable, unwritable
-from facereel.store.index import pooled_header, schema
+from facereel.store.index import schema
 from facereel.store.index.checksum import HEADER_BYTES, change_counter, write_checksum
 from facereel.store.model.errors import DamagedIndexError, NewerIndexError, NotIndexedError, StoreError
 
@@ -87,19 +87,19 @@ def predecessor(folder: Path, version: IndexVersion) -> list[Path]:
     return [folder]
 
 
-def open_readonly(folder: Path) -> sqlite3.Connection:
+def open_readonly(folder: Path, video_path: str | None = None) -> sqlite3.Connection:
     """A read-only connection to a folder's index.db; the rest as for `open_version`."""
-    return open_version(folder)[0]
+    return open_version(folder, video_path)[0]
 
 
-def open_version(folder: Path) -> tuple[sqlite3.Connection, IndexVersion]:
+def open_version(folder: Path, video_path: str | None = None) -> tuple[sqlite3.Connection, IndexVersion]:
     """A read-only connection to a folder's index.db, brought to the newest schema first, and what was opened.
 
     The version is read before the file is opened: it is that of the rows only if it is the same once they are read.
     Raises NewerIndexError, DamagedIndexError (also without a file), StoreError when it may not be read.
     """
     path = folder / DATABASE
-    with reading(folder):
+    with reading(folder, video_path):
         try:
             path.open("rb").close()
         except PermissionError as error:
@@ -128,15 +128,14 @@ def open_version(folder: Path) -> tuple[sqlite3.Connection, IndexVersion]:
         connection.close()
         raise NewerIndexError(
             f"{printable(folder)} was written by a newer version (schema {found}, this one knows {known}); "
-            f"install that version or run: {_anew(folder)}"
+            f"install that version or run: {_anew(folder, video_path)}"
         )
     return connection, version
 
 
 def _anew(folder: Path, video_path: str | None = None) -> str:
     """The command that makes an index anew."""
-    path = video_path or pooled_header.video_path(folder)
-    video = "VIDEO" if path is None else shlex.quote(printable(path))
+    video = "VIDEO" if video_path is None else shlex.quote(printable(video_path))
     return f"facereel index --force {video} --store {shlex.quote(printable(folder.parent))}"
 
 

@@ -27,6 +27,13 @@ from facereel.store.index.database import (
     read_version,
     reading,
 )
+from facereel.store.index.embeddings import (
+    BestExemplars,
+    PooledEmbeddings,
+    pool_exemplars,
+    rows_by_tracklet,
+)
+from facereel.store.index.vectors import Vectors
 from facereel.store.model.errors import DamagedIndexError, OptionError, StoreError
 from facereel.store.model.records import (
     SOURCES,
@@ -48,9 +55,9 @@ logger = logging.getLogger(__name__)
 _SOURCE = "CASE source " + " ".join(f"WHEN '{word}' THEN {n}" for n, word in enumerate(SOURCES)) + " END"
 
 
-def read_video(folder: Path) -> tuple[Video, EngineInfo]:
-    """What a listing shows of an index, at the cost of one row of it."""
-    with closing(open_readonly(folder)) as connection, reading(folder):
+def read_video(folder: Path, video_path: str | None = None) -> tuple[Video, EngineInfo]:
+    """What a listing shows of an index, at the cost of one row of it; `video_path` as for VideoIndex."""
+    with closing(open_readonly(folder, video_path)) as connection, reading(folder, video_path):
         return _identity(connection)
 
 
@@ -59,12 +66,15 @@ class VideoIndex:
 
     version: IndexVersion  # what was opened, read before it was
 
-    def __init__(self, folder: Path) -> None:
-        """Open a folder; raises DamagedIndexError, NewerIndexError, StoreError when it may not be read."""
+    def __init__(self, folder: Path, video_path: str | None = None) -> None:
+        """Open a folder; raises DamagedIndexError, NewerIndexError, StoreError when it may not be read.
+
+        The errors name `video_path` in their remedy where index.db does not tell where its video lies.
+        """
         self.folder = folder
-        self._rows, self.version = open_version(folder)
+        self._rows, self.version = open_version(folder, video_path)
         try:
-            with reading(folder):
+            with reading(folder, video_path):
                 self.video, self.engine = _identity(self._rows)
                 self.config: dict[str, float | int | str] = {
                     str(key): _setting(value) for key, value in self._all("SELECT key, value FROM config")
@@ -179,22 +189,78 @@ class VideoIndex:
             found = self._all("SELECT exemplar FROM exemplars ORDER BY exemplar")
             return np.array([row[0] for row in found], dtype=np.int64)
 
-    def vectors(self) -> vectors.Vectors:
-        """The embeddings, ready to be searched; vectors.faiss is made anew if it is not as it should be."""
+    def pooled(self) -> PooledEmbeddings:
+        """One embedding for each tracklet and each cluster, pooled from the exemplars."""
+        tracklets, exemplars = self.tracklets(), self.exemplar_arrays()
         with reading(self.folder, self.video.path):
-            digest = _digest(self._rows)
+            return pool_exemplars(tracklets, exemplars, self.video.frame_rate)
+
+    def best_exemplars(self) -> BestExemplars:
+        """What the best exemplar of each tracklet looks like; tracklets without exemplars are left out."""
+        query = """SELECT tracklet, quality, w, sharpness, frontality FROM exemplars JOIN tracklets USING (tracklet)
+                   ORDER BY exemplar"""
+        with reading(self.folder, self.video.path):
+            table = np.array([tuple(row) for row in self._all(query)], np.float64).reshape(-1, 5)
+            groups = rows_by_tracklet(table[:, 0].astype(np.int64))
+            best = [int(rows[table[rows, 1].astype(np.float32).argmax()]) for rows in groups.values()]
+            widths, sharpness, frontality = np.ascontiguousarray(table[best, 2:].T, np.float32)
+            return BestExemplars(np.array(list(groups), np.int64), widths, sharpness, frontality)
+
+    def tracklet_seconds(self) -> dict[int, tuple[float, float]]:
+        """When each tracklet starts and ends, seconds as a player shows them, by tracklet number."""
+        query = """SELECT tracklet, first.pts, last.pts + last.duration FROM tracklets
+                   JOIN frames first ON first.frame = start_frame
+                   JOIN frames last ON last.frame = end_frame - 1"""
+        with reading(self.folder, self.video.path):
+            found = {
+                int(tracklet): (self.video.seconds(int(start)), self.video.seconds(int(end)))
+                for tracklet, start, end in self._all(query)
+            }
+            if len(found) != self._all("SELECT count(*) FROM tracklets")[0][0]:
+                raise ValueError("frames are missing")
+            return found
+
+    def vectors(self) -> Vectors:
+        """The tracklet embeddings, to be searched; vectors.faiss is rebuilt if it is missing, stale or damaged."""
+        with reading(self.folder, self.video.path):
+            numbers = self._numbers(
+                "SELECT DISTINCT tracklet FROM exemplars JOIN tracklets USING (tracklet) ORDER BY 1"
+            )
+            source = self._vectors_source()
         try:
-            return vectors.read(self.folder, digest)
+            return vectors.read(self.folder, numbers, self.engine.dim, source)
         except vectors.UnusableVectors as reason:
             path = folders.printable(self.folder / vectors.VECTORS)
-            logger.warning("%s is made anew from %s: %s", path, DATABASE, reason)
+            logger.warning("%s is rebuilt from %s: %s", path, DATABASE, reason)
+        return self.rebuild_vectors()
+
+    def check_vectors(self) -> str:
+        """What is wrong with vectors.faiss, compared with the rows in full; nothing if it is as it should be."""
+        pooled = self.pooled()
         with reading(self.folder, self.video.path):
-            looks, numbers = _looks(self._rows, self.engine.dim)
-        rebuilt = vectors.build(numbers, looks.embeddings)
-        # A store that is only read works all the same.
+            source = self._vectors_source()
+        try:
+            written = vectors.read(self.folder, pooled.tracklets, self.engine.dim, source)
+        except vectors.UnusableVectors as reason:
+            return str(reason)
+        # Another processor may add up in another order.
+        alike = np.allclose(written.contents()[1], pooled.embeddings, rtol=0, atol=1e-5)
+        return "" if alike else "not of these rows"
+
+    def rebuild_vectors(self) -> Vectors:
+        """Build the vectors from the rows, and write vectors.faiss where the store can be written."""
+        pooled = self.pooled()
+        rebuilt = vectors.build(pooled.tracklets, pooled.embeddings)
+        with reading(self.folder, self.video.path):
+            source = self._vectors_source()
+        # Under the store's lock nobody replaces the folder: vectors of an old index never come into a new one.
         with suppress(OSError), folder_lock(self.folder.parent):
-            vectors.write(self.folder, rebuilt, digest)
+            if self.unchanged():
+                vectors.write(self.folder, rebuilt, source)
         return rebuilt
+
+    def _vectors_source(self) -> bytes:
+        return vectors.source_digest(_digest(self._rows), self.version.change_counter)
 
     def _numbers(self, query: str, *values: int) -> Ints:
         """All values of all rows in a line; raises TypeError or ValueError on one that is no number."""
@@ -259,8 +325,8 @@ def predecessors(target: Path, sha256: str) -> list[Path]:
 
 
 def write_vectors(folder: Path) -> None:
-    """Make vectors.faiss from the rows as they were written, which also reads them once before they count."""
-    with closing(open_readonly(folder)) as connection:
-        _, engine = _identity(connection)
-        looks, numbers = _looks(connection, engine.dim)
-        vectors.write(folder, vectors.build(numbers, looks.embeddings), _digest(connection))
+    """Write vectors.faiss into a folder that only this process knows; reads all exemplars, and raises on damage."""
+    with VideoIndex(folder) as index, reading(folder):
+        pooled = index.pooled()
+        source = vectors.source_digest(_digest(index._rows), index.version.change_counter)
+        vectors.write(folder, vectors.build(pooled.tracklets, pooled.embeddings), source)

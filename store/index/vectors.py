@@ -1,8 +1,8 @@
-"""The FAISS side of an index: exact search over its exemplars' embeddings.
+"""vectors.faiss: the tracklet embeddings of one video as a FAISS index that a query searches.
 
-vectors.faiss is derived from the rows of index.db and never trusted: after FAISS's own bytes (which
-`faiss.read_index` reads as they are) stand a digest of those bytes and one of the rows they were made from.
-FAISS is only given bytes that are whole, because it does not promise to survive others.
+The file is derived from index.db and never trusted. FAISS's own bytes come first, so that `faiss.read_index` reads the
+file as it is; behind them stand a digest of those bytes and one of the rows from which they were made. FAISS is
+given only bytes whose layout was checked, because it believes every length that it reads.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     import faiss
 
 VECTORS = "vectors.faiss"
-MAGIC = b"FRv1"
-_HEADERS = 2 * 37 + 2 * 8  # bytes of a serialised index beside its vectors and their numbers
-TRAILER_BYTES = len(MAGIC) + 2 * hashlib.sha256().digest_size
+MAGIC = b"FRv2"  # FRv1 held exemplars
+_HEADER_BYTES = 2 * 37 + 2 * 8  # of a serialised index, beside its vectors and their ids
+_DIGEST_BYTES = hashlib.sha256().digest_size
+TRAILER_BYTES = len(MAGIC) + 2 * _DIGEST_BYTES
 
 
 class UnusableVectors(Exception):
@@ -33,35 +34,30 @@ class UnusableVectors(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vectors:
-    """Embeddings that can be searched; a hit names the exemplar by its number in index.db."""
+    """The tracklet embeddings of one video; FAISS's ids are tracklet numbers."""
 
     index: faiss.IndexIDMap
 
     def __len__(self) -> int:
         return int(self.index.ntotal)
 
-    def nearest(self, queries: Floats, count: int) -> tuple[Floats, Ints]:
-        """The `count` most similar exemplars of each query, best first, fewer when there are fewer.
+    def similarities(self, queries: Floats, tracklets: Ints) -> Floats:
+        """Cosine similarity of queries (Q, D), unit length, and the tracklets of these numbers (T,), rising: (Q, T).
 
-        queries: (Q, D) unit length. Returns cosine similarities (Q, k) and exemplar numbers (Q, k).
+        The numbers must be those of all tracklets in the index.
         """
-        count = min(count, len(self))
-        if count == 0 or len(queries) == 0:
-            return np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
-        return self.index.search(_packed(queries), count)
+        result = np.zeros((len(queries), len(self)), np.float32)
+        if result.size:
+            similarities, ids = self.index.search(_contiguous(queries), len(self))
+            np.put_along_axis(result, np.searchsorted(tracklets, ids), similarities, axis=1)
+        return result
 
-    def above(self, queries: Floats, threshold: float) -> tuple[Ints, Ints, Floats]:
-        """All exemplars at least as similar as `threshold`, grouped by query, in no order within one.
+    def contents(self) -> tuple[Ints, Floats]:
+        """Tracklet numbers (T,) and their embeddings (T, D)."""
+        import faiss
 
-        queries: (Q, D) unit length. Returns query rows, exemplar numbers and cosine similarities, (H,) each.
-        """
-        if len(queries) == 0 or len(self) == 0:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
-        # FAISS returns what lies strictly above.
-        below = float(np.nextafter(np.float32(threshold), np.float32(-np.inf)))
-        limits, similarities, exemplars = self.index.range_search(_packed(queries), below)
-        rows = np.repeat(np.arange(len(queries), dtype=np.int64), np.diff(limits.astype(np.int64)))
-        return rows, exemplars, similarities
+        flat = faiss.downcast_index(self.index.index)
+        return faiss.vector_to_array(self.index.id_map), flat.reconstruct_n(0, flat.ntotal)
 
 
 def rows_digest(exemplars: Ints, embeddings: Floats) -> str:
@@ -72,33 +68,40 @@ def rows_digest(exemplars: Ints, embeddings: Floats) -> str:
     return digest.hexdigest()
 
 
-def build(exemplars: Ints, embeddings: Floats) -> Vectors:
-    """Exact inner-product search over (M, D) embeddings under their exemplar numbers (M,)."""
+def source_digest(exemplars_digest: str, change_counter: int) -> bytes:
+    """Identifies the rows from which vectors.faiss is made, also after the folder was copied.
+
+    `exemplars_digest` is `rows_digest` of the exemplars, `change_counter` SQLite's when they were read.
+    """
+    return hashlib.sha256(f"{exemplars_digest} {change_counter}".encode()).digest()
+
+
+def build(tracklets: Ints, embeddings: Floats) -> Vectors:
+    """Exact inner-product search over (T, D) embeddings under their tracklet numbers (T,)."""
     import faiss
 
     index = faiss.IndexIDMap(faiss.IndexFlatIP(embeddings.shape[1]))
-    if len(exemplars):
-        index.add_with_ids(_packed(embeddings), np.ascontiguousarray(exemplars, dtype=np.int64))
+    if len(tracklets):
+        index.add_with_ids(_contiguous(embeddings), np.ascontiguousarray(tracklets, dtype=np.int64))
     return Vectors(index)
 
 
-def write(folder: Path, vectors: Vectors, digest: str) -> None:
-    """Write vectors.faiss (0600) whole or not at all; `digest` is `rows_digest` of its rows.
+def write(folder: Path, vectors: Vectors, source: bytes) -> None:
+    """Write vectors.faiss (0600), whole or not at all; `source` is `source_digest` of its rows.
 
     The caller holds the folder's lock.
     """
     import faiss
 
     payload = faiss.serialize_index(vectors.index).tobytes()
-    trailer = MAGIC + hashlib.sha256(payload).digest() + bytes.fromhex(digest)
     with atomic_file(folder / VECTORS) as unfinished:
         handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "wb") as file:
-            file.write(payload + trailer)
+            file.write(payload + MAGIC + hashlib.sha256(payload).digest() + source)
 
 
-def read(folder: Path, digest: str) -> Vectors:
-    """The vectors of a folder if they are whole and were made from the rows with that digest.
+def read(folder: Path, tracklets: Ints, dim: int, source: bytes) -> Vectors:
+    """The vectors of these tracklets (T,), numbers rising, if the file is whole and made from the rows of `source`.
 
     Raises UnusableVectors otherwise.
     """
@@ -109,9 +112,9 @@ def read(folder: Path, digest: str) -> Vectors:
     except OSError as error:
         raise UnusableVectors(error.strerror) from error
     payload, trailer = data[:-TRAILER_BYTES], data[-TRAILER_BYTES:]
-    if trailer[: -2 * 32] != MAGIC or hashlib.sha256(payload).digest() != trailer[len(MAGIC) : -32]:
+    if trailer[:-_DIGEST_BYTES] != MAGIC + hashlib.sha256(payload).digest():
         raise UnusableVectors("torn or from elsewhere")
-    if trailer[-32:].hex() != digest:
+    if trailer[-_DIGEST_BYTES:] != source:
         raise UnusableVectors("not made from these rows")
     _check_layout(payload)
     try:
@@ -120,9 +123,13 @@ def read(folder: Path, digest: str) -> Vectors:
         raise UnusableVectors("not readable by this version of FAISS") from error
     if not isinstance(index, faiss.IndexIDMap):
         raise UnusableVectors("from elsewhere")
-    numbers, flat = faiss.vector_to_array(index.id_map), faiss.downcast_index(index.index)
-    if rows_digest(numbers, flat.reconstruct_n(0, flat.ntotal)) != digest:
-        raise UnusableVectors("not of these rows")
+    numbers, embeddings = Vectors(index).contents()
+    if (
+        not np.array_equal(numbers, tracklets)
+        or embeddings.shape[1] != dim
+        or not np.isfinite(embeddings).all()
+    ):
+        raise UnusableVectors("not of these tracklets")
     return Vectors(index)
 
 
@@ -134,9 +141,9 @@ def _check_layout(payload: bytes) -> None:
     import faiss
 
     dim, count = (int.from_bytes(payload[start:end], "little") for start, end in ((4, 8), (8, 16)))
-    if len(payload) < _HEADERS or len(payload) != _HEADERS + count * (4 * dim + 8):
+    if len(payload) < _HEADER_BYTES or len(payload) != _HEADER_BYTES + count * (4 * dim + 8):
         raise UnusableVectors("from elsewhere")
-    floats, numbers = _HEADERS - 8, _HEADERS + 4 * dim * count
+    floats, numbers = _HEADER_BYTES - 8, _HEADER_BYTES + 4 * dim * count
     same = build(
         np.frombuffer(payload, "<i8", count, numbers),
         np.frombuffer(payload, "<f4", count * dim, floats).reshape(count, dim),
@@ -145,5 +152,5 @@ def _check_layout(payload: bytes) -> None:
         raise UnusableVectors("not of this version of FAISS")
 
 
-def _packed(embeddings: Floats) -> Floats:
+def _contiguous(embeddings: Floats) -> Floats:
     return np.ascontiguousarray(embeddings, dtype=np.float32)

@@ -7,10 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from facereel.store.index import pooled_file, vectors
+from facereel.store.index import vectors
 from facereel.store.index.checksum import compare_checksum
 from facereel.store.index.database import DATABASE, open_readonly, reading
-from facereel.store.index.pooled_header import POOLED
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model.errors import FaceReelError
 from facereel.store.model.records import Video
@@ -25,13 +24,13 @@ class Health:
     notes: tuple[str, ...] = ()  # what was put right meanwhile
 
 
-def check_index(folder: Path, check_source: Callable[[Video], None]) -> Health:
-    """Check an index from its pages up to its video; what is derived from its rows is made anew if it has to be.
+def check_index(folder: Path, check_source: Callable[[Video], None], video_path: str | None = None) -> Health:
+    """Check an index from its pages up to its video; what is derived from its rows is rebuilt if it has to be.
 
-    `check_source` raises a FaceReelError when the video is gone or another.
+    `check_source` raises a FaceReelError when the video is gone or another; `video_path` as for VideoIndex.
     """
     try:
-        with VideoIndex(folder) as index:
+        with VideoIndex(folder, video_path) as index:
             name = index.video.name
             _check_pages(folder, index.video.path)
             _check_rows(index)
@@ -84,17 +83,12 @@ def _check_rows(index: VideoIndex) -> None:
 
 
 def _rebuild(index: VideoIndex) -> tuple[str, ...]:
-    """Make anew what is derived from the rows where it is not as it should be; says what was."""
-    notes = []
-    digest = vectors.rows_digest(index.exemplar_numbers(), index.exemplar_arrays().embeddings)
-    try:
-        vectors.read(index.folder, digest)
-    except vectors.UnusableVectors as reason:
-        index.vectors()
-        notes.append(f"{vectors.VECTORS} was {reason}; made anew from {DATABASE}")
-    if reason_pooled := pooled_file.rebuild(index.folder):
-        notes.append(f"{POOLED} was {reason_pooled}; made anew from {DATABASE}")
-    return tuple(notes)
+    """Rebuild what is derived from the rows where it is not as it should be; says what was."""
+    reason = index.check_vectors()
+    if not reason:
+        return ()
+    index.rebuild_vectors()
+    return (f"{vectors.VECTORS} was {reason}; rebuilt from {DATABASE}",)
 
 
 def _source_problem(video: Video, check_source: Callable[[Video], None]) -> tuple[str, ...]:

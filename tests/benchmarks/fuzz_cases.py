@@ -36,7 +36,7 @@ from tests.fake_engine import FakeEngine, write_photo
 SHARES = {
     "film": 50, "splice": 6, "times": 6, "sizes": 3, "streams": 1, "playlist": 2, "huge": 0.4, "billion": 1.6,
     "endless": 2, "growing": 1, "photo": 6, "bomb": 4, "exif": 4, "disguise": 1, "database": 6, "vectors": 2,
-    "pooled": 2, "unfinished": 2, "name": 2,
+    "library": 2, "unfinished": 2, "name": 2,
 }  # fmt: skip
 CUT = 0.3  # of the indexed films are also cut
 
@@ -70,7 +70,7 @@ class Range:
     def _run(self, kind: str, place: Path, rng: Rng) -> Outcome:
         if kind in ("photo", "bomb", "exif", "disguise"):
             return self._photo(kind, place, rng)
-        if kind in ("database", "vectors", "pooled"):
+        if kind in ("database", "vectors", "library"):
             return harmed_index(kind, self.index, place, rng)
         if kind == "unfinished":
             return harmed_unfinished(place, rng)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from facereel.query import videos
 from facereel.store.files import folders
-from facereel.store.index import pooled_file, summary
+from facereel.store.index import summary
 from facereel.store.index.database import DATABASE
-from facereel.store.index.pooled_header import POOLED
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.vectors import VECTORS
 from facereel.store.library.catalogue import Catalogue
+from facereel.store.library.vectors import LIBRARY_VECTORS, read_clusters
 from facereel.store.model.config import Config
 from facereel.store.model.errors import FaceReelError
 from facereel.store.model.records import Checkpoint, Segment
@@ -28,19 +28,23 @@ from tests.factories import make_contents
 def harmed_index(kind: str, index: Path, place: Path, rng: Rng) -> Outcome:
     """An index one of whose files was harmed: refused, mended, or whole after all."""
     folder = Path(shutil.copytree(index, place / "store" / index.name))
-    if kind == "pooled":
-        pooled_file.keep(folder)
-    path = folder / {"database": DATABASE, "vectors": VECTORS, "pooled": POOLED}[kind]
+    catalogue = Catalogue(place / "store")
+    catalogue.refresh()
+    path = {
+        "database": folder / DATABASE,
+        "vectors": folder / VECTORS,
+        "library": place / "store" / LIBRARY_VECTORS,
+    }[kind]
     before = path.read_bytes()
     harm = str(rng.choice(list(MUTATIONS)))
     path.write_bytes(MUTATIONS[harm](before, rng))
     same = path.read_bytes() == before
-    if kind == "pooled":
-        read_back, sound = pooled_file.read(folder), pooled_file.read(index)
-        alike = read_back.pooled.vectors.tobytes() == sound.pooled.vectors.tobytes()
+    if kind == "library":
+        (read_back,) = catalogue.searchable().videos
+        alike = read_back.clusters.embeddings.tobytes() == read_clusters(index).clusters.embeddings.tobytes()
         return Outcome(kind, "ok", "" if alike else "other vectors than those of the index")
     health = videos.verify(folder)
-    Catalogue(place / "store").listing()
+    catalogue.listing()
     if kind == "vectors" and (health.problems or path.read_bytes() != before):
         return Outcome(kind, "not mended", str(health))
     with suppress(FaceReelError), VideoIndex(folder) as opened:

@@ -15,6 +15,7 @@ import av
 from facereel.query import videos
 from facereel.store.files import folders
 from facereel.store.index.database import DATABASE
+from facereel.store.index.vectors import VECTORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +77,7 @@ def check_sound(place: Path) -> None:
     for folder in folders.index_folders(place / "store"):
         if problems := videos.verify(folder).problems:
             raise AssertionError(str(problems))
-        if strange := {file.name for file in folder.iterdir()} - {
-            DATABASE,
-            "index.db.sha256",
-            "vectors.faiss",
-            "pooled.bin",
-        }:
+        if strange := {file.name for file in folder.iterdir()} - {DATABASE, f"{DATABASE}.sha256", VECTORS}:
             raise AssertionError(f"{strange} lies in {folder.name}")
     left = [path.name for room in ("store", "out") for path in (place / room).glob(".*")]
     if left:

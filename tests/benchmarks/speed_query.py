@@ -18,9 +18,9 @@ from facereel.query.records import Clip, Match
 from facereel.query.search import search
 from facereel.store.files.digest import hash_file
 from facereel.store.files.folders import index_folders
-from facereel.store.index.pooled_header import POOLED
 from facereel.store.index.reader import VideoIndex
 from facereel.store.library.catalogue import Catalogue
+from facereel.store.library.vectors import LIBRARY_VECTORS
 from facereel.store.model.config import Config
 from facereel.store.model.records import FrameTimes, Video
 from tests.benchmarks.figures import Figure, at_most
@@ -82,7 +82,7 @@ def matching(engine: FaceEngine, rounds: int) -> tuple[list[dict[str, Any]], lis
         },
     )
     costs = {
-        "first (nothing pooled yet)": first,
+        "first (without library.vectors)": first,
         "warm (same process)": warm,
         "cold (whole command)": cold["cold"],
     }
@@ -149,8 +149,7 @@ def _longest(folder: Path) -> _Cut:
 
 
 def _forgotten(store: Path, ask: Callable[[], None]) -> None:
-    for folder in index_folders(store):
-        (folder / POOLED).unlink(missing_ok=True)
+    (store / LIBRARY_VECTORS).unlink(missing_ok=True)
     ask()
 
 

@@ -1,0 +1,92 @@
+"""Pools the exemplars of one video: one embedding for each tracklet and one for each cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facereel.store.model import pooling
+from facereel.store.model.records import ExemplarArrays, Floats, Ints, Tracklet
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClusterEmbeddings:
+    """The clusters of one video that have exemplars."""
+
+    numbers: Ints  # (C,) in the order of their first tracklets
+    embeddings: Floats  # (C, D) all exemplars of each pooled, unit length
+    quality_sums: NDArray[np.float64]  # (C,) sum of the qualities of their exemplars
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PooledEmbeddings:
+    """The tracklets of one video that have exemplars, and their clusters."""
+
+    tracklets: Ints  # (T,) numbers, rising
+    embeddings: Floats  # (T, D) the exemplars of each pooled, unit length
+    clusters: ClusterEmbeddings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BestExemplars:
+    """The exemplar with the highest quality of each tracklet that has any."""
+
+    tracklets: Ints  # (T,) numbers, rising
+    widths: Floats  # (T,) face width, pixels
+    sharpness: Floats  # (T,) 0..1
+    frontality: Floats  # (T,) 0..1
+
+    def __len__(self) -> int:
+        return len(self.tracklets)
+
+
+def pool_exemplars(
+    tracklets: tuple[Tracklet, ...], exemplars: ExemplarArrays, frame_rate: Fraction
+) -> PooledEmbeddings:
+    """Pool the exemplars of each tracklet and of each cluster, weighted by their qualities.
+
+    `tracklets` are in the order of their numbers.
+    """
+    groups = rows_by_tracklet(exemplars.tracklets)
+    tracklets = tuple(item for item in tracklets if item.number in groups)
+    embeddings = np.zeros((len(tracklets), exemplars.embeddings.shape[1]), np.float32)
+    weights, quality_sums = np.zeros(len(tracklets)), np.zeros(len(tracklets))
+    for position, item in enumerate(tracklets):
+        rows = groups[item.number]
+        qualities = exemplars.qualities[rows]
+        embeddings[position] = pooling.pool(exemplars.embeddings[rows], qualities)
+        seconds = float((item.end - item.start) / frame_rate)
+        weights[position] = pooling.cluster_weight(seconds, float(qualities.max()))
+        quality_sums[position] = float(qualities.sum())
+    numbers = np.array([item.number for item in tracklets], np.int64)
+    own_clusters = np.array([item.cluster for item in tracklets], np.int64)
+    clusters = _pool_clusters(own_clusters, embeddings, weights, quality_sums)
+    return PooledEmbeddings(numbers, embeddings, clusters)
+
+
+def rows_by_tracklet(numbers: Ints) -> dict[int, Ints]:
+    """Where each tracklet number stands in `numbers` (M,): positions in rising order, by number."""
+    order = np.argsort(numbers, kind="stable")
+    ordered = numbers[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))
+    return dict(zip(ordered[starts].tolist(), np.split(order, starts[1:]), strict=False))
+
+
+def _pool_clusters(
+    own_clusters: Ints, embeddings: Floats, weights: NDArray[np.float64], quality_sums: NDArray[np.float64]
+) -> ClusterEmbeddings:
+    """Pool tracklets, (T,) and (T, D), into their clusters."""
+    numbers = np.array(list(dict.fromkeys(own_clusters.tolist())), np.int64)
+    pooled = np.zeros((len(numbers), embeddings.shape[1]), np.float32)
+    sums = np.zeros(len(numbers))
+    for index, number in enumerate(numbers):
+        members = np.flatnonzero(own_clusters == number)
+        pooled[index] = pooling.unit((weights[members, None] * embeddings[members]).sum(axis=0))
+        sums[index] = sum(quality_sums[members].tolist())
+    return ClusterEmbeddings(numbers, pooled, sums)

@@ -1,0 +1,51 @@
+"""What a video answers to references when every exemplar is read and compared with numpy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from facereel.query.records import Match, NearMiss, Reference
+from facereel.query.search.matching import VideoFaces, directions, match
+from facereel.store.index.embeddings import BestExemplars, pool_exemplars
+from facereel.store.index.reader import VideoIndex
+from facereel.store.model.pooling import DEFAULT_THRESHOLD
+from facereel.store.model.records import ExemplarArrays, Floats, Tracklet, Video
+
+
+def answer_of(
+    video: Video, tracklets: Sequence[Tracklet], exemplars: ExemplarArrays, references: Sequence[Reference],
+    base: float = DEFAULT_THRESHOLD, scale: float = 1.0,
+) -> tuple[list[Match], list[NearMiss]]:  # fmt: skip
+    """Matches and near misses; times are those of 25 frames a second."""
+    pooled = pool_exemplars(tuple(tracklets), exemplars, video.frame_rate)
+    own = [item for item in tracklets if item.number in pooled.tracklets]
+    best = [_best(exemplars, item.number) for item in own]
+    faces = VideoFaces(
+        video, own, np.array([(item.start / 25, item.end / 25) for item in own]).reshape(-1, 2),
+        BestExemplars(
+            pooled.tracklets, exemplars.widths[best], exemplars.sharpness[best], exemplars.frontality[best]
+        ),
+        pooled.clusters,
+    )  # fmt: skip
+    person = directions(references, scale)
+
+    def similarities(embeddings: Floats) -> Floats:
+        return person.combine(person.vectors @ embeddings.T)
+
+    return match(
+        faces, similarities(pooled.embeddings), similarities(pooled.clusters.embeddings), base, scale
+    )
+
+
+def answer_of_index(
+    index: VideoIndex, references: Sequence[Reference], base: float, scale: float = 1.0
+) -> tuple[list[Match], list[NearMiss]]:
+    """The same of all rows of an index."""
+    return answer_of(index.video, index.tracklets(), index.exemplar_arrays(), references, base, scale)
+
+
+def _best(exemplars: ExemplarArrays, number: int) -> int:
+    rows = np.flatnonzero(exemplars.tracklets == number)
+    return int(rows[exemplars.qualities[rows].argmax()])

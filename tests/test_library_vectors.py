@@ -1,0 +1,490 @@
+"""library.vectors: the same answers as from all rows, never those of an old index, and nothing forgotten stays."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facereel.query.records import Match, NearMiss, PersonQuery, Reference
+from facereel.query.search import search
+from facereel.query.search.matching import directions
+from facereel.query.search.search import Answer
+from facereel.store.index import redact
+from facereel.store.index.database import DATABASE, read_version
+from facereel.store.index.reader import VideoIndex
+from facereel.store.index.vectors import VECTORS
+from facereel.store.library import vectors as library_vectors
+from facereel.store.library.catalogue import Catalogue
+from facereel.store.library.vectors import LIBRARY_VECTORS, LibraryVectors, read_clusters
+from facereel.store.model.errors import DamagedIndexError
+from facereel.store.model.records import Cluster, EngineInfo, Floats
+from tests.exhaustive import answer_of_index
+from tests.factories import IndexContents, make_contents, make_video, write_index
+
+DIM = 16
+ENGINE = EngineInfo("fake", DIM, "a" * 64, "b" * 64)
+
+
+def photo(vector: Floats, quality: float = 0.9) -> Reference:
+    return Reference("photo.jpg", "0" * 64, np.array([0, 0, 99, 99], np.float32), vector, quality)
+
+
+def contents(seed: int, name: str = "", people: int = 5) -> IndexContents:
+    """A random index with the same people as any other, whose faces look like them more or less."""
+    rng = np.random.default_rng(seed)
+    video = make_video(f"/videos/{name or seed}.mp4", name or str(seed), 200)
+    made = make_contents(seed, video, 3, 14, 2, DIM)
+    faces = np.random.default_rng(people).standard_normal((people, DIM))
+    who = {item.number: int(rng.integers(people)) for item in made.tracklets}
+    exemplars = {}
+    for number, own in made.exemplars.items():
+        embeddings = faces[who[number]] + 0.7 * rng.standard_normal((len(own), DIM))
+        embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+        exemplars[number] = tuple(
+            replace(exemplar, embedding=embedding.astype(np.float32))
+            for exemplar, embedding in zip(own, embeddings, strict=True)
+        )
+    tracklets = tuple(replace(item, cluster=who[item.number] + 1) for item in made.tracklets)
+    clusters = tuple(
+        Cluster(n, None, tuple(t.number for t in tracklets if t.cluster == n)) for n in range(1, people + 1)
+    )
+    clusters = tuple(cluster for cluster in clusters if cluster.tracklets)
+    return replace(made, tracklets=tracklets, exemplars=exemplars, clusters=clusters)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Three videos; the photo of `ask` is of somebody in the first."""
+    for seed in (3, 4, 5):
+        write_index(tmp_path / "store", contents(seed))
+    return tmp_path / "store"
+
+
+def folder_of(store: Path, seed: int) -> Path:
+    (folder,) = store.glob(f"{seed}.mp4-*")
+    return folder
+
+
+def photo_in(folder: Path) -> Reference:
+    with VideoIndex(folder) as index:
+        return photo(index.exemplar_arrays().embeddings[0])
+
+
+def ask(store: Path, *references: Reference, base: float = 0.42) -> Answer:
+    where = search.scope(Catalogue(store), [], ENGINE)
+    return search.search([PersonQuery("anna", references, ())], where, base)[0]
+
+
+def said(answer: Answer) -> list[object]:
+    """Everything that an answer says, in values that can be compared."""
+    matches = [(match, own.frames.tolist(), own.boxes.tolist()) for match, own in answer.matches]
+    return [matches, answer.near_misses, {key: times.pts.tolist() for key, times in answer.times.items()}]
+
+
+def similarities_of(found: Iterable[Match | NearMiss]) -> dict[tuple[object, ...], float]:
+    """What is found, in values that can be compared, and its similarities, which may differ in their last bits."""
+    return {(item.video.sha256, item.tracklet, item.explanation): item.similarity for item in found}
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), count=st.integers(1, 4), base=st.floats(0.2, 0.8))
+def test_a_query_answers_as_if_it_read_every_exemplar(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, count: int, base: float
+) -> None:
+    store = tmp_path_factory.mktemp("store")
+    folders = [write_index(store, contents(seed + number)) for number in range(3)]
+    rng = np.random.default_rng(seed)
+    with VideoIndex(folders[0]) as index:
+        embeddings = index.exemplar_arrays().embeddings
+    photos = [photo(embeddings[rng.integers(len(embeddings))], rng.random()) for _ in range(count)]
+    expected, opened = {}, set()
+    for folder in folders:
+        with VideoIndex(folder) as index:
+            expected[index.video.sha256] = answer_of_index(index, photos, base)
+            person = directions(photos)
+            clusters = index.pooled().clusters
+            if person.combine(person.vectors @ clusters.embeddings.T).max() >= base - 0.12:
+                opened.add(index.video.sha256)
+    answer = ask(store, *photos, base=base)
+    matches = [match for own, _ in expected.values() for match in own]
+    near_misses = [miss for sha256 in opened for miss in expected[sha256][1]]
+    assert similarities_of(m for m, _ in answer.matches) == pytest.approx(similarities_of(matches), abs=1e-5)
+    assert similarities_of(answer.near_misses) == pytest.approx(similarities_of(near_misses), abs=1e-5)
+
+
+def test_a_second_query_opens_only_indexes_with_a_similar_cluster(store: Path) -> None:
+    wanted = photo_in(folder_of(store, 3))
+    first = ask(store, wanted, base=0.9)
+    assert {match.video.name for match, _ in first.matches} | {
+        m.video.name for m in first.near_misses
+    } != set()
+    near = {match.video.name for match, _ in first.matches} | {m.video.name for m in first.near_misses}
+    others = [folder for folder in store.glob("*.mp4-*") if folder.name.split("-")[0] not in near]
+    assert others
+    for folder in others:
+        destroy_unnoticed(folder)
+    assert said(ask(store, wanted, base=0.9)) == said(first)
+    with pytest.raises(DamagedIndexError):
+        VideoIndex(others[0])
+
+
+def test_a_listing_opens_no_index_that_is_in_the_file(store: Path) -> None:
+    before = Catalogue(store).listing()
+    assert not (store / LIBRARY_VECTORS).exists(), "a listing writes nothing"
+    Catalogue(store).refresh()
+    for folder in store.glob("*.mp4-*"):
+        destroy_unnoticed(folder)
+    assert Catalogue(store).listing() == before
+
+
+def destroy_unnoticed(folder: Path) -> None:
+    """Make an index unreadable without a sign from outside."""
+    path = folder / DATABASE
+    status = path.stat()
+    with path.open("r+b") as file:
+        file.seek(100)
+        file.write(b"\xff" * (status.st_size - 100))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_it_is_for_its_owner_only(store: Path) -> None:
+    Catalogue(store).refresh()
+    assert (store / LIBRARY_VECTORS).stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in store.iterdir() if path.is_file()] == [LIBRARY_VECTORS]
+
+
+def test_changed_rows_make_a_row_stale(store: Path) -> None:
+    wanted = photo_in(folder_of(store, 3))
+    ask(store, wanted)
+    with closing(sqlite3.connect(folder_of(store, 3) / DATABASE)) as rows:
+        rows.execute(
+            "UPDATE tracklets SET cluster = (SELECT min(cluster) FROM clusters), end_reason = 'video_end'"
+        )
+        rows.commit()
+    known = {video.folder: video for video in Catalogue(store).searchable().videos}
+    assert len(known[folder_of(store, 3)].clusters) == 1
+    shutil.rmtree(folder_of(store, 4))
+    shutil.rmtree(folder_of(store, 5))
+    with VideoIndex(folder_of(store, 3)) as index:
+        expected = answer_of_index(index, [wanted], 0.2)
+    assert [match.explanation for match, _ in ask(store, wanted, base=0.2).matches] == [
+        match.explanation for match in expected[0]
+    ]
+
+
+def test_a_damaged_index_is_named_although_its_row_is_there(store: Path) -> None:
+    Catalogue(store).refresh()
+    (folder_of(store, 3) / DATABASE).write_bytes(b"not a database, nothing of it" * 100)
+    for failures in (Catalogue(store).listing().failures, Catalogue(store).searchable().failures):
+        ((folder, error),) = failures
+        assert folder == folder_of(store, 3)
+        assert isinstance(error, DamagedIndexError)
+        assert "/videos/3.mp4" in str(error), "the row knows where the video lies"
+
+
+HARM: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda data: b"",
+    "torn": lambda data: data[: len(data) // 2],
+    "text": lambda data: b"not a database" * 100,
+    "header": lambda data: b"\xff" * 100 + data[100:],
+    "start": lambda data: data[:2000] + b"\xff" * 500 + data[2500:],
+    "end": lambda data: data[:-700] + bytes(700),
+    "vector": lambda data: data[:-4000] + bytes([data[-4000] ^ 1]) + data[-3999:],
+}
+
+
+@pytest.mark.parametrize(
+    "harm", [*HARM, "other version", "trigger", "row of another", "not finite", "missing"]
+)
+def test_a_damaged_or_foreign_file_changes_no_answer(store: Path, harm: str) -> None:
+    wanted = photo_in(folder_of(store, 3))
+    first = said(ask(store, wanted))
+    path = store / LIBRARY_VECTORS
+    if harm in HARM:
+        path.write_bytes(HARM[harm](path.read_bytes()))
+    elif harm == "missing":
+        path.unlink()
+    else:
+        with closing(sqlite3.connect(path)) as db:
+            if harm == "other version":
+                db.execute("PRAGMA user_version = 77")
+            elif harm == "trigger":
+                db.execute("CREATE TRIGGER t AFTER INSERT ON videos BEGIN DELETE FROM videos; END")
+            elif harm == "not finite":
+                db.execute("UPDATE videos SET quality_sums = zeroblob(length(quality_sums))")
+            else:
+                names = [row[0] for row in db.execute("SELECT folder FROM videos")]
+                db.execute("DELETE FROM videos WHERE folder = ?", names[:1])
+                db.execute("UPDATE videos SET folder = ? WHERE folder = ?", names[:2])
+            db.commit()
+    for _ in range(2):
+        assert said(ask(store, wanted)) == first
+    assert set(LibraryVectors(store).clusters()) == {folder.name for folder in store.glob("*.mp4-*")}
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'").fetchone() == (0,)
+
+
+@settings(max_examples=60, deadline=None)
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_no_turned_bit_changes_an_answer(
+    tmp_path_factory: pytest.TempPathFactory, place: float, bit: int
+) -> None:
+    store = tmp_path_factory.mktemp("s")
+    folder = write_index(store, contents(3))
+    wanted = photo_in(folder)
+    first = said(ask(store, wanted))
+    data = bytearray((store / LIBRARY_VECTORS).read_bytes())
+    data[int(place * len(data))] ^= 1 << bit
+    (store / LIBRARY_VECTORS).write_bytes(data)
+    assert said(ask(store, wanted)) == first
+
+
+# Another process replaces or removes an index at a moment of another's query.
+
+
+def embeddings_of(folder: Path) -> list[bytes]:
+    """What must not be found in any file once it is forgotten."""
+    with VideoIndex(folder) as index:
+        pooled = index.pooled()
+    return [row.tobytes() for row in (*pooled.embeddings, *pooled.clusters.embeddings)]
+
+
+def holds_any(store: Path, traces: list[bytes]) -> bool:
+    data = b"".join(path.read_bytes() for path in store.rglob("*") if path.is_file())
+    return any(trace in data for trace in traces)
+
+
+def replace_index(store: Path) -> None:
+    """What `index --force` and `forget` do, with other people in the same video."""
+    write_index(store, contents(99, name="3"))
+    Catalogue(store).refresh([folder_of(store, 3)])
+
+
+def remove_index(store: Path) -> None:
+    Catalogue(store).remove("3.mp4")
+
+
+def edit_in_place(store: Path) -> None:
+    with closing(sqlite3.connect(folder_of(store, 3) / DATABASE)) as rows:
+        rows.execute("UPDATE exemplars SET quality = 1 - quality")
+        rows.commit()
+
+
+@pytest.mark.parametrize("change", [replace_index, remove_index, edit_in_place])
+@pytest.mark.parametrize("moment", ["before open", "between open and read", "between read and write"])
+def test_what_was_read_of_an_old_index_never_counts_as_the_new_one(
+    store: Path, monkeypatch: pytest.MonkeyPatch, moment: str, change: Callable[[Path], None]
+) -> None:
+    old, wanted = embeddings_of(folder_of(store, 3)), photo_in(folder_of(store, 3))
+    pending = [change]
+
+    def meanwhile() -> None:
+        if pending:
+            pending.pop()(store)
+
+    if moment == "before open":
+        really_read = library_vectors.read_clusters
+
+        def read_late(folder: Path, path: str | None = None) -> library_vectors.VideoClusters:
+            meanwhile()
+            return really_read(folder, path)
+
+        monkeypatch.setattr("facereel.store.library.catalogue.read_clusters", read_late)
+    elif moment == "between open and read":
+        really_pool = library_vectors.clusters_of
+
+        def pool_late(index: VideoIndex) -> library_vectors.VideoClusters:
+            meanwhile()
+            return really_pool(index)
+
+        monkeypatch.setattr(library_vectors, "clusters_of", pool_late)
+    else:
+        really_write = Catalogue._write
+
+        def write_late(self: Catalogue, videos: list[library_vectors.VideoClusters]) -> None:
+            meanwhile()
+            really_write(self, videos)
+
+        monkeypatch.setattr(Catalogue, "_write", write_late)
+    Catalogue(store).refresh()
+    assert not pending
+    assert_current(store)
+    if change is not edit_in_place:
+        assert not holds_any(store, old)
+    if change is replace_index:
+        with VideoIndex(folder_of(store, 3)) as index:
+            expected = [m.tracklet for m in answer_of_index(index, [wanted], 0.42)[0]]
+        found = [m.tracklet for m, _ in ask(store, wanted).matches if m.video.name == "3.mp4"]
+        assert found == expected
+
+
+def assert_current(store: Path) -> None:
+    """Each row that counts is what its index holds now."""
+    for name, row in LibraryVectors(store).clusters().items():
+        if row.version == read_version(store / name):
+            with VideoIndex(store / name) as index:
+                clusters = index.pooled().clusters
+            np.testing.assert_array_equal(row.clusters.embeddings, clusters.embeddings)
+            np.testing.assert_array_equal(row.clusters.quality_sums, clusters.quality_sums)
+
+
+def test_an_index_that_was_replaced_after_the_scope_was_chosen_answers_as_it_is_now(store: Path) -> None:
+    wanted = photo_in(folder_of(store, 3))
+    where = search.scope(Catalogue(store), [], ENGINE)
+    write_index(store, contents(99, name="3"))
+    with VideoIndex(folder_of(store, 3)) as index:
+        expected = {match.tracklet.number for match in answer_of_index(index, [wanted], 0.3)[0]}
+    (answer,) = search.search([PersonQuery("anna", (wanted,), ())], where, 0.3)
+    found = {match.tracklet.number for match, _ in answer.matches if match.video.name == "3.mp4"}
+    assert found == expected
+
+
+def test_what_is_forgotten_is_in_no_file(store: Path) -> None:
+    """Not in rows, not in free pages, also after many rows were replaced."""
+    for seed in range(6, 30):
+        write_index(store, contents(seed))
+    Catalogue(store).refresh()
+    folder = folder_of(store, 3)
+    with VideoIndex(folder) as index:
+        pooled, tracklets = index.pooled(), index.tracklets()
+    number = tracklets[0].cluster
+    place = pooled.clusters.numbers.tolist().index(number)
+    gone = [pooled.clusters.embeddings[place].tobytes()]
+    numbers = [tracklet.number for tracklet in tracklets if tracklet.cluster == number]
+    gone += [pooled.embeddings[pooled.tracklets.tolist().index(n)].tobytes() for n in numbers]
+    assert holds_any(store, gone[:1])
+    assert holds_any(store, gone[1:])
+    redact.drop_tracklets(folder, numbers, read_version(folder))
+    Catalogue(store).refresh([folder])
+    assert not holds_any(store, gone)
+    for seed in range(6, 30, 2):
+        removed = embeddings_of(folder_of(store, seed))
+        Catalogue(store).remove(f"{seed}.mp4")
+        assert not holds_any(store, removed)
+
+
+def test_pages_that_are_rewritten_keep_nothing(tmp_path: Path) -> None:
+    """Many small rows in a page: where SQLite moves rows between pages it must not leave copies."""
+    store, rng = tmp_path / "store", np.random.default_rng(0)
+    blank = read_clusters(write_index(store, make_contents(dim=8)))
+    vectors = LibraryVectors(store)
+    present: dict[str, bytes] = {}
+    gone: list[bytes] = []
+    for step in range(400):
+        name = f"{rng.integers(60)}.mp4-{'0' * 12}"
+        if name in present and rng.random() < 0.5:
+            vectors.write([], [name])
+            gone.append(present.pop(name))
+            continue
+        count = int(rng.integers(1, 40))
+        embeddings = rng.standard_normal((count, 8)).astype(np.float32)
+        clusters = replace(
+            blank.clusters, numbers=np.arange(count), embeddings=embeddings, quality_sums=np.ones(count)
+        )
+        vectors.write([replace(blank, folder=store / name, clusters=clusters)], [])
+        if name in present:
+            gone.append(present[name])
+        present[name] = embeddings[-1].tobytes()
+        if step % 40 == 0:
+            data = (store / LIBRARY_VECTORS).read_bytes()
+            assert all(trace in data for trace in present.values())
+            assert not any(trace in data for trace in gone)
+
+
+def test_removed_with_its_index(store: Path) -> None:
+    Catalogue(store).refresh()
+    name = folder_of(store, 3).name
+    Catalogue(store).remove("3.mp4")
+    assert name not in LibraryVectors(store).names()
+    shutil.rmtree(folder_of(store, 4))
+    Catalogue(store).searchable()
+    assert LibraryVectors(store).names() == [folder_of(store, 5).name]
+
+
+def test_an_index_without_exemplars_is_searched_too(tmp_path: Path) -> None:
+    write_index(tmp_path, make_contents(tracklets=0))
+    write_index(tmp_path, contents(3))
+    answer = ask(tmp_path, photo_in(folder_of(tmp_path, 3)))
+    assert answer.matches
+    assert [counts.tracklets for counts in answer.counts.values()] == [14, 0]
+
+
+def test_a_store_that_cannot_be_written_answers_all_the_same(store: Path) -> None:
+    wanted = photo_in(folder_of(store, 3))
+    first = said(ask(store, wanted))
+    (store / LIBRARY_VECTORS).unlink()
+    (store / LIBRARY_VECTORS).mkdir()  # in the way, also for root
+    assert said(ask(store, wanted)) == first
+
+
+def _ask_again_and_again(store: Path, photo_: Reference, expected: int) -> None:
+    for _ in range(15):
+        (store / LIBRARY_VECTORS).unlink(missing_ok=True)
+        if len(ask(store, photo_).matches) != expected:
+            raise SystemExit(3)
+
+
+def test_processes_query_and_refresh_at_once(store: Path) -> None:
+    wanted = photo_in(folder_of(store, 3))
+    expected = len(ask(store, wanted).matches)
+    context = multiprocessing.get_context("forkserver")
+    processes = [
+        context.Process(target=_ask_again_and_again, args=(store, wanted, expected)) for _ in range(3)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    Catalogue(store).refresh()
+    assert len(LibraryVectors(store).clusters()) == 3
+
+
+def test_a_path_leads_to_its_index_without_opening_others(store: Path, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"film")
+    status = film.stat()
+    video = replace(make_video(str(film)), size=status.st_size, mtime_ns=status.st_mtime_ns)
+    folder = write_index(store, make_contents(video=video))
+    catalogue = Catalogue(store)
+    assert catalogue.by_path(film) is None, "the file does not know it yet"
+    catalogue.refresh([folder])
+    for other in (3, 4, 5):
+        destroy_unnoticed(folder_of(store, other))
+    found = catalogue.by_path(film)
+    assert found is not None
+    assert found.folder == folder
+    found.close()
+    film.write_bytes(b"another film")
+    assert catalogue.by_path(film) is None
+
+
+def test_vectors_faiss_is_what_a_query_searches(store: Path) -> None:
+    """An index whose embeddings are gone from index.db still answers: similarities come from vectors.faiss."""
+    wanted = photo_in(folder_of(store, 3))
+    first = ask(store, wanted)
+    for folder in store.glob("*.mp4-*"):
+        version = read_version(folder)
+        status = (folder / DATABASE).stat()
+        data = (folder / DATABASE).read_bytes()
+        with VideoIndex(folder) as index:
+            rows = index.exemplar_arrays().embeddings
+        for row in rows:
+            data = data.replace(row.tobytes(), bytes(4 * DIM))
+        with (folder / DATABASE).open("r+b") as file:
+            file.write(data)
+        os.utime(folder / DATABASE, ns=(status.st_atime_ns, status.st_mtime_ns))
+        assert read_version(folder) == version
+        assert (folder / VECTORS).exists()
+    assert said(ask(store, wanted)) == said(first)
