@@ -12,7 +12,7 @@ from facereel.store.index.verify import Health, check_index
 def verify(folder: Path, content: bool = False, video_path: str | None = None) -> Health:
     """Check an index from its pages up to its video; derived files are made again where they have to be.
 
-    The video counts as the same by its size and time, with `content` also by the hash of the complete file. `video_path` is
-    where it lies, for the remedy, if index.db cannot be read.
+    The video counts as the same by its size and time, with `content` also by the hash of the complete file.
+    `video_path` is where it lies, for the remedy, if index.db cannot be read.
     """
     return check_index(folder, partial(check_source, content=content), video_path)
