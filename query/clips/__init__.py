@@ -1,1 +1,7 @@
-"""Matches become files: which frames, which crop, cut exactly, with sound."""
+"""Matches become files: which frames, which crop of each, cut exactly, with sound.
+
+render.py is the story: plan.py plans the clips (framing.py places the crops), cutter.py decodes the frames, mp4.py
+writes a file (resample.py crops its pictures, sound.py cuts its sound). A clip holds exactly the frames of its match
+at their times. A result folder is there complete or not at all, and never replaces what is not the result of a query.
+Knows nothing of how matches are found.
+"""

@@ -1,8 +1,7 @@
-"""Where a clip's crop stands in each frame: pure geometry over time, nothing of pictures or files.
+"""Where the crop of a clip lies in each frame: geometry over time; knows nothing of pictures or files.
 
-A path is steady because it is smoothed over seconds, forwards and backwards alike, so that it neither lags
-nor trembles; the face is whole in every frame because the crop is widened, smoothly, wherever the smoothed
-path would touch it.
+The path is smoothed over seconds, forwards and backwards alike, so that it neither lags nor trembles. Where the
+smoothed path would cut the face, the crop is widened, smoothly, so that the face is complete in every frame.
 """
 
 from __future__ import annotations
@@ -16,18 +15,17 @@ from facereel.store.model.records import Floats
 
 Series = NDArray[np.float64]
 
-# A talking head: the face (forehead to chin) takes 42% of the crop's side, its middle a little above the
-# crop's. That leaves 0.64 of a face above the forehead for hair, also while the head bobs (at 0.54 some was
-# cut).
+# A talking head: the face (forehead to chin) takes 42% of the crop's side, its middle lies a little above the crop's.
+# That leaves 0.64 of a face above the forehead for hair, also while the head moves (0.54 cut some hair).
 FACE_SHARE = 0.42
 FACE_MIDDLE = 0.48
 # Between a face and the crop's edge at least this share of the face's size, however fast it moves.
 MARGIN = 0.12
-TUBE_MARGIN = 0.5  # of the median face, round all places the face goes to
+TUBE_MARGIN = 0.5  # of the median face, around all boxes
 
-# Seconds (standard deviation of the kernel). Detector boxes tremble by about 3% of a face from frame to
-# frame; with these the crop's speed changes by less than 0.2% of a face a frame (tests/test_clips.py; on real
-# footage 1.8 px of tremble came out as 0.015 px), while a walking head stays within 3% of its place.
+# Standard deviations of the smoothing kernels, seconds. Detector boxes tremble by about 3% of a face from frame to
+# frame. With these values the crop's speed changes by less than 0.2% of a face a frame (tests/test_clips.py; on real
+# footage 1.8 px of tremble become 0.015 px), while a walking head stays within 3% of its place.
 POSITION_SIGMA = 0.35
 SIZE_SIGMA = 1.0
 WIDENING_SIGMA = 0.4
@@ -36,9 +34,9 @@ WIDENING_SIGMA = 0.4
 def follow(boxes: Floats, seconds: Series, width: int, height: int) -> Floats:
     """A square that follows the face steadily.
 
-    boxes (N, 4) x y w h, seconds (N,) increasing, the picture's size in pixels -> crops (N, 4) x y w h inside
-    the picture. The part of each face that lies in the picture is whole in its crop; only a face larger than
-    the largest square that fits is not.
+    boxes (N, 4) x y w h, seconds (N,) increasing, the picture's size in pixels -> crops (N, 4) x y w h inside the
+    picture. Each crop holds the part of its face that lies in the picture, unless that is larger than the largest
+    square in the picture.
     """
     x, y, w, h = boxes.astype(np.float64).T
     face = np.maximum(w, h)
@@ -84,11 +82,10 @@ def _needed_side(seen: Series, middle_x: Series, middle_y: Series, margin: Serie
 
 def _hold(start: Series, side: Series, face_start: Series, face_end: Series, length: int) -> Series:
     """Starts of the crop along one axis, moved to hold the face, then into the picture [0, length]."""
-    # Only where the picture's size limited the widening is there anything to hold; a face too large stays
-    # centred.
+    # This moves the crop only where the picture limits its size; a face that is too large stays centred.
     first, last = face_end - side, face_start
-    held = np.clip(start, np.minimum(first, last), np.maximum(first, last))
-    return np.clip(held, 0, np.maximum(0, length - side))
+    moved = np.clip(start, np.minimum(first, last), np.maximum(first, last))
+    return np.clip(moved, 0, np.maximum(0, length - side))
 
 
 def _smooth(values: Series, seconds: Series, sigma: float) -> Series:
@@ -108,7 +105,7 @@ def _smooth(values: Series, seconds: Series, sigma: float) -> Series:
 
 
 def _widening(needed: Series, side: Series, seconds: Series) -> Series:
-    """A smooth curve nowhere below `needed`: the highest need near each moment, averaged over that reach."""
+    """A smooth curve nowhere below `needed`: the maximum near each moment, averaged over the same range."""
     if (needed <= side).all():
         return side
     reach = 3 * WIDENING_SIGMA
@@ -119,8 +116,7 @@ def _widening(needed: Series, side: Series, seconds: Series) -> Series:
     total, weights = np.zeros_like(need), np.zeros_like(need)
     for a, b in _pairs(seconds, reach):
         weight = np.exp(-0.5 * ((seconds[b] - seconds[a]) / WIDENING_SIGMA) ** 2)
-        # Every value within reach of a moment was raised to that moment's need, so their mean is not below
-        # it.
+        # Every value within reach of a moment is at least what that moment needs, and so is their mean.
         total[a] += weight * highest[b]
         weights[a] += weight
     return total / weights

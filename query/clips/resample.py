@@ -1,7 +1,7 @@
-"""A crop of a picture, to a fraction of a pixel, plane by plane; knows arrays, nothing of files or codecs.
+"""Cuts a crop out of a picture, to a fraction of a pixel; knows arrays, nothing of files or codecs.
 
-The planes of a yuv420p picture are resampled as they are: no colour is converted on the way. Rotation and
-pixel aspect are part of the same one resampling.
+The planes of a yuv420p picture are resampled one by one, without a conversion of colours. Rotation and pixel aspect are
+part of the same resampling.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 Plane = NDArray[np.uint8]  # (H, W)
 Matrix = NDArray[np.float64]
 
-# Up to here one cubic sample a pixel shows no aliasing to the eye; beyond, samples are averaged.
+# Source pixels for a pixel of the output. Up to this one cubic sample shows no aliasing; beyond, samples are averaged.
 LARGEST_STEP = 1.2
 
 
 def samples_per_pixel(crops: NDArray[np.float32], width: int, height: int) -> int:
-    """How many samples along each axis are averaged for a pixel of the output; one number for a clip.
+    """How many samples along each axis are averaged for a pixel of the output.
 
-    A number that changed from frame to frame would show as a flicker of sharpness.
+    One number for a clip: if it changed from frame to frame, the sharpness would flicker.
     """
     step = float(max(crops[:, 2].max() / width, crops[:, 3].max() / height))
     return 1 if step <= LARGEST_STEP else math.ceil(step)
@@ -46,7 +46,7 @@ def crop_planes(
     return np.concatenate([plane.ravel() for plane in cut]).reshape(height * 3 // 2, width)
 
 
-# All matrices take continuous coordinates, in which pixel i covers [i, i + 1).
+# All matrices use continuous coordinates, in which pixel i covers [i, i + 1).
 
 # Chroma sample (u, v) of 4:2:0 as MPEG-2 and later place it: on the left luma column, between the rows.
 _CHROMA: Matrix = np.array([[2, 0, -0.5], [0, 2, 0], [0, 0, 1]], np.float64)

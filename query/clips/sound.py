@@ -1,7 +1,7 @@
-"""A video's first sound stream, cut to the sample.
+"""Cuts the first sound stream of a video, exact to the sample.
 
-Sound is placed by the time stamps of the file, then counted by samples, so that time stamps rounded to
-milliseconds neither tear nor squeeze it. Where the file has no sound, there is silence.
+The time stamps say where sound starts. From there samples are counted, so that time stamps rounded to milliseconds
+leave no gaps; only a larger gap or overlap is followed. Where the file has no sound, the clip has silence.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]  # (2, N) left and right, -1..1
 
-# What AAC players all know; another rate is resampled to the second.
+# Sample rates that all AAC players support; sound of another rate is resampled to the second.
 RATES = (44_100, 48_000)
-# Time stamps may be off by rounding (1 ms in Matroska, 23 ms blocks in some AVI); more than this is a gap or
-# an overlap.
-LARGEST_SLIP = Fraction(1, 25)
-# Decoding starts before the wanted time, since the first block after a jump lacks what it overlaps with (AAC)
-# or needs a run-up (Opus: 80 ms); the next numbers are for files in which the jump lands late, the last is
-# the file's start.
-RUN_UPS = (Fraction(1), Fraction(10), None)
+# Seconds. Time stamps may be rounded (to 1 ms in Matroska, to blocks of 23 ms in some AVI); a larger difference is a
+# gap or an overlap.
+MAX_TIME_ERROR = Fraction(1, 25)
+# Seconds before the start of the clip to seek to, one after the other: the first block after a seek is incomplete (AAC
+# overlaps blocks, Opus needs 80 ms before it), and in some files a seek ends late. None is the start of the file.
+SEEK_MARGINS = (Fraction(1), Fraction(10), None)
 
 
 def sound_stream(container: InputContainer) -> AudioStream | None:
@@ -47,7 +46,7 @@ def cut_sound(
 ) -> Iterator[Samples]:
     """Stereo from `start` to `end`, seconds on the file's clock: round((end - start) * rate) samples.
 
-    More than two channels are mixed down. Damaged packets become silence.
+    More than two channels are mixed to two. Damaged packets become silence.
     """
     rate = output_rate(stream)
     total, done = round((end - start) * rate), 0
@@ -71,22 +70,23 @@ def cut_sound(
 def _placed(
     container: InputContainer, stream: AudioStream, rate: int, start: Fraction
 ) -> Iterator[tuple[int, Samples]]:
-    """Blocks of samples with the place of their first one, counted from `start`."""
+    """Blocks of samples with the position of the first sample in the clip, negative before `start`."""
     resampler: AudioResampler | None = None
-    shape, expected, position = ("", "", 0), Fraction(0), 0
+    sample_format, expected, position = ("", "", 0), Fraction(0), 0
     for frame in chain(_frames(container, stream, start), [None]):
         time = _time(frame, stream, expected)
-        arrived = (frame.format.name, frame.layout.name, frame.sample_rate) if frame else None
-        slipped = abs(time - expected) > LARGEST_SLIP
-        if resampler is not None and (slipped or arrived != shape):
+        frame_format = (frame.format.name, frame.layout.name, frame.sample_rate) if frame else None
+        jumps = abs(time - expected) > MAX_TIME_ERROR
+        if resampler is not None and (jumps or frame_format != sample_format):
             for block in _converted(resampler, None):
                 yield position, block
                 position += block.shape[1]
             resampler = None
-        if frame is None or arrived is None:
+        if frame is None or frame_format is None:
             return
         if resampler is None:
-            resampler, shape, expected = AudioResampler("fltp", "stereo", rate), arrived, time
+            resampler = AudioResampler("fltp", "stereo", rate)
+            sample_format, expected = frame_format, time
             position = round((time - start) * rate)
         expected += Fraction(frame.samples, frame.sample_rate)
         for block in _converted(resampler, frame):
@@ -105,20 +105,20 @@ def _converted(resampler: AudioResampler, frame: AudioFrame | None) -> list[Samp
 
 
 def _frames(container: InputContainer, stream: AudioStream, start: Fraction) -> Iterator[AudioFrame]:
-    """Decoded sound from before `start` on, or from where the file's sound begins."""
-    for run_up in RUN_UPS:
+    """Decoded sound from before `start` on, or from the start of the file's sound."""
+    for margin in SEEK_MARGINS:
         try:
             target = (
                 stream.start_time or 0
-                if run_up is None
-                else round((start - run_up) / Fraction(stream.time_base or 1))
+                if margin is None
+                else round((start - margin) / Fraction(stream.time_base or 1))
             )
             container.seek(target, stream=stream)
         except (av.error.FFmpegError, OSError):
             continue
         frames = _decode(container, stream)
         first = next(frames, None)
-        if first is not None and (run_up is None or (first.time is not None and first.time <= start)):
+        if first is not None and (margin is None or (first.time is not None and first.time <= start)):
             return chain([first], frames)
     return iter(())
 

@@ -103,7 +103,7 @@ def sheet(sheet: Sheet) -> dict[str, Any]:
     """Where the contact sheet is, and who is on it."""
     clusters = [
         {
-            "cluster": row.person,
+            "cluster": row.cluster,
             "name": row.name,
             "tracklets": row.tracklets,
             "seconds": round(row.seconds, 3),
