@@ -31,7 +31,7 @@ from story import DISSOLVE, FRAMES, HARD_CUTS, SHOTS, Take, story
 
 FPS = 25
 PLAIN = 0.5  # share of the face that must be seen for it to be asked for
-BOXED = 0.25  # share from which on a box is told
+BOXED = 0.25  # share from which on the truth gives a box
 GONE = 0.02  # share below which a covered face counts as hidden: a sliver of cheek is no face
 H264 = {"preset": "slow", "crf": "24", "maxrate": "1450k", "bufsize": "2900k", "profile": "high", "g": "100"}
 STILL = 3.0  # pixels a frame; slower than that nobody sees the motion blur

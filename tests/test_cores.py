@@ -73,9 +73,9 @@ def test_where_affinity_is_not_known_all_cores_count(tmp_path: Path, monkeypatch
     ],
 )
 def test_a_container_bounds_the_memory(files: dict[str, str], gib: int, tmp_path: Path) -> None:
-    told = tmp_path / "meminfo"
-    told.write_text(f"MemTotal: 99 kB\nMemAvailable: {8 << 20} kB\n")
-    assert free_memory(group(tmp_path, files), told) == gib << 30
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text(f"MemTotal: 99 kB\nMemAvailable: {8 << 20} kB\n")
+    assert free_memory(group(tmp_path, files), meminfo) == gib << 30
     assert free_memory(tmp_path / "none", tmp_path / "none") > 1 << 60
 
 

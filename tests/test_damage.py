@@ -124,10 +124,10 @@ def test_a_moved_video_costs_only_itself_and_is_found_again(run: Run, here: Path
     (error,) = (line for line in result.stderr.splitlines() if line.startswith("error: "))
     assert f"not cut: {here / 'a.mp4'} is no longer there" in error
     assert "facereel index FILE" in error
-    told = json.loads((here / "out" / "red" / "metadata.json").read_text())
-    assert {clip["video"]["file"] for clip in told["clips"]} == {"other.mp4"}
-    told = json.loads(run(*query, "--json").stdout)
-    assert [item["video"] for item in told["results"][0]["not_cut"]] == ["a.mp4"]
+    output = json.loads((here / "out" / "red" / "metadata.json").read_text())
+    assert {clip["video"]["file"] for clip in output["clips"]} == {"other.mp4"}
+    output = json.loads(run(*query, "--json").stdout)
+    assert [item["video"] for item in output["results"][0]["not_cut"]] == ["a.mp4"]
     named = run(*query, "--video", moved, "--json")
     assert named.exit_code == 0
     assert {clip["video"]["file"] for clip in json.loads(named.stdout)["results"][0]["clips"]} == {

@@ -112,7 +112,7 @@ def test_batches_are_cut_for_a_recogniser_that_takes_one(
 
 
 @pytest.mark.parametrize("name", ["buffalo_l", "antelopev2", "raccoon_s"])
-def test_a_missing_pack_is_not_fetched_but_told_how(
+def test_a_missing_pack_is_not_fetched_but_the_message_says_how(
     name: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage, "download_file", lambda *args, **options: pytest.fail("fetched unasked"))

@@ -75,9 +75,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> kill.Range:
 @pytest.mark.parametrize("command", kill.COMMANDS)
 def test_whatever_the_moment_nothing_is_lost(scene: kill.Range, command: str) -> None:
     """A moment of each command here; `python -m tests.benchmarks kill` has fifty, and chapters."""
-    told = scene.kill(command, 1, random.Random(command))
-    assert told.failures == []
-    assert told.during + told.after == 1
+    outcome = scene.kill(command, 1, random.Random(command))
+    assert outcome.failures == []
+    assert outcome.during + outcome.after == 1
 
 
 def test_the_check_sees_what_is_half_done(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_a_moved_video_is_cut_from_where_it_lies(store: Path, film: Path, tmp_pa
     assert video.path == str(moved.resolve())
 
 
-def test_a_file_that_is_not_indexed_is_told_from_one_that_is_not_there(
+def test_a_file_that_is_not_indexed_is_distinguished_from_one_that_is_not_there(
     film_store: Path, film: Path, photos: Path
 ) -> None:
     library = Catalogue(film_store)

@@ -102,8 +102,8 @@ def test_a_crash_costs_one_video(run: Run, tmp_path: Path, fragile: tuple[str, s
     )
     assert f"2 of 5 videos failed: {films[1]}, {films[3]}" in errors[-1]
     assert len(Catalogue(tmp_path / "s").listing().entries) == 3
-    told = json.loads(report.read_text())
-    assert [video["state"] for video in told["videos"]] == [
+    output = json.loads(report.read_text())
+    assert [video["state"] for video in output["videos"]] == [
         "indexed", "failed", "indexed", "failed", "indexed",
     ]  # fmt: skip
 
@@ -129,7 +129,7 @@ def test_a_lack_of_memory_costs_one_video(run: Run, tmp_path: Path, fragile: tup
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells and takes such limits")
 def test_a_worker_is_the_one_to_go_when_memory_runs_out() -> None:
-    """It may take what is free when it starts, and the system is told to end it before anything else."""
+    """It may take what is free when it starts, and the system ends it before anything else."""
     script = (
         "import resource; from facereel.indexer.machine import limit_memory; limit_memory(5 << 30); "
         "print(resource.getrlimit(resource.RLIMIT_DATA)[0], open('/proc/self/oom_score_adj').read())"
@@ -156,11 +156,11 @@ def test_an_engine_that_crashes_or_is_unknown(tmp_path: Path, monkeypatch: pytes
 def test_results_are_those_of_one_by_one(run: Run, tmp_path: Path) -> None:
     films = [film_of_two(tmp_path / f"{n}.mp4", seconds=0.3 + 0.1 * n) for n in range(5)]
     stores = [tmp_path / "one", tmp_path / "many"]
-    told = []
+    output = []
     for store, jobs in zip(stores, ("1", "2"), strict=True):
         videos = json.loads(run("index", *films, "--store", store, *FAKE, "--jobs", jobs, "--json").stdout)
-        told.append([(v["video"], v["frames"], v["faces"], v["tracklets"]) for v in videos["videos"]])
-    assert told[0] == told[1]
+        output.append([(v["video"], v["frames"], v["faces"], v["tracklets"]) for v in videos["videos"]])
+    assert output[0] == output[1]
 
 
 def test_who_waits_takes_what_came_of_it(tmp_path: Path, film: Path) -> None:

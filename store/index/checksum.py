@@ -1,4 +1,4 @@
-"""A digest of index.db beside it: bits that turned on the disk are told from rows that somebody wrote.
+"""A digest of index.db beside it: it distinguishes bits that turned on the disk from rows that somebody wrote.
 
 SQLite checks how its pages hang together, not what stands in their cells. index.db.sha256 holds SQLite's change
 counter and the SHA-256 of the whole file. A write through SQLite raises the counter, so the digest is compared only

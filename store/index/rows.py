@@ -174,7 +174,7 @@ def exemplar_row(number: int, tracklet: int, exemplar: Exemplar) -> Row:
 def exemplar_of(row: sqlite3.Row, dim: int) -> Exemplar:
     """The exemplar of its row, with the crop as JPEG kept it."""
     landmarks = np.array(json.loads(row["landmarks"]), dtype=np.float32)
-    decode_crop(row["crop"])  # damage is told here, where its index is known
+    decode_crop(row["crop"])  # reports damage here, where the index is known
     return Exemplar(
         frame=int(row["frame"]),
         box=np.array([row["x"], row["y"], row["w"], row["h"]], dtype=np.float32),

@@ -196,7 +196,7 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True)
 class IndexStats:
-    """Figures of one indexing run, as told to the user."""
+    """Figures of one indexing run, as shown to the user."""
 
     seconds: float  # wall time
     faces: int  # sightings: faces in frames
