@@ -82,7 +82,7 @@ def rich_console(stderr: bool = False) -> Console:
 
 def say_json(value: Any) -> None:
     """Print the one object that a script reads; ASCII only, so that no locale can spoil it."""
-    print(as_called(json.dumps(value, indent=1)), flush=True)
+    say(json.dumps(value, indent=1))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
