@@ -1,10 +1,5 @@
 """Everything that a terminal shows: options with their help, lines, tables, progress, and the objects of --json.
 
 The only place that prints. Results go to stdout, everything else to stderr; with --json stdout is one object. Commands
-<<<<<<< HEAD
-in messages have the name under which the program was called. Knows the records of the API, and nothing of how they are
-made.
-=======
 in messages have the name under which the program was called. Knows the records of the API, not how they are made.
->>>>>>> e4b0b59 (A reader of --json that stops reading is no crash; the changelog names what was mended on the command line)
 """
