@@ -315,6 +315,20 @@ def test_every_ignored_finding_has_its_reason() -> None:
     assert found == []
 
 
+# Invented words that no reader understood; joined, so that this file does not hold them itself.
+RIDDLES = re.compile(
+    "|".join((
+        r"(?<![a-z])to" + r"ld(?![a-z])", "testi" + "fy", "testi" + "mon", "like" + "ness", "bear_the" + "_blame",
+        "be_" + "silent", "put_" + "right", "undis" + "turbed", "(?-i:_Si" + "ght)", "(?-i:Fol" + "lowed)",
+    )),
+    re.I,
+)  # fmt: skip
+
+
+def test_riddles_are_nowhere() -> None:
+    assert [f"{name}: {hit.group()}" for name, text in texts() for hit in RIDDLES.finditer(text)] == []
+
+
 def test_papers_speak_of_the_project_only() -> None:
     """How the work was shared out is nobody's business who reads them."""
     present = {name: text for name, text in texts() if name in PAPERS}
