@@ -790,12 +790,13 @@ def _paths(paths: Paths) -> list[Path]:
 
 
 def _grouped(people: Mapping[str, Paths] | Paths) -> list[PersonPhotos]:
-    from facereel.query.people.photos import PersonPhotos, folder_name, group_photos
+    from facereel.query.people.photos import PersonPhotos, group_photos
+    from facereel.store.files.names import result_name
 
     if not isinstance(people, Mapping):
         return group_photos(_paths(people))
     return [
-        PersonPhotos(folder_name(name), tuple(_paths(photos)), all_required=True)
+        PersonPhotos(result_name(name, "person"), tuple(_paths(photos)), all_required=True)
         for name, photos in people.items()
     ]
 

@@ -307,7 +307,7 @@ def test_a_clip_that_cannot_be_created_leaves_no_container_open(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("kind", ["ffconcat", "hls"])
-def test_a_playlist_in_the_place_of_the_video_is_not_followed(tmp_path: Path, kind: str) -> None:
+def test_a_playlist_in_the_place_of_the_video_is_refused(tmp_path: Path, kind: str) -> None:
     """Somebody who can replace a video after it was indexed, size and time included, must not choose what is read."""
     path = write_video(tmp_path / "a.mp4", Recipe())
     (tmp_path / "secret").mkdir()

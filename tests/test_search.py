@@ -13,6 +13,7 @@ from facereel.query.people import photos as asked
 from facereel.query.records import PersonQuery
 from facereel.query.search import search
 from facereel.store.files.folders import index_folders
+from facereel.store.files.names import result_name
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import EngineMismatchError, NotIndexedError, OptionError, PhotoError
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
@@ -53,8 +54,8 @@ def test_two_people_of_one_name_are_refused(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_name_becomes_a_folders(text: str, name: str) -> None:
-    assert asked.folder_name(text) == name
-    assert asked.folder_name(name) == name
+    assert result_name(text, "person") == name
+    assert result_name(name, "person") == name
 
 
 def test_a_photo_nobody_is_in_stops_the_question(photos: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 
 from facereel.query.clips import framing
 from facereel.query.records import Clip, CropMode, Match
+from facereel.store.files.names import result_name
 from facereel.store.model.errors import OptionError
 from facereel.store.model.records import Floats, FrameTimes, Ints, Sightings, Video
 
@@ -20,7 +20,6 @@ from facereel.store.model.records import Floats, FrameTimes, Ints, Sightings, Vi
 # recogniser or a viewer uses, while the file grows with the square.
 MIN_SIDE, MAX_DEFAULT_SIDE = 64, 1024
 MAX_SIDE = 4096  # the widest picture of H.264 level 5.1, which all players support
-MAX_STEM_BYTES = 120  # of a clip's file name in UTF-8; file systems allow 255 for the whole name
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +114,6 @@ def _file_name(video: Video, number: int, tick: int) -> str:
     """`movie_0001_00-00-03.337.mp4`: unique by its number in the result, allowed on every file system."""
     milliseconds = max(0, round(video.seconds(tick) * 1000))
     seconds, milliseconds = divmod(milliseconds, 1000)
+    stem = result_name(unicodedata.normalize("NFC", Path(video.name).stem), "video")
     moment = f"{seconds // 3600:02}-{seconds // 60 % 60:02}-{seconds % 60:02}.{milliseconds:03}"
-    return f"{_safe_stem(video.name)}_{number:04}_{moment}.mp4"
-
-
-def _safe_stem(name: str) -> str:
-    stem = unicodedata.normalize("NFC", Path(name).stem)
-    # Windows forbids some characters; control, format and surrogate characters are invisible or cannot be written.
-    stem = "".join("_" if unicodedata.category(sign) in ("Cc", "Cf", "Cs") else sign for sign in stem)
-    stem = re.sub(r'[<>:"/\\|?*]', "_", stem).strip(" .")
-    # Programs take an argument with a leading dash for an option.
-    stem = re.sub("^-", "_", stem)
-    return stem.encode()[:MAX_STEM_BYTES].decode(errors="ignore").rstrip(" .") or "video"
+    return f"{stem}_{number:04}_{moment}.mp4"

@@ -16,11 +16,12 @@ from typing import Any
 from facereel.indexer.media.source import check_source
 from facereel.query.clips.plan import ClipOptions, plan_clips
 from facereel.query.export.metadata import JSON_FILE, SCHEMAS, ResultHeader, describe, write_metadata
-from facereel.query.people.photos import PersonPhotos, folder_name
+from facereel.query.people.photos import PersonPhotos
 from facereel.query.records import Clip, PersonQuery
 from facereel.query.search.search import Answer, SkippedVideo
 from facereel.store.files import folders
 from facereel.store.files.folders import printable
+from facereel.store.files.names import result_name
 from facereel.store.model.errors import FaceReelError, OptionError, ResultExistsError, UnwritableError
 
 
@@ -43,8 +44,10 @@ def result_folders(people: Sequence[PersonPhotos | PersonQuery], out: Path, name
         raise OptionError(
             f"--name {printable(name)} is for one person, but {len(people)} were given; use --out"
         )
-    if name != folder_name(name):
-        raise OptionError(f"--name {printable(name)!r} cannot be a folder's name; try {folder_name(name)!r}")
+    if name != result_name(name, "person"):
+        raise OptionError(
+            f"--name {printable(name)!r} cannot be a folder's name; try {result_name(name, 'person')!r}"
+        )
     return [out / name]
 
 

@@ -11,12 +11,12 @@ from facereel.query.people.agreement import check_one_person, disagreements
 from facereel.query.people.reference import read_reference
 from facereel.query.records import PersonQuery
 from facereel.store.files.folders import printable
+from facereel.store.files.names import result_name
 from facereel.store.model.errors import OptionError, PhotoError
 
 PHOTO_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 )
-_MAX_NAME_BYTES = 100  # file systems allow 255, and temporary names are longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def group_photos(paths: Sequence[Path]) -> list[PersonPhotos]:
     """
     folders = [path for path in paths if path.is_dir()]
     if not folders:
-        return [PersonPhotos(folder_name(paths[0].stem), tuple(paths), all_required=True)]
+        return [PersonPhotos(result_name(paths[0].stem, "person"), tuple(paths), all_required=True)]
     if len(folders) < len(paths):
         photo = next(path for path in paths if path not in folders)
         raise OptionError(
@@ -90,13 +90,6 @@ def read_person(photos: PersonPhotos, engine: FaceEngine, face: int | None = Non
     return PersonQuery(photos.name, tuple(references), (*warnings, *disagreements(references, scale)))
 
 
-def folder_name(text: str) -> str:
-    """A person's name as a folder name that every file system allows."""
-    legal = "".join(sign if sign.isprintable() and sign not in '<>:"/\\|?*' else "_" for sign in text)
-    name = legal.strip(" .").encode()[:_MAX_NAME_BYTES].decode(errors="ignore").rstrip(" .")
-    return f"_{name[1:]}" if name.startswith("-") else name or "person"
-
-
 def _people_in(folder: Path) -> Iterator[PersonPhotos]:
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     photos = tuple(path for path in entries if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file())
@@ -106,7 +99,7 @@ def _people_in(folder: Path) -> Iterator[PersonPhotos]:
             f"{printable(folder)} holds photos and folders; give a folder of photos (one person) or of folders"
         )
     if photos:
-        yield PersonPhotos(folder_name(folder.resolve().name), photos, all_required=False)
+        yield PersonPhotos(result_name(folder.resolve().name, "person"), photos, all_required=False)
         return
     within = [person for path in folders for person in _people_in(path)]
     if not within:

@@ -10,6 +10,7 @@ from pathlib import Path
 # eCryptfs allows (ext4, APFS and NTFS allow 255).
 MAX_NAME_BYTES = 100
 HASH_DIGITS = 12
+_LEGAL_PUNCTUATION = " !#$%&'()+,-.;=@[]^_`{}~"  # of ASCII; Windows forbids the rest
 
 _INDEX_FOLDER = re.compile(rf"(?!\.).+-([0-9a-f]{{{HASH_DIGITS}}})", re.DOTALL)
 
@@ -24,6 +25,15 @@ def safe_name(name: str, default: str = "video", keep: str = "._-", strip: str =
     while len(safe.encode()) > MAX_NAME_BYTES:
         safe = safe[:-1]
     return safe.rstrip(strip) or default
+
+
+def result_name(name: str, default: str) -> str:
+    """A name for the files and folders of a result: legal everywhere like `safe_name`, but close to the original.
+
+    A leading dash becomes "_", because programs take it for an option.
+    """
+    safe = safe_name(name, default, keep=_LEGAL_PUNCTUATION, strip=" .")
+    return f"_{safe[1:]}" if safe.startswith("-") else safe
 
 
 def folder_name(video_name: str, sha256: str) -> str:
