@@ -24,7 +24,6 @@ from facereel.indexer.scan.scan import Scan
 from facereel.indexer.segments import Setting, fingerprint, segments
 from facereel.store.files import folders
 from facereel.store.files.folders import printable
-from facereel.store.index.moved import record_place
 from facereel.store.model.config import Config
 from facereel.store.model.errors import VideoError
 from facereel.store.model.records import (
@@ -63,7 +62,7 @@ def index_video(
         note(f"{name}: resuming at frame {unfinished.checkpoint.frames:,}, where an earlier run stopped")
     try:
         if unfinished.completed:
-            record_place(unfinished.folder, video.path)
+            unfinished.record_place(video.path)
         else:
             _read_video(video, sha256, engine, config, progress, unfinished)
         folder = unfinished.move_into_place(video.check_unchanged)

@@ -18,7 +18,7 @@ from facereel.query.search import search
 from facereel.store.files import folders
 from facereel.store.files import locks as claims
 from facereel.store.files.folders import index_folders
-from facereel.store.index import redact, vectors
+from facereel.store.index import rewrite, vectors
 from facereel.store.index.database import DATABASE, read_version
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.vectors import VECTORS
@@ -166,7 +166,7 @@ def test_what_was_read_of_another_index_is_not_forgotten_here(here: Path, run: R
     shutil.copy(folder / DATABASE, folder / "newer")
     (folder / "newer").replace(folder / DATABASE)
     with pytest.raises(StoreError, match="was written or removed meanwhile; run it again"):
-        redact.drop_tracklets(folder, [1], seen)
+        rewrite.drop_tracklets(folder, [1], seen)
     with VideoIndex(folder) as index:
         sha256 = index.video.sha256
     with claims.video_lock(here / "s", sha256, lambda: None):

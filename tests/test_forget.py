@@ -13,7 +13,7 @@ import pytest
 
 from facereel.store.files.folders import index_folders
 from facereel.store.files.locks import video_lock
-from facereel.store.index import redact
+from facereel.store.index import rewrite
 from facereel.store.index.database import DATABASE, read_version
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.vectors import VECTORS
@@ -126,7 +126,7 @@ def test_what_could_not_be_searched_is_said(run: Run, store: Path, photos: Path,
 def test_a_tracklet_goes_with_all_that_hangs_on_it(tmp_path: Path) -> None:
     contents = make_contents(tracklets=6, looks=3)
     folder = write_index(tmp_path, contents)
-    redact.drop_tracklets(folder, [1, 3, 5], read_version(folder))
+    rewrite.drop_tracklets(folder, [1, 3, 5], read_version(folder))
     with VideoIndex(folder) as index:
         assert [tracklet.number for tracklet in index.tracklets()] == [2, 4, 6]
         assert [person.number for person in index.clusters()] == [1]
@@ -146,9 +146,9 @@ def test_when_it_fails_all_is_as_it_was(tmp_path: Path, monkeypatch: pytest.Monk
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(redact, "write_vectors", full)
+    monkeypatch.setattr(rewrite, "write_vectors", full)
     with pytest.raises(UnwritableError, match="No space left"):
-        redact.drop_tracklets(folder, [1], read_version(folder))
+        rewrite.drop_tracklets(folder, [1], read_version(folder))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert list(tmp_path.iterdir()) == [folder]
     assert VECTORS in before

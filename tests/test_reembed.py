@@ -15,7 +15,7 @@ from facereel.indexer.identity.reembed import reembed_index
 from facereel.query import videos
 from facereel.store.files import folders
 from facereel.store.index import reader as video_index
-from facereel.store.index import recognition
+from facereel.store.index import rewrite
 from facereel.store.index.crops import decode_crop
 from facereel.store.index.database import DATABASE
 from facereel.store.index.reader import VideoIndex
@@ -74,7 +74,7 @@ def test_there_and_back_gives_the_same_looks(run: Run, store: Path) -> None:
         assert run("reembed", "all", "--store", store, "--engine", name).exit_code == 0
     with VideoIndex(only(store)) as index:
         again = [decode_crop(look.jpeg) for looks in index.exemplars().values() for look in looks]
-        assert index.config[recognition.REEMBEDDED] == "fake"
+        assert index.config[rewrite.REEMBEDDED] == "fake"
     np.testing.assert_array_equal(crops, again)
 
 
@@ -87,7 +87,7 @@ def test_names_go_with_their_tracklets(run: Run, store: Path) -> None:
         assert {person.number: person.name for person in index.clusters()} == {1: "Ann", 2: None}
 
 
-@pytest.mark.parametrize("step", ["_put_in", "write_vectors", "swap"])
+@pytest.mark.parametrize("step", ["_write_changed", "write_vectors", "swap"])
 def test_what_is_interrupted_leaves_the_old_index(
     step: str, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,7 +100,7 @@ def test_what_is_interrupted_leaves_the_old_index(
     if step == "swap":
         monkeypatch.setattr(folders, "replace_folders", full_disk)
     else:
-        monkeypatch.setattr(recognition, step, full_disk)
+        monkeypatch.setattr(rewrite, step, full_disk)
     with pytest.raises(UnwritableError, match="No space left"):
         reembed_index(folder, load_engine("fake-other"))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -118,7 +118,7 @@ def test_an_index_that_was_written_meanwhile_is_not_overwritten(
         shutil.copy(folder / DATABASE, folder / "newer")
         (folder / "newer").replace(folder / DATABASE)
 
-    monkeypatch.setattr(recognition, "write_vectors", meanwhile)
+    monkeypatch.setattr(rewrite, "write_vectors", meanwhile)
     with pytest.raises(StoreError, match="meanwhile"):
         reembed_index(folder, load_engine("fake-other"))
     with VideoIndex(folder) as index:

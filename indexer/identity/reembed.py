@@ -15,7 +15,7 @@ from facereel.indexer.identity.quality import crop_quality, exemplar_quality
 from facereel.store.index.crops import decode_crop
 from facereel.store.index.database import read_version
 from facereel.store.index.reader import VideoIndex
-from facereel.store.index.recognition import REEMBEDDED, Recognition, replace_recognition
+from facereel.store.index.rewrite import REEMBEDDED, Recognition, replace_recognition
 from facereel.store.model.records import Cluster, Exemplar, Floats, Tracklet
 
 TRACKLETS_AT_ONCE = 5  # about thirty crops: fills a GPU, and costs a recogniser 100 MB

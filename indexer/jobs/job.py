@@ -14,8 +14,8 @@ from facereel.indexer.jobs.paths import SUFFIXES
 from facereel.store.files.digest import hash_file
 from facereel.store.files.folders import printable
 from facereel.store.files.locks import video_lock
-from facereel.store.index.moved import record_place
 from facereel.store.index.reader import VideoIndex
+from facereel.store.index.rewrite import record_place
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import DamagedIndexError, EngineMismatchError, VideoError
 from facereel.store.model.version import RESULTS_VERSION

@@ -11,7 +11,7 @@ from facereel.store.files.folders import printable
 from facereel.store.files.locks import locked_videos
 from facereel.store.index.database import IndexVersion, read_version
 from facereel.store.index.reader import VideoIndex
-from facereel.store.index.redact import drop_tracklets
+from facereel.store.index.rewrite import drop_tracklets
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import StoreError
 from facereel.store.model.records import Tracklet, Video

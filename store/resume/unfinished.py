@@ -18,6 +18,7 @@ from facereel.store.index import schema
 from facereel.store.index.checksum import compare_checksum, write_checksum
 from facereel.store.index.database import DATABASE, read_version, writing
 from facereel.store.index.reader import predecessors, read_video, write_vectors
+from facereel.store.index.rewrite import record_place
 from facereel.store.index.writer import IndexWriter
 from facereel.store.model.config import Config
 from facereel.store.model.records import (
@@ -95,6 +96,11 @@ class UnfinishedIndex:
             self._opened().complete(video, engine, config, stats, clusters)
             folders.sync(self.folder / DATABASE)
             write_checksum(self.folder / DATABASE)
+
+    def record_place(self, path: Path) -> None:
+        """Note where the video lies now, in an index that an earlier run completed."""
+        self._close()
+        record_place(self.folder, path)
 
     def move_into_place(self, check: Callable[[], None]) -> Path:
         """Give the complete index its name in the store and return its folder; an older index of the video goes then.
