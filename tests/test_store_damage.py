@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from facereel.store.index import schema
+from facereel.store.index import rows, schema
 from facereel.store.index.database import DATABASE
 from facereel.store.index.reader import VideoIndex
+from facereel.store.index.verify import check_index
 from facereel.store.model.errors import (
     DamagedIndexError,
     NewerIndexError,
     OptionError,
 )
+from facereel.store.model.records import Video
 from tests.factories import assert_holds, make_contents, write_index
 
 
@@ -89,20 +92,20 @@ def test_rows_that_are_missing_or_wrong_are_damage(tmp_path: Path) -> None:
         "UPDATE vectors SET sha256 = ''",
     ):
         (folder / DATABASE).write_bytes(whole)
-        with closing(sqlite3.connect(folder / DATABASE, isolation_level=None)) as rows:
-            rows.execute(harm)
+        with closing(sqlite3.connect(folder / DATABASE, isolation_level=None)) as db:
+            db.execute(harm)
         with pytest.raises(DamagedIndexError):
             read_all(folder)
 
 
 def test_newer_version_and_foreign_file(tmp_path: Path) -> None:
     folder = write_index(tmp_path, make_contents())
-    with closing(sqlite3.connect(folder / DATABASE)) as rows:
-        rows.execute("PRAGMA user_version = 99")
+    with closing(sqlite3.connect(folder / DATABASE)) as db:
+        db.execute("PRAGMA user_version = 99")
     with pytest.raises(NewerIndexError, match="schema 99"):
         VideoIndex(folder)
-    with closing(sqlite3.connect(folder / DATABASE)) as rows:
-        rows.execute("PRAGMA user_version = 0")
+    with closing(sqlite3.connect(folder / DATABASE)) as db:
+        db.execute("PRAGMA user_version = 0")
     with pytest.raises(DamagedIndexError, match="holds no index"):
         VideoIndex(folder)
 
@@ -114,6 +117,43 @@ def test_older_version_is_upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(schema, "MIGRATIONS", later)
     with VideoIndex(folder) as index:
         assert_holds(index, contents)
-    with closing(sqlite3.connect(folder / DATABASE)) as rows:
-        assert schema.version(rows) == len(later)
-        assert rows.execute("SELECT * FROM later").fetchall() == []
+    with closing(sqlite3.connect(folder / DATABASE)) as db:
+        assert schema.version(db) == len(later)
+        assert db.execute("SELECT * FROM later").fetchall() == []
+
+
+@pytest.mark.parametrize("bug", [AttributeError, TypeError, KeyError, MemoryError, sqlite3.ProgrammingError])
+def test_a_bug_of_ours_is_not_called_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bug: type[Exception]
+) -> None:
+    """Nor is too little memory: the index is fine, and nobody should make it again."""
+    folder = write_index(tmp_path, make_contents())
+
+    def broken(*_: object) -> None:
+        raise bug("ours")
+
+    monkeypatch.setattr(rows, "sightings_of", broken)
+    with VideoIndex(folder) as index, pytest.raises(bug, match="ours"):
+        index.sightings([1])
+
+
+def test_rows_that_somebody_added_by_sql_are_no_damage(tmp_path: Path) -> None:
+    folder = write_index(tmp_path, make_contents())
+    nothing: Callable[[Video], None] = lambda video: None  # noqa: E731  # the video of the records is nowhere
+    assert check_index(folder, nothing).problems == ()
+    for statement in (
+        "INSERT INTO clusters VALUES (9, 'Ada')",
+        "INSERT INTO config VALUES ('note', 'mine')",
+        "INSERT INTO meta VALUES ('note', 'mine')",
+        "UPDATE clusters SET name = 'Grace H.' WHERE cluster = 2",
+        "UPDATE video SET warnings = '[]'",
+        "DELETE FROM clusters WHERE cluster = 9",
+    ):
+        with closing(sqlite3.connect(folder / DATABASE, isolation_level=None)) as db:
+            db.execute(statement)
+        assert check_index(folder, nothing).problems == (), statement
+    data = bytearray((folder / DATABASE).read_bytes())
+    data[27] ^= 1  # SQLite's change counter, so that it says that somebody wrote
+    (folder / DATABASE).write_bytes(data)
+    (problem,) = check_index(folder, nothing).problems
+    assert "its header contradicts itself" in problem

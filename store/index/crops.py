@@ -30,8 +30,8 @@ def decode_crop(jpeg: bytes) -> Image:
 
     try:
         # Unpacked, what claims to be larger may fill the memory before anybody sees that it is.
-        with Pillow.open(io.BytesIO(jpeg), formats=("JPEG",)) as video_lock:
-            right = video_lock.size == (CROP_SIDE, CROP_SIDE)
+        with Pillow.open(io.BytesIO(jpeg), formats=("JPEG",)) as picture:
+            right = picture.size == (CROP_SIDE, CROP_SIDE)
     except (OSError, SyntaxError, Pillow.DecompressionBombError, Warning):
         right = False
     crop = cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), cv2.IMREAD_COLOR) if right else None

@@ -17,8 +17,9 @@ from facereel.store.model.errors import DamagedIndexError, NewerIndexError, NotI
 
 DATABASE = "index.db"
 
-# What reading altered bytes raises: SQLite's own errors, and those of making records from wrong values.
-DAMAGE = (sqlite3.Error, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, MemoryError)
+# What reading altered bytes raises: SQLite's own errors, and ValueError where rows become records. A bug of ours or too
+# little memory raises something else, and is no damage.
+DAMAGE = (sqlite3.DatabaseError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ def reading(folder: Path, video_path: str | None = None) -> Iterator[None]:
     """Turn whatever reading damaged rows raises into a DamagedIndexError that names the remedy."""
     try:
         yield
+    except (sqlite3.ProgrammingError, sqlite3.NotSupportedError):
+        raise  # a statement or a value of ours that cannot be
     except DAMAGE as error:
         reason = printable(str(error)) or type(error).__name__
         raise DamagedIndexError(

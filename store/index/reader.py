@@ -74,7 +74,7 @@ class VideoIndex:
         self.folder = folder
         self._rows, self.version = open_version(folder, video_path)
         try:
-            with reading(folder, video_path):
+            with reading(folder, video_path), rows.values():
                 self.video, self.engine = _identity(self._rows)
                 self.config: dict[str, float | int | str] = {
                     str(key): _setting(value) for key, value in self._all("SELECT key, value FROM config")
@@ -125,13 +125,13 @@ class VideoIndex:
 
     def shots(self) -> tuple[Shot, ...]:
         """All shots, by number."""
-        with reading(self.folder, self.video.path):
+        with reading(self.folder, self.video.path), rows.values():
             found = self._all("SELECT shot, start_frame, end_frame FROM shots ORDER BY shot")
             return tuple(Shot(int(shot), int(start), int(end)) for shot, start, end in found)
 
     def clusters(self) -> tuple[Cluster, ...]:
         """All clusters, by number, each with its tracklets in order."""
-        with reading(self.folder, self.video.path):
+        with reading(self.folder, self.video.path), rows.values():
             members: dict[int, list[int]] = {}
             for cluster, tracklet in self._all("SELECT cluster, tracklet FROM tracklets ORDER BY tracklet"):
                 members.setdefault(int(cluster), []).append(int(tracklet))
@@ -170,7 +170,9 @@ class VideoIndex:
         """The stored exemplars with their crops, by tracklet number, of some tracklets or of all that have any."""
         with reading(self.folder, self.video.path):
             if numbers is None:
-                numbers = [row[0] for row in self._all("SELECT DISTINCT tracklet FROM exemplars ORDER BY 1")]
+                with rows.values():
+                    found = self._all("SELECT DISTINCT tracklet FROM exemplars ORDER BY 1")
+                    numbers = [int(row[0]) for row in found]
             query = "SELECT * FROM exemplars WHERE tracklet = ? ORDER BY exemplar"
             return {
                 number: tuple(rows.exemplar_of(row, self.engine.dim) for row in self._all(query, number))
@@ -185,7 +187,7 @@ class VideoIndex:
 
     def exemplar_numbers(self) -> Ints:
         """(M,) The number of each row of `exemplar_arrays`, rising: what `vectors` names its hits by."""
-        with reading(self.folder, self.video.path):
+        with reading(self.folder, self.video.path), rows.values():
             found = self._all("SELECT exemplar FROM exemplars ORDER BY exemplar")
             return np.array([row[0] for row in found], dtype=np.int64)
 
@@ -199,10 +201,10 @@ class VideoIndex:
         """What the best exemplar of each tracklet looks like; tracklets without exemplars are left out."""
         query = """SELECT tracklet, quality, w, sharpness, frontality FROM exemplars JOIN tracklets USING (tracklet)
                    ORDER BY exemplar"""
-        with reading(self.folder, self.video.path):
+        with reading(self.folder, self.video.path), rows.values():
             table = np.array([tuple(row) for row in self._all(query)], np.float64).reshape(-1, 5)
             groups = rows_by_tracklet(table[:, 0].astype(np.int64))
-            best = [int(rows[table[rows, 1].astype(np.float32).argmax()]) for rows in groups.values()]
+            best = [int(own[table[own, 1].astype(np.float32).argmax()]) for own in groups.values()]
             widths, sharpness, frontality = np.ascontiguousarray(table[best, 2:].T, np.float32)
             return BestExemplars(np.array(list(groups), np.int64), widths, sharpness, frontality)
 
@@ -211,7 +213,7 @@ class VideoIndex:
         query = """SELECT tracklet, first.pts, last.pts + last.duration FROM tracklets
                    JOIN frames first ON first.frame = start_frame
                    JOIN frames last ON last.frame = end_frame - 1"""
-        with reading(self.folder, self.video.path):
+        with reading(self.folder, self.video.path), rows.values():
             found = {
                 int(tracklet): (self.video.seconds(int(start)), self.video.seconds(int(end)))
                 for tracklet, start, end in self._all(query)
@@ -263,10 +265,11 @@ class VideoIndex:
         return vectors.source_digest(_digest(self._rows), self.version.change_counter)
 
     def _numbers(self, query: str, *values: int) -> Ints:
-        """All values of all rows in a line; raises TypeError or ValueError on one that is no number."""
+        """All values of all rows in a line; raises ValueError on one that is no number."""
         cursor = self._rows.cursor()
         cursor.row_factory = None  # plain tuples: a film has a million rows
-        return np.fromiter(chain.from_iterable(cursor.execute(query, values)), dtype=np.int64)
+        with rows.values():
+            return np.fromiter(chain.from_iterable(cursor.execute(query, values)), dtype=np.int64)
 
     def _all(self, query: str, *values: int) -> list[sqlite3.Row]:
         return self._rows.execute(query, values).fetchall()
@@ -280,7 +283,7 @@ def _identity(connection: sqlite3.Connection) -> tuple[Video, EngineInfo]:
 
 def _setting(value: object) -> float | int | str:
     if not isinstance(value, (float, int, str)):
-        raise TypeError("a setting is neither number nor text")
+        raise ValueError("a setting is neither number nor text")
     return value
 
 
@@ -289,8 +292,9 @@ def _looks(connection: sqlite3.Connection, dim: int) -> tuple[ExemplarArrays, In
     query = """SELECT exemplar, tracklet, frame, quality, w, sharpness, frontality, embedding
                FROM exemplars ORDER BY exemplar"""
     found = connection.execute(query).fetchall()
-    numbers = np.array([tuple(row)[:3] for row in found], dtype=np.int64).reshape(-1, 3)
-    figures = np.array([tuple(row)[3:7] for row in found], dtype=np.float32).reshape(-1, 4)
+    with rows.values():
+        numbers = np.array([tuple(row)[:3] for row in found], dtype=np.int64).reshape(-1, 3)
+        figures = np.array([tuple(row)[3:7] for row in found], dtype=np.float32).reshape(-1, 4)
     embeddings = rows.embeddings_of([row[7] for row in found], dim)
     if vectors.rows_digest(numbers[:, 0], embeddings) != _digest(connection):
         raise ValueError("embeddings were altered")

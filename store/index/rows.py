@@ -1,7 +1,7 @@
 """Records as rows of an index.db, and back. Pure: knows no file and no connection.
 
 Floats of 32 bits are kept with their shortest decimals, which give the same 32 bits again and read well.
-Functions that make records raise ValueError, TypeError or LookupError on values that no record can have.
+Functions that make records raise ValueError on values that no record can have, and on nothing else.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any, get_args
 
@@ -35,6 +36,15 @@ LANDMARKS = 5
 LOSSES = ("skipped", "damaged", "concealed", "missing")
 
 
+@contextmanager
+def values() -> Iterator[None]:
+    """Turn what converting the values of a row raises into ValueError: the border between a file and records."""
+    try:
+        yield
+    except (TypeError, LookupError, ArithmeticError) as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+
+
 def video_row(video: Video) -> Row:
     """The one row of the table video."""
     return {
@@ -58,6 +68,7 @@ def video_row(video: Video) -> Row:
     }
 
 
+@values()
 def video_of(row: sqlite3.Row | Row) -> Video:
     """The video of its row."""
     return Video(
@@ -79,12 +90,14 @@ def video_of(row: sqlite3.Row | Row) -> Video:
     )
 
 
+@values()
 def engine_of(row: sqlite3.Row) -> EngineInfo:
     """The engine of its row; the digests may be empty, as those of an engine without weights are."""
     digests = str(row["detector_sha256"]), str(row["recognizer_sha256"])
     return EngineInfo(str(row["name"]), int(row["dim"]), *digests)
 
 
+@values()
 def stats_of(row: sqlite3.Row) -> IndexStats:
     """The figures of their row."""
     losses = {key: None if row[key] is None else int(row[key]) for key in LOSSES}
@@ -106,6 +119,7 @@ def tracklet_row(tracklet: Tracklet) -> Row:
     }
 
 
+@values()
 def tracklet_of(row: sqlite3.Row) -> Tracklet:
     """The tracklet of its row."""
     return Tracklet(
@@ -137,6 +151,7 @@ def sighting_rows(tracklet: Tracklet, sightings: Sightings) -> Iterator[tuple[An
         yield (int(tracklet.number), frame, *box, score, source)
 
 
+@values()
 def sightings_of(numbers: Ints, start: int, end: int) -> Sightings:
     """The sightings of a tracklet [start, end) from (frame, x, y, w, h, score, source) of each, in a line."""
     table = numbers.reshape(-1, 7)
@@ -171,6 +186,7 @@ def exemplar_row(number: int, tracklet: int, exemplar: Exemplar) -> Row:
     }
 
 
+@values()
 def exemplar_of(row: sqlite3.Row, dim: int) -> Exemplar:
     """The exemplar of its row, with the crop as JPEG kept it."""
     landmarks = np.array(json.loads(row["landmarks"]), dtype=np.float32)
@@ -188,6 +204,7 @@ def exemplar_of(row: sqlite3.Row, dim: int) -> Exemplar:
     )
 
 
+@values()
 def embeddings_of(blobs: Iterable[bytes], dim: int) -> Floats:
     """(M, dim) from as many blobs; each must have the right length."""
     blobs = list(blobs)
@@ -196,6 +213,7 @@ def embeddings_of(blobs: Iterable[bytes], dim: int) -> Floats:
     return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(-1, dim).astype(np.float32)
 
 
+@values()
 def hex_digest(digest: Any) -> str:
     """A SHA-256 as it lies in a row, if it is one."""
     if len(bytes.fromhex(digest)) != 32:

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from facereel.store.index import vectors
+from facereel.store.index import rows
 from facereel.store.index.checksum import compare_checksum
 from facereel.store.index.database import DATABASE, open_readonly, reading
 from facereel.store.index.reader import VideoIndex
@@ -55,7 +55,7 @@ def _check_rows(index: VideoIndex) -> None:
     """Read every row, and hold the counts against each other; raises DamagedIndexError."""
     shots, tracklets = index.shots(), index.tracklets()
     index.times()
-    with reading(index.folder, index.video.path):
+    with reading(index.folder, index.video.path), rows.values():
         edges = [shot.start for shot in shots] + [index.video.frame_count]
         if edges[0] != 0 or [shot.end for shot in shots] != edges[1:]:
             raise ValueError("its shots do not follow on each other")
