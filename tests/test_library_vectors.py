@@ -20,7 +20,7 @@ from facereel.query.records import Match, NearMiss, PersonQuery, Reference
 from facereel.query.search import search
 from facereel.query.search.matching import directions
 from facereel.query.search.search import Answer
-from facereel.store.index import redact
+from facereel.store.index import rewrite
 from facereel.store.index.database import DATABASE, read_version
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.vectors import VECTORS
@@ -365,7 +365,7 @@ def test_what_is_forgotten_is_in_no_file(store: Path) -> None:
     gone += [pooled.embeddings[pooled.tracklets.tolist().index(n)].tobytes() for n in numbers]
     assert holds_any(store, gone[:1])
     assert holds_any(store, gone[1:])
-    redact.drop_tracklets(folder, numbers, read_version(folder))
+    rewrite.drop_tracklets(folder, numbers, read_version(folder))
     Catalogue(store).refresh([folder])
     assert not holds_any(store, gone)
     for seed in range(6, 30, 2):

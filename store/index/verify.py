@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from facereel.store.index import rows
+from facereel.store.index import rows, vectors
 from facereel.store.index.checksum import compare_checksum
 from facereel.store.index.database import DATABASE, open_readonly, reading
 from facereel.store.index.reader import VideoIndex
