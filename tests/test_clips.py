@@ -48,15 +48,15 @@ def still(frames: int, box: tuple[float, float, float, float] = (600, 300, 80, 1
     return np.tile(np.array(box, np.float32), (frames, 1))
 
 
-def seen_part(boxes: Floats, width: int, height: int) -> NDArray[np.float64]:
+def visible_part(boxes: Floats, width: int, height: int) -> NDArray[np.float64]:
     corners = np.column_stack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]]).astype(float)
     return np.asarray(np.clip(corners, 0, [width, height, width, height]), np.float64)
 
 
 def assert_whole(boxes: Floats, crops: Floats, width: int, height: int) -> None:
-    seen = seen_part(boxes, width, height)
-    assert (crops[:, :2] <= seen[:, :2] + EPSILON).all()
-    assert (crops[:, :2] + crops[:, 2:] >= seen[:, 2:] - EPSILON).all()
+    visible = visible_part(boxes, width, height)
+    assert (crops[:, :2] <= visible[:, :2] + EPSILON).all()
+    assert (crops[:, :2] + crops[:, 2:] >= visible[:, 2:] - EPSILON).all()
 
 
 def assert_inside(crops: Floats, width: int, height: int) -> None:

@@ -164,11 +164,11 @@ def test_sound_is_in_sync_and_as_long_as_the_picture(tmp_path: Path, name: str) 
     path = write_video(tmp_path / name, Recipe(**{**recipe.__dict__, "chirps": chirps}))
     for clip, target in cut(path, recipe, [(0, 50), (27, 45), (30, 40)]):
         decoded = decode(target)
-        heard = [frame for frame in chirps if clip.start <= frame < clip.end - 1]
+        audible = [frame for frame in chirps if clip.start <= frame < clip.end - 1]
         if recipe.audio_span is not None:
-            heard = [frame for frame in heard if frame != 2]
-        expected = [float(decoded.pts[frame - clip.start]) for frame in heard]
-        assert onsets(decoded.sound, decoded.rate, len(heard)) == pytest.approx(expected, abs=0.002)
+            audible = [frame for frame in audible if frame != 2]
+        expected = [float(decoded.pts[frame - clip.start]) for frame in audible]
+        assert onsets(decoded.sound, decoded.rate, len(audible)) == pytest.approx(expected, abs=0.002)
         # Players end the sound where the file says; FFmpeg decodes the last block of 1024 samples whole.
         assert decoded.sound_duration == pytest.approx(float(decoded.end), abs=1 / decoded.rate)
         assert 0 <= len(decoded.sound) / decoded.rate - decoded.sound_duration < 1024 / decoded.rate

@@ -78,9 +78,9 @@ def test_whatever_its_colours_it_comes_as_bgr(tmp_path: Path, mode: str) -> None
     picture = grey.convert("I").convert("I;16") if mode == "I;16" else grey.convert("RGB").convert(mode)
     path = tmp_path / ("a.tiff" if mode in ("CMYK", "I;16") else "a.png")
     picture.save(path)
-    seen = read_photo(path)
-    assert seen.shape == (300, 400, 3)
-    assert seen.dtype == np.uint8
+    image = read_photo(path)
+    assert image.shape == (300, 400, 3)
+    assert image.dtype == np.uint8
 
 
 def test_a_red_photo_is_red(tmp_path: Path) -> None:

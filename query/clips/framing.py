@@ -43,21 +43,21 @@ def follow(boxes: Floats, seconds: Series, width: int, height: int) -> Floats:
     side = np.exp(_smooth(np.log(face), seconds, SIZE_SIGMA)) / FACE_SHARE
     middle_x = _smooth(x + w / 2, seconds, POSITION_SIGMA)
     middle_y = _smooth(y + h / 2, seconds, POSITION_SIGMA) + (0.5 - FACE_MIDDLE) * side
-    seen = _inside_picture(boxes, width, height)
-    needed = _needed_side(seen, middle_x, middle_y, MARGIN * face)
+    visible = _inside_picture(boxes, width, height)
+    needed = _needed_side(visible, middle_x, middle_y, MARGIN * face)
     side = np.maximum(side, _widening(needed, side, seconds))
     side = np.minimum(side, min(width, height))
-    left = _hold(middle_x - side / 2, side, seen[:, 0], seen[:, 2], width)
-    top = _hold(middle_y - side / 2, side, seen[:, 1], seen[:, 3], height)
+    left = _hold(middle_x - side / 2, side, visible[:, 0], visible[:, 2], width)
+    top = _hold(middle_y - side / 2, side, visible[:, 1], visible[:, 3], height)
     return np.column_stack([left, top, side, side]).astype(np.float32)
 
 
 def tube(boxes: Floats, width: int, height: int) -> Floats:
     """One fixed box (4,) x y w h round all faces (N, 4), a square unless the picture is too small for it."""
-    seen = _inside_picture(boxes, width, height)
+    visible = _inside_picture(boxes, width, height)
     room = TUBE_MARGIN * float(np.median(np.maximum(boxes[:, 2], boxes[:, 3])))
-    left, top = seen[:, 0].min() - room, seen[:, 1].min() - room
-    right, bottom = seen[:, 2].max() + room, seen[:, 3].max() + room
+    left, top = visible[:, 0].min() - room, visible[:, 1].min() - room
+    right, bottom = visible[:, 2].max() + room, visible[:, 3].max() + room
     side = max(right - left, bottom - top)
     w, h = min(side, width), min(side, height)
     x = np.clip((left + right - w) / 2, 0, width - w)
@@ -73,10 +73,10 @@ def _inside_picture(boxes: Floats, width: int, height: int) -> Series:
     ])  # fmt: skip
 
 
-def _needed_side(seen: Series, middle_x: Series, middle_y: Series, margin: Series) -> Series:
+def _needed_side(visible: Series, middle_x: Series, middle_y: Series, margin: Series) -> Series:
     """Side of the smallest square about each middle that holds the face and its margin."""
-    across = np.maximum(middle_x - seen[:, 0], seen[:, 2] - middle_x)
-    down = np.maximum(middle_y - seen[:, 1], seen[:, 3] - middle_y)
+    across = np.maximum(middle_x - visible[:, 0], visible[:, 2] - middle_x)
+    down = np.maximum(middle_y - visible[:, 1], visible[:, 3] - middle_y)
     return np.asarray(2 * (np.maximum(across, down) + margin), np.float64)
 
 

@@ -93,14 +93,14 @@ def read_reference(path: Path, engine: FaceEngine, face: int | None = None) -> R
     box = xyxy_to_xywh(faces.boxes)[position]
     embedded = engine.embed(align(image, faces.landmarks[position])[None])
     confidence = float(embedded.face_confidences[0])
-    said = _warnings(float(box[2]), frontality(faces.landmarks[position]), confidence)
+    texts = _warnings(float(box[2]), frontality(faces.landmarks[position]), confidence)
     if len(faces) > 1 and face is None:
-        said.insert(
+        texts.insert(
             0, f"has {len(faces)} faces, the largest is used; --face 2 uses the next in size, and so on"
         )
     return Reference(
         path=str(path), sha256=hash_file(path), box=box.astype(np.float32),
-        embedding=embedded.vectors[0], quality=confidence, warnings=tuple(said),
+        embedding=embedded.vectors[0], quality=confidence, warnings=tuple(texts),
     )  # fmt: skip
 
 
@@ -141,11 +141,11 @@ def _distinct(boxes: Floats, scores: Floats) -> list[int]:
 
 def _warnings(width: float, frontality: float, confidence: float) -> list[str]:
     """What makes a face a poor reference: its width in pixels, a profile, a low face confidence."""
-    said = []
+    texts = []
     if width < _SMALL_WIDTH:
-        said.append(f"the face is only {width:.0f} px wide; a larger photo finds more")
+        texts.append(f"the face is only {width:.0f} px wide; a larger photo finds more")
     if confidence < _LOW_CONFIDENCE:
-        said.append("the face is hard to recognise (tilted, covered or blurred); another photo finds more")
+        texts.append("the face is hard to recognise (tilted, covered or blurred); another photo finds more")
     elif frontality < _PROFILE_FRONTALITY:
-        said.append("the face is seen from the side; a frontal photo finds more")
-    return said
+        texts.append("the face is seen from the side; a frontal photo finds more")
+    return texts
