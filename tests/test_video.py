@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from array import array
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -351,4 +352,4 @@ def test_a_playlist_is_refused_and_nothing_stays_open(tmp_path: Path) -> None:
     ],
 )
 def test_missing_frames_are_counted_in_a_sentence(pts: list[int], sentence: str) -> None:
-    assert DecodeLog(pts=pts, packets=len(pts)).warnings() == (sentence,)
+    assert DecodeLog(pts=array("q", pts), packets=len(pts)).warnings() == (sentence,)

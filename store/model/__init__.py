@@ -1,1 +1,4 @@
-"""The words of the project as records, with the errors and settings. No input or output."""
+"""The words of the project as frozen records, its errors, settings and versions.
+
+Owes: a record is never changed, and its fields say shapes and units. Does not know: files, SQL, video, engines.
+"""
