@@ -98,11 +98,11 @@ def test_a_calibration_is_measured_drawn_written_and_used(
     assert f"{known['threshold']:.2f} from {file}" in chosen.stderr
     (store / file.name).write_bytes(file.read_bytes())
     assert json.loads(run(*ask).stdout)["results"][0]["threshold"] == pytest.approx(known["threshold"])
-    assert json.loads(run(*ask, "--threshold", "0.5").stdout)["threshold"] == 0.5
+    assert json.loads(run(*ask, "--threshold", "0.5").stdout)["results"][0]["threshold"] == 0.5
     older = tmp_path / "older.json"
     before = {("bar" if key == "threshold" else key): value for key, value in known.items()}
     older.write_text(json.dumps(before | {"schema": "facereel.calibration/1"}))
-    assert json.loads(run(*ask, "--calibration", older).stdout)["threshold"] == pytest.approx(
+    assert json.loads(run(*ask, "--calibration", older).stdout)["results"][0]["threshold"] == pytest.approx(
         known["threshold"]
     )
     other = run("query", photos / "red.png", "--store", store, "--engine", "fake-new", "--calibration", file)
