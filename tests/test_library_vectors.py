@@ -97,7 +97,7 @@ def similarities_of(found: Iterable[Match | NearMiss]) -> dict[tuple[object, ...
     return {(item.video.sha256, item.tracklet, item.explanation): item.similarity for item in found}
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 4), base=st.floats(0.2, 0.8))
 def test_a_query_answers_as_if_it_read_every_exemplar(
     tmp_path_factory: pytest.TempPathFactory, seed: int, count: int, base: float
@@ -235,7 +235,7 @@ def test_a_damaged_or_foreign_file_changes_no_answer(store: Path, harm: str) -> 
         assert db.execute("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'").fetchone() == (0,)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_no_turned_bit_changes_an_answer(
     tmp_path_factory: pytest.TempPathFactory, place: float, bit: int
@@ -381,7 +381,7 @@ def test_pages_that_are_rewritten_keep_nothing(tmp_path: Path) -> None:
     vectors = LibraryVectors(store)
     present: dict[str, bytes] = {}
     gone: list[bytes] = []
-    for step in range(400):
+    for step in range(240):
         name = f"{rng.integers(60)}.mp4-{'0' * 12}"
         if name in present and rng.random() < 0.5:
             vectors.write([], [name])
@@ -429,7 +429,7 @@ def test_a_store_that_cannot_be_written_answers_all_the_same(store: Path) -> Non
 
 
 def _ask_again_and_again(store: Path, photo_: Reference, expected: int) -> None:
-    for _ in range(15):
+    for _ in range(6):
         (store / LIBRARY_VECTORS).unlink(missing_ok=True)
         if len(ask(store, photo_).matches) != expected:
             raise SystemExit(3)

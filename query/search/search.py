@@ -161,21 +161,21 @@ def search(people: Sequence[PersonQuery], where: Scope, threshold: float, scale:
     if not 0 < threshold < 1:
         raise OptionError(f"threshold {threshold:g} cannot be used; give a similarity between 0 and 1")
     wanted = [directions(person.references, scale) for person in people]
-    found: list[list[_VideoAnswer]] = [[] for _ in people]
+    collected: list[list[_VideoAnswer]] = [[] for _ in people]
     for place, searchers in _candidates(where.clusters, wanted, lowest_similarity(threshold, scale)):
         video = where.searched[place][1]
         answers = _search_video(
             where.clusters[place], video, [wanted[person] for person in searchers], threshold, scale
         )
         for person, answer in zip(searchers, answers, strict=True):
-            found[person].append(answer)
+            collected[person].append(answer)
     counts = {
         video.sha256: Counts(item.tracklets, item.exemplars, item.tracklets_without_exemplars)
         for (_, video), item in zip(where.searched, where.clusters, strict=True)
     }
     return [
         _answer(person, answers, where, counts, threshold)
-        for person, answers in zip(people, found, strict=True)
+        for person, answers in zip(people, collected, strict=True)
     ]
 
 
@@ -235,15 +235,15 @@ def _answers_of(
     scale: float,
 ) -> list[_VideoAnswer]:
     faces, vectors = _faces(index, video, known), index.vectors()
-    found = []
+    pairs = []
     for person in people:
         own = person.combine(vectors.similarities(person.vectors, faces.best.tracklets))
         clusters = person.combine(person.vectors @ known.clusters.embeddings.T)
-        found.append(match(faces, own, clusters, threshold, scale))
-    times = index.times() if any(matches for matches, _ in found) else None
+        pairs.append(match(faces, own, clusters, threshold, scale))
+    times = index.times() if any(matches for matches, _ in pairs) else None
     return [
         _VideoAnswer(video, _with_sightings(index, matches), near_misses, times if matches else None)
-        for matches, near_misses in found
+        for matches, near_misses in pairs
     ]
 
 
@@ -293,10 +293,10 @@ def _kind(error: StoreError) -> str:
 
 
 def _named(catalogue: Catalogue, name: str | Path, engine: EngineInfo) -> tuple[Path, Video, VideoClusters]:
-    found = catalogue.searchable([catalogue.locate(name)])
-    if found.failures:
-        raise found.failures[0][1]
-    (clusters,) = found.videos
+    index = catalogue.searchable([catalogue.locate(name)])
+    if index.failures:
+        raise index.failures[0][1]
+    (clusters,) = index.videos
     video, path = clusters.video, Path(name)
     if not clusters.engine.compares_with(engine):
         raise _mismatch(video, clusters.engine, engine)

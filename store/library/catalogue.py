@@ -95,7 +95,7 @@ class Catalogue:
         changed = [folder for folder in chosen if folder.name not in current]
         read, failures = self._read_changed(changed)
         if only is None:
-            self._remove_gone()
+            self._remove_gone(self._unlisted(chosen))
         current |= {video.folder.name: video for video in read}
         videos = tuple(current[folder.name] for folder in chosen if folder.name in current)
         return SearchableVideos(videos, tuple(failures))
@@ -116,7 +116,12 @@ class Catalogue:
             folder for folder in chosen
             if folder.name not in stored or stored[folder.name].version != read_version(folder)
         ])  # fmt: skip
-        self._remove_gone(None if only is None else [folder.name for folder in only])
+        gone = (
+            self._unlisted(chosen)
+            if only is None
+            else [folder.name for folder in only if folder not in chosen]
+        )
+        self._remove_gone(gone)
 
     def find(self, name: str | Path) -> VideoIndex:
         """Open the index of a video named as for `locate`; raises its errors and those of VideoIndex."""
@@ -227,11 +232,17 @@ class Catalogue:
                 [video for video in videos if video.version == read_version(video.folder)], []
             )
 
-    def _remove_gone(self, names: Sequence[str] | None = None) -> None:
-        """Remove the rows of folders that are gone from library.vectors, of some names or of all."""
+    def _remove_gone(self, names: Sequence[str]) -> None:
+        """Remove the rows of some folders from library.vectors if their indexes are gone."""
+        if not names:
+            return
         with locks.no_writers(self.store):
-            names = self._vectors.names() if names is None else names
             self._vectors.write([], [name for name in names if read_version(self.store / name) == NO_INDEX])
+
+    def _unlisted(self, listed: Sequence[Path]) -> list[str]:
+        """The folders that library.vectors has and the store does not."""
+        names = {folder.name for folder in listed}
+        return [name for name in self._vectors.names() if name not in names]
 
     def _entries_of_file(self, path: Path, entries: Sequence[Entry]) -> list[Entry]:
         """The index of a file that is there: by path while size and time are the same, else by content."""
