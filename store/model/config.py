@@ -18,14 +18,14 @@ class Config:
     # Longest side of the picture that is searched: YuNet at 640 finds all hand-checked faces down to 20 px.
     analysis_side_min: int = 640
     analysis_side_max: int = 1280
-    # A face is followed from a score of `strong`; in between it may be as weak as `weak` (ByteTrack, 2022).
+    # A track starts with a score of `strong_score` and goes on down to `weak_score` (ByteTrack, 2022).
     strong_score: float = 0.6
     weak_score: float = 0.25
     # A tracklet needs one detection as good as this: patterns and hands stay below, faces of 12 px reach it.
     sure_score: float = 0.7
     # How long a face may be missed by the detector and still be the same tracklet, seconds.
     max_gap: float = 1.0
-    # How far past its first and last detection a face is followed by its look alone, seconds.
+    # How far past its first and last detection a face is tracked by patch matching alone, seconds.
     max_extension: float = 0.16
     # A tracklet shorter than this many detections is chance.
     min_detections: int = 3

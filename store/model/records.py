@@ -142,7 +142,7 @@ class Exemplar:
 
 @dataclass(frozen=True, slots=True)
 class Tracklet:
-    """One face followed without a break inside one shot, [start, end); its sightings are kept beside it."""
+    """A finished track inside one shot, frames [start, end); its sightings are stored apart."""
 
     number: int  # unique in the video, from 1
     shot: int
