@@ -134,12 +134,12 @@ def _segments(
     video: Probe, log: DecodeLog, engine: FaceEngine, config: Config, progress: Progress, checkpoint: Checkpoint
 ) -> Iterator[Segment]:  # fmt: skip
     """The segments of a video after the checkpoint; raises _OtherPicture where it cannot be resumed."""
-    search_every, low_res_every, tracked_every = (
+    search_every, low_res_every, crop_every = (
         max(1, round(seconds * video.frame_rate))
-        for seconds in (config.search_interval, config.low_res_interval, config.tracked_interval)
+        for seconds in (config.search_interval, config.low_res_interval, config.crop_interval)
     )
     search_every = min(search_every, max(1, STRETCH_BYTES * 2 // (3 * video.width * video.height)))
-    scan = Scan(video.width, video.height, search_every, low_res_every, tracked_every, config)
+    scan = Scan(video.width, video.height, search_every, low_res_every, crop_every, config)
     # One thread more than there are for all: the decoder goes on while one of its threads waits for us.
     views = scan.views(read_frames(video, log, engine.threads + 1), engine)
     if checkpoint.frames:

@@ -240,7 +240,7 @@ def test_every_sighting_lies_in_one_track_inside_its_shot_without_gaps(
         assert track.frames == list(range(track.frames[0], track.frames[-1] + 1))
         assert len(track.frames) == len(track.boxes) == len(track.scores) == len(track.sources)
         assert edges[track.shot] <= track.frames[0] <= track.frames[-1] < edges[track.shot + 1]
-        assert all(track.frames[0] <= look.frame <= track.frames[-1] for look in track.candidates)
+        assert all(track.frames[0] <= one.frame <= track.frames[-1] for one in track.candidates)
         assert track.candidates
         for frame, box, source in zip(track.frames, track.boxes, track.sources, strict=True):
             detections = view_of(frame, actors).faces.boxes

@@ -40,7 +40,7 @@ def test_an_index_of_the_version_before_is_upgraded_in_place(old_store: Path) ->
             (2, None, (3,)),
         ]
         assert [tracklet.cluster for tracklet in index.tracklets()] == [1, 1, 2]
-        assert set(index.config) >= {"threshold", "exemplars", "low_res_interval", "tracked_interval"}
+        assert set(index.config) >= {"threshold", "exemplars", "low_res_interval", "crop_interval"}
         assert set(index.config) - {"threshold"} == set(Config.__slots__)
         assert len(index.exemplar_arrays()) == len(rows["exemplars"])
         assert len(index.sightings([1, 2, 3])) == 3

@@ -66,7 +66,7 @@ CONFIG_KEYS = {
     "bar": "threshold",
     "looks": "exemplars",
     "glance_interval": "low_res_interval",
-    "look_interval": "tracked_interval",
+    "look_interval": "crop_interval",
 }
 # What version 0.1 had besides: views by the names of before, and triggers that took a checksum away.
 _DROP_BEFORE_7 = (

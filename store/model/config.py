@@ -35,8 +35,8 @@ class Config:
     search_interval: float = 0.8
     # Longest time without a low-resolution check where anything moves at all, seconds.
     low_res_interval: float = 0.4
-    # Time between the frames in which a face is matched where nothing changes, seconds.
-    tracked_interval: float = 0.2
+    # Time from one frame to the next of which crops of its faces are taken, besides all searched frames, seconds.
+    crop_interval: float = 0.2
 
     # How scene changes are found: adaptive (ours), content, transnetv2; the last by a model in that file.
     shots: str = "adaptive"
