@@ -10,7 +10,7 @@ DEV := $(VENV)/.dev-$(VERSION)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-# Packages for the tests bring opencv-python, too, which needs libGL; the one that does not is laid over it.
+# insightface brings opencv-python, which needs libGL; the OpenCV that does not is installed over it.
 HEADLESS = $(PIP) install --force-reinstall --no-deps "$$(grep -o '^opencv-python-headless==[0-9.]*' requirements.txt)"
 
 .DEFAULT_GOAL := help
@@ -38,7 +38,7 @@ ifeq ($(VERSION),3.10)
 else
 	@mkdir -p .typing && ln -sfn .. .typing/facereel
 	$(BIN)/python -m mypy
-	cd samples && ../$(BIN)/python -m mypy --config-file ../pyproject.toml make_sample.py
+	cd samples && MYPYPATH=../.typing ../$(BIN)/python -m mypy --config-file ../pyproject.toml make_sample.py
 endif
 
 format: $(DEV)  ## let ruff lay out the code
@@ -65,6 +65,7 @@ $(MADE):
 $(RUN): requirements.txt pyproject.toml $(MADE)
 	@echo "Installing packages into $(VENV), once; this takes a minute or two"
 	$(PIP) install -r requirements.txt
+	$(HEADLESS)
 	@touch $@
 
 $(DEV): requirements-dev.txt $(RUN)

@@ -93,7 +93,7 @@ def test_verify_finds_files_whose_digests_fit_but_whose_contents_are_wrong(here:
     assert videos.verify(folder).notes == ()
     for harm, said in (
         ("UPDATE stats SET faces = faces + 1", "were counted"),
-        ("UPDATE exemplars SET frame = 0 WHERE tracklet = 2", "a look belongs to no tracklet"),
+        ("UPDATE exemplars SET frame = 0 WHERE tracklet = 2", "an exemplar belongs to no tracklet"),
     ):
         whole = (folder / DATABASE).read_bytes()
         with closing(sqlite3.connect(folder / DATABASE, isolation_level=None)) as rows:

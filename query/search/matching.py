@@ -96,7 +96,7 @@ def threshold_for(
     quality_sums: ArrayLike, base: float = DEFAULT_THRESHOLD, scale: float = 1.0
 ) -> NDArray[np.float64]:
     """Similarity that a cluster must reach, by the sum of the qualities of its exemplars."""
-    shortage = np.maximum(0.0, 1.0 - np.asarray(quality_sums) / pooling.ENOUGH)
+    shortage = np.maximum(0.0, 1.0 - np.asarray(quality_sums) / pooling.SUFFICIENT_QUALITY)
     return np.asarray(base + scale * _EXTRA_FOR_LOW_QUALITY * shortage)
 
 

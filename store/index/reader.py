@@ -182,8 +182,7 @@ class VideoIndex:
     def exemplar_arrays(self) -> ExemplarArrays:
         """The exemplars of all tracklets as arrays, by exemplar number, without their crops."""
         with reading(self.folder, self.video.path):
-            looks, _ = _looks(self._rows, self.engine.dim)
-            return looks
+            return _exemplar_arrays(self._rows, self.engine.dim)
 
     def exemplar_numbers(self) -> Ints:
         """(M,) The number of each row of `exemplar_arrays`, rising: what `vectors` names its hits by."""
@@ -287,8 +286,8 @@ def _setting(value: object) -> float | int | str:
     return value
 
 
-def _looks(connection: sqlite3.Connection, dim: int) -> tuple[ExemplarArrays, Ints]:
-    """All looks and their exemplar numbers; raises ValueError when the embeddings are not those written."""
+def _exemplar_arrays(connection: sqlite3.Connection, dim: int) -> ExemplarArrays:
+    """All exemplars, by number; raises ValueError when the embeddings are not those written."""
     query = """SELECT exemplar, tracklet, frame, quality, w, sharpness, frontality, embedding
                FROM exemplars ORDER BY exemplar"""
     found = connection.execute(query).fetchall()
@@ -300,8 +299,7 @@ def _looks(connection: sqlite3.Connection, dim: int) -> tuple[ExemplarArrays, In
         raise ValueError("embeddings were altered")
     qualities, widths, sharpness, frontality = np.ascontiguousarray(figures.T)
     tracklets, frames = numbers[:, 1].copy(), numbers[:, 2].copy()
-    looks = ExemplarArrays(embeddings, tracklets, frames, qualities, widths, sharpness, frontality)
-    return looks, numbers[:, 0].copy()
+    return ExemplarArrays(embeddings, tracklets, frames, qualities, widths, sharpness, frontality)
 
 
 def _digest(connection: sqlite3.Connection) -> str:

@@ -120,7 +120,7 @@ def m003_faces(db: Database) -> None:
 
 
 def m004_looks(db: Database) -> None:
-    """The looks that were kept, and what vectors.faiss must have been made from."""
+    """The exemplars, and the digest of their embeddings, from which vectors.faiss is made."""
     columns: Columns = {"exemplar": int, "tracklet": int, "frame": int, "x": float, "y": float, "w": float}
     columns |= {"h": float, "landmarks": str, "score": float, "quality": float, "sharpness": float}
     # The crop comes last: it overflows its page, and what is asked for often should not lie behind it.

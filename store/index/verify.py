@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from facereel.store.files.names import printable
 from facereel.store.index import rows, vectors
 from facereel.store.index.checksum import compare_checksum
 from facereel.store.index.database import DATABASE, open_readonly, reading
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model.errors import FaceReelError
 from facereel.store.model.records import Video
+from facereel.store.model.version import results_warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,7 @@ class Health:
 
     name: str
     problems: tuple[str, ...]  # each with its remedy
-    notes: tuple[str, ...] = ()  # what was put right meanwhile
+    notes: tuple[str, ...] = ()  # what was rebuilt, and what to know about the index
 
 
 def check_index(folder: Path, check_source: Callable[[Video], None], video_path: str | None = None) -> Health:
@@ -34,7 +37,7 @@ def check_index(folder: Path, check_source: Callable[[Video], None], video_path:
             name = index.video.name
             _check_pages(folder, index.video.path)
             _check_rows(index)
-            notes = _rebuild(index)
+            notes = (*_rebuild(index), *_results_note(index))
             problems = _source_problem(index.video, check_source)
     except FaceReelError as error:
         return Health(folder.name, (str(error),))
@@ -43,16 +46,16 @@ def check_index(folder: Path, check_source: Callable[[Video], None], video_path:
 
 def _check_pages(folder: Path, video_path: str) -> None:
     with closing(open_readonly(folder)) as connection, reading(folder, video_path):
-        said = [row[0] for row in connection.execute("PRAGMA integrity_check(1)")]
-        if said != ["ok"]:
-            raise ValueError(said[0])
+        results = [row[0] for row in connection.execute("PRAGMA integrity_check(1)")]
+        if results != ["ok"]:
+            raise ValueError(results[0])
         if connection.execute("PRAGMA foreign_key_check").fetchone():
             raise ValueError("a row points at one that is not there")
         compare_checksum(folder / DATABASE)
 
 
 def _check_rows(index: VideoIndex) -> None:
-    """Read every row, and hold the counts against each other; raises DamagedIndexError."""
+    """Read every row, and compare the counts; raises DamagedIndexError."""
     shots, tracklets = index.shots(), index.tracklets()
     index.times()
     with reading(index.folder, index.video.path), rows.values():
@@ -71,13 +74,16 @@ def _check_rows(index: VideoIndex) -> None:
     for tracklet in tracklets:
         faces += len(index.sightings([tracklet.number])[tracklet.number])
         index.exemplars([tracklet.number])
-    looks, spans = index.exemplar_arrays(), {item.number: range(item.start, item.end) for item in tracklets}
+    exemplars, spans = (
+        index.exemplar_arrays(),
+        {item.number: range(item.start, item.end) for item in tracklets},
+    )
     with reading(index.folder, index.video.path):
         if any(
             frame not in spans.get(number, ())
-            for number, frame in zip(looks.tracklets.tolist(), looks.frames.tolist(), strict=True)
+            for number, frame in zip(exemplars.tracklets.tolist(), exemplars.frames.tolist(), strict=True)
         ):
-            raise ValueError("a look belongs to no tracklet")
+            raise ValueError("an exemplar belongs to no tracklet")
         if index.stats.faces != faces:
             raise ValueError(f"{faces} faces where {index.stats.faces} were counted")
 
@@ -89,6 +95,13 @@ def _rebuild(index: VideoIndex) -> tuple[str, ...]:
         return ()
     index.rebuild_vectors()
     return (f"{vectors.VECTORS} was {reason}; rebuilt from {DATABASE}",)
+
+
+def _results_note(index: VideoIndex) -> tuple[str, ...]:
+    video = index.video
+    command = f"facereel index --force {shlex.quote(printable(video.path))}"
+    note = results_warning(printable(video.name), index.facereel_version, index.results_version, command)
+    return () if note is None else (note,)
 
 
 def _source_problem(video: Video, check_source: Callable[[Video], None]) -> tuple[str, ...]:

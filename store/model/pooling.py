@@ -1,4 +1,4 @@
-"""How looks count as evidence of identity: one rule for grouping in pass one and for matching in pass two."""
+"""How exemplars are pooled into one embedding: one rule for clustering in pass one and matching in pass two."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import numpy as np
 
 from facereel.store.model.records import Floats
 
-# Where strangers stop for the engine on which the rules of grouping and matching were measured: 24 people asked of nine
-# films they are not in reached 0.40 as pooled groups. On 24 people's photos (make bench, identity) three photos against
-# five looks find all at 0.45, where one stranger in a thousand passes, and one photo against one look passes one in a
-# thousand at 0.41. Films allow less than photos: small faces in profile fall to 0.45 and below, so the
-# threshold is lower and the competition between people does the rest. Another engine's similarities are held against
-# the rules by its own threshold.
+# The default engine's threshold, with which the rules of clustering and matching were measured: 24 people searched for
+# in nine films without them reached at most 0.40 as clusters. On photos (make bench, identity) three references
+# against five exemplars find everybody at 0.45, where one stranger in a thousand passes; one photo against one
+# exemplar lets one in a thousand pass at 0.41. In films small profiles of the right person fall to 0.45 and below: so
+# the threshold is lower, and the competition between clusters keeps strangers out. Similarities of another engine are
+# scaled by the ratio of its threshold to this one.
 DEFAULT_THRESHOLD = 0.42
-# Quality that the poorest look is given, so that a tracklet with nothing better still has a direction.
+# Quality that the poorest exemplar counts with, so that a tracklet with nothing better still has a direction.
 _MIN_QUALITY = 0.002
 # Length beyond which a tracklet does not count for more, seconds.
 _MAX_SECONDS = 3.0
-# Sum of the qualities of a person's looks from which on they are as good as any other's.
-ENOUGH = 0.4
+# Sum of the qualities of a cluster's exemplars from which on the threshold is not raised.
+SUFFICIENT_QUALITY = 0.4
 
 
 def unit(vector: Floats) -> Floats:
@@ -27,7 +27,7 @@ def unit(vector: Floats) -> Floats:
 
 
 def pool(embeddings: Floats, qualities: Floats) -> Floats:
-    """The mean look (D,), unit length, of embeddings (N, D) weighted by their qualities (N,)."""
+    """The mean (D,), unit length, of embeddings (N, D) weighted by their qualities (N,)."""
     weights = np.maximum(np.asarray(qualities, np.float32), np.float32(_MIN_QUALITY))
     return unit((weights[:, None] * embeddings).sum(axis=0))
 

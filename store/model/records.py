@@ -127,7 +127,7 @@ class Sightings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Exemplar:
-    """One of a tracklet's few best looks."""
+    """One of a tracklet's few best face crops, with its embedding."""
 
     frame: int
     box: Floats  # (4,) x y w h
