@@ -19,12 +19,21 @@ from facereel.indexer import pipeline, segments
 from facereel.indexer.media.video import probe
 from facereel.store.files.digest import hash_file
 from facereel.store.files.folders import index_folders
+from facereel.store.files.locks import video_lock
 from facereel.store.index import writer
 from facereel.store.index.database import DATABASE
+from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.config import Config
+from facereel.store.model.errors import StoreError
 from facereel.store.model.records import Checkpoint, Faces, Image
 from facereel.store.resume import unfinished
-from facereel.store.resume.unfinished import UNFINISHED, UnfinishedIndex, clean_unfinished
+from facereel.store.resume.unfinished import (
+    UNFINISHED,
+    UnfinishedIndex,
+    clean_unfinished,
+    delete_unfinished,
+    unfinished_runs,
+)
 from tests.factories import IndexContents, index_contents
 from tests.fake_engine import FakeEngine, backdrop, draw_face, write_film
 
@@ -250,7 +259,29 @@ def test_old_remains_are_cleaned(
     interrupted(index, round(0.9 * whole[1]))
     clean_unfinished(tmp_path)
     assert final_frames(tmp_path), "somebody may still resume"
-    clean_unfinished(tmp_path, everything=True)
+    (digits,) = unfinished_runs(tmp_path)
+    assert delete_unfinished(tmp_path) == (digits,)
+    assert not list(tmp_path.glob(f"{UNFINISHED}*"))
+
+
+def test_what_a_process_works_on_is_not_deleted(
+    index: Callable[..., IndexContents], whole: tuple[IndexContents, int], film: Path, tmp_path: Path
+) -> None:
+    """Also when an older index of the video is written after the run began, as `reembed` does."""
+    index(FakeEngine())
+    (complete,) = index_folders(tmp_path)
+    complete.rename(tmp_path / "aside")
+    interrupted(index, round(0.9 * whole[1]))
+    (tmp_path / "aside").rename(complete)
+    os.utime(complete / DATABASE)
+    with video_lock(tmp_path, hash_file(film), lambda: None):
+        clean_unfinished(tmp_path)
+        assert delete_unfinished(tmp_path) == ()
+        with pytest.raises(StoreError, match="is being indexed by another process"):
+            Catalogue(tmp_path).remove(complete)
+        assert final_frames(tmp_path)
+        assert index_folders(tmp_path) == [complete]
+    clean_unfinished(tmp_path)
     assert not list(tmp_path.glob(f"{UNFINISHED}*"))
 
 

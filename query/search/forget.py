@@ -15,7 +15,7 @@ from facereel.store.index.rewrite import drop_tracklets
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import StoreError
 from facereel.store.model.records import Tracklet, Video
-from facereel.store.resume.unfinished import clean_unfinished
+from facereel.store.resume.unfinished import delete_unfinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def forget(store: Path, removing: Sequence[Holding]) -> tuple[tuple[Holding, ...
             removed.append(holding)
         except StoreError as error:
             busy.append(SkippedVideo(printable(holding.video), str(error), "busy"))
-    clean_unfinished(store, everything=True)
+    delete_unfinished(store)
     Catalogue(store).refresh()
     return tuple(removed), tuple(busy)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from facereel.store.files import folders, locks
 from facereel.store.files.digest import hash_file
 from facereel.store.files.folders import printable
-from facereel.store.index.database import NO_INDEX, read_version
+from facereel.store.index.database import NO_INDEX, read_version, writing
 from facereel.store.index.reader import VideoIndex, read_video
 from facereel.store.index.summary import VideoSummary, summary
 from facereel.store.library.vectors import LibraryVectors, VideoClusters, read_clusters
@@ -163,11 +163,21 @@ class Catalogue:
         return self._vectors.video_path(folder.name)
 
     def remove(self, name: str | Path) -> Path:
-        """Delete the index of a video, also a damaged one, and return where it was."""
+        """Delete the index of a video, also a damaged one, and return where it was.
+
+        Raises StoreError while the video is being indexed, UnwritableError.
+        """
         self.clean()
         folder = self.locate(name)
-        folders.remove_folder(folder)
-        unfinished.drop_unfinished(self.store, folders.hash_suffix(folder.name))
+        digits = folders.hash_suffix(folder.name)
+        with writing(folder), locks.folder_lock(self.store):
+            if digits in locks.locked_videos(self.store):
+                raise StoreError(
+                    f"{printable(folder.name)} is being indexed by another process; "
+                    "run this again when that is done"
+                )
+            folders.remove_folder(folder)
+            unfinished.delete_unfinished(self.store, digits)
         self.refresh([folder])
         return folder
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from facereel.store.files import folders
 from facereel.store.files.folders import HASH_DIGITS
+from facereel.store.files.locks import folder_lock, locked_videos
 from facereel.store.index import schema
 from facereel.store.index.checksum import compare_checksum, write_checksum
 from facereel.store.index.database import DATABASE, read_version, writing
@@ -158,19 +159,44 @@ class UnfinishedIndex:
             self.clear()
 
 
-def clean_unfinished(store: Path, everything: bool = False) -> None:
-    """Delete unfinished indexes of videos that were indexed since, that nobody continued for a month, or all."""
-    for folder in store.glob(f"{UNFINISHED}*"):
-        with suppress(OSError):
-            last = folder.stat().st_mtime_ns
-            if everything or time.time_ns() - last > _KEEP or _indexed_since(folder, last):
-                shutil.rmtree(folder, ignore_errors=True)
+def clean_unfinished(store: Path) -> None:
+    """Delete unfinished indexes of videos that were indexed since, and those that nobody continued for a month."""
+
+    def is_over(folder: Path) -> bool:
+        last = folder.stat().st_mtime_ns
+        return time.time_ns() - last > _KEEP or _indexed_since(folder, last)
+
+    _delete(store, is_over)
 
 
-def drop_unfinished(store: Path, digits: str | None) -> None:
-    """Delete the unfinished index of the video whose content's hash begins so, if there is one."""
-    if digits:
-        shutil.rmtree(store / f"{UNFINISHED}{digits}", ignore_errors=True)
+def unfinished_runs(store: Path) -> tuple[str, ...]:
+    """The videos with an unfinished index, by the first digits of their sha256; also those being indexed now."""
+    return tuple(sorted(folder.name.removeprefix(UNFINISHED) for folder in store.glob(f"{UNFINISHED}*")))
+
+
+def delete_unfinished(store: Path, digits: str | None = None) -> tuple[str, ...]:
+    """Delete all unfinished indexes, or that of one video; gives those that are gone.
+
+    One on which a process works stays, and so does one that cannot be deleted.
+    """
+    return _delete(store, lambda folder: digits is None or folder.name == UNFINISHED + digits)
+
+
+def _delete(store: Path, chosen: Callable[[Path], bool]) -> tuple[str, ...]:
+    """Delete unfinished indexes on which nobody works; gives the first digits of their videos' sha256."""
+    deleted: list[str] = []
+    if not unfinished_runs(store):
+        return ()
+    # Under the folder lock nobody takes a video's lock: who does not work on a video now does not begin meanwhile.
+    with suppress(OSError), folder_lock(store):
+        live = locked_videos(store)
+        for digits in unfinished_runs(store):
+            folder = store / f"{UNFINISHED}{digits}"
+            with suppress(OSError):
+                if digits not in live and chosen(folder):
+                    shutil.rmtree(folder)
+                    deleted.append(digits)
+    return tuple(deleted)
 
 
 def _indexed_since(folder: Path, moment: int) -> bool:
