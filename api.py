@@ -162,7 +162,7 @@ class Match:
     similarity: float  # cosine to the photos, -1..1
     threshold: float  # what its cluster had to reach
     matched: MatchedBy  # `photo`: by its own similarity; `cluster`: with the tracklets of the same person
-    why: str  # one sentence
+    explanation: str  # one sentence
     tracklet: int  # its number in the video
     start_reason: Reason
     end_reason: Reason
@@ -184,7 +184,7 @@ class NearMiss:
     end_frame: int
     similarity: float
     threshold: float
-    why: str  # why it does not match, one sentence
+    explanation: str  # why it does not match, one sentence
     tracklet: int
 
 
@@ -285,7 +285,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class FailedPerson:
-    """Somebody whose photos cannot be used."""
+    """Somebody whose photos cannot be used, or whose clips cannot be written."""
 
     name: str
     error: FaceReelError
@@ -769,12 +769,17 @@ def result_folders(people: People, out: PathLike, name: str | None = None) -> li
     return render.result_folders(people.persons, Path(out), name)
 
 
-def check_clip_options(crop: str, size: int | None, min_duration: float) -> CropMode:
+def check_clip_options(
+    crop: str, size: int | None, min_duration: float, threshold: float | None = None
+) -> CropMode:
     """Give the crop; raise OptionError for values that `find` and `cut` cannot use, before any work is done."""
     from facereel.query.clips.plan import ClipOptions
+    from facereel.query.search import search
 
     mode: CropMode = crop  # type: ignore[assignment]  # checked next
     ClipOptions(mode, size, min_duration).check()
+    if threshold is not None:
+        search.check_threshold(threshold)
     return mode
 
 
@@ -830,7 +835,7 @@ def _match(clip: PlannedClip) -> Match:
     return Match(
         video=Path(match.video.path), start=clip.start_time, end=clip.end_time, start_frame=clip.start,
         end_frame=clip.end, similarity=match.similarity, threshold=match.threshold, matched=match.matched,
-        why=match.explanation, tracklet=match.tracklet.number, start_reason=clip.start_reason,
+        explanation=match.explanation, tracklet=match.tracklet.number, start_reason=clip.start_reason,
         end_reason=clip.end_reason,
     )  # fmt: skip
 

@@ -38,7 +38,7 @@ OUTPUTS = Path("outputs")
 # What Ctrl-C leaves behind, by command.
 STOPPED = {
     "index": "stopped; run it again to resume",
-    "query": "stopped; nothing was written",
+    "query": "stopped; results that are complete stay, the one in work was discarded",
     "forget": "stopped; run it again to finish",
     "reembed": "stopped; run it again to finish",
 }
@@ -173,7 +173,7 @@ def query(
     """Find a person by photos and cut a clip of each stretch in which the person is visible."""
     library = _library(store, engine, device, threads, calibration)
     library.load()
-    crop_mode = api.check_clip_options(crop, size, min_duration)
+    crop_mode = api.check_clip_options(crop, size, min_duration, threshold)
     people = library.read_photos([*refs], face=face)
     report.warnings(people.warnings)
     folders = api.result_folders(people, out, name)
@@ -184,28 +184,43 @@ def query(
         _index_first(library, path)
     found = library.find_many(people, videos=video, min_duration=min_duration, threshold=threshold)
     report.skipped(found.answers[0].skipped)
-    results = []
+    results, failures = [], [*found.failed]
     for answer, folder in zip(found.answers, folders, strict=True):
-        if dry_run:
-            result = answer.preview(crop=crop_mode, size=size, absolute=absolute)
-        else:
-            result = answer.cut(
-                folder, crop=crop_mode, size=size, overwrite=overwrite, absolute=absolute,
-                on_clip=(lambda clip: None) if as_json else report.clip,
-            )  # fmt: skip
+        result = _result(
+            answer, None if dry_run else folder, overwrite, show=not as_json, alone=len(found.answers) == 1,
+            crop=crop_mode, size=size, absolute=absolute,
+        )  # fmt: skip
+        if isinstance(result, api.FailedPerson):
+            failures.append(result)
+            continue
         results.append((answer, result))
         report.not_cut(result)
         if not as_json:
             report.answer(answer, result, dry_run, explain)
-    lost = any(result.not_cut for _, result in results)
-    for failed in found.failed:
+    not_cut = any(result.not_cut for _, result in results)
+    for failed in failures:
         console.fail(f"{failed.name}: {failed.error}")
     if as_json:
-        console.say_json(documents.query(found, results, explain))
-    elif not lost or any(result.clips for _, result in results):
+        console.say_json(documents.query(found, results, failures, explain))
+    elif results and (not not_cut or any(result.clips for _, result in results)):
         report.searched(results[-1][1].document["search"])
-    if found.failed or lost:
+    if failures or not_cut:
         raise typer.Exit(1)
+
+
+def _result(
+    answer: api.Answer, folder: Path | None, overwrite: bool, show: bool, alone: bool, **options: Any
+) -> api.Result | api.FailedPerson:
+    """Cut one person's clips, or without a folder plan them; only the error of a person `alone` is raised."""
+    if folder is None:
+        return answer.preview(**options)
+    try:
+        on_clip = report.clip if show else lambda clip: None
+        return answer.cut(folder, overwrite=overwrite, on_clip=on_clip, **options)
+    except api.FaceReelError as error:
+        if alone:
+            raise
+        return api.FailedPerson(answer.name, error)
 
 
 def _index_first(library: api.Library, path: Path) -> None:

@@ -103,9 +103,9 @@ def test_a_query_says_what_it_searched_and_left_out(
     assert written == {
         "videos": 2, "tracklets": 6, "exemplars": looks,
         "skipped": [
-            {"video": "other.mp4", "why": "other_engine"}, {"video": torn.name, "why": "damaged"},
+            {"video": "other.mp4", "kind": "other_engine"}, {"video": torn.name, "kind": "damaged"},
         ],
-        "not_cut": [{"video": "gone.mp4", "why": "gone"}],
+        "not_cut": [{"video": "gone.mp4", "kind": "gone"}],
         "tracklets_without_exemplars": 0, "matches": 4, "near_misses": 0, "min_duration": 0.1, "too_short": 0,
     }  # fmt: skip
     output = json.loads(run(*args, "1.5", "--overwrite", "--json").stdout)

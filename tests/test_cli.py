@@ -160,7 +160,7 @@ def test_explain_lists_what_just_missed(run: Run, store: Path, photos: Path) -> 
     assert "--explain lists more" in result.stdout
     assert "Near misses for red:" in result.stdout
     missed = json.loads(run(*args, "--explain", "--json").stdout)["results"][0]["near_misses"]
-    assert {"video", "start", "end", "similarity", "threshold", "why"} <= set(missed[0])
+    assert {"video", "start", "end", "similarity", "threshold", "explanation"} <= set(missed[0])
     assert "near_misses" not in json.loads(run(*args, "--json").stdout)["results"][0]
 
 

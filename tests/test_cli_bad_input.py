@@ -101,6 +101,24 @@ def test_a_truncated_video_is_indexed_and_the_loss_said(run: Run, tmp_path: Path
     assert f"warning: {video['warnings'][0]}" in run("info", "cut.mkv", "--store", tmp_path / "s").stdout
 
 
+def test_a_threshold_is_checked_before_a_video_is_indexed(
+    refuses: Refuses, film: Path, photos: Path, tmp_path: Path
+) -> None:
+    args = (
+        "query",
+        photos / "red.png",
+        "--video",
+        film,
+        "--store",
+        tmp_path / "s",
+        *FAKE,
+        "--threshold",
+        "5",
+    )
+    assert "--threshold must be between 0 and 1, not 5" in refuses(*args)
+    assert not (tmp_path / "s").exists()
+
+
 def test_a_photo_that_is_not_there(refuses: Refuses, store: Path, tmp_path: Path) -> None:
     line = refuses("query", tmp_path / "gone.jpg", "--store", store, *FAKE, "--out", tmp_path / "out")
     assert "gone.jpg is not there" in line
@@ -158,8 +176,8 @@ def test_a_face_chosen_in_several_photos(refuses: Refuses, store: Path, photos: 
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--threshold", "3", "threshold 3 cannot be used"),
-        ("--threshold", "nan", "threshold nan cannot be used"),
+        ("--threshold", "3", "--threshold must be between 0 and 1, not 3"),
+        ("--threshold", "nan", "--threshold must be between 0 and 1, not nan"),
         ("--min-duration", "-1", "0 or more seconds, not -1"),
         ("--crop", "square", "follow, tube, none, not 'square'"),
         ("--size", "7", "64 to 4096, not 7"),

@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
+import facereel
 from facereel import __version__, cli
 from facereel.query.terminal import console
 from tests.fake_engine import write_photo
@@ -95,6 +96,30 @@ def test_one_person_and_many_have_one_shape_and_one_that_fails_does_not_stop_the
     assert [len(person["clips"]) for person in many["results"]] == [2, 1]
     assert result.exit_code == 1
     assert "error: nobody: " in result.stderr
+
+
+def test_a_result_that_cannot_be_written_does_not_hide_those_before_it(
+    run: Run, store: Path, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = facereel.Answer.cut
+
+    def fill_the_place(answer: facereel.Answer, out: str | Path, **options: Any) -> facereel.Result:
+        """Another program writes a folder of Bert's name while Anna's clips are cut."""
+        (tmp_path / "out" / "Bert").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out" / "Bert" / "letter.txt").write_text("dear")
+        return cut(answer, out, **options)
+
+    monkeypatch.setattr(facereel.Answer, "cut", fill_the_place)
+    (people / "nobody" / "1.png").unlink()
+    (people / "nobody").rmdir()
+    result = run("query", people, "--store", store, *FAKE, "--out", tmp_path / "out", "--json")
+    output = json.loads(result.stdout)
+    check(output, "query")
+    assert [one["folder"] for one in output["results"]] == [str(tmp_path / "out" / "Anna")]
+    assert [(one["name"], one["error"]["kind"]) for one in output["failed"]] == [
+        ("Bert", "ResultExistsError")
+    ]
+    assert result.exit_code == 1
 
 
 def test_usage_errors_are_objects_only_where_they_are_wanted(run: Run) -> None:

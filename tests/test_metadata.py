@@ -346,6 +346,21 @@ def test_overwrite_never_takes_a_folder_of_something_else(
     assert (tmp_path / "letters" / "dear.txt").exists()
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_result_with_a_file_of_the_user_is_not_replaced(
+    tmp_path: Path, films: list[tuple[Video, FrameTimes]], overwrite: bool
+) -> None:
+    write(tmp_path / "me", films)
+    (tmp_path / "me" / ".DS_Store").write_bytes(b"")
+    write(tmp_path / "me", films, overwrite=overwrite)
+    notes = tmp_path / "me" / "notes.txt"
+    notes.write_text("keep me", encoding="utf-8")
+    with pytest.raises(ResultExistsError, match=r"notes\.txt.*move that file"):
+        write(tmp_path / "me", films, overwrite=overwrite)
+    assert notes.read_text(encoding="utf-8") == "keep me"
+    assert len(list((tmp_path / "me").glob("*.mp4"))) == 4
+
+
 def test_a_failure_leaves_the_old_result(tmp_path: Path, films: list[tuple[Video, FrameTimes]]) -> None:
     write(tmp_path / "me", films)
     before = sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "me").iterdir())

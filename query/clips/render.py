@@ -15,7 +15,15 @@ from typing import Any
 
 from facereel.indexer.media.source import check_source
 from facereel.query.clips.plan import ClipOptions, plan_clips
-from facereel.query.export.metadata import JSON_FILE, SCHEMAS, ResultHeader, describe, write_metadata
+from facereel.query.export.metadata import (
+    CLIPS_FILE,
+    FRAMES_FILE,
+    JSON_FILE,
+    SCHEMAS,
+    ResultHeader,
+    describe,
+    write_metadata,
+)
 from facereel.query.people.photos import PersonPhotos
 from facereel.query.records import Clip, PersonQuery
 from facereel.query.search.search import Answer, SkippedVideo
@@ -23,6 +31,9 @@ from facereel.store.files import folders
 from facereel.store.files.folders import printable
 from facereel.store.files.names import result_name
 from facereel.store.model.errors import FaceReelError, OptionError, ResultExistsError, UnwritableError
+
+# What file managers put into folders by themselves; it does not make a result the user's.
+_FILE_MANAGERS = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,8 +65,8 @@ def result_folders(people: Sequence[PersonPhotos | PersonQuery], out: Path, name
 def check_target(folder: Path, person: PersonQuery, overwrite: bool) -> None:
     """Raise ResultExistsError where the result of a query for `person` may not be written.
 
-    It replaces an earlier result of the same question, and with `overwrite` any result, but never a folder that holds
-    something else. Before that, what a dead process left beside the folder is removed or put back.
+    It replaces an earlier result of the same question, and with `overwrite` any result, but never a folder with a file
+    that no result holds. Before that, what a dead process left beside the folder is removed or put back.
     """
     folders.clean_leftovers(folder.parent)
     _check_replaceable(folder, person, overwrite)
@@ -132,6 +143,11 @@ def _check_replaceable(folder: Path, person: PersonQuery, overwrite: bool) -> No
         raise ResultExistsError(
             f"{printable(folder)} is not the result of a query and is not replaced; choose another --out or --name"
         )
+    if (other := _other_file(folder, document)) is not None:
+        raise ResultExistsError(
+            f"{printable(folder)} also holds {printable(other)}, which is not part of the result, and is not replaced; "
+            "move that file, or choose another --out or --name"
+        )
     if not overwrite and not _answers(document, person):
         raise ResultExistsError(
             f"{printable(folder)} holds the result of another query; add --overwrite, or choose another --out or --name"
@@ -145,6 +161,14 @@ def _read_result(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return document if isinstance(document, dict) and document.get("schema") in SCHEMAS else None
+
+
+def _other_file(folder: Path, document: dict[str, Any]) -> str | None:
+    """The name of a file or folder that is not part of the result in a folder; None if there is none."""
+    clips = document.get("clips")
+    own = {clip.get("file") for clip in clips if isinstance(clip, dict)} if isinstance(clips, list) else set()
+    own |= {JSON_FILE, CLIPS_FILE, FRAMES_FILE, *_FILE_MANAGERS}
+    return next((path.name for path in sorted(folder.iterdir()) if path.name not in own), None)
 
 
 def _answers(document: dict[str, Any], person: PersonQuery) -> bool:

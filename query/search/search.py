@@ -46,8 +46,8 @@ class SkippedVideo:
     """An index that a query could not search, and why."""
 
     name: str
-    reason: str  # with the remedy, which may name a path
-    kind: str = "unreadable"  # one of KINDS' words
+    reason: str  # one sentence with the remedy, which may name a path
+    kind: str = "unreadable"  # a word for scripts: one of KINDS, or gone, changed, busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,8 @@ class Answer:
             "videos": len(counts),
             "tracklets": sum(one.tracklets for one in counts),
             "exemplars": sum(one.exemplars for one in counts),
-            "skipped": [{"video": item.name, "why": item.kind} for item in self.scope.skipped],
-            "not_cut": [{"video": item.name, "why": item.kind} for item in not_cut],
+            "skipped": [{"video": item.name, "kind": item.kind} for item in self.scope.skipped],
+            "not_cut": [{"video": item.name, "kind": item.kind} for item in not_cut],
             "tracklets_without_exemplars": sum(one.tracklets_without_exemplars for one in counts),
             "matches": len(self.matches),
             "near_misses": len(self.near_misses),
@@ -153,13 +153,18 @@ def scope(catalogue: Catalogue, names: Sequence[str | Path], engine: EngineInfo)
     )  # fmt: skip
 
 
+def check_threshold(threshold: float) -> None:
+    """Raise OptionError for a similarity that cannot be a threshold."""
+    if not 0 < threshold < 1:
+        raise OptionError(f"--threshold must be between 0 and 1, not {threshold:g}")
+
+
 def search(people: Sequence[PersonQuery], where: Scope, threshold: float, scale: float = 1.0) -> list[Answer]:
     """Compare everybody with every index; only indexes with a similar cluster are opened.
 
     `scale` is the engine's Threshold.scale.
     """
-    if not 0 < threshold < 1:
-        raise OptionError(f"threshold {threshold:g} cannot be used; give a similarity between 0 and 1")
+    check_threshold(threshold)
     wanted = [directions(person.references, scale) for person in people]
     collected: list[list[_VideoAnswer]] = [[] for _ in people]
     for place, searchers in _candidates(where.clusters, wanted, lowest_similarity(threshold, scale)):

@@ -69,13 +69,15 @@ def write_report(target: Path, content: Mapping[str, Any]) -> None:
         raise UnwritableError(f"--report {printable(target)} cannot be written: {error.strerror}") from error
 
 
-def query(answers: Answers, results: Sequence[tuple[Answer, Result]], explain: bool) -> dict[str, Any]:
-    """A result for each person, those whose photos cannot be used, and what was searched."""
+def query(
+    answers: Answers, results: Sequence[tuple[Answer, Result]], failed: Sequence[FailedPerson], explain: bool
+) -> dict[str, Any]:
+    """A result for each person, those who have none because of an error, and what was searched."""
     first = answers.answers[0]
     return document(
         "query",
         results=[_result(answer, result, explain) for answer, result in results],
-        failed=[_failed(person) for person in answers.failed],
+        failed=[_failed(person) for person in failed],
         searched=list(map(str, first.searched)),
         skipped=_skipped(first.skipped),
     )
@@ -181,7 +183,8 @@ def _result(answer: Answer, result: Result, explain: bool) -> dict[str, Any]:
         content["near_misses"] = [
             {"video": miss.video.name, "start": round(miss.start, 6), "end": round(miss.end, 6),
              "start_frame": miss.start_frame, "end_frame": miss.end_frame, "tracklet": miss.tracklet,
-             "similarity": round(miss.similarity, 4), "threshold": round(miss.threshold, 4), "why": miss.why}
+             "similarity": round(miss.similarity, 4), "threshold": round(miss.threshold, 4),
+             "explanation": miss.explanation}
             for miss in answer.near_misses
         ]  # fmt: skip
     return content

@@ -149,10 +149,10 @@ def _near_misses_table(answer: Answer) -> None:
     say(f"Near misses for {name}:")
     rows = [
         (miss.video.name, clock(miss.start), f"{miss.end - miss.start:.2f} s",
-         round(miss.similarity, 2), round(miss.threshold, 2), miss.why)
+         round(miss.similarity, 2), round(miss.threshold, 2), miss.explanation)
         for miss in answer.near_misses
     ]  # fmt: skip
-    table(("video", "start", "duration", "similarity", "threshold", "why"), rows)
+    table(("video", "start", "duration", "similarity", "threshold", "explanation"), rows)
 
 
 def _sentence(answer: Answer, result: Result, dry_run: bool) -> str:
@@ -175,8 +175,7 @@ def _nearest(answer: Answer) -> str:
         return ""
     miss = answer.near_misses[0]
     where = f"{printable(miss.video.name)} at {clock(miss.start)}"
-    figures = f"similarity {miss.similarity:.2f}, the threshold is {miss.threshold:.2f}"
-    return f" The nearest is {where} ({figures}); --explain lists more."
+    return f" The nearest is {where} ({miss.explanation}); --explain lists more."
 
 
 # -- list, info, faces, verify
