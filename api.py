@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from facereel.query.search import search
     from facereel.query.search.forget import Holding
     from facereel.query.search.search import SkippedVideo
+    from facereel.store.index.database import IndexVersion
     from facereel.store.index.summary import ClusterSummary, VideoDetails, VideoSummary
     from facereel.store.index.verify import Health
     from facereel.store.library.catalogue import Catalogue
@@ -344,7 +345,7 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ForgetPlan:
-    """What an index holds of somebody, before it is removed."""
+    """What the indexes hold of somebody, before it is removed."""
 
     people: tuple[str, ...]
     matching: tuple[Holding, ...]  # what `apply` removes, an entry a video
@@ -352,22 +353,26 @@ class ForgetPlan:
     searched: tuple[Path, ...]
     skipped: tuple[SkippedVideo, ...]  # indexes that could not be searched
     being_indexed: tuple[str, ...]  # videos that another process indexes now, by the start of their hash
+    unfinished: tuple[str, ...]  # videos whose indexing was interrupted; `apply` deletes what it had stored
     warnings: tuple[str, ...]
     _library: Library = field(repr=False)
+    _versions: Mapping[Path, IndexVersion] = field(repr=False)  # of all indexes when the plan was made
 
     def apply(self, *, also_weaker: bool = False) -> ForgetReport:
         """Remove the matching tracklets, and the weaker ones if asked, with all that hangs on them.
 
         Each index is rewritten completely or stays as it is. An index that is busy or cannot be written is in `busy`.
+        What unfinished runs stored is deleted too, because nobody knows who is in it. Raises UnwritableError, and then
+        nothing was removed.
         """
         from facereel.query.search import forget
 
         holdings = forget.merged(self.matching, self.weaker if also_weaker else ())
-        store = self._library.store
-        removed, busy = forget.forget(store, holdings)
-        # Also those that began since the plan was made; those of the plan may have ended with the person in them.
-        being_indexed = tuple(sorted({*self.being_indexed, *forget.being_indexed(store)}))
-        return ForgetReport(removed, () if also_weaker else self.weaker, busy, being_indexed)
+        done = forget.forget(self._library.store, holdings, self._versions)
+        return ForgetReport(
+            removed=done.removed, remaining=() if also_weaker else self.weaker, busy=done.busy,
+            being_indexed=done.being_indexed, indexed_since=done.indexed_since, unfinished=done.unfinished,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -376,8 +381,12 @@ class ForgetReport:
 
     removed: tuple[Holding, ...]
     remaining: tuple[Holding, ...]  # weaker tracklets that were not removed
-    busy: tuple[SkippedVideo, ...]  # indexes that could not be written
-    being_indexed: tuple[str, ...]  # videos that were being indexed meanwhile, by the start of their hash
+    busy: tuple[SkippedVideo, ...]  # what could not be rewritten or deleted
+    being_indexed: tuple[str, ...]  # videos that another process indexes now, by the start of their hash
+    indexed_since: tuple[
+        Path, ...
+    ]  # index folders that were written since the plan: the person may be in them
+    unfinished: tuple[str, ...]  # videos whose unfinished run was deleted, by the start of their hash
 
 
 class Library:
@@ -559,12 +568,14 @@ class Library:
         if people.failed:
             raise people.failed[0].error
         with no_writers(self.store):  # nobody replaces an index between the search and the look into it
+            being_indexed = forget.being_indexed(self.store)
             scope, answers = self._search(people, videos, threshold)
             matching, weaker = forget.holdings(answers, scope)
+            versions = forget.index_versions(self.store)
         return ForgetPlan(
             people=tuple(person.name for person in people.persons), matching=matching, weaker=weaker,
-            searched=_searched(scope), skipped=scope.skipped, being_indexed=forget.being_indexed(self.store),
-            warnings=people.warnings, _library=self,
+            searched=_searched(scope), skipped=scope.skipped, being_indexed=being_indexed,
+            unfinished=forget.unfinished(self.store), warnings=people.warnings, _library=self, _versions=versions,
         )  # fmt: skip
 
     def forget(

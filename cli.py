@@ -308,15 +308,15 @@ def forget(
     report.warnings(people.warnings)
     plan = library.plan_forget(people, videos=video, threshold=threshold)
     report.skipped(plan.skipped)
-    removing = bool(plan.matching or (also_weaker and plan.weaker))
+    removing = bool(plan.matching or (also_weaker and plan.weaker) or plan.unfinished)
     if not as_json:
         report.forget_plan(plan, also_weaker)
     agreed = (
         yes or dry_run or not removing or typer.confirm(report.forget_question(plan, also_weaker), err=True)
     )
-    done = plan.apply(also_weaker=also_weaker) if agreed and not dry_run else None
+    done = plan.apply(also_weaker=also_weaker) if removing and agreed and not dry_run else None
     if as_json:
-        console.say_json(documents.forgotten(plan, done))
+        console.say_json(documents.forgotten(plan, done, dry_run))
     elif not removing:
         report.nothing_to_forget(plan)
     elif done is None:

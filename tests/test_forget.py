@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 import stat
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from facereel.api import Library
 from facereel.store.files.folders import index_folders
 from facereel.store.files.locks import video_lock
 from facereel.store.index import rewrite
@@ -18,9 +20,9 @@ from facereel.store.index.database import DATABASE, read_version
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.vectors import VECTORS
 from facereel.store.library.catalogue import Catalogue
-from facereel.store.library.vectors import LIBRARY_VECTORS
+from facereel.store.library.vectors import LIBRARY_VECTORS, LibraryVectors
 from facereel.store.model.config import Config
-from facereel.store.model.errors import UnwritableError
+from facereel.store.model.errors import StoreError, UnwritableError
 from facereel.store.model.records import Checkpoint, FrameTimes, Segment, Shot
 from facereel.store.resume.unfinished import UnfinishedIndex
 from tests import fake_engine
@@ -82,22 +84,15 @@ def test_nothing_is_left_of_what_is_derived_either(run: Run, store: Path, photos
         embedding.tobytes() for embedding, own in zip(pooled.embeddings, clusters, strict=True) if own == red
     ]
     theirs.append(pooled.clusters.embeddings[pooled.clusters.numbers.tolist().index(red)].tobytes())
-    with VideoIndex(folder) as index:
-        tracklet = next(tracklet for tracklet in index.tracklets() if tracklet.cluster == red)
-        exemplars = index.exemplars()[tracklet.number]
-        face = (tracklet, index.sightings([tracklet.number])[tracklet.number], exemplars)
-        unfinished = UnfinishedIndex(store, "a" * 64, index.engine, 0.42, Config())
-    segment = Segment(0, (Shot(0, 0, 30),), (face,), Checkpoint(frames=30))
-    unfinished.add(segment, FrameTimes(np.arange(30), np.ones(30, np.int64)), resumable=True)
-    unfinished.close()
+    crop = stored_by_an_unfinished_run(store, red)
     assert all(trace in everything(store) for trace in theirs)
-    assert exemplars[0].jpeg in everything(store)
+    assert crop in everything(store)
     assert run("forget", photos / "red.png", "--store", store, *FAKE, "--yes").exit_code == 0
     assert run("query", photos / "green.png", "--store", store, *FAKE, "--dry-run").exit_code == 0
     left = everything(store)
     assert VECTORS in {path.name for path in folder.iterdir()}
     assert not any(trace in left for trace in theirs)
-    assert exemplars[0].jpeg not in left
+    assert crop not in left
     assert sorted(path.name for path in store.iterdir()) == [LIBRARY_VECTORS, folder.name]
 
 
@@ -241,3 +236,99 @@ def test_a_video_that_is_being_indexed_may_hold_the_person(run: Run, store: Path
     assert "run facereel forget again" in result.stderr
     again = run(*args)
     assert (again.exit_code, json.loads(again.stdout)["being_indexed"]) == (0, [])
+
+
+def stored_by_an_unfinished_run(store: Path, cluster: int = 1) -> bytes:
+    """Let a run of another video store a face and stop; the face's crop."""
+    (folder,) = index_folders(store)
+    with VideoIndex(folder) as index:
+        tracklet = next(tracklet for tracklet in index.tracklets() if tracklet.cluster == cluster)
+        exemplars = index.exemplars()[tracklet.number]
+        face = (tracklet, index.sightings([tracklet.number])[tracklet.number], exemplars)
+        unfinished = UnfinishedIndex(store, "a" * 64, index.engine, 0.42, Config())
+    segment = Segment(0, (Shot(0, 0, 30),), (face,), Checkpoint(frames=30))
+    unfinished.add(segment, FrameTimes(np.arange(30), np.ones(30, np.int64)), resumable=True)
+    unfinished.close()
+    return exemplars[0].jpeg
+
+
+def test_unfinished_runs_are_named_and_deleted_only_on_consent(run: Run, store: Path, photos: Path) -> None:
+    """Also when nobody in the indexes matches."""
+    crop = stored_by_an_unfinished_run(store)
+    digits = "a" * 12
+    args = ("forget", photos / "blue.png", "--store", store, *FAKE)
+    plan = run(*args, "--dry-run")
+    assert "Unfinished runs that may hold blue, to be deleted: 1 video." in plan.stdout
+    assert json.loads(run(*args, "--dry-run", "--json").stdout)["unfinished"] == [digits]
+    assert (store / f".facereel-part-{digits}").is_dir()
+    done = run(*args, "--yes")
+    assert "blue was not found in 1 video. Deleted 1 unfinished run, which may have held blue." in done.stdout
+    assert not (store / f".facereel-part-{digits}").exists()
+    assert everything(store).count(crop) == 1
+    again = run(*args, "--yes", "--json")
+    assert (again.exit_code, json.loads(again.stdout)["unfinished"]) == (0, [])
+
+
+def test_a_run_that_goes_on_keeps_what_it_stored(run: Run, store: Path, photos: Path) -> None:
+    stored_by_an_unfinished_run(store)
+    with video_lock(store, "a" * 64, lambda: None):
+        result = run("forget", photos / "red.png", "--store", store, *FAKE, "--yes", "--json")
+    assert json.loads(result.stdout)["being_indexed"] == ["a" * 12]
+    assert json.loads(result.stdout)["unfinished"] == []
+    assert (store / f".facereel-part-{'a' * 12}").is_dir()
+
+
+def test_a_run_that_ends_just_after_the_search_is_in_the_plan(
+    store: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = Library._search
+    with ExitStack() as running:
+        running.enter_context(video_lock(store, "b" * 64, lambda: None))
+
+        def search_then_end(*args: Any) -> Any:
+            result = search(*args)
+            running.close()
+            return result
+
+        monkeypatch.setattr(Library, "_search", search_then_end)
+        plan = Library(store, engine="fake").plan_forget(photos / "red.png")
+    assert plan.being_indexed == ("b" * 12,)
+
+
+def test_what_is_indexed_between_plan_and_apply_is_named(store: Path, photos: Path) -> None:
+    plan = Library(store, engine="fake").plan_forget(photos / "red.png")
+    later = write_index(store, make_contents())
+    report = plan.apply()
+    assert len(report.removed) == 1
+    assert report.indexed_since == (later,)
+    assert Library(store, engine="fake").plan_forget(photos / "red.png").apply().indexed_since == ()
+
+
+def test_nothing_is_removed_while_library_vectors_cannot_be_written(
+    run: Run, store: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the embeddings would stay in it."""
+    Catalogue(store).refresh()
+    monkeypatch.setattr("facereel.store.library.vectors._PATIENCE", 0.1)
+    before = everything(store)
+    with closing(sqlite3.connect(store / LIBRARY_VECTORS, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        result = run("forget", photos / "red.png", "--store", store, *FAKE, "--yes")
+    assert result.exit_code == 1
+    assert "library.vectors cannot be written: database is locked" in result.stderr
+    assert everything(store) == before
+
+
+def test_no_row_stays_when_the_index_cannot_be_read_again(
+    store: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Catalogue(store).refresh()
+    (folder,) = index_folders(store)
+    plan = Library(store, engine="fake").plan_forget(photos / "red.png")
+
+    def unreadable(*_: object) -> None:
+        raise StoreError("may not be read")
+
+    monkeypatch.setattr("facereel.store.library.catalogue.read_clusters", unreadable)
+    assert len(plan.apply().removed) == 1
+    assert folder.name not in LibraryVectors(store).names()

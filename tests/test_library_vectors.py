@@ -384,7 +384,7 @@ def test_pages_that_are_rewritten_keep_nothing(tmp_path: Path) -> None:
     for step in range(240):
         name = f"{rng.integers(60)}.mp4-{'0' * 12}"
         if name in present and rng.random() < 0.5:
-            vectors.write([], [name])
+            vectors.remove([name])
             gone.append(present.pop(name))
             continue
         count = int(rng.integers(1, 40))
@@ -392,7 +392,7 @@ def test_pages_that_are_rewritten_keep_nothing(tmp_path: Path) -> None:
         clusters = replace(
             blank.clusters, numbers=np.arange(count), embeddings=embeddings, quality_sums=np.ones(count)
         )
-        vectors.write([replace(blank, folder=store / name, clusters=clusters)], [])
+        vectors.write([replace(blank, folder=store / name, clusters=clusters)])
         if name in present:
             gone.append(present[name])
         present[name] = embeddings[-1].tobytes()

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facereel.query.search.search import Answer, Scope, SkippedVideo
-from facereel.store.files.folders import printable
-from facereel.store.files.locks import locked_videos
+from facereel.store.files.folders import index_folders, printable
+from facereel.store.files.locks import locked_videos, no_writers
 from facereel.store.index.database import IndexVersion, read_version
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.rewrite import drop_tracklets
 from facereel.store.library.catalogue import Catalogue
+from facereel.store.library.vectors import LIBRARY_VECTORS
 from facereel.store.model.errors import StoreError
 from facereel.store.model.records import Tracklet, Video
-from facereel.store.resume.unfinished import delete_unfinished
+from facereel.store.resume.unfinished import UNFINISHED, delete_unfinished, unfinished_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,19 @@ class Holding:
     seconds: float
     exemplars: int  # stored face crops
     version: IndexVersion  # of the index from which this was read
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What `forget` did, and what may still hold the person."""
+
+    removed: tuple[Holding, ...]
+    busy: tuple[SkippedVideo, ...]  # what could not be rewritten or deleted
+    unfinished: tuple[
+        str, ...
+    ]  # videos whose unfinished run was deleted, by the first digits of their sha256
+    being_indexed: tuple[str, ...]  # by the first digits of their sha256
+    indexed_since: tuple[Path, ...]  # index folders that were written since the plan was made
 
 
 def holdings(answers: Sequence[Answer], scope: Scope) -> tuple[tuple[Holding, ...], tuple[Holding, ...]]:
@@ -86,27 +100,65 @@ def merged(one: Sequence[Holding], other: Sequence[Holding]) -> tuple[Holding, .
     return tuple(by_folder.values())
 
 
-def forget(store: Path, removing: Sequence[Holding]) -> tuple[tuple[Holding, ...], tuple[SkippedVideo, ...]]:
-    """Rewrite the indexes of a store without them, each completely or not at all; what was removed, what was busy.
-
-    What unfinished runs stored goes too: nobody knows who is in it.
-    """
-    Catalogue(store).clean()
-    removed, busy = [], []
-    for holding in removing:
-        try:
-            drop_tracklets(holding.folder, holding.tracklets, holding.version)
-            removed.append(holding)
-        except StoreError as error:
-            busy.append(SkippedVideo(printable(holding.video), str(error), "busy"))
-    delete_unfinished(store)
-    Catalogue(store).refresh()
-    return tuple(removed), tuple(busy)
+def index_versions(store: Path) -> dict[Path, IndexVersion]:
+    """All indexes of a store as they are now, by folder."""
+    return {folder: read_version(folder) for folder in index_folders(store)}
 
 
 def being_indexed(store: Path) -> tuple[str, ...]:
-    """Videos that a process indexes now, whose people nobody knows yet, by the first digits of their sha256."""
+    """Videos that a process indexes now, by the first digits of their sha256: nobody knows who is in them."""
     return tuple(locked_videos(store))
+
+
+def unfinished(store: Path) -> tuple[str, ...]:
+    """Videos whose indexing was interrupted, by the first digits of their sha256: nobody knows who is in them."""
+    running = being_indexed(store)
+    return tuple(digits for digits in unfinished_runs(store) if digits not in running)
+
+
+def forget(store: Path, removing: Sequence[Holding], planned: Mapping[Path, IndexVersion]) -> Removal:
+    """Rewrite the indexes of a store without them, each completely or not at all.
+
+    What unfinished runs stored goes too. `planned` are the indexes as they were when the holdings were read. Raises
+    UnwritableError when library.vectors cannot be written: then nothing has changed.
+    """
+    catalogue = Catalogue(store)
+    catalogue.clean()
+    # Before anything is rewritten: an embedding must not stay in the derived file when it is gone from the index.
+    catalogue.drop_rows([holding.folder for holding in removing])
+    removed, busy, expected = [], [], dict(planned)
+    try:
+        for holding in removing:
+            try:
+                drop_tracklets(holding.folder, holding.tracklets, holding.version)
+                expected[holding.folder] = read_version(holding.folder)
+                removed.append(holding)
+            except StoreError as error:
+                expected.pop(holding.folder, None)
+                busy.append(_skipped(holding.video, error))
+    finally:
+        try:
+            # A query that ran meanwhile may have written rows of the old indexes.
+            catalogue.drop_rows([holding.folder for holding in removed])
+        except StoreError as error:
+            busy.append(_skipped(LIBRARY_VECTORS, error))
+        catalogue.refresh()
+    deleted = delete_unfinished(store)
+    with no_writers(store):  # so that no video is between being indexed and having an index
+        running, now = being_indexed(store), index_versions(store)
+    failed = {holding.folder for holding in removing} - {holding.folder for holding in removed}
+    since = [
+        folder for folder, version in now.items() if folder not in failed and expected.get(folder) != version
+    ]
+    for digits in unfinished_runs(store):
+        if digits not in running:
+            folder = store / f"{UNFINISHED}{digits}"
+            busy.append(SkippedVideo(digits, f"{printable(folder)} cannot be deleted; delete it", "busy"))
+    return Removal(tuple(removed), tuple(busy), deleted, running, tuple(since))
+
+
+def _skipped(name: str, error: StoreError) -> SkippedVideo:
+    return SkippedVideo(printable(name), str(error), "busy")
 
 
 def _holding(

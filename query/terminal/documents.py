@@ -125,17 +125,19 @@ def health(store: Path, found: Iterable[Health]) -> dict[str, Any]:
     return document("verify", store=str(store), indexes=[asdict(one) for one in found])
 
 
-def forgotten(plan: ForgetPlan, report: ForgetReport | None) -> dict[str, Any]:
-    """What was removed and what remains; without a report nothing was, in a dry run or after a no."""
+def forgotten(plan: ForgetPlan, report: ForgetReport | None, dry_run: bool) -> dict[str, Any]:
+    """What was removed and what remains; without a report nothing was."""
     return document(
         "forget",
         people=list(plan.people),
-        dry_run=report is None,
+        dry_run=dry_run,
         matching=list(map(_holding, plan.matching)),
         weaker=list(map(_holding, plan.weaker)),
         removed=[] if report is None else list(map(_holding, report.removed)),
         busy=[] if report is None else _skipped(report.busy),
         being_indexed=list(plan.being_indexed if report is None else report.being_indexed),
+        indexed_since=[] if report is None else list(map(str, report.indexed_since)),
+        unfinished=list(plan.unfinished if report is None else report.unfinished),
         searched=list(map(str, plan.searched)),
         skipped=_skipped(plan.skipped),
     )

@@ -240,6 +240,8 @@ def forget_plan(plan: ForgetPlan, also_weaker: bool) -> None:
     if plan.weaker:
         say(f"Weaker, may be {names} too, " + ("to be removed:" if also_weaker else "not removed:"))
         _holdings(plan.weaker)
+    if plan.unfinished:
+        say(f"Unfinished runs that may hold {names}, to be deleted: {count(len(plan.unfinished), 'video')}.")
 
 
 def forget_question(plan: ForgetPlan, also_weaker: bool) -> str:
@@ -247,7 +249,10 @@ def forget_question(plan: ForgetPlan, also_weaker: bool) -> str:
     holdings = (*plan.matching, *(plan.weaker if also_weaker else ()))
     videos = len({holding.folder for holding in holdings})
     tracks = sum(len(holding.tracklets) for holding in holdings)
-    return f"Remove {_tracks(tracks)} from {count(videos, 'index', 'indexes')}? This cannot be undone."
+    parts = [f"remove {_tracks(tracks)} from {count(videos, 'index', 'indexes')}"] if tracks else []
+    parts += [f"delete {_unfinished(plan.unfinished)}"] if plan.unfinished else []
+    text = " and ".join(parts)
+    return f"{text[0].upper()}{text[1:]}? This cannot be undone."
 
 
 def nothing_to_forget(plan: ForgetPlan) -> None:
@@ -267,7 +272,13 @@ def forgotten(plan: ForgetPlan, report: ForgetReport) -> None:
     """What was removed, and what is still there."""
     names, videos = _names(plan), len(report.removed)
     tracks = sum(len(holding.tracklets) for holding in report.removed)
-    text = f"Removed {_tracks(tracks)} that match {names} from {videos:,} of {count(len(plan.searched), 'video')}."
+    searched = count(len(plan.searched), "video")
+    if tracks or report.busy:
+        text = f"Removed {_tracks(tracks)} that match {names} from {videos:,} of {searched}."
+    else:
+        text = f"{names} was not found in {searched}."
+    if report.unfinished:
+        text += f" Deleted {_unfinished(report.unfinished)}, which may have held {names}."
     if report.remaining:
         text += f" {_weaker(report.remaining, names)}"
     say(text)
@@ -289,7 +300,18 @@ def not_forgotten(plan: ForgetPlan, report: ForgetReport | None) -> bool:
             f"{videos} being indexed now and may hold {_names(plan)} (sha256 {', '.join(being_indexed)}); "
             "run facereel forget again when that is done"
         )
-    return bool(busy or plan.skipped or being_indexed)
+    since = () if report is None else report.indexed_since
+    if since:
+        videos = count(len(since), "video was", "videos were")
+        fail(
+            f"{videos} indexed meanwhile and may hold {_names(plan)}: "
+            f"{', '.join(printable(folder.name) for folder in since)}; run facereel forget again"
+        )
+    return bool(busy or plan.skipped or being_indexed or since)
+
+
+def _unfinished(runs: Sequence[str]) -> str:
+    return count(len(runs), "unfinished run", "unfinished runs")
 
 
 def _weaker(holdings: Sequence[Holding], names: str) -> str:

@@ -6,6 +6,7 @@ import difflib
 import os
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from facereel.store.index.database import NO_INDEX, read_version, writing
 from facereel.store.index.reader import VideoIndex, read_video
 from facereel.store.index.summary import VideoSummary, summary
 from facereel.store.library.vectors import LibraryVectors, VideoClusters, read_clusters
-from facereel.store.model.errors import NotIndexedError, OptionError, StoreError
+from facereel.store.model.errors import NotIndexedError, OptionError, StoreError, UnwritableError
 from facereel.store.model.records import EngineInfo, Video
 from facereel.store.resume import unfinished
 
@@ -122,6 +123,11 @@ class Catalogue:
             else [folder.name for folder in only if folder not in chosen]
         )
         self._remove_gone(gone)
+
+    def drop_rows(self, chosen: Sequence[Path]) -> None:
+        """Remove what library.vectors has of some folders, valid or not; raises UnwritableError where it stays."""
+        with locks.no_writers(self.store):
+            self._vectors.remove([folder.name for folder in chosen])
 
     def find(self, name: str | Path) -> VideoIndex:
         """Open the index of a video named as for `locate`; raises its errors and those of VideoIndex."""
@@ -238,16 +244,14 @@ class Catalogue:
     def _write(self, videos: Sequence[VideoClusters]) -> None:
         # Under the lock nobody replaces an index: what was read of an old one is not written after its replacement.
         with locks.no_writers(self.store):
-            self._vectors.write(
-                [video for video in videos if video.version == read_version(video.folder)], []
-            )
+            self._vectors.write(video for video in videos if video.version == read_version(video.folder))
 
     def _remove_gone(self, names: Sequence[str]) -> None:
         """Remove the rows of some folders from library.vectors if their indexes are gone."""
         if not names:
             return
-        with locks.no_writers(self.store):
-            self._vectors.write([], [name for name in names if read_version(self.store / name) == NO_INDEX])
+        with locks.no_writers(self.store), suppress(UnwritableError):
+            self._vectors.remove([name for name in names if read_version(self.store / name) == NO_INDEX])
 
     def _unlisted(self, listed: Sequence[Path]) -> list[str]:
         """The folders that library.vectors has and the store does not."""

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from facereel.store.files.folders import printable
+from facereel.store.files.folders import printable, unwritable
 from facereel.store.index import rows
 from facereel.store.index.database import IndexVersion
 from facereel.store.index.embeddings import ClusterEmbeddings
@@ -93,7 +93,7 @@ def clusters_of(index: VideoIndex) -> VideoClusters:
 def videos_above(videos: Sequence[VideoClusters], queries: Floats, thresholds: Sequence[float]) -> list[Ints]:
     """For each query (Q, D), unit length, the positions of the videos with a cluster above its threshold, rising.
 
-    The videos are of one recogniser. Searched is exhaustively, by FAISS.
+    The videos are of one recogniser. The search is exhaustive, by FAISS.
     """
     sizes = np.array([len(video.clusters) for video in videos], np.int64)
     if not sizes.sum() or not len(queries):
@@ -111,7 +111,7 @@ def videos_above(videos: Sequence[VideoClusters], queries: Floats, thresholds: S
 
 
 class LibraryVectors:
-    """The file library.vectors of one store. Nothing raises: a row that cannot be read or written is none."""
+    """The file library.vectors of one store. A row that cannot be read or written is none; only `remove` raises."""
 
     def __init__(self, store: Path) -> None:
         self._store = store
@@ -142,26 +142,41 @@ class LibraryVectors:
         query = f"SELECT {_SMALL} FROM videos WHERE folder = ?"
         return next((known.video.path for _, known in self._valid(query, _stored, _text(folder))), None)
 
-    def write(self, videos: Iterable[VideoClusters], removed: Iterable[str]) -> None:
-        """Replace the rows of some videos and remove those of other folders, all or none.
+    def write(self, videos: Iterable[VideoClusters]) -> None:
+        """Replace the rows of some videos, all or none; a store that cannot be written stays as it is.
 
-        A store that cannot be written stays as it is. A damaged file is replaced by one with these rows only.
+        A damaged file is replaced by one with these rows only.
         """
         new = [_row(video) for video in videos]
-        gone = [(_text(name),) for name in removed]
-        if not new and not (gone and self._path.exists()):
+        if not new:
             return
         try:
             try:
-                self._write(new, gone)
+                self._write(new, [])
             except _UnusableFile:
-                self._write(new, gone)
+                self._write(new, [])
         except (OSError, sqlite3.Error, _UnusableFile) as error:
             logger.info("%s is not written: %s", printable(self._path), error)
-            if gone and "locked" not in str(error):
-                # On a full disk not even a row can be removed, but the file can: nothing of a removed index stays.
-                with suppress(OSError):
-                    self._path.unlink()
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove the rows of some folders, or the whole file where no row can be removed, as on a full disk.
+
+        Raises UnwritableError where they stay.
+        """
+        gone = [(_text(name),) for name in names]
+        if not gone or not self._path.is_file():
+            return
+        try:
+            self._write([], gone)
+        except (OSError, sqlite3.Error, _UnusableFile) as error:
+            logger.info("%s is not written: %s", printable(self._path), error)
+            try:
+                # The journal of a program that holds the lock would bring old rows into the next file.
+                if "locked" in str(error):
+                    raise OSError(str(error)) from error
+                self._path.unlink(missing_ok=True)
+            except OSError as refusal:
+                raise unwritable(self._path, refusal) from refusal
 
     def _write(self, new: list[tuple[Any, ...]], gone: list[tuple[str | bytes]]) -> None:
         if not self._path.exists():
