@@ -55,8 +55,7 @@ if TYPE_CHECKING:
     from facereel.query.export.contact_sheet import Row
     from facereel.query.people.calibration import Calibration
     from facereel.query.people.photos import PersonPhotos
-    from facereel.query.records import Clip as PlannedClip
-    from facereel.query.records import CropMode, MatchedBy, PersonQuery, Reference
+    from facereel.query.records import ClipPlan, CropMode, MatchedBy, PersonQuery, Reference
     from facereel.query.search import search
     from facereel.query.search.forget import Holding
     from facereel.query.search.search import SkippedVideo
@@ -225,7 +224,7 @@ class Answer:
     min_duration: float  # seconds
     too_short: int  # matches that are shorter than that, and are not in `matches`
     statistics: Mapping[str, Any]  # how much was searched, as in metadata.json
-    _found: search.Answer = field(repr=False)
+    _found: search.PersonMatches = field(repr=False)
 
     def cut(
         self,
@@ -735,7 +734,7 @@ class Library:
 
     def _search(
         self, people: People, videos: Paths | None, threshold: float | None
-    ) -> tuple[search.Scope, list[search.Answer]]:
+    ) -> tuple[search.Scope, list[search.PersonMatches]]:
         from facereel.query.search import search
 
         engine, catalogue = self._engine(), self._catalogue()
@@ -821,7 +820,7 @@ def _searched(scope: search.Scope) -> tuple[Path, ...]:
     return tuple(Path(video.path) for _, video in scope.searched)
 
 
-def _answer(found: search.Answer, min_duration: float) -> Answer:
+def _answer(found: search.PersonMatches, min_duration: float) -> Answer:
     from facereel.query.clips.plan import ClipOptions, plan_clips
 
     # Without a crop nothing but the choice and the order of the clips is computed.
@@ -841,7 +840,7 @@ def _answer(found: search.Answer, min_duration: float) -> Answer:
     )  # fmt: skip
 
 
-def _match(clip: PlannedClip) -> Match:
+def _match(clip: ClipPlan) -> Match:
     match = clip.match
     return Match(
         video=Path(match.video.path), start=clip.start_time, end=clip.end_time, start_frame=clip.start,
@@ -851,7 +850,7 @@ def _match(clip: PlannedClip) -> Match:
     )  # fmt: skip
 
 
-def _clip(clip: PlannedClip, folder: Path | None) -> Clip:
+def _clip(clip: ClipPlan, folder: Path | None) -> Clip:
     return Clip(_match(clip), None if folder is None else folder / clip.file, clip.width, clip.height)
 
 

@@ -37,7 +37,7 @@ class PersonQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class MatchingTracklet:
     """A tracklet that answers a query."""
 
     video: Video
@@ -49,7 +49,7 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class NearMiss:
+class NearTracklet:
     """A tracklet that almost matches a query."""
 
     video: Video
@@ -62,10 +62,10 @@ class NearMiss:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Clip:
+class ClipPlan:
     """What is cut: N frames of a match, each with its crop."""
 
-    match: Match
+    match: MatchingTracklet
     file: str  # name of the clip's file in the folder of the result
     start: int  # frames [start, end)
     end: int

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from facereel.query.records import Match, NearMiss, Reference
+from facereel.query.records import MatchingTracklet, NearTracklet, Reference
 from facereel.query.search.matching import VideoFaces, directions, match
 from facereel.store.index.embeddings import BestExemplars, pool_exemplars
 from facereel.store.index.reader import VideoIndex
@@ -17,7 +17,7 @@ from facereel.store.model.records import ExemplarArrays, Floats, Tracklet, Video
 def answer_of(
     video: Video, tracklets: Sequence[Tracklet], exemplars: ExemplarArrays, references: Sequence[Reference],
     base: float = DEFAULT_THRESHOLD, scale: float = 1.0,
-) -> tuple[list[Match], list[NearMiss]]:  # fmt: skip
+) -> tuple[list[MatchingTracklet], list[NearTracklet]]:  # fmt: skip
     """Matches and near misses; times are those of 25 frames a second."""
     pooled = pool_exemplars(tuple(tracklets), exemplars, video.frame_rate)
     own = [item for item in tracklets if item.number in pooled.tracklets]
@@ -41,7 +41,7 @@ def answer_of(
 
 def answer_of_index(
     index: VideoIndex, references: Sequence[Reference], base: float, scale: float = 1.0
-) -> tuple[list[Match], list[NearMiss]]:
+) -> tuple[list[MatchingTracklet], list[NearTracklet]]:
     """The same of all rows of an index."""
     return answer_of(index.video, index.tracklets(), index.exemplar_arrays(), references, base, scale)
 

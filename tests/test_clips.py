@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from facereel.query.clips import framing
 from facereel.query.clips.plan import ClipOptions, plan_clips
-from facereel.query.records import CropMode, Match
+from facereel.query.records import CropMode, MatchingTracklet
 from facereel.store.model.errors import OptionError
 from facereel.store.model.records import Floats, FrameTimes, Sightings, Tracklet, Video
 
@@ -35,13 +35,13 @@ def make_times(frames: int = 1000, step: int = 40) -> FrameTimes:
 
 def make_match(
     boxes: Floats, start: int = 0, number: int = 1, video: Video | None = None
-) -> tuple[Match, Sightings]:
+) -> tuple[MatchingTracklet, Sightings]:
     end = start + len(boxes)
     tracklet = Tracklet(number, 0, start, end, "scene_cut", "left_frame", 1, 50.0, 0.9)
     sightings = Sightings(
         np.arange(start, end), boxes, np.full(len(boxes), 0.9, np.float32), np.zeros(len(boxes), np.uint8)
     )
-    return Match(video or make_video(), tracklet, 0.6, 0.4, "photo", "looks alike"), sightings
+    return MatchingTracklet(video or make_video(), tracklet, 0.6, 0.4, "photo", "looks alike"), sightings
 
 
 def still(frames: int, box: tuple[float, float, float, float] = (600, 300, 80, 100)) -> Floats:

@@ -17,7 +17,7 @@ os.environ.setdefault("SVT_LOG", "1")
 from facereel.indexer.media.source import check_source
 from facereel.query.clips.cutter import cut_clips
 from facereel.query.clips.plan import ClipOptions, plan_clips
-from facereel.query.records import Clip, CropMode, Match
+from facereel.query.records import ClipPlan, CropMode, MatchingTracklet
 from facereel.store.model.errors import CutError, VideoError
 from facereel.store.model.records import FrameTimes, Sightings, Tracklet, Video
 from tests.video_factory import Recipe, code_box, index_pass, onsets, read_number, write_video
@@ -82,7 +82,7 @@ def decode(path: Path) -> Decoded:
 def make_clips(
     video: Video, times: FrameTimes, recipe: Recipe, spans: list[tuple[int, int]], mode: CropMode = "follow",
     size: int | None = None,
-) -> list[Clip]:  # fmt: skip
+) -> list[ClipPlan]:  # fmt: skip
     matches = []
     for number, (start, end) in enumerate(spans, 1):
         tracklet = Tracklet(number, 0, start, end, "scene_cut", "left_frame", 1, 50.0, 0.9)
@@ -91,20 +91,20 @@ def make_clips(
             np.array([code_box(recipe, frame) for frame in range(start, end)], np.float32),
             np.full(end - start, 0.9, np.float32), np.zeros(end - start, np.uint8),
         )  # fmt: skip
-        matches.append((Match(video, tracklet, 0.6, 0.4, "photo", "looks alike"), sightings))
+        matches.append((MatchingTracklet(video, tracklet, 0.6, 0.4, "photo", "looks alike"), sightings))
     return plan_clips(matches, {video.sha256: times}, ClipOptions(mode, size))[0]
 
 
 def cut(
     path: Path, recipe: Recipe, spans: list[tuple[int, int]], mode: CropMode = "follow"
-) -> list[tuple[Clip, Path]]:
+) -> list[tuple[ClipPlan, Path]]:
     video, times = index_pass(path)
     clips = make_clips(video, times, recipe, spans, mode)
     cut_clips(video, clips, times, path.parent)
     return [(clip, path.parent / clip.file) for clip in clips]
 
 
-def numbers(clip: Clip, decoded: Decoded, recipe: Recipe) -> list[int]:
+def numbers(clip: ClipPlan, decoded: Decoded, recipe: Recipe) -> list[int]:
     return [
         read_number(picture, code_box(recipe, clip.start + place), clip.crops[place])
         for place, picture in enumerate(decoded.pictures)

@@ -185,7 +185,7 @@ def test_an_index_may_go_between_choosing_and_reading_it(
     store, really = here / "s", search.search
     folder = only(store)
 
-    def meanwhile(*args: Any) -> list[search.Answer]:
+    def meanwhile(*args: Any) -> list[search.PersonMatches]:
         if change == "replaced":
             assert run("index", here / "a.mp4", "--store", store, *FAKE, "--force").exit_code == 0
         else:

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facereel.query.records import Match, NearMiss, PersonQuery, Reference
+from facereel.query.records import MatchingTracklet, NearTracklet, PersonQuery, Reference
 from facereel.query.search import search
 from facereel.query.search.matching import directions
-from facereel.query.search.search import Answer
+from facereel.query.search.search import PersonMatches
 from facereel.store.index import rewrite
 from facereel.store.index.database import DATABASE, read_version
 from facereel.store.index.reader import VideoIndex
@@ -81,18 +81,18 @@ def photo_in(folder: Path) -> Reference:
         return photo(index.exemplar_arrays().embeddings[0])
 
 
-def ask(store: Path, *references: Reference, base: float = 0.42) -> Answer:
+def ask(store: Path, *references: Reference, base: float = 0.42) -> PersonMatches:
     where = search.scope(Catalogue(store), [], ENGINE)
     return search.search([PersonQuery("anna", references, ())], where, base)[0]
 
 
-def said(answer: Answer) -> list[object]:
+def said(answer: PersonMatches) -> list[object]:
     """Everything that an answer says, in values that can be compared."""
     matches = [(match, own.frames.tolist(), own.boxes.tolist()) for match, own in answer.matches]
     return [matches, answer.near_misses, {key: times.pts.tolist() for key, times in answer.times.items()}]
 
 
-def similarities_of(found: Iterable[Match | NearMiss]) -> dict[tuple[object, ...], float]:
+def similarities_of(found: Iterable[MatchingTracklet | NearTracklet]) -> dict[tuple[object, ...], float]:
     """What is found, in values that can be compared, and its similarities, which may differ in their last bits."""
     return {(item.video.sha256, item.tracklet, item.explanation): item.similarity for item in found}
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facereel.query.records import Match, NearMiss, Reference
+from facereel.query.records import MatchingTracklet, NearTracklet, Reference
 from facereel.query.search.matching import similarity_to, threshold_for
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import ExemplarArrays, Floats, Tracklet
@@ -69,7 +69,7 @@ class Film:
 
     def ask(
         self, references: list[Reference] | None = None, base: float = DEFAULT_THRESHOLD
-    ) -> tuple[list[Match], list[NearMiss]]:
+    ) -> tuple[list[MatchingTracklet], list[NearTracklet]]:
         return answer_of(
             replace(make_video(), frame_rate=Fraction(25)),
             self.tracklets,
@@ -79,7 +79,7 @@ class Film:
         )
 
 
-def numbers(found: list[Match] | list[NearMiss]) -> list[int]:
+def numbers(found: list[MatchingTracklet] | list[NearTracklet]) -> list[int]:
     return [item.tracklet.number for item in found]
 
 

@@ -17,10 +17,10 @@ import pytest
 
 import facereel
 from facereel.query.clips.plan import ClipOptions, plan_clips
-from facereel.query.clips.render import Result, check_target, render
+from facereel.query.clips.render import WrittenResult, check_target, render
 from facereel.query.export.metadata import CLIP_COLUMNS, FRAME_COLUMNS, ResultHeader, describe, write_metadata
-from facereel.query.records import Clip, Match, PersonQuery, Reference
-from facereel.query.search.search import Answer, Counts, Scope
+from facereel.query.records import ClipPlan, MatchingTracklet, PersonQuery, Reference
+from facereel.query.search.search import Counts, PersonMatches, Scope
 from facereel.store.model.errors import CutError, ResultExistsError, UnwritableError
 from facereel.store.model.records import EngineInfo, FrameTimes, Sightings, Tracklet, Video
 from facereel.store.model.version import RESULTS_VERSION
@@ -44,29 +44,31 @@ BERTA = PersonQuery("berta", (REFERENCE,), ())
 STATISTICS = {"videos": 1, "matches": 1}
 
 
-def make_match(video: Video, start: int, end: int, number: int = 1) -> tuple[Match, Sightings]:
+def make_match(video: Video, start: int, end: int, number: int = 1) -> tuple[MatchingTracklet, Sightings]:
     tracklet = Tracklet(number, 0, start, end, "scene_cut", "occlusion", 3, 50.0, 0.9)
     boxes = np.array([code_box(Recipe(), 0)] * (end - start), np.float32)
     sightings = Sightings(
         np.arange(start, end), boxes, np.full(end - start, 0.91, np.float32),
         np.arange(start, end, dtype=np.uint8) % 3,
     )  # fmt: skip
-    return Match(video, tracklet, 0.61234, 0.4, "cluster", "joined through a sure match"), sightings
+    return MatchingTracklet(
+        video, tracklet, 0.61234, 0.4, "cluster", "joined through a sure match"
+    ), sightings
 
 
-def make_clip(video: Video, times: FrameTimes, start: int, end: int, number: int = 1) -> Clip:
+def make_clip(video: Video, times: FrameTimes, start: int, end: int, number: int = 1) -> ClipPlan:
     return plan_clips([make_match(video, start, end, number)], {video.sha256: times})[0][0]
 
 
 def make_answer(
     films: list[tuple[Video, FrameTimes]], starts: tuple[int, ...] = (3, 12), person: PersonQuery = ANNA
-) -> Answer:
+) -> PersonMatches:
     """Everything that a search gives, with matches of five frames."""
     matches = tuple(make_match(video, start, start + 5) for video, _ in films for start in starts)
     scope = Scope(tuple((Path("index"), video) for video, _ in films), (), (), ENGINE)
     times = {video.sha256: times for video, times in films}
     counts = {video.sha256: Counts(2, 8, 0) for video, _ in films}
-    return Answer(person, matches, (), times, scope, counts, 0.36)
+    return PersonMatches(person, matches, (), times, scope, counts, 0.36)
 
 
 def make_video(name: str = "movie.mp4") -> tuple[Video, FrameTimes]:
@@ -81,7 +83,7 @@ def make_video(name: str = "movie.mp4") -> tuple[Video, FrameTimes]:
 HEADER = ResultHeader(ANNA, ENGINE, 0.36, STATISTICS, created=MOMENT)
 
 
-def make_clips(name: str = "movie.mp4") -> list[Clip]:
+def make_clips(name: str = "movie.mp4") -> list[ClipPlan]:
     video, times = make_video(name)
     return [make_clip(video, times, 10, 20, 12)]
 
@@ -231,8 +233,8 @@ def write(
     films: list[tuple[Video, FrameTimes]],
     overwrite: bool = False,
     person: PersonQuery = ANNA,
-    on_clip_done: Callable[[Clip], None] = lambda clip: None,
-) -> Result:
+    on_clip_done: Callable[[ClipPlan], None] = lambda clip: None,
+) -> WrittenResult:
     return render(
         make_answer(films, person=person), ClipOptions(overwrite=overwrite), folder, on_clip_done=on_clip_done
     )
@@ -324,9 +326,9 @@ def test_a_result_of_the_version_before_is_replaced_only_with_overwrite(
 def test_of_two_queries_at_once_the_faster_stays(
     tmp_path: Path, films: list[tuple[Video, FrameTimes]]
 ) -> None:
-    meanwhile: list[Result] = []
+    meanwhile: list[WrittenResult] = []
 
-    def on_clip_done(clip: Clip) -> None:
+    def on_clip_done(clip: ClipPlan) -> None:
         if not meanwhile:
             meanwhile.append(write(tmp_path / "me", films, person=BERTA))
 

@@ -26,7 +26,7 @@ from facereel.indexer.media.clock import UNTIMED, FrameClock, usual_duration
 from facereel.indexer.media.container import error_text, open_video, picture_stream
 from facereel.indexer.media.source import check_source
 from facereel.query.clips.mp4 import ClipFile, Colours, colours_of, planes_of
-from facereel.query.records import Clip
+from facereel.query.records import ClipPlan
 from facereel.store.files.folders import printable
 from facereel.store.model.errors import CutError
 from facereel.store.model.records import FrameTimes, Video
@@ -47,8 +47,8 @@ class _FrameMissingError(Exception):
 
 
 def cut_clips(
-    video: Video, clips: Sequence[Clip], times: FrameTimes, folder: Path,
-    on_clip_done: Callable[[Clip], None] = lambda clip: None,
+    video: Video, clips: Sequence[ClipPlan], times: FrameTimes, folder: Path,
+    on_clip_done: Callable[[ClipPlan], None] = lambda clip: None,
 ) -> None:  # fmt: skip
     """Write each clip of a video into a folder; `on_clip_done` gets a clip once its file is complete.
 
@@ -69,9 +69,9 @@ def cut_clips(
         ) from error
 
 
-def _stretches(clips: Sequence[Clip], video: Video) -> list[list[Clip]]:
+def _stretches(clips: Sequence[ClipPlan], video: Video) -> list[list[ClipPlan]]:
     """Clips by time, in groups that are best cut in one pass of decoding."""
-    stretches: list[list[Clip]] = []
+    stretches: list[list[ClipPlan]] = []
     end = 0  # tick
     for clip in sorted(clips, key=lambda clip: (clip.start, clip.end)):
         gap = (int(clip.ticks[0]) - end) * video.time_base
@@ -89,8 +89,8 @@ class _Run:
     video: Video
     times: FrameTimes
     folder: Path
-    on_clip_done: Callable[[Clip], None]
-    pending: dict[str, Clip]
+    on_clip_done: Callable[[ClipPlan], None]
+    pending: dict[str, ClipPlan]
     lock: Lock = field(default_factory=Lock)
     stop: Event = field(default_factory=Event)
 
@@ -99,7 +99,7 @@ class _Run:
         with self._open() as container:
             return container.format.name not in UNTIMED
 
-    def cut_stretches(self, stretches: Sequence[Sequence[Clip]]) -> None:
+    def cut_stretches(self, stretches: Sequence[Sequence[ClipPlan]]) -> None:
         """Cut stretches, a few at a time. Where the file does not seek reliably, their clips stay pending."""
         with ThreadPoolExecutor(SIDE_BY_SIDE) as executor:
             try:
@@ -121,7 +121,7 @@ class _Run:
                 f"indexed; run: facereel index --force {shlex.quote(printable(self.video.path))}"
             ) from None
 
-    def _cut_stretch(self, stretch: Sequence[Clip]) -> None:
+    def _cut_stretch(self, stretch: Sequence[ClipPlan]) -> None:
         for margin in SEEK_MARGINS:
             remaining = [clip for clip in stretch if clip.file in self.pending]
             try:
@@ -132,7 +132,9 @@ class _Run:
                 continue
         self.stop.set()  # the other stretches would fail, too: one pass from the start is cheaper
 
-    def _cut_pass(self, container: InputContainer, clips: Sequence[Clip], margin: Fraction | None) -> None:
+    def _cut_pass(
+        self, container: InputContainer, clips: Sequence[ClipPlan], margin: Fraction | None
+    ) -> None:
         """Decode from `margin` seconds before the first frame, or from the start, until `stop` is set.
 
         Each decoded frame goes to the clips that hold it. Raises _FrameMissingError.
@@ -161,7 +163,7 @@ class _Run:
             for file in writing:
                 file.discard()
 
-    def _done(self, clip: Clip) -> None:
+    def _done(self, clip: ClipPlan) -> None:
         with self.lock:
             del self.pending[clip.file]
             self.on_clip_done(clip)

@@ -20,7 +20,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from facereel.indexer.media.container import open_video
 from facereel.query.clips.resample import Plane, crop_planes, samples_per_pixel
 from facereel.query.clips.sound import cut_sound, output_rate, sound_stream
-from facereel.query.records import Clip
+from facereel.query.records import ClipPlan
 from facereel.store.model.errors import CutError
 
 # x264's guide calls CRF 18 visually lossless. Without B-frames each packet has the time and duration of its own frame,
@@ -77,7 +77,7 @@ class ClipFile:
     It opens the clip's video once more for its sound.
     """
 
-    def __init__(self, clip: Clip, folder: Path, colours: Colours) -> None:
+    def __init__(self, clip: ClipPlan, folder: Path, colours: Colours) -> None:
         """Open the file in a folder; raises VideoError, OSError or FFmpegError and then leaves nothing open."""
         self.clip, self._target = clip, folder / clip.file
         self._temporary = folder / f".{clip.file}.part"
@@ -176,6 +176,6 @@ class ClipFile:
             self._sound_done += block.shape[1]
 
 
-def _rate(clip: Clip) -> Fraction:
+def _rate(clip: ClipPlan) -> Fraction:
     """Frames a second for the encoder's rate control; the frames' times do not depend on it."""
     return min(max(clip.match.video.frame_rate, Fraction(1)), Fraction(240)).limit_denominator(1001)

@@ -11,7 +11,7 @@ from typing import get_args
 import numpy as np
 
 from facereel.query.clips import framing
-from facereel.query.records import Clip, CropMode, Match
+from facereel.query.records import ClipPlan, CropMode, MatchingTracklet
 from facereel.store.files.names import result_name
 from facereel.store.model.errors import OptionError
 from facereel.store.model.records import Floats, FrameTimes, Ints, Sightings, Video
@@ -45,10 +45,10 @@ class ClipOptions:
 
 
 def plan_clips(
-    matches: Sequence[tuple[Match, Sightings]],
+    matches: Sequence[tuple[MatchingTracklet, Sightings]],
     times: Mapping[str, FrameTimes],
     options: ClipOptions | None = None,
-) -> tuple[list[Clip], int]:
+) -> tuple[list[ClipPlan], int]:
     """Make each match a clip; also count the matches that are too short.
 
     `times` go by the video's sha256. Clips are ordered by video, in the order in which these first appear, then by
@@ -58,11 +58,11 @@ def plan_clips(
     options.check()
     videos = list(dict.fromkeys(match.video.sha256 for match, _ in matches))
 
-    def order(pair: tuple[Match, Sightings]) -> tuple[int, int, int]:
+    def order(pair: tuple[MatchingTracklet, Sightings]) -> tuple[int, int, int]:
         match, sightings = pair
         return videos.index(match.video.sha256), int(sightings.frames[0]), match.tracklet.number
 
-    clips: list[Clip] = []
+    clips: list[ClipPlan] = []
     for match, sightings in sorted(matches, key=order):
         video, frame_times = match.video, times[match.video.sha256]
         start, end = int(sightings.frames[0]), int(sightings.frames[-1]) + 1
@@ -72,14 +72,16 @@ def plan_clips(
     return clips, len(matches) - len(clips)
 
 
-def _clip(match: Match, sightings: Sightings, ticks: Ints, options: ClipOptions, number: int) -> Clip:
+def _clip(
+    match: MatchingTracklet, sightings: Sightings, ticks: Ints, options: ClipOptions, number: int
+) -> ClipPlan:
     seconds = np.asarray((ticks[:-1] - match.video.origin_pts) * float(match.video.time_base), np.float64)
     crops = _crops(match.video, sightings, seconds, options.crop)
     if options.crop == "none":
         width, height = int(crops[0, 2]), int(crops[0, 3])
     else:
         width, height = _output_size(crops, options.size)
-    return Clip(
+    return ClipPlan(
         match=match, file=_file_name(match.video, number, int(ticks[0])), start=int(sightings.frames[0]),
         end=int(sightings.frames[-1]) + 1,
         start_reason=match.tracklet.start_reason, end_reason=match.tracklet.end_reason,

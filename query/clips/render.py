@@ -25,8 +25,8 @@ from facereel.query.export.metadata import (
     write_metadata,
 )
 from facereel.query.people.photos import PersonPhotos
-from facereel.query.records import Clip, PersonQuery
-from facereel.query.search.search import Answer, SkippedVideo
+from facereel.query.records import ClipPlan, PersonQuery
+from facereel.query.search.search import PersonMatches, SkippedVideo
 from facereel.store.files import folders
 from facereel.store.files.folders import printable
 from facereel.store.files.names import result_name
@@ -37,10 +37,10 @@ _FILE_MANAGERS = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Result:
+class WrittenResult:
     """One person's clips, written or only planned."""
 
-    clips: tuple[Clip, ...]  # by video, then by time
+    clips: tuple[ClipPlan, ...]  # by video, then by time
     too_short: int  # matches that are shorter than the minimum duration
     folder: Path | None  # None when nothing was written
     document: dict[str, Any]  # what metadata.json holds; the `file` of a clip that was not cut is None
@@ -73,11 +73,11 @@ def check_target(folder: Path, person: PersonQuery, overwrite: bool) -> None:
 
 
 def render(
-    answer: Answer,
+    answer: PersonMatches,
     options: ClipOptions,
     folder: Path | None = None,
-    on_clip_done: Callable[[Clip], None] = lambda clip: None,
-) -> Result:
+    on_clip_done: Callable[[ClipPlan], None] = lambda clip: None,
+) -> WrittenResult:
     """Cut one person's clips into `folder`, or without one only plan them. Without clips nothing is written.
 
     `on_clip_done` gets the clips in their order, each once its file is complete; the files stay in a temporary folder
@@ -96,21 +96,23 @@ def render(
         answer.statistics(options.min_duration, too_short, not_cut), options.absolute,
     )  # fmt: skip
     if folder is None or not clips:
-        return Result(tuple(clips), too_short, None, describe(header, clips, cut=False), not_cut)
+        return WrittenResult(tuple(clips), too_short, None, describe(header, clips, cut=False), not_cut)
     with _result_folder(folder, answer.person, options.overwrite) as temporary:
         _cut(clips, answer, temporary, on_clip_done)
         document = write_metadata(temporary, header, clips)
-    return Result(tuple(clips), too_short, folder, document, not_cut)
+    return WrittenResult(tuple(clips), too_short, folder, document, not_cut)
 
 
-def _cut(clips: Sequence[Clip], answer: Answer, folder: Path, on_clip_done: Callable[[Clip], None]) -> None:
+def _cut(
+    clips: Sequence[ClipPlan], answer: PersonMatches, folder: Path, on_clip_done: Callable[[ClipPlan], None]
+) -> None:
     """Cut all clips, video by video; `on_clip_done` gets them in their order."""
     from facereel.query.clips.cutter import cut_clips  # imports the decoder, which a dry run does not need
 
     complete: set[str] = set()
     reported = 0
 
-    def done(clip: Clip) -> None:
+    def done(clip: ClipPlan) -> None:
         nonlocal reported
         complete.add(clip.file)
         while reported < len(clips) and clips[reported].file in complete:
@@ -122,7 +124,7 @@ def _cut(clips: Sequence[Clip], answer: Answer, folder: Path, on_clip_done: Call
         cut_clips(video, own, answer.times[video.sha256], folder, done)
 
 
-def _missing_videos(answer: Answer) -> dict[str, SkippedVideo]:
+def _missing_videos(answer: PersonMatches) -> dict[str, SkippedVideo]:
     """Videos with matches that are gone or changed, by sha256."""
     missing = {}
     for video in {match.video.sha256: match.video for match, _ in answer.matches}.values():

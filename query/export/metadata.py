@@ -14,7 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from facereel.query.records import Clip, PersonQuery
+from facereel.query.records import ClipPlan, PersonQuery
 from facereel.store.model.records import SOURCES, EngineInfo, Video
 from facereel.store.model.version import FACEREEL_VERSION, RESULTS_VERSION
 
@@ -47,12 +47,12 @@ class ResultHeader:
     person: PersonQuery
     engine: EngineInfo
     threshold: float  # similarity that counted as the same person
-    statistics: Mapping[str, Any]  # see Answer.statistics
+    statistics: Mapping[str, Any]  # see PersonMatches.statistics
     absolute: bool = False  # also write the absolute paths of photos and videos
     created: datetime = field(default_factory=_now)
 
 
-def write_metadata(folder: Path, header: ResultHeader, clips: Sequence[Clip]) -> dict[str, Any]:
+def write_metadata(folder: Path, header: ResultHeader, clips: Sequence[ClipPlan]) -> dict[str, Any]:
     """Write the three files into a folder; returns the content of metadata.json. Raises OSError."""
     document = describe(header, clips)
     (folder / JSON_FILE).write_text(_render(document) + "\n", encoding="utf-8")
@@ -62,7 +62,7 @@ def write_metadata(folder: Path, header: ResultHeader, clips: Sequence[Clip]) ->
     return document
 
 
-def describe(header: ResultHeader, clips: Sequence[Clip], cut: bool = True) -> dict[str, Any]:
+def describe(header: ResultHeader, clips: Sequence[ClipPlan], cut: bool = True) -> dict[str, Any]:
     """The content of metadata.json; unless the clips were `cut`, their `file` is None."""
     engine = header.engine
     return {
@@ -91,7 +91,7 @@ def _path(path: str, absolute: bool) -> dict[str, str]:
     return {"path": str(Path(path).absolute())} if absolute else {}
 
 
-def _clip(clip: Clip, cut: bool, absolute: bool) -> dict[str, Any]:
+def _clip(clip: ClipPlan, cut: bool, absolute: bool) -> dict[str, Any]:
     video, match = clip.match.video, clip.match
     return {
         "file": clip.file if cut else None,
@@ -116,7 +116,7 @@ def _clip(clip: Clip, cut: bool, absolute: bool) -> dict[str, Any]:
     }
 
 
-def _frames(clip: Clip) -> Iterator[dict[str, Any]]:
+def _frames(clip: ClipPlan) -> Iterator[dict[str, Any]]:
     sightings, video = clip.sightings, clip.match.video
     for frame, pts, box, crop, source, score in zip(
         sightings.frames.tolist(), clip.ticks[:-1].tolist(), sightings.boxes, clip.crops,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from facereel.query.search.search import Answer, Scope, SkippedVideo
+from facereel.query.search.search import PersonMatches, Scope, SkippedVideo
 from facereel.store.files.folders import index_folders, printable
 from facereel.store.files.locks import locked_videos, no_writers
 from facereel.store.index.database import IndexVersion, read_version
@@ -46,7 +46,9 @@ class Removal:
     indexed_since: tuple[Path, ...]  # index folders that were written since the plan was made
 
 
-def holdings(answers: Sequence[Answer], scope: Scope) -> tuple[tuple[Holding, ...], tuple[Holding, ...]]:
+def holdings(
+    answers: Sequence[PersonMatches], scope: Scope
+) -> tuple[tuple[Holding, ...], tuple[Holding, ...]]:
     """What each index holds of the people of the answers: what matches them, and weaker tracklets.
 
     With a match goes its whole cluster. Weaker are the near misses that are in no frame with a match: a person is

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facereel.query.records import Match, NearMiss, Reference
+from facereel.query.records import MatchingTracklet, NearTracklet, Reference
 from facereel.store.index.embeddings import BestExemplars, ClusterEmbeddings
 from facereel.store.model import pooling
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
@@ -107,7 +107,7 @@ def lowest_similarity(base: float, scale: float) -> float:
 
 def match(
     faces: VideoFaces, own: Floats, clusters: Floats, base: float = DEFAULT_THRESHOLD, scale: float = 1.0
-) -> tuple[list[Match], list[NearMiss]]:
+) -> tuple[list[MatchingTracklet], list[NearTracklet]]:
     """The tracklets of one video that show a person, by time, and the near misses, most similar first.
 
     `own` (T,) and `clusters` (C,) are the person's similarities to the tracklets and clusters. `base` is the similarity
@@ -200,19 +200,21 @@ def _similarity_to_accepted(clusters: ClusterEmbeddings, index: int, accepted: l
 
 def _match(
     faces: VideoFaces, position: int, own: float, cluster: float, threshold: float, size: int
-) -> Match:
+) -> MatchingTracklet:
     tracklet = faces.tracklets[position]
     if own >= threshold:
         explanation = f"similarity {own:.2f}, threshold {threshold:.2f}"
-        return Match(faces.video, tracklet, own, threshold, "photo", explanation)
+        return MatchingTracklet(faces.video, tracklet, own, threshold, "photo", explanation)
     of_cluster = f"its cluster of {size} tracklets has {cluster:.2f}, threshold {threshold:.2f}"
-    return Match(faces.video, tracklet, own, threshold, "cluster", f"own similarity {own:.2f}; {of_cluster}")
+    return MatchingTracklet(
+        faces.video, tracklet, own, threshold, "cluster", f"own similarity {own:.2f}; {of_cluster}"
+    )
 
 
-def _near_miss(faces: VideoFaces, position: int, own: float, threshold: float, reason: str) -> NearMiss:
+def _near_miss(faces: VideoFaces, position: int, own: float, threshold: float, reason: str) -> NearTracklet:
     start, end = faces.seconds[position].tolist()
     explanation = reason + _weaknesses(faces.best, position)
-    return NearMiss(faces.video, faces.tracklets[position], start, end, own, threshold, explanation)
+    return NearTracklet(faces.video, faces.tracklets[position], start, end, own, threshold, explanation)
 
 
 def _weaknesses(best: BestExemplars, position: int) -> str:

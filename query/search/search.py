@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from facereel.query.records import Match, NearMiss, PersonQuery
+from facereel.query.records import MatchingTracklet, NearTracklet, PersonQuery
 from facereel.query.search.matching import Directions, VideoFaces, directions, lowest_similarity, match
 from facereel.store.files.folders import index_folders, printable
 from facereel.store.index.reader import VideoIndex
@@ -70,12 +70,12 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class PersonMatches:
     """What a query finds of one person."""
 
     person: PersonQuery
-    matches: tuple[tuple[Match, Sightings], ...]
-    near_misses: tuple[NearMiss, ...]  # most similar first
+    matches: tuple[tuple[MatchingTracklet, Sightings], ...]
+    near_misses: tuple[NearTracklet, ...]  # most similar first
     times: dict[str, FrameTimes]  # of the videos with matches, by sha256
     scope: Scope
     counts: dict[str, Counts]  # by the sha256 of the videos searched
@@ -159,7 +159,9 @@ def check_threshold(threshold: float) -> None:
         raise OptionError(f"--threshold must be between 0 and 1, not {threshold:g}")
 
 
-def search(people: Sequence[PersonQuery], where: Scope, threshold: float, scale: float = 1.0) -> list[Answer]:
+def search(
+    people: Sequence[PersonQuery], where: Scope, threshold: float, scale: float = 1.0
+) -> list[PersonMatches]:
     """Compare everybody with every index; only indexes with a similar cluster are opened.
 
     `scale` is the engine's Threshold.scale.
@@ -189,8 +191,8 @@ class _VideoAnswer:
     """What one index answers to one person."""
 
     video: Video
-    matches: list[tuple[Match, Sightings]]
-    near_misses: list[NearMiss]
+    matches: list[tuple[MatchingTracklet, Sightings]]
+    near_misses: list[NearTracklet]
     times: FrameTimes | None  # only with matches
 
 
@@ -269,7 +271,9 @@ def _faces(index: VideoIndex, video: Video, known: VideoClusters) -> VideoFaces:
     return VideoFaces(video, tracklets, spans, best, known.clusters)
 
 
-def _with_sightings(index: VideoIndex, matches: Sequence[Match]) -> list[tuple[Match, Sightings]]:
+def _with_sightings(
+    index: VideoIndex, matches: Sequence[MatchingTracklet]
+) -> list[tuple[MatchingTracklet, Sightings]]:
     sightings = index.sightings(match.tracklet.number for match in matches)
     return [(match, sightings[match.tracklet.number]) for match in matches]
 
@@ -280,9 +284,9 @@ def _answer(
     where: Scope,
     counts: dict[str, Counts],
     threshold: float,
-) -> Answer:
+) -> PersonMatches:
     near_misses = [miss for answer in answers for miss in answer.near_misses]
-    return Answer(
+    return PersonMatches(
         person,
         tuple(pair for answer in answers for pair in answer.matches),
         tuple(sorted(near_misses, key=lambda miss: -miss.similarity)),

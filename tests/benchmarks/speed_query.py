@@ -14,7 +14,7 @@ from facereel.indexer.media.video import probe
 from facereel.indexer.pipeline import index_video
 from facereel.query.clips.cutter import cut_clips
 from facereel.query.clips.plan import plan_clips
-from facereel.query.records import Clip, Match
+from facereel.query.records import ClipPlan, MatchingTracklet
 from facereel.query.search import search
 from facereel.store.files.digest import hash_file
 from facereel.store.files.folders import index_folders
@@ -66,7 +66,7 @@ def matching(engine: FaceEngine, rounds: int) -> tuple[list[dict[str, Any]], lis
     store, photo = thousand(engine)
     person = person_query(photo, engine)
     threshold, scale = engine.threshold.value, engine.threshold.scale
-    answers: list[search.Answer] = []
+    answers: list[search.PersonMatches] = []
 
     def ask() -> None:
         where = search.scope(Catalogue(store), [], engine.info)
@@ -132,7 +132,7 @@ def cutting(source: Input, engine: FaceEngine, rounds: int) -> tuple[list[dict[s
 @dataclass(frozen=True, slots=True, eq=False)
 class _Cut:
     video: Video
-    clip: Clip
+    clip: ClipPlan
     times: FrameTimes
     seconds: float
 
@@ -142,7 +142,7 @@ def _longest(folder: Path) -> _Cut:
         video, times = index.video, index.times()
         tracklet = max(index.tracklets(), key=lambda item: item.end - item.start)
         sightings = index.sightings([tracklet.number])[tracklet.number]
-    match = Match(video, tracklet, 1.0, 0.5, "photo", "")
+    match = MatchingTracklet(video, tracklet, 1.0, 0.5, "photo", "")
     (clip,), _ = plan_clips([(match, sightings)], {video.sha256: times})
     ticks = times.end_pts(tracklet.end) - int(times.pts[tracklet.start])
     return _Cut(video, clip, times, float(ticks * video.time_base))
