@@ -116,4 +116,4 @@ def test_a_query_imports_only_what_it_needs(sample_store: Path) -> None:
     photo = SAMPLES / "people" / "biden" / "biden.jpg"
     loaded = imported("query", photo, "--store", sample_store, "--dry-run")
     assert "onnxruntime" in loaded
-    assert not {"av", "scipy", "scenedetect", "sqlite_utils", "faiss", "onnx", "rich"} & loaded
+    assert not {"av", "scipy", "scenedetect", "sqlite_utils", "onnx", "rich"} & loaded

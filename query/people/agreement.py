@@ -8,8 +8,6 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.sparse.csgraph import connected_components
 
 from facereel.query.records import Reference
 from facereel.store.files.folders import printable
@@ -17,9 +15,10 @@ from facereel.store.model.errors import PhotoError
 
 # Similarities below are those of the default engine; `scale` (Threshold.scale) converts them to another engine's.
 # Measured on 294 photos of 52 people, 24 of whom have ten photos each, some with sunglasses or in profile. Of the sets
-# of one person's photos none is refused when complete, of random parts of them 0.6%. Of sets of two people's photos 97%
-# are refused where both have two or more, 92% where one has a single photo. At 0.30 it would be 100% and 97%, but also
-# 4% of the complete sets of one person, so between the two there is only a warning.
+# of one person's photos none is refused when complete, of random parts of them 0.6%. Of sets of two people's photos 96
+# to 99% are refused where both have two or more, 90 to 95% where one has a single photo. At 0.30 more of these would be
+# refused, but also 4% of the complete sets of one person, so between the two there is only a warning. The limits were
+# chosen on the same photos.
 _SAME_GROUP = 0.38  # mean similarity of groups of photos that belong together
 _DIFFERENT = 0.22  # mean similarity below which two groups show different people
 _DOUBTFUL = 0.30  # the same for a warning
@@ -38,6 +37,8 @@ def check_one_person(name: str, references: Sequence[Reference], scale: float) -
     clear = [reference for reference in references if reference.quality >= _CLEAR]
     if len(clear) < 2:
         return []
+    from scipy.cluster.hierarchy import fcluster, linkage  # 0.4 s that a single photo need not wait for
+
     similarity = _similarities(clear) / scale
     distances = np.clip(1 - similarity[np.triu_indices(len(clear), 1)], 0, None)  # rounding
     labels = fcluster(linkage(distances, "average"), 1 - _SAME_GROUP, "distance")
@@ -75,6 +76,8 @@ def _similarities(references: Sequence[Reference]) -> Similarities:
 
 def _is_split(between: Similarities, limit: float) -> bool:
     """Whether groups with these mean similarities (G, G) fall apart where only those from `limit` on are joined."""
+    from scipy.sparse.csgraph import connected_components
+
     return bool(connected_components(between >= limit, directed=False)[0] > 1)
 
 
