@@ -61,6 +61,13 @@ def test_a_query_of_an_old_store_finds_what_it_found(run: Run, old_store: Path, 
     assert "2 clips of red in 1 of 1 video" in result.stdout
 
 
+def test_an_old_index_is_reembedded(run: Run, old_store: Path) -> None:
+    """Opening the file upgrades it: that is no write by somebody else."""
+    result = run("reembed", "all", "--store", old_store, "--engine", "fake-other")
+    assert result.exit_code == 0, result.stderr
+    assert "recognised by fake-other, before by fake" in result.stdout
+
+
 def test_a_failed_upgrade_leaves_the_old_index_whole(
     old_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,6 @@ from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.identity.clustering import USUAL_MIN_FACE, make_clusters, tracklet_identity
 from facereel.indexer.identity.quality import crop_quality, exemplar_quality
 from facereel.store.index.crops import decode_crop
-from facereel.store.index.database import read_version
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.rewrite import REEMBEDDED, Recognition, replace_recognition
 from facereel.store.model.records import Cluster, Exemplar, Floats, Tracklet
@@ -40,8 +39,8 @@ def reembed_index(folder: Path, engine: FaceEngine) -> Reembedded:
 
     Raises the errors of VideoIndex and of replace_recognition; the old index then stays.
     """
-    version = read_version(folder)
     with VideoIndex(folder) as index:
+        version = index.version  # opening brings an older file to the newest schema first
         old, old_clusters = index.engine, index.clusters()
         result = Reembedded(
             index.video.name, str(folder), old.name, old.name, len(index.exemplar_numbers()),
