@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 
@@ -58,17 +58,29 @@ def index_video(
         note(
             f"what an earlier run left of {name} cannot be continued ({unfinished.discarded}); starting again"
         )
+    elif unfinished.completed:
+        note(f"{name}: an earlier run had finished; moving its index into place")
     elif unfinished.checkpoint.frames:
         note(f"{name}: resuming at frame {unfinished.checkpoint.frames:,}, where an earlier run stopped")
     try:
         if unfinished.completed:
             unfinished.record_place(video.path)
         else:
-            _read_video(video, sha256, engine, config, progress, unfinished)
-        folder = unfinished.move_into_place(video.check_unchanged)
+            _read_video(video, sha256, engine, config, progress, note, unfinished)
+        folder = unfinished.move_into_place(lambda: _check_unchanged(video, unfinished))
     finally:
         unfinished.close()
     return folder
+
+
+def _check_unchanged(video: Probe, unfinished: UnfinishedIndex) -> None:
+    """As Probe.check_unchanged; deletes what was made of content that is there no more."""
+    try:
+        video.check_unchanged()
+    except VideoError:
+        if video.path.exists() and video.path.stat().st_size != video.size:
+            unfinished.clear()
+        raise
 
 
 class _OtherPicture(Exception):
@@ -76,16 +88,25 @@ class _OtherPicture(Exception):
 
 
 def _read_video(
-    video: Probe, sha256: str, engine: FaceEngine, config: Config, progress: Progress, unfinished: UnfinishedIndex
+    video: Probe, sha256: str, engine: FaceEngine, config: Config, progress: Progress, note: Callable[[str], None],
+    unfinished: UnfinishedIndex,
 ) -> None:  # fmt: skip
     """Complete an unfinished index by reading the rest of the video, or all of it."""
-    started, log = time.monotonic(), DecodeLog()
+    # As if earlier runs had come right before this one: the index names the time of all.
+    started = time.monotonic() - unfinished.checkpoint.seconds
+    log, other_picture = DecodeLog(), False
     try:
-        identities, searched = _add_segments(video, engine, config, progress, unfinished, log)
+        identities, searched = _add_segments(video, engine, config, progress, unfinished, log, started)
     except _OtherPicture:
+        other_picture = True
+    # After the handler, which holds the first pass's container, threads and pictures.
+    if other_picture:
+        note(
+            f"{printable(video.path.name)}: its pictures are decoded otherwise than in the earlier run; starting again"
+        )
         unfinished.clear()
         log = DecodeLog()
-        identities, searched = _add_segments(video, engine, config, progress, unfinished, log)
+        identities, searched = _add_segments(video, engine, config, progress, unfinished, log, started)
     if not log.pts:
         raise VideoError(f"{printable(video.path)} has no frame that can be decoded; the file may be damaged")
     clusters = make_clusters(identities, engine.threshold.scale)
@@ -100,17 +121,17 @@ def _read_video(
 
 
 def _add_segments(
-    video: Probe, engine: FaceEngine, config: Config, progress: Progress, unfinished: UnfinishedIndex, log: DecodeLog
+    video: Probe, engine: FaceEngine, config: Config, progress: Progress, unfinished: UnfinishedIndex, log: DecodeLog,
+    started: float,
 ) -> tuple[list[TrackletIdentity], int]:  # fmt: skip
-    """Read the video from the checkpoint on and store its segments.
+    """Read the video from the checkpoint on and store its segments; `started` is in seconds of the monotonic clock.
 
-    Returns the identities of all its tracklets, and the number of frames that the detector searched.
-
-    Only this list and the ticks of the frames are in memory for the whole of the video.
+    Returns the identities of all its tracklets, and the number of frames that the detector searched. The identities
+    and the ticks of the frames are all that stays in memory for the whole of the video.
     """
     checkpoint = unfinished.checkpoint
     identities: list[TrackletIdentity] = []
-    searched = 0
+    searched = checkpoint.searched
     if checkpoint.frames:
         identities.extend(
             tracklet_identity(*stored, video.frame_rate, config.min_face) for stored in unfinished.tracklets()
@@ -119,10 +140,12 @@ def _add_segments(
     # What a decoder invents for lost data may be other when it begins elsewhere, and without time stamps frames have
     # no name: then nothing more is committed before the end, and the next run begins at the last checkpoint.
     for segment in _segments(video, log, engine, config, progress, checkpoint):
-        start, end = segment.start, segment.after.frames
+        after = replace(segment.after, seconds=time.monotonic() - started)
+        segment = replace(segment, after=after)
+        start, end = segment.start, after.frames
         last = end == len(log.pts)
         unfinished.add(segment, _times(log, start, end, video), video.timed and log.intact and not last)
-        searched = segment.after.searched
+        searched = after.searched
         identities.extend(
             tracklet_identity(tracklet, *_arrays(exemplars), video.frame_rate, config.min_face)
             for tracklet, _, exemplars in segment.tracklets

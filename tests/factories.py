@@ -89,8 +89,9 @@ def read_contents(folder: Path) -> IndexContents:
 
 
 def index_contents(
-    path: Path, engine: FaceEngine, config: Config | None = None, store: Path | None = None
-) -> IndexContents:
+    path: Path, engine: FaceEngine, config: Config | None = None, store: Path | None = None,
+    note: Callable[[str], None] = lambda text: None,
+) -> IndexContents:  # fmt: skip
     """What indexing a video finds; without `store` in one that nobody used before."""
     with tempfile.TemporaryDirectory() as place:
         folder = index_video(
@@ -100,6 +101,7 @@ def index_contents(
             engine,
             config or Config(),
             lambda done, total: None,
+            note,
         )
         return read_contents(folder)
 

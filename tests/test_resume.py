@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
 from facereel.indexer import pipeline, segments
+from facereel.indexer.media.frame import Frame
 from facereel.indexer.media.video import probe
+from facereel.store.files import folders
 from facereel.store.files.digest import hash_file
 from facereel.store.files.folders import index_folders
 from facereel.store.files.locks import video_lock
@@ -24,7 +29,7 @@ from facereel.store.index import writer
 from facereel.store.index.database import DATABASE
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.config import Config
-from facereel.store.model.errors import StoreError
+from facereel.store.model.errors import StoreError, UnwritableError, VideoError
 from facereel.store.model.records import Checkpoint, Faces, Image
 from facereel.store.resume import unfinished
 from facereel.store.resume.unfinished import (
@@ -80,10 +85,29 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_film(tmp_path_factory.mktemp("film") / "film.mp4", pictures(), sound=True)
 
 
+class Readers:
+    """Counts how often a video is opened, and how many readers of it are open at once."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.opened = self.most = self._open = 0
+        self._read_frames = pipeline.read_frames
+        monkeypatch.setattr(pipeline, "read_frames", self._count)
+
+    def _count(self, *args: Any) -> Iterator[Frame]:
+        self.opened, self._open = self.opened + 1, self._open + 1
+        self.most = max(self.most, self._open)
+        try:
+            yield from self._read_frames(*args)
+        finally:
+            self._open -= 1
+
+
 @pytest.fixture
 def index(film: Path, tmp_path: Path) -> Callable[..., IndexContents]:
-    def run(engine: FakeEngine, config: Config | None = None) -> IndexContents:
-        return index_contents(film, engine, config, tmp_path)
+    def run(
+        engine: FakeEngine, config: Config | None = None, note: Callable[[str], None] = lambda text: None
+    ) -> IndexContents:
+        return index_contents(film, engine, config, tmp_path, note)
 
     return run
 
@@ -209,9 +233,13 @@ def test_a_video_that_looks_other_than_before_is_read_again(
     with monkeypatch.context() as patch:
         patch.setattr(segments, "fingerprint", lambda view: 7)
         interrupted(index, round(0.9 * searched))
-    engine = Counting()
-    assert_same(index(engine), expected)
+    readers = Readers(monkeypatch)
+    engine, notes = Counting(), list[str]()
+    assert_same(index(engine, note=notes.append), expected)
     assert engine.count >= searched
+    assert [note.partition(": ")[2].split()[0] for note in notes] == ["resuming", "its"]
+    assert notes[1].endswith("starting again")
+    assert (readers.opened, readers.most) == (2, 1), "the first pass has let go of the video"
 
 
 @pytest.mark.parametrize("other", ["settings", "weights", "results", "format of 0.1"])
@@ -348,6 +376,95 @@ def test_a_complete_index_that_did_not_get_its_name_gets_it_without_decoding(
     assert_same(replace(contents, video=whole[0].video), whole[0])
     (folder,) = index_folders(tmp_path)
     assert folder.name.startswith(path.name)
+
+
+def test_a_complete_index_stays_when_it_cannot_be_moved(
+    index: Callable[..., IndexContents], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also that of a video with no checkpoint on the way."""
+    monkeypatch.setattr(segments, "SEGMENT_SECONDS", 60.0)
+
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folders, "replace_folders", full)
+        with pytest.raises(UnwritableError, match="No space left"):
+            index(FakeEngine())
+    engine, notes = Counting(), list[str]()
+    index(engine, note=notes.append)
+    assert engine.count == 0
+    assert notes == ["film.mp4: an earlier run had finished; moving its index into place"]
+
+
+def test_a_video_that_is_touched_at_the_end_is_not_read_again(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touched, store = Path(shutil.copy(film, tmp_path / "touched.mp4")), tmp_path / "s"
+    complete = UnfinishedIndex.complete
+
+    def touch(*args: Any) -> None:
+        complete(*args)
+        os.utime(touched, (1, 1))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(UnfinishedIndex, "complete", touch)
+        with pytest.raises(VideoError, match="changed while it was indexed; index it again"):
+            index_contents(touched, FakeEngine(), store=store)
+    assert not index_folders(store)
+    engine = Counting()
+    assert index_contents(touched, engine, store=store).video.mtime_ns == 10**9
+    assert engine.count == 0
+
+
+def test_an_unfinished_index_that_is_locked_stays(
+    index: Callable[..., IndexContents], whole: tuple[IndexContents, int], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    expected, searched = whole
+    interrupted(index, round(0.9 * searched))
+    path = database(tmp_path)
+    assert path is not None
+    monkeypatch.setattr(writer, "LOCK_SECONDS", 0.1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(UnwritableError, match="locked"):
+            index(FakeEngine())
+    engine = Counting()
+    assert_same(index(engine), expected)
+    assert engine.count < searched
+
+
+def test_the_seconds_are_those_of_all_runs(
+    index: Callable[..., IndexContents], whole: tuple[IndexContents, int], tmp_path: Path
+) -> None:
+    interrupted(index, round(0.9 * whole[1]))
+    checkpoint = change_checkpoint(tmp_path, lambda values: {**values, "seconds": values["seconds"] + 1000})
+    assert 0 < checkpoint["seconds"] < 1000
+    assert 1000 < index(FakeEngine()).stats.seconds < 2000
+
+
+@pytest.mark.parametrize("values", [[], {"frames": 20}])
+def test_a_checkpoint_of_another_form_is_not_resumed(
+    index: Callable[..., IndexContents], whole: tuple[IndexContents, int], tmp_path: Path, values: Any
+) -> None:
+    expected, searched = whole
+    interrupted(index, round(0.9 * searched))
+    change_checkpoint(tmp_path, lambda _: values)
+    notes: list[str] = []
+    assert_same(index(FakeEngine(), note=notes.append), expected)
+    assert "cannot be continued (its checkpoint cannot be read)" in notes[0]
+
+
+def change_checkpoint(store: Path, change: Callable[[Any], Any]) -> Any:
+    """Rewrite the checkpoint of the unfinished index in a store; returns what it was."""
+    path = database(store)
+    assert path is not None
+    with closing(sqlite3.connect(path)) as rows:
+        before = json.loads(rows.execute("SELECT value FROM meta WHERE key = 'checkpoint'").fetchone()[0])
+        rows.execute("UPDATE meta SET value = ? WHERE key = 'checkpoint'", (json.dumps(change(before)),))
+        rows.commit()
+    return before
 
 
 def test_memory_holds_no_segment_that_is_stored(

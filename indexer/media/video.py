@@ -63,10 +63,12 @@ class Probe:
                 f"{printable(self.path)} cannot be read any more ({error.strerror}); "
                 "put it back and index it again"
             ) from error
-        if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
+        if status.st_size != self.size:
             raise VideoError(
                 f"{printable(self.path)} is still being written to; index it again once it is complete"
             )
+        if status.st_mtime_ns != self.mtime_ns:
+            raise VideoError(f"{printable(self.path)} changed while it was indexed; index it again")
 
     def video(self, sha256: str, log: DecodeLog) -> Video:
         """The record of this video after it was read."""

@@ -23,7 +23,7 @@ from facereel.store.index.checksum import write_checksum
 from facereel.store.index.database import DATABASE, IndexVersion, open_version, predecessor, reading, writing
 from facereel.store.index.reader import VideoIndex, write_vectors
 from facereel.store.index.writer import embedding_digest, write_clusters
-from facereel.store.model.errors import StoreError
+from facereel.store.model.errors import StoreError, VideoError
 from facereel.store.model.records import Cluster, EngineInfo, Floats
 
 REEMBEDDED = (
@@ -102,8 +102,16 @@ def replace_recognition(folder: Path, recognition: Recognition, version: IndexVe
 
 
 def record_place(folder: Path, path: Path) -> None:
-    """Note that an index's video lies at `path`; raises UnwritableError, and then nothing has changed."""
-    status = path.stat()
+    """Note that an index's video lies at `path`; nothing has changed when it raises.
+
+    Raises VideoError when no file can be read there, StoreError when the index was written meanwhile, UnwritableError.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise VideoError(
+            f"{printable(path)} cannot be read any more ({error.strerror}); put it back and index it again"
+        ) from error
     with VideoIndex(folder) as index:
         video = replace(index.video, path=str(path.resolve()), mtime_ns=status.st_mtime_ns)
         version, unchanged = index.version, video == index.video

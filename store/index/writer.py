@@ -34,6 +34,7 @@ from facereel.store.model.records import (
 from facereel.store.model.version import FACEREEL_VERSION, RESULTS_VERSION
 
 VERSIONS = {"facereel_version": FACEREEL_VERSION, "results_version": str(RESULTS_VERSION)}
+LOCK_SECONDS = 30.0  # to wait for another program that has the file open and writes
 _RUN, _CHECKPOINT, _DIGEST = "run", "checkpoint", "rows_sha256"  # keys in the table meta
 
 # What a segment adds, with the order in which rows are added.
@@ -83,7 +84,7 @@ class IndexWriter:
         new = not database.exists()
         if new:
             os.close(os.open(database, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        self._db = sqlite3.connect(database, timeout=30, isolation_level=None)
+        self._db = sqlite3.connect(database, timeout=LOCK_SECONDS, isolation_level=None)
         self._digests = {table: hashlib.sha256() for table in _COLUMNS}
         self.checkpoint = Checkpoint()  # how far the file has come for whoever continues it
         self.completed = False
@@ -191,9 +192,7 @@ class IndexWriter:
             for row in self._db.execute(query):
                 self._digests[table].update(repr(row).encode())
         if _CHECKPOINT in meta:
-            self.checkpoint = Checkpoint(
-                **{key: int(value) for key, value in json.loads(meta[_CHECKPOINT]).items()}
-            )
+            self.checkpoint = _checkpoint_of(meta[_CHECKPOINT])
         if meta.get(_DIGEST, self._digest()) != self._digest():
             raise ValueError("its rows are not those that were written")
 
@@ -222,6 +221,14 @@ class IndexWriter:
 
     def _digest(self) -> str:
         return hashlib.sha256("".join(d.hexdigest() for d in self._digests.values()).encode()).hexdigest()
+
+
+def _checkpoint_of(text: str) -> Checkpoint:
+    values = json.loads(text)
+    if not isinstance(values, dict) or set(values) != set(Checkpoint.__slots__):
+        raise ValueError("its checkpoint cannot be read")
+    seconds = float(values.pop("seconds"))
+    return Checkpoint(**{key: int(value) for key, value in values.items()}, seconds=seconds)
 
 
 def write_clusters(db: sqlite3.Connection, clusters: Sequence[Cluster]) -> None:

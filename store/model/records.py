@@ -196,9 +196,9 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True)
 class IndexStats:
-    """Figures of one indexing run, as shown to the user."""
+    """Figures of indexing one video, as shown to the user."""
 
-    seconds: float  # wall time
+    seconds: float  # wall time, of all runs if it was interrupted
     faces: int  # sightings: faces in frames
     searched: int  # frames in which a detector looked
     # What was lost, besides what Video.warnings says in words; None where an older version did not count it.
@@ -219,6 +219,7 @@ class Checkpoint:
     shots: int = 0
     tracklets: int = 0
     searched: int = 0  # frames in which a detector looked
+    seconds: float = 0.0  # wall time of all runs so far
     keyframe: int = (
         0  # where reading must begin so that the next segment is seen as it would be without a stop
     )

@@ -8,16 +8,17 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from facereel.store.files import folders
-from facereel.store.files.folders import HASH_DIGITS
+from facereel.store.files.disk import unwritable
 from facereel.store.files.locks import folder_lock, locked_videos
+from facereel.store.files.names import HASH_DIGITS
 from facereel.store.index import schema
 from facereel.store.index.checksum import compare_checksum, write_checksum
-from facereel.store.index.database import DATABASE, read_version, writing
+from facereel.store.index.database import DATABASE, read_version, reading, writing
 from facereel.store.index.reader import predecessors, read_video, write_vectors
 from facereel.store.index.rewrite import record_place
 from facereel.store.index.writer import IndexWriter
@@ -40,12 +41,18 @@ _KEEP = 30 * 86400 * 10**9  # nanoseconds after which nobody is expected to resu
 
 
 class UnfinishedIndex:
-    """The unfinished index of one video; whoever holds it must hold the video's lock. Methods raise UnwritableError."""
+    """The unfinished index of one video; whoever holds it must hold the video's lock.
+
+    Methods raise UnwritableError, and DamagedIndexError for rows that were damaged while it is open.
+    """
 
     def __init__(
         self, store: Path, sha256: str, engine: EngineInfo, threshold: float, config: Config
     ) -> None:
-        """Take up what an earlier run left if it was made of the same; anything else there is deleted."""
+        """Take up what an earlier run left if it was made of the same; anything else there is deleted.
+
+        Raises UnwritableError, and deletes nothing, where it cannot be opened now.
+        """
         made_of = [RESULTS_VERSION, len(schema.MIGRATIONS), sha256, asdict(engine), threshold, asdict(config)]
         self._run = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
         self._store = store
@@ -67,15 +74,18 @@ class UnfinishedIndex:
 
     def ticks(self) -> list[int]:
         """When each frame up to the checkpoint is shown, and, last, when the one after them is."""
-        return self._opened().ticks()
+        with self._reading():
+            return self._opened().ticks()
 
     def tracklets(self) -> Iterator[tuple[Tracklet, Floats, Floats]]:
         """The tracklets so far, each with embeddings (N, D) and qualities (N,) of its exemplars."""
-        return self._opened().tracklets()
+        with self._reading():
+            yield from self._opened().tracklets()
 
     def faces(self) -> int:
         """Sightings so far."""
-        return self._opened().faces()
+        with self._reading():
+            return self._opened().faces()
 
     def add(self, segment: Segment, times: FrameTimes, resumable: bool) -> None:
         """Add a segment with the times of its frames; on the disk when this returns if it is `resumable`.
@@ -106,19 +116,15 @@ class UnfinishedIndex:
     def move_into_place(self, check: Callable[[], None]) -> Path:
         """Give the complete index its name in the store and return its folder; an older index of the video goes then.
 
-        `check` may raise: then nothing has changed but that the unfinished index is deleted.
+        `check` is called last before that; it may raise, and the index stays for a later run to move.
         """
         video, _ = read_video(self.folder)
         target = self._store / folders.folder_name(video.name, video.sha256)
-        try:
-            check()
-        except BaseException:
-            self.clear()
-            raise
         self._close()
         with writing(self._store):
             write_vectors(self.folder)
             folders.sync(self.folder)
+            check()
             folders.replace_folders(self.folder, target, lambda: predecessors(target, video.sha256))
         return target
 
@@ -130,10 +136,15 @@ class UnfinishedIndex:
 
     def close(self) -> None:
         """Let go of the files; deletes the folder unless a later run can resume from it."""
-        resumable = self.checkpoint.frames > 0
+        resumable = self.completed or self.checkpoint.frames > 0
         self._close()
         if not resumable:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with reading(self.folder), writing(self._store):
+            yield
 
     def _close(self) -> None:
         if self._writer is not None:
@@ -155,8 +166,17 @@ class UnfinishedIndex:
             if self._writer.completed and compare_checksum(self.folder / DATABASE) != "intact":
                 raise ValueError("it has no checksum")
         except (sqlite3.Error, ValueError, TypeError, OSError) as error:
+            if _is_temporary(error):
+                raise unwritable(self._store, error) from error
             self.discarded = str(error)
             self.clear()
+
+
+def _is_temporary(error: Exception) -> bool:
+    """Whether a file could not be opened or read, as when it is locked: that says nothing about its rows."""
+    if isinstance(error, sqlite3.OperationalError):
+        return not str(error).startswith("no such ")  # a table or column: it is no unfinished index of ours
+    return isinstance(error, OSError)
 
 
 def clean_unfinished(store: Path) -> None:
