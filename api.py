@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from facereel.indexer.jobs.events import Event, Failed, Indexed, Note, Progress, Started
 from facereel.store.files.folders import printable
+from facereel.store.files.names import DEFAULT_STORE as DEFAULT_STORE
 from facereel.store.model.errors import (
     CutError,
     DamagedIndexError,
@@ -144,7 +145,6 @@ def __getattr__(name: str) -> Any:
 PathLike: TypeAlias = str | Path
 Paths: TypeAlias = PathLike | Sequence[PathLike]
 
-DEFAULT_STORE = Path("faceindex")
 DEFAULT_ENGINE = (
     "opencv-zoo"  # as in indexer/engines/registry.py, which takes long to import; a test compares them
 )

@@ -15,4 +15,4 @@ def verify(folder: Path, content: bool = False, video_path: str | None = None) -
     The video counts as the same by its size and time, with `content` also by the hash of the complete file.
     `video_path` is where it lies, for the remedy, if index.db cannot be read.
     """
-    return check_index(folder, partial(check_source, content=content), video_path)
+    return check_index(folder, partial(check_source, content=content, store=folder.parent), video_path)

@@ -337,8 +337,10 @@ def test_source_is_checked_by_content(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="has changed since it was indexed"):
         check_source(video)
     path.unlink()
-    with pytest.raises(VideoError, match="no longer there"):
+    with pytest.raises(VideoError, match=r"no longer there; .* facereel index FILE \("):
         check_source(video)
+    with pytest.raises(VideoError, match=r"facereel index FILE --store '/my films' \("):
+        check_source(video, store=Path("/my films"))
 
 
 def test_damaged_packets_cost_no_other_frame(tmp_path: Path) -> None:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import combinations, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from facereel.indexer.jobs.events import Job
+from facereel.indexer.engines.registry import load_engine
+from facereel.indexer.jobs import job
+from facereel.indexer.jobs.events import Indexed, Job
 from facereel.indexer.jobs.job import run_job
 from facereel.indexer.media.video import probe
 from facereel.indexer.pipeline import index_video
 from facereel.store.files.digest import hash_file
+from facereel.store.files.locks import video_lock
+from facereel.store.index import rewrite
 from facereel.store.index.crops import decode_crop
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model.config import Config
-from facereel.store.model.errors import VideoError
+from facereel.store.model.errors import EngineMismatchError, VideoError
 from facereel.store.model.records import Image
 from tests.factories import IndexContents, index_contents
 from tests.fake_engine import FakeEngine, backdrop, draw_face, write_film
@@ -181,3 +188,59 @@ def test_what_was_lost_is_kept_with_the_video(tmp_path: Path) -> None:
     contents = look_at(path)
     [warning] = contents.video.warnings
     assert f"ends early, after {contents.video.frame_count} frames" in warning
+
+
+def test_a_video_that_another_process_indexes_just_before_the_lock_is_not_indexed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Job(story(tmp_path / "story.mp4"), tmp_path / "store", Config())
+    first: list[Indexed] = []
+
+    @contextmanager
+    def late(*args: Any) -> Iterator[None]:
+        monkeypatch.setattr(job, "video_lock", video_lock)
+        first.append(run_job(run, FakeEngine()))
+        with video_lock(*args):
+            yield
+
+    monkeypatch.setattr(job, "video_lock", late)
+    second = run_job(run, FakeEngine())
+    assert (first[0].skipped, second.folder) == ("", first[0].folder)
+    assert second.skipped.startswith("indexed already")
+
+
+def test_two_copies_of_a_video_that_is_gone_do_not_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers find them at once, and each notes its own as the new place."""
+    path, store = story(tmp_path / "story.mp4"), tmp_path / "store"
+    folder = run_job(Job(path, store, Config()), FakeEngine()).folder
+    copies = [Path(shutil.copy(path, tmp_path / name)) for name in ("one.mp4", "two.mp4")]
+    path.unlink()
+    rewritten = rewrite._rewrite
+
+    def other_first(*args: Any) -> None:
+        monkeypatch.setattr(rewrite, "_rewrite", rewritten)
+        run_job(Job(copies[0], store, Config()), FakeEngine())
+        rewritten(*args)
+
+    monkeypatch.setattr(rewrite, "_rewrite", other_first)
+    second = run_job(Job(copies[1], store, Config()), FakeEngine())
+    assert second.folder == folder
+    assert second.skipped.startswith("indexed already")
+    with VideoIndex(folder) as index:
+        assert index.video.path == str(copies[0])
+
+
+def test_a_remedy_names_the_store(tmp_path: Path) -> None:
+    path, store = story(tmp_path / "story.mp4"), tmp_path / "my store"
+    run_job(Job(path, store, Config()), FakeEngine())
+    with pytest.raises(EngineMismatchError, match=r"--store '.*my store' --engine fake"):
+        run_job(Job(path, store, Config()), load_engine("fake-other"))
+
+
+def test_the_place_of_a_video_that_is_gone_cannot_be_noted(tmp_path: Path) -> None:
+    path, store = story(tmp_path / "story.mp4"), tmp_path / "store"
+    folder = run_job(Job(path, store, Config()), FakeEngine()).folder
+    with pytest.raises(VideoError, match="cannot be read any more"):
+        rewrite.record_place(folder, tmp_path / "gone.mp4")

@@ -20,7 +20,7 @@ import pytest
 
 from facereel.indexer import pipeline, segments
 from facereel.indexer.media.frame import Frame
-from facereel.indexer.media.video import probe
+from facereel.indexer.media.video import probe, read_frames
 from facereel.store.files import folders
 from facereel.store.files.digest import hash_file
 from facereel.store.files.folders import index_folders
@@ -90,7 +90,7 @@ class Readers:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.opened = self.most = self._open = 0
-        self._read_frames = pipeline.read_frames
+        self._read_frames = read_frames
         monkeypatch.setattr(pipeline, "read_frames", self._count)
 
     def _count(self, *args: Any) -> Iterator[Frame]:

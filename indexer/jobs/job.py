@@ -12,12 +12,12 @@ from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.jobs.events import Indexed, Job, Note, Progress
 from facereel.indexer.jobs.paths import SUFFIXES
 from facereel.store.files.digest import hash_file
-from facereel.store.files.folders import printable
 from facereel.store.files.locks import video_lock
+from facereel.store.files.names import printable, store_option
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.rewrite import record_place
 from facereel.store.library.catalogue import Catalogue
-from facereel.store.model.errors import DamagedIndexError, EngineMismatchError, VideoError
+from facereel.store.model.errors import DamagedIndexError, EngineMismatchError, StoreError, VideoError
 from facereel.store.model.version import RESULTS_VERSION
 
 Report: TypeAlias = Callable[[Progress | Note], None]
@@ -38,11 +38,11 @@ def run_job(job: Job, engine: FaceEngine, report: Report = lambda event: None) -
         raise VideoError(f"{printable(path)} holds no video; known suffixes: {' '.join(sorted(SUFFIXES))}")
     catalogue = Catalogue(job.store)
     if index := _index_of_path(job, catalogue):
-        return _existing(job, engine, index)
+        return _existing(job, engine, index, catalogue)
     video = probe(path)  # refuses what is no video before the whole file is read
     sha256 = hash_file(path, video.size, lambda done: report(Progress(path, "reading", done, video.size)))
     if index := _index_of_content(job, catalogue, sha256):
-        return _existing(job, engine, index)
+        return _existing(job, engine, index, catalogue)
     waited = False
 
     def wait() -> None:
@@ -57,8 +57,9 @@ def run_job(job: Job, engine: FaceEngine, report: Report = lambda event: None) -
         report(Progress(path, "indexing", done, total))
 
     with video_lock(job.store, sha256, wait):
-        if waited and (index := _index_of_content(job, catalogue, sha256)):
-            return _existing(job, engine, index)
+        # Another process may have indexed it since, also without a wait for its lock.
+        if index := _index_of_content(job, catalogue, sha256):
+            return _existing(job, engine, index, catalogue)
         folder = index_video(
             video, sha256, job.store, engine, job.config, progress, lambda text: report(Note(path, text))
         )
@@ -84,13 +85,13 @@ def _index_of_content(job: Job, catalogue: Catalogue, sha256: str) -> VideoIndex
         return None
 
 
-def _existing(job: Job, engine: FaceEngine, index: VideoIndex) -> Indexed:
+def _existing(job: Job, engine: FaceEngine, index: VideoIndex, catalogue: Catalogue) -> Indexed:
     """What a job returns for a video that is indexed already; notes its new path if it was moved.
 
     Raises EngineMismatchError when another engine indexed it.
     """
     with index:
-        command = f"facereel index --force {shlex.quote(printable(job.video))}"
+        command = f"facereel index --force {shlex.quote(printable(job.video))}{store_option(job.store)}"
         if not index.engine.compares_with(engine.info):
             made_by = "other weights" if index.engine.name == engine.info.name else index.engine.name
             raise EngineMismatchError(
@@ -98,10 +99,20 @@ def _existing(job: Job, engine: FaceEngine, index: VideoIndex) -> Indexed:
                 f"to index it again run: {command} --engine {engine.info.name}"
             )
         indexed = _indexed(index, job.video, f"indexed already{_difference(job, index)}")
-        previous = Path(index.video.path)
+        previous, sha256 = Path(index.video.path), index.video.sha256
     if previous != job.video.resolve() and not previous.is_file():
-        record_place(indexed.folder, job.video)
-        Catalogue(job.store).refresh([indexed.folder])
+        try:
+            record_place(indexed.folder, job.video)
+        except StoreError:
+            # Perhaps another job has noted where another copy of the file lies; then there is nothing to note.
+            again = catalogue.by_hash(sha256)
+            if again is None:
+                raise
+            with again:
+                if again.video.path == str(previous):
+                    raise
+                return _indexed(again, job.video, indexed.skipped)
+        catalogue.refresh([indexed.folder])
         indexed = replace(
             indexed, skipped=f"indexed already, as {printable(previous)}; its new path is noted"
         )

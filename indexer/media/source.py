@@ -6,13 +6,13 @@ import shlex
 from pathlib import Path
 
 from facereel.store.files.digest import hash_file
-from facereel.store.files.folders import folder_name, printable
+from facereel.store.files.names import DEFAULT_STORE, folder_name, printable, store_option
 from facereel.store.model.errors import VideoError
 from facereel.store.model.records import Video
 
 
-def check_source(video: Video, content: bool = False) -> None:
-    """Raise VideoError unless the indexed file is at its path with the same content.
+def check_source(video: Video, content: bool = False, store: Path = DEFAULT_STORE) -> None:
+    """Raise VideoError unless the indexed file is at its path with the same content; its remedy names the store.
 
     Equal size and modification time count as the same content; with `content` the file is read and hashed.
     """
@@ -20,7 +20,7 @@ def check_source(video: Video, content: bool = False) -> None:
     if not path.is_file():
         raise VideoError(
             f"{printable(path)} is no longer there; put it back, or index it at its new place: "
-            "facereel index FILE (or query with --video FILE)"
+            f"facereel index FILE{store_option(store)} (or query with --video FILE)"
         )
     status = path.stat()
     if not content and (status.st_size, status.st_mtime_ns) == (video.size, video.mtime_ns):
@@ -30,6 +30,6 @@ def check_source(video: Video, content: bool = False) -> None:
         old = folder_name(video.name, video.sha256)
         raise VideoError(
             f"{printable(path)} has changed since it was indexed; "
-            f"run: facereel index {shlex.quote(printable(path))} "
-            f"(and to delete the old index: facereel remove {old})"
+            f"run: facereel index {shlex.quote(printable(path))}{store_option(store)} "
+            f"(and to delete the old index: facereel remove {old}{store_option(store)})"
         )

@@ -127,9 +127,10 @@ def _cut(
 def _missing_videos(answer: PersonMatches) -> dict[str, SkippedVideo]:
     """Videos with matches that are gone or changed, by sha256."""
     missing = {}
+    stores = {video.sha256: index.parent for index, video in answer.scope.searched}
     for video in {match.video.sha256: match.video for match, _ in answer.matches}.values():
         try:
-            check_source(video)
+            check_source(video, store=stores[video.sha256])
         except FaceReelError as error:
             missing[video.sha256] = SkippedVideo(
                 printable(video.name), str(error), "changed" if Path(video.path).is_file() else "gone"

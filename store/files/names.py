@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import unicodedata
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pathlib import Path
 # eCryptfs allows (ext4, APFS and NTFS allow 255).
 MAX_NAME_BYTES = 100
 HASH_DIGITS = 12
+DEFAULT_STORE = Path("faceindex")
 _LEGAL_PUNCTUATION = " !#$%&'()+,-.;=@[]^_`{}~"  # of ASCII; Windows forbids the rest
 
 _INDEX_FOLDER = re.compile(rf"(?!\.).+-([0-9a-f]{{{HASH_DIGITS}}})", re.DOTALL)
@@ -51,3 +53,8 @@ def printable(path: str | Path) -> str:
     """A path as part of a one-line message: what does not print is escaped."""
     text = str(path)
     return text if text.isprintable() else text.encode("unicode_escape").decode()
+
+
+def store_option(store: Path) -> str:
+    """What names a store in a command that a message shows; nothing for the default one."""
+    return "" if store == DEFAULT_STORE else f" --store {shlex.quote(printable(store))}"
