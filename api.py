@@ -239,9 +239,10 @@ class Answer:
         """Cut a clip of each match into the folder `out`, with metadata.json, clips.csv and frames.csv.
 
         The folder is there complete or not at all; without matches nothing is written. A result of the same photos
-        and name is replaced, another one only with `overwrite`, anything else never. `size` is the longer side of the
-        picture, pixels; `absolute` writes absolute paths into the metadata; `on_clip` gets each clip once it is cut,
-        in order. Raises OptionError, ResultExistsError, UnwritableError, VideoError, CutError.
+        and name is replaced, another one only with `overwrite`, a folder with any other file never. `size` is the
+        longer side of the picture, pixels; `absolute` writes absolute paths into the metadata. `on_clip` gets each clip
+        once it is cut, in order, in a thread of this method; what it raises stops the work and is raised here as it is.
+        Raises OptionError, ResultExistsError, UnwritableError, VideoError, CutError.
         """
         return self._render(Path(out), crop, size, overwrite, absolute, on_clip)
 
@@ -509,7 +510,7 @@ class Library:
         """
         people = self.read_photos(photos, face=face)
         if len(people.persons) + len(people.failed) != 1:
-            raise OptionError("the folder has photos of several people; use find_many")
+            raise OptionError("these are photos of several people; use find_many")
         return self.find_many(people, videos=videos, min_duration=min_duration, threshold=threshold).answers[
             0
         ]
@@ -805,15 +806,11 @@ def _paths(paths: Paths) -> list[Path]:
 
 
 def _grouped(people: Mapping[str, Paths] | Paths) -> list[PersonPhotos]:
-    from facereel.query.people.photos import PersonPhotos, group_photos
-    from facereel.store.files.names import result_name
+    from facereel.query.people.photos import group_photos, named_people
 
     if not isinstance(people, Mapping):
         return group_photos(_paths(people))
-    return [
-        PersonPhotos(result_name(name, "person"), tuple(_paths(photos)), all_required=True)
-        for name, photos in people.items()
-    ]
+    return named_people({name: _paths(photos) for name, photos in people.items()})
 
 
 def _searched(scope: search.Scope) -> tuple[Path, ...]:

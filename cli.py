@@ -295,6 +295,7 @@ def forget(
     dry_run: opt.ForgetDryRun = False,
     yes: opt.ForgetYes = False,
     engine: opt.Engine = ENGINE,
+    calibration: opt.CalibrationFile = None,
     as_json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
@@ -303,7 +304,7 @@ def forget(
         raise api.OptionError(
             "forget cannot ask for confirmation here, so nothing was removed; add --yes, or --dry-run to look first"
         )
-    library = _library(store, engine, "auto", 0, None)
+    library = _library(store, engine, "auto", 0, calibration)
     people = library.read_photos([*refs], face=face)
     report.warnings(people.warnings)
     plan = library.plan_forget(people, videos=video, threshold=threshold)

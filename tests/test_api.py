@@ -120,6 +120,25 @@ def test_closing_the_events_stops_the_work(tmp_path: Path) -> None:
     assert Library(tmp_path / "s", engine="fake").videos().videos == ()
 
 
+@pytest.mark.parametrize(
+    ("people", "text"),
+    [
+        ([], "there is no photo to search for"),
+        ({}, "there is nobody to search for"),
+        ({"x": []}, "there is no photo of x"),
+        ({"A/B": ["1.png"], "A?B": ["2.png"]}, "one result folder, A_B"),
+        ({"Anna": ["1.png"], "anna": ["2.png"]}, "one result folder, Anna"),
+        ({"Anna": ["red.png"], "Bert": ["green.png"]}, "use find_many"),
+    ],
+)
+def test_what_is_nobodys_photo_is_an_option_error(
+    library: Library, photos: Path, people: Any, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos)
+    with pytest.raises(OptionError, match=text):
+        library.find(people)
+
+
 def test_find_writes_nothing_and_says_where_and_why(library: Library, photos: Path, film: Path) -> None:
     library.find(photos / "red.png")  # what is derived is up to date
     before = everything(library.store)

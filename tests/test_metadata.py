@@ -363,6 +363,17 @@ def test_a_result_with_a_file_of_the_user_is_not_replaced(
     assert len(list((tmp_path / "me").glob("*.mp4"))) == 4
 
 
+def test_an_error_of_the_callers_function_is_raised_as_it_is(
+    tmp_path: Path, films: list[tuple[Video, FrameTimes]]
+) -> None:
+    def upload(clip: ClipPlan) -> None:
+        raise ConnectionResetError("the server has gone")
+
+    with pytest.raises(ConnectionResetError, match="the server has gone"):
+        write(tmp_path / "me", films, on_clip_done=upload)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_failure_leaves_the_old_result(tmp_path: Path, films: list[tuple[Video, FrameTimes]]) -> None:
     write(tmp_path / "me", films)
     before = sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "me").iterdir())

@@ -36,12 +36,20 @@ def portrait(size: tuple[int, int] = (400, 300), side: int = 120) -> Image:
 
 
 def save(path: Path, picture: Image, **options: Any) -> Path:
+    path.parent.mkdir(exist_ok=True)
     Pillow.fromarray(np.ascontiguousarray(picture[..., ::-1])).save(path, **options)
     return path
 
 
 def scene_similarity(one: Reference, other: Reference) -> float:
     return float(one.embedding @ other.embedding)
+
+
+@pytest.mark.parametrize("suffix", ["jp2", "ppm", "jpg"])
+def test_a_folder_takes_every_format_that_can_be_read(tmp_path: Path, suffix: str) -> None:
+    save(tmp_path / "anna" / f"1.{suffix}", portrait())
+    [person] = read_people(group_photos([tmp_path / "anna"]), ENGINE)
+    assert (len(person.references), person.warnings) == (1, ())
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "bmp"])

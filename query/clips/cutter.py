@@ -52,8 +52,9 @@ def cut_clips(
 ) -> None:  # fmt: skip
     """Write each clip of a video into a folder; `on_clip_done` gets a clip once its file is complete.
 
-    Clips are done in any order. Raises VideoError when the video is gone, changed or no longer a video, CutError when
-    a frame is not found or a file cannot be written; files that were complete before stay.
+    Clips are done in any order. `on_clip_done` is called in threads of this function, by one at a time; it must not
+    raise an OSError, which would be taken for one of the files. Raises VideoError when the video is gone, changed or
+    no longer a video, CutError when a frame is not found or a file cannot be written; complete files stay.
     """
     check_source(video)
     run = _Run(video, times, folder, on_clip_done, {clip.file: clip for clip in clips})

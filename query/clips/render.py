@@ -32,6 +32,11 @@ from facereel.store.files.folders import printable
 from facereel.store.files.names import result_name
 from facereel.store.model.errors import FaceReelError, OptionError, ResultExistsError, UnwritableError
 
+
+class _CallbackError(Exception):
+    """The caller's own function failed; its cause is the exception, which goes to the caller as it is."""
+
+
 # What file managers put into folders by themselves; it does not make a result the user's.
 _FILE_MANAGERS = (".DS_Store", "Thumbs.db", "desktop.ini")
 
@@ -80,9 +85,10 @@ def render(
 ) -> WrittenResult:
     """Cut one person's clips into `folder`, or without one only plan them. Without clips nothing is written.
 
-    `on_clip_done` gets the clips in their order, each once its file is complete; the files stay in a temporary folder
-    until all are. Raises OptionError, ResultExistsError, UnwritableError, VideoError or CutError, and then leaves
-    nothing behind. A video that is gone or changed does not raise: the others are cut.
+    `on_clip_done` gets the clips in their order, each once its file is complete, one at a time but in threads of this
+    function; the files stay in a temporary folder until all are. What it raises stops the work and is raised here as it
+    is. Raises OptionError, ResultExistsError, UnwritableError, VideoError or CutError. After any error nothing is left
+    behind. A video that is gone or changed does not raise: the others are cut.
     """
     options.check()
     if folder is not None:
@@ -97,9 +103,12 @@ def render(
     )  # fmt: skip
     if folder is None or not clips:
         return WrittenResult(tuple(clips), too_short, None, describe(header, clips, cut=False), not_cut)
-    with _result_folder(folder, answer.person, options.overwrite) as temporary:
-        _cut(clips, answer, temporary, on_clip_done)
-        document = write_metadata(temporary, header, clips)
+    try:
+        with _result_folder(folder, answer.person, options.overwrite) as temporary:
+            _cut(clips, answer, temporary, on_clip_done)
+            document = write_metadata(temporary, header, clips)
+    except _CallbackError as error:
+        raise error.args[0] from None
     return WrittenResult(tuple(clips), too_short, folder, document, not_cut)
 
 
@@ -116,7 +125,10 @@ def _cut(
         nonlocal reported
         complete.add(clip.file)
         while reported < len(clips) and clips[reported].file in complete:
-            on_clip_done(clips[reported])
+            try:
+                on_clip_done(clips[reported])
+            except Exception as error:
+                raise _CallbackError(error) from error
             reported += 1
 
     for video in {clip.match.video.sha256: clip.match.video for clip in clips}.values():

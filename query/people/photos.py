@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,13 @@ from facereel.store.files.folders import printable
 from facereel.store.files.names import result_name
 from facereel.store.model.errors import OptionError, PhotoError
 
+# Of every format that read_photo reads, and those of phones that it does not, so that such a photo gets a warning.
 PHOTO_SUFFIXES = frozenset(
-    {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-)
+    {
+        ".avif", ".bmp", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm",
+        ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +35,11 @@ class PersonPhotos:
 def group_photos(paths: Sequence[Path]) -> list[PersonPhotos]:
     """Assign photos to people: several photos are one person, a folder of photos is one, a folder of folders several.
 
-    Raises OptionError for a mixture of photos and folders and for two people of one name, PhotoError for a folder
-    without photos.
+    Raises OptionError for no path at all, a mixture of photos and folders and two people of one name, PhotoError for a
+    folder without photos or one that cannot be read.
     """
+    if not paths:
+        raise OptionError("there is no photo to search for; give one or more, or a folder of photos")
     folders = [path for path in paths if path.is_dir()]
     if not folders:
         return [PersonPhotos(result_name(paths[0].stem, "person"), tuple(paths), all_required=True)]
@@ -42,13 +48,25 @@ def group_photos(paths: Sequence[Path]) -> list[PersonPhotos]:
         raise OptionError(
             f"{printable(photo)} is a photo and {printable(folders[0])} a folder; give photos (one person) or folders"
         )
-    people = [photos for folder in folders for photos in _people_in(folder)]
-    names = [photos.name for photos in people]
-    for name in names:
-        if names.count(name) > 1:
-            raise OptionError(
-                f"two folders of photos are called {name}; rename one, or query them one by one"
-            )
+    people = [person for folder in folders for person in _people_in(folder)]
+    if (name := _repeated_name(people)) is not None:
+        raise OptionError(f"two folders of photos are called {name}; rename one, or query them one by one")
+    return people
+
+
+def named_people(paths_by_name: Mapping[str, Sequence[Path]]) -> list[PersonPhotos]:
+    """The photos of people by name; raises OptionError for nobody, for no photo, and for two names of one folder."""
+    people = []
+    for name, paths in paths_by_name.items():
+        if not paths:
+            raise OptionError(f"there is no photo of {printable(name)}; give one or more")
+        people.append(PersonPhotos(result_name(name, "person"), tuple(paths), all_required=True))
+    if not people:
+        raise OptionError("there is nobody to search for; give a name with photos")
+    if (name_of_two := _repeated_name(people)) is not None:
+        raise OptionError(
+            f"two names would give one result folder, {name_of_two}; rename one, or query them one by one"
+        )
     return people
 
 
@@ -90,8 +108,19 @@ def read_person(photos: PersonPhotos, engine: FaceEngine, face: int | None = Non
     return PersonQuery(photos.name, tuple(references), (*warnings, *disagreements(references, scale)))
 
 
+def _repeated_name(people: Sequence[PersonPhotos]) -> str | None:
+    """A name that two people have; also one that differs in case only, which some file systems take for the same."""
+    names = [person.name.casefold() for person in people]
+    return next((person.name for person in people if names.count(person.name.casefold()) > 1), None)
+
+
 def _people_in(folder: Path) -> Iterator[PersonPhotos]:
-    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    try:
+        entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise PhotoError(
+            f"{printable(folder)} cannot be read ({error.strerror}); check its permissions"
+        ) from error
     photos = tuple(path for path in entries if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file())
     folders = [path for path in entries if path.is_dir()]
     if photos and folders:
@@ -101,8 +130,8 @@ def _people_in(folder: Path) -> Iterator[PersonPhotos]:
     if photos:
         yield PersonPhotos(result_name(folder.resolve().name, "person"), photos, all_required=False)
         return
-    within = [person for path in folders for person in _people_in(path)]
-    if not within:
-        known = " ".join(sorted(PHOTO_SUFFIXES))
-        raise PhotoError(f"{printable(folder)} holds no photo; known suffixes: {known}")
-    yield from within
+    people = [person for path in folders for person in _people_in(path)]
+    if not people:
+        suffixes = " ".join(sorted(PHOTO_SUFFIXES))
+        raise PhotoError(f"{printable(folder)} holds no photo; known suffixes: {suffixes}")
+    yield from people

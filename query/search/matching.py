@@ -113,7 +113,7 @@ def match(
     `own` (T,) and `clusters` (C,) are the person's similarities to the tracklets and clusters. `base` is the similarity
     that a cluster with good exemplars must reach, `scale` the engine's (Threshold.scale).
     """
-    # No threshold is lower than the base.
+    # Every threshold is at least `base`, so nothing can match below this.
     if not len(clusters) or max(clusters.max(), own.max()) < lowest_similarity(base, scale):
         return [], []
     minimum, near_miss = scale * _MIN_OWN_SIMILARITY, scale * _NEAR_MISS

@@ -293,7 +293,8 @@ def not_forgotten(plan: ForgetPlan, report: ForgetReport | None) -> bool:
         fail(f"not removed: {item.reason}")
     if plan.skipped:
         names = ", ".join(item.name for item in plan.skipped)
-        fail(f"could not be searched and may still hold {_names(plan)}: {names}; see facereel verify")
+        fail(f"could not be searched and may still hold {_names(plan)}: {names}; "
+             "do what the warnings say, then run facereel forget again")  # fmt: skip
     if being_indexed:
         videos = count(len(being_indexed), "video is", "videos are")
         fail(

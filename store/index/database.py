@@ -38,7 +38,8 @@ class IndexVersion:
     @classmethod
     def from_text(cls, text: str) -> IndexVersion:
         """The version of its text; raises ValueError for any other text."""
-        inode, size, mtime_ns, change_counter = map(int, text.split())
+        # A damaged database can give a number where a text was written.
+        inode, size, mtime_ns, change_counter = map(int, str(text).split())
         return cls(inode, size, mtime_ns, change_counter)
 
 
