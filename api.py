@@ -741,7 +741,8 @@ class Library:
         engine, catalogue = self._engine(), self._catalogue()
         base = engine.threshold.value if threshold is None else threshold
         scope = search.scope(catalogue, [] if videos is None else _paths(videos), engine.info)
-        return scope, search.search(people.persons, scope, base, engine.threshold.scale)
+        answers = search.search(people.persons, scope, base, engine.threshold.scale)
+        return answers[0].scope if answers else scope, answers
 
 
 def engines(*, speed: bool = False, device: str = "auto", threads: int = 0) -> list[dict[str, Any]]:

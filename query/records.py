@@ -6,6 +6,7 @@ Boxes are x, y, w, h in pixels of the picture as displayed. Ranges of frames are
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from facereel.store.model.records import Floats, Ints, Reason, Sightings, Tracklet, Video
@@ -46,6 +47,7 @@ class MatchingTracklet:
     threshold: float  # similarity that its cluster had to reach
     matched: MatchedBy
     explanation: str  # one sentence for the user
+    folder: Path = Path()  # of the index: copies of a store may hold one content twice, with other tracklets
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class NearTracklet:
     similarity: float  # cosine of its pooled embedding and the references
     threshold: float  # similarity that it, or its cluster, had to reach
     explanation: str  # why it does not match, for the user
+    folder: Path = Path()  # of the index
 
 
 @dataclass(frozen=True, slots=True, eq=False)

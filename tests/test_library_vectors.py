@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facereel.query.records import MatchingTracklet, NearTracklet, PersonQuery, Reference
-from facereel.query.search import search
+from facereel.query.search import forget, search
 from facereel.query.search.matching import directions
 from facereel.query.search.search import PersonMatches
 from facereel.store.index import rewrite
 from facereel.store.index.database import DATABASE, read_version
-from facereel.store.index.reader import VideoIndex
+from facereel.store.index.reader import VideoIndex, read_video
 from facereel.store.index.vectors import VECTORS
 from facereel.store.library import vectors as library_vectors
 from facereel.store.library.catalogue import Catalogue
@@ -86,7 +87,7 @@ def ask(store: Path, *references: Reference, base: float = 0.42) -> PersonMatche
     return search.search([PersonQuery("anna", references, ())], where, base)[0]
 
 
-def said(answer: PersonMatches) -> list[object]:
+def said(answer: PersonMatches) -> list[Any]:
     """Everything that an answer says, in values that can be compared."""
     matches = [(match, own.frames.tolist(), own.boxes.tolist()) for match, own in answer.matches]
     return [matches, answer.near_misses, {key: times.pts.tolist() for key, times in answer.times.items()}]
@@ -156,6 +157,90 @@ def destroy_unnoticed(folder: Path) -> None:
         file.seek(100)
         file.write(b"\xff" * (status.st_size - 100))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_an_index_that_cannot_be_read_is_skipped(store: Path) -> None:
+    """Also when nothing from outside shows that; one that is named is an error."""
+    wanted = photo_in(folder_of(store, 3))
+    first = ask(store, wanted, base=0.2)
+    assert {match.video.name for match, _ in first.matches} == {"3.mp4", "4.mp4", "5.mp4"}
+    destroy_unnoticed(folder_of(store, 4))
+    answer = ask(store, wanted, base=0.2)
+    assert said(answer)[0] == [one for one in said(first)[0] if one[0].video.name != "4.mp4"]
+    assert [(item.name, item.kind) for item in answer.scope.skipped] == [("4.mp4", "damaged")]
+    assert [folder.name[0] for folder in answer.counts] == ["3", "5"]
+    where = search.scope(Catalogue(store), ["4.mp4"], ENGINE)
+    with pytest.raises(DamagedIndexError):
+        search.search([PersonQuery("anna", (wanted,), ())], where, 0.2)
+
+
+def test_two_indexes_of_one_content_are_told_apart(tmp_path: Path) -> None:
+    """A store into which another was copied may hold them; their clusters have other numbers."""
+    one = write_index(tmp_path / "store", contents(3))
+    (tmp_path / "merged").mkdir()
+    shutil.copytree(one, tmp_path / "merged" / one.name)
+    other = write_index(tmp_path / "other", contents(99, name="3", people=4))
+    copy = tmp_path / "merged" / other.name.replace("3.mp4", "renamed.mp4")
+    shutil.copytree(other, copy)
+    with VideoIndex(one) as index, VideoIndex(copy) as copied:
+        assert index.video.sha256 == copied.video.sha256
+    wanted = photo_in(one)
+    answer = ask(tmp_path / "merged", wanted, base=0.5)
+    expected = {}
+    for folder in (tmp_path / "merged" / one.name, copy):
+        with VideoIndex(folder) as index:
+            numbers = {match.tracklet.cluster for match in answer_of_index(index, [wanted], 0.5)[0]}
+            expected[folder] = {item.number for item in index.tracklets() if item.cluster in numbers}
+    assert len(answer.counts) == 2
+    matching, _ = forget.holdings([answer], answer.scope)
+    assert {item.folder: set(item.tracklets) for item in matching} == {
+        folder: numbers for folder, numbers in expected.items() if numbers
+    }
+
+
+def test_a_replaced_index_answers_with_its_own_video(store: Path) -> None:
+    """Its path and counts, not those of the index that was there when the videos were chosen."""
+    wanted = photo_in(folder_of(store, 3))
+    where = search.scope(Catalogue(store), [], ENGINE)
+    with closing(sqlite3.connect(folder_of(store, 3) / DATABASE)) as rows:
+        rows.execute("UPDATE video SET path = CAST('/moved/3.mp4' AS BLOB)")
+        rows.commit()
+    (answer,) = search.search([PersonQuery("anna", (wanted,), ())], where, 0.42)
+    assert {match.video.path for match, _ in answer.matches if match.video.name == "3.mp4"} == {
+        "/moved/3.mp4"
+    }
+
+
+def test_a_damaged_index_makes_no_query_wait(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask(store, photo_in(folder_of(store, 3)))
+    (folder_of(store, 4) / DATABASE).write_bytes(b"not a database" * 100)
+
+    def lock(*_: object) -> None:
+        raise AssertionError("readers take no lock")
+
+    monkeypatch.setattr("facereel.store.files.locks.folder_lock", lock)
+    assert len(Catalogue(store).searchable().failures) == 1
+
+
+def test_a_listing_waits_for_the_successor_of_an_index(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two renames the folder is not there."""
+    folder = folder_of(store, 3)
+    names = [entry.folder for entry in Catalogue(store).listing().entries]
+    really_read, pending = read_video, [folder]
+
+    def read_between(place: Path, path: str | None = None) -> Any:
+        if place in pending:
+            pending.remove(place)
+            place.rename(store / "aside")
+            try:
+                return really_read(place, path)
+            finally:
+                (store / "aside").rename(place)
+        return really_read(place, path)
+
+    monkeypatch.setattr("facereel.store.library.catalogue.read_video", read_between)
+    assert [entry.folder for entry in Catalogue(store).listing().entries] == names
+    assert not pending
 
 
 def test_it_is_for_its_owner_only(store: Path) -> None:

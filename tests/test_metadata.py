@@ -67,7 +67,7 @@ def make_answer(
     matches = tuple(make_match(video, start, start + 5) for video, _ in films for start in starts)
     scope = Scope(tuple((Path("index"), video) for video, _ in films), (), (), ENGINE)
     times = {video.sha256: times for video, times in films}
-    counts = {video.sha256: Counts(2, 8, 0) for video, _ in films}
+    counts = {Path(video.name): Counts(2, 8, 0) for video, _ in films}
     return PersonMatches(person, matches, (), times, scope, counts, 0.36)
 
 

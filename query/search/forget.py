@@ -61,13 +61,10 @@ def holdings(
             match.tracklet.cluster
             for answer in answers
             for match, _ in answer.matches
-            if match.video.sha256 == video.sha256
+            if match.folder == folder
         }
         near = {
-            miss.tracklet.number
-            for answer in answers
-            for miss in answer.near_misses
-            if miss.video.sha256 == video.sha256
+            miss.tracklet.number for answer in answers for miss in answer.near_misses if miss.folder == folder
         }
         if not clusters and not near:
             continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -63,6 +64,7 @@ class VideoFaces:
     seconds: NDArray[np.float64]  # (T, 2) when each starts and ends, as a player shows it
     best: BestExemplars  # (T,)
     clusters: ClusterEmbeddings  # (C,)
+    folder: Path = Path()  # of the index
 
     def members(self, cluster: int) -> list[int]:
         """Positions of the tracklets of the cluster at that position."""
@@ -114,7 +116,7 @@ def match(
     that a cluster with good exemplars must reach, `scale` the engine's (Threshold.scale).
     """
     # Every threshold is at least `base`, so nothing can match below this.
-    if not len(clusters) or max(clusters.max(), own.max()) < lowest_similarity(base, scale):
+    if not len(clusters) or not len(own) or max(clusters.max(), own.max()) < lowest_similarity(base, scale):
         return [], []
     minimum, near_miss = scale * _MIN_OWN_SIMILARITY, scale * _NEAR_MISS
     thresholds = threshold_for(faces.clusters.quality_sums, base, scale)
@@ -204,17 +206,17 @@ def _match(
     tracklet = faces.tracklets[position]
     if own >= threshold:
         explanation = f"similarity {own:.2f}, threshold {threshold:.2f}"
-        return MatchingTracklet(faces.video, tracklet, own, threshold, "photo", explanation)
+        return MatchingTracklet(faces.video, tracklet, own, threshold, "photo", explanation, faces.folder)
     of_cluster = f"its cluster of {size} tracklets has {cluster:.2f}, threshold {threshold:.2f}"
-    return MatchingTracklet(
-        faces.video, tracklet, own, threshold, "cluster", f"own similarity {own:.2f}; {of_cluster}"
-    )
+    explanation = f"own similarity {own:.2f}; {of_cluster}"
+    return MatchingTracklet(faces.video, tracklet, own, threshold, "cluster", explanation, faces.folder)
 
 
 def _near_miss(faces: VideoFaces, position: int, own: float, threshold: float, reason: str) -> NearTracklet:
     start, end = faces.seconds[position].tolist()
     explanation = reason + _weaknesses(faces.best, position)
-    return NearTracklet(faces.video, faces.tracklets[position], start, end, own, threshold, explanation)
+    tracklet = faces.tracklets[position]
+    return NearTracklet(faces.video, tracklet, start, end, own, threshold, explanation, faces.folder)
 
 
 def _weaknesses(best: BestExemplars, position: int) -> str:

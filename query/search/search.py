@@ -58,6 +58,7 @@ class Scope:
     clusters: tuple[VideoClusters, ...]  # of each that is searched
     skipped: tuple[SkippedVideo, ...]
     engine: EngineInfo  # of the query
+    named: bool = False  # the user named the videos: one that cannot be searched is an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,9 @@ class PersonMatches:
     person: PersonQuery
     matches: tuple[tuple[MatchingTracklet, Sightings], ...]
     near_misses: tuple[NearTracklet, ...]  # most similar first
-    times: dict[str, FrameTimes]  # of the videos with matches, by sha256
+    times: dict[str, FrameTimes]  # of the videos with matches, by the sha256 of their content
     scope: Scope
-    counts: dict[str, Counts]  # by the sha256 of the videos searched
+    counts: dict[Path, Counts]  # of the indexes searched, by folder
     threshold: float  # similarity that counted as the same person
 
     def statistics(
@@ -127,7 +128,7 @@ def scope(catalogue: Catalogue, names: Sequence[str | Path], engine: EngineInfo)
         named = {item[0]: item for item in (_named(catalogue, name, engine) for name in names)}
         return Scope(
             tuple((folder, video) for folder, video, _ in named.values()),
-            tuple(clusters for _, _, clusters in named.values()), (), engine,
+            tuple(clusters for _, _, clusters in named.values()), (), engine, named=True,
         )  # fmt: skip
     known = catalogue.searchable()
     searched = tuple(video for video in known.videos if video.engine.compares_with(engine))
@@ -164,21 +165,39 @@ def search(
 ) -> list[PersonMatches]:
     """Compare everybody with every index; only indexes with a similar cluster are opened.
 
-    `scale` is the engine's Threshold.scale.
+    `scale` is the engine's Threshold.scale. An index that cannot be read is in the `skipped` of each answer's scope.
+    Raises StoreError for one that is named, and where none can be read.
     """
     check_threshold(threshold)
     wanted = [directions(person.references, scale) for person in people]
     collected: list[list[_VideoAnswer]] = [[] for _ in people]
+    searched: list[tuple[Video, VideoClusters] | None] = [
+        (video, clusters) for (_, video), clusters in zip(where.searched, where.clusters, strict=True)
+    ]
+    skipped: list[SkippedVideo] = []
     for place, searchers in _candidates(where.clusters, wanted, lowest_similarity(threshold, scale)):
         video = where.searched[place][1]
-        answers = _search_video(
-            where.clusters[place], video, [wanted[person] for person in searchers], threshold, scale
-        )
+        try:
+            current, answers = _search_video(
+                where.clusters[place], video, [wanted[person] for person in searchers], threshold, scale
+            )
+            searched[place] = current
+        except StoreError as error:
+            searched[place] = None
+            if where.named or not any(searched):
+                raise
+            skipped.append(SkippedVideo(printable(video.name), str(error), _kind(error)))
+            continue
         for person, answer in zip(searchers, answers, strict=True):
             collected[person].append(answer)
+    readable = [pair for pair in searched if pair is not None]
+    where = replace(
+        where, searched=tuple((clusters.folder, video) for video, clusters in readable),
+        clusters=tuple(clusters for _, clusters in readable), skipped=(*where.skipped, *skipped),
+    )  # fmt: skip
     counts = {
-        video.sha256: Counts(item.tracklets, item.exemplars, item.tracklets_without_exemplars)
-        for (_, video), item in zip(where.searched, where.clusters, strict=True)
+        item.folder: Counts(item.tracklets, item.exemplars, item.tracklets_without_exemplars)
+        for item in where.clusters
     }
     return [
         _answer(person, answers, where, counts, threshold)
@@ -216,16 +235,28 @@ def _candidates(
 
 def _search_video(
     known: VideoClusters, video: Video, people: Sequence[Directions], threshold: float, scale: float
-) -> list[_VideoAnswer]:
-    """Compare people with one index, of which `known` may be an older state."""
+) -> tuple[tuple[Video, VideoClusters], list[_VideoAnswer]]:
+    """Compare people with one index; gives what was searched, too, since `known` may be outdated.
+
+    `video` has the path that the user named, if any.
+    """
+    place = None if video == known.video else (video.path, video.size, video.mtime_ns)
     for _ in range(_ATTEMPTS):
         try:
             with VideoIndex(known.folder, video.path) as index:
-                if index.version != known.version:
-                    known = _read_again(index, known)
-                answers = _answers_of(index, video, known, people, threshold, scale)
+                try:
+                    if index.version != known.version:
+                        known = _read_again(index, known)
+                    video = index.video
+                    if place is not None:
+                        video = replace(video, path=place[0], size=place[1], mtime_ns=place[2])
+                    answers = _answers_of(index, video, known, people, threshold, scale)
+                except Exception:  # whatever rows of two states of the file lead to
+                    if index.unchanged():
+                        raise
+                    continue
                 if index.unchanged():
-                    return answers
+                    return (video, known), answers
         except NotIndexedError:
             # Between two renames a folder that is replaced is not there; listing waits until its successor is.
             if known.folder not in index_folders(known.folder.parent):
@@ -268,7 +299,7 @@ def _faces(index: VideoIndex, video: Video, known: VideoClusters) -> VideoFaces:
     numbers = set(best.tracklets.tolist())
     tracklets = tuple(item for item in index.tracklets() if item.number in numbers)
     spans = np.array([seconds[item.number] for item in tracklets], np.float64).reshape(-1, 2)
-    return VideoFaces(video, tracklets, spans, best, known.clusters)
+    return VideoFaces(video, tracklets, spans, best, known.clusters, index.folder)
 
 
 def _with_sightings(
@@ -282,7 +313,7 @@ def _answer(
     person: PersonQuery,
     answers: Sequence[_VideoAnswer],
     where: Scope,
-    counts: dict[str, Counts],
+    counts: dict[Path, Counts],
     threshold: float,
 ) -> PersonMatches:
     near_misses = [miss for answer in answers for miss in answer.near_misses]
@@ -305,6 +336,8 @@ def _named(catalogue: Catalogue, name: str | Path, engine: EngineInfo) -> tuple[
     index = catalogue.searchable([catalogue.locate(name)])
     if index.failures:
         raise index.failures[0][1]
+    if not index.videos:
+        raise NotIndexedError(f"{printable(name)} was removed or replaced meanwhile; run it again")
     (clusters,) = index.videos
     video, path = clusters.video, Path(name)
     if not clusters.engine.compares_with(engine):

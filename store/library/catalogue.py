@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from facereel.store.files import folders, locks
 from facereel.store.files.digest import hash_file
@@ -23,6 +24,8 @@ from facereel.store.resume import unfinished
 
 _MOST_CANDIDATES = 5  # that an error names
 _BATCH = 64  # videos whose clusters are written to library.vectors at once
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,8 @@ class Catalogue:
                 entries.append(Entry(folder, stored.video, stored.engine))
                 continue
             try:
-                entries.append(Entry(folder, *read_video(folder, stored.video.path if stored else None)))
+                path = stored.video.path if stored else None
+                entries.append(Entry(folder, *self.read_current(read_video, folder, path)))
             except NotIndexedError:
                 continue  # removed since it was listed
             except StoreError as error:
@@ -124,6 +128,16 @@ class Catalogue:
         )
         self._remove_gone(gone)
 
+    def read_current(self, read: Callable[[Path, str | None], T], folder: Path, path: str | None) -> T:
+        """What `read` gives of an index, also while it is replaced; raises NotIndexedError if it is gone."""
+        try:
+            return read(folder, path)
+        except NotIndexedError:
+            # Between two renames a folder that is replaced is not there; listing waits until its successor is.
+            if folder not in folders.index_folders(self.store):
+                raise
+            return read(folder, path)
+
     def drop_rows(self, chosen: Sequence[Path]) -> None:
         """Remove what library.vectors has of some folders, valid or not; raises UnwritableError where it stays."""
         with locks.no_writers(self.store):
@@ -131,8 +145,7 @@ class Catalogue:
 
     def find(self, name: str | Path) -> VideoIndex:
         """Open the index of a video named as for `locate`; raises its errors and those of VideoIndex."""
-        folder = self.locate(name)
-        return VideoIndex(folder, self.video_path(folder))
+        return self._open(self.locate(name))
 
     def by_hash(self, sha256: str) -> VideoIndex | None:
         """Open the index of the video with that content; None when there is none. Damage raises.
@@ -141,7 +154,7 @@ class Catalogue:
         """
         for folder in folders.index_folders(self.store):
             if folders.hash_suffix(folder.name) == sha256[: folders.HASH_DIGITS]:
-                index = VideoIndex(folder, self.video_path(folder))
+                index = self._open(folder)
                 if index.video.sha256 == sha256:
                     return index
                 index.close()
@@ -221,25 +234,19 @@ class Catalogue:
         unwritten: list[VideoClusters] = []
         for folder in changed:
             try:
-                unwritten.append(self._read(folder))
+                unwritten.append(self.read_current(read_clusters, folder, self.video_path(folder)))
             except NotIndexedError:
                 pass  # removed since it was listed
             except StoreError as error:
                 failures.append((folder, error))
-            if len(unwritten) == _BATCH or folder == changed[-1]:
+            if unwritten and (len(unwritten) == _BATCH or folder == changed[-1]):
                 self._write(unwritten)
                 read += unwritten
                 unwritten = []
         return read, failures
 
-    def _read(self, folder: Path) -> VideoClusters:
-        try:
-            return read_clusters(folder, self.video_path(folder))
-        except NotIndexedError:
-            # Between two renames a folder that is replaced is not there; listing waits until its successor is.
-            if folder not in folders.index_folders(self.store):
-                raise
-            return read_clusters(folder, self.video_path(folder))
+    def _open(self, folder: Path) -> VideoIndex:
+        return self.read_current(VideoIndex, folder, self.video_path(folder))
 
     def _write(self, videos: Sequence[VideoClusters]) -> None:
         # Under the lock nobody replaces an index: what was read of an old one is not written after its replacement.
@@ -278,8 +285,10 @@ def listing(catalogue: Catalogue) -> tuple[list[VideoSummary], list[tuple[Path, 
     rows, failures = [], list(found.failures)
     for entry in found.entries:
         try:
-            with VideoIndex(entry.folder, entry.video.path) as index:
+            with catalogue.read_current(VideoIndex, entry.folder, entry.video.path) as index:
                 rows.append(summary(index))
+        except NotIndexedError:
+            continue  # removed since it was listed
         except StoreError as error:
             failures.append((entry.folder, error))
     return rows, failures
