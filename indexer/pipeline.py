@@ -17,6 +17,7 @@ import numpy as np
 
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.identity.clustering import TrackletIdentity, make_clusters, tracklet_identity
+from facereel.indexer.identity.exemplars import embeddings_and_qualities
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import Probe, read_frames
 from facereel.indexer.scan.frame_view import FrameView
@@ -28,8 +29,6 @@ from facereel.store.model.config import Config
 from facereel.store.model.errors import VideoError
 from facereel.store.model.records import (
     Checkpoint,
-    Exemplar,
-    Floats,
     FrameTimes,
     IndexStats,
     Segment,
@@ -39,11 +38,11 @@ from facereel.store.resume.unfinished import UnfinishedIndex
 # Of decoded pictures, 12 bits a pixel, from one searched frame to the next; three such stretches are in memory at once.
 STRETCH_BYTES = 56 << 20
 
-Progress = Callable[[int, int], None]  # frames done, frames in all as far as known
+OnProgress = Callable[[int, int], None]  # frames done, frames in all as far as known
 
 
 def index_video(
-    video: Probe, sha256: str, store: Path, engine: FaceEngine, config: Config, progress: Progress,
+    video: Probe, sha256: str, store: Path, engine: FaceEngine, config: Config, progress: OnProgress,
     note: Callable[[str], None] = lambda text: None,
 ) -> Path:  # fmt: skip
     """Index a video, resuming where an earlier run stopped, and return the folder of its index.
@@ -88,7 +87,7 @@ class _OtherPicture(Exception):
 
 
 def _read_video(
-    video: Probe, sha256: str, engine: FaceEngine, config: Config, progress: Progress, note: Callable[[str], None],
+    video: Probe, sha256: str, engine: FaceEngine, config: Config, progress: OnProgress, note: Callable[[str], None],
     unfinished: UnfinishedIndex,
 ) -> None:  # fmt: skip
     """Complete an unfinished index by reading the rest of the video, or all of it."""
@@ -121,7 +120,7 @@ def _read_video(
 
 
 def _add_segments(
-    video: Probe, engine: FaceEngine, config: Config, progress: Progress, unfinished: UnfinishedIndex, log: DecodeLog,
+    video: Probe, engine: FaceEngine, config: Config, progress: OnProgress, unfinished: UnfinishedIndex, log: DecodeLog,
     started: float,
 ) -> tuple[list[TrackletIdentity], int]:  # fmt: skip
     """Read the video from the checkpoint on and store its segments; `started` is in seconds of the monotonic clock.
@@ -136,7 +135,7 @@ def _add_segments(
         identities.extend(
             tracklet_identity(*stored, video.frame_rate, config.min_face) for stored in unfinished.tracklets()
         )
-        log.resume(unfinished.ticks(), checkpoint.keyframe)
+        log.resume(unfinished.ticks(), checkpoint.search_frame)
     # What a decoder invents for lost data may be other when it begins elsewhere, and without time stamps frames have
     # no name: then nothing more is committed before the end, and the next run begins at the last checkpoint.
     for segment in _segments(video, log, engine, config, progress, checkpoint):
@@ -147,14 +146,16 @@ def _add_segments(
         unfinished.add(segment, _times(log, start, end, video), video.timed and log.intact and not last)
         searched = after.searched
         identities.extend(
-            tracklet_identity(tracklet, *_arrays(exemplars), video.frame_rate, config.min_face)
+            tracklet_identity(
+                tracklet, *embeddings_and_qualities(exemplars), video.frame_rate, config.min_face
+            )
             for tracklet, _, exemplars in segment.tracklets
         )
     return identities, searched
 
 
 def _segments(
-    video: Probe, log: DecodeLog, engine: FaceEngine, config: Config, progress: Progress, checkpoint: Checkpoint
+    video: Probe, log: DecodeLog, engine: FaceEngine, config: Config, progress: OnProgress, checkpoint: Checkpoint
 ) -> Iterator[Segment]:  # fmt: skip
     """The segments of a video after the checkpoint; raises _OtherPicture where it cannot be resumed."""
     search_every, low_res_every, crop_every = (
@@ -174,7 +175,7 @@ def _segments(
     return segments(views, Setting(video, engine, config, search_every), checkpoint)
 
 
-def _from(first: int, views: Iterator[FrameView], video: Probe, progress: Progress) -> Iterator[FrameView]:
+def _from(first: int, views: Iterator[FrameView], video: Probe, progress: OnProgress) -> Iterator[FrameView]:
     for view in views:
         progress(view.index + 1, max(video.frame_estimate, view.index + 1))
         if view.index >= first:
@@ -188,9 +189,3 @@ def _times(log: DecodeLog, start: int, end: int, video: Probe) -> FrameTimes:
         return FrameTimes(times.pts[start:], times.durations[start:])
     pts = np.array(log.pts[start : end + 1], np.int64)
     return FrameTimes(pts[:-1], np.diff(pts))
-
-
-def _arrays(exemplars: tuple[Exemplar, ...]) -> tuple[Floats, Floats]:
-    """Embeddings (N, D) and qualities (N,) of exemplars."""
-    qualities = np.array([exemplar.quality for exemplar in exemplars], np.float32)
-    return np.stack([exemplar.embedding for exemplar in exemplars]), qualities

@@ -49,10 +49,10 @@ class Setting:
     video: Probe
     engine: FaceEngine
     config: Config
-    search_every: int  # frames from keyframe to keyframe
+    search_every: int  # frames from one search frame to the next
 
     @property
-    def length(self) -> float:
+    def min_frames(self) -> float:
         """Frames that a segment has at least."""
         return SEGMENT_SECONDS * float(self.video.frame_rate)
 
@@ -66,8 +66,8 @@ def segments(views: Iterator[FrameView], setting: Setting, before: Checkpoint) -
     """Track faces from the checkpoint, with whose next frame a segment begins, to the end of the video."""
     # Exemplars are embedded beside the search of later frames.
     with ThreadPoolExecutor(setting.engine.threads) as recogniser:
-        work = _Work(setting, recogniser, before)
-        fingerprints: dict[int, int] = {}  # of keyframes
+        work = _OpenSegment(setting, recogniser, before)
+        fingerprints: dict[int, int] = {}  # of search frames
         waiting: deque[FrameView] = deque()  # until it is final which shot they belong to
         for view in views:
             if view.index % setting.search_every == 0:
@@ -78,7 +78,7 @@ def segments(views: Iterator[FrameView], setting: Setting, before: Checkpoint) -
                 if work.ends_before(waiting[0].index):
                     segment = work.segment(waiting[0].index, "scene_cut", fingerprints)
                     yield segment
-                    work = _Work(setting, recogniser, segment.after)
+                    work = _OpenSegment(setting, recogniser, segment.after)
                     for later in waiting:
                         work.shots.push(later.index, later.thumbnail)
                 else:
@@ -95,14 +95,14 @@ def fingerprint(view: FrameView) -> int:
     return zlib.crc32(view.faces.boxes.tobytes(), zlib.crc32(view.grey.tobytes()))
 
 
-class _Work:
+class _OpenSegment:
     """A segment in the making."""
 
     def __init__(self, setting: Setting, recogniser: ThreadPoolExecutor, before: Checkpoint) -> None:
         video, start = setting.video, before.frames
         self._setting, self._recogniser, self.before = setting, recogniser, before
         self._searched = 0
-        self._ended: list[Future[list[FoundTracklet]]] = []
+        self._pending: list[Future[list[FoundTracklet]]] = []
         video_format = VideoFormat(video.width, video.height, float(video.frame_rate))
         self._tracker = Tracker(video_format, setting.config, start)
         self.shots: ShotDetector = shot_detector(video.frame_rate, setting.config)
@@ -113,7 +113,7 @@ class _Work:
         beside = self._setting.beside_transition
         return (
             self.shots.knows_transitions
-            and index - self.before.frames >= self._setting.length
+            and index - self.before.frames >= self._setting.min_frames
             and self.shots.shot_of(index) > self.shots.shot_of(index - 1)
             and not self.shots.in_transition(index - 1, beside)
             and not self.shots.in_transition(index, beside)
@@ -128,10 +128,10 @@ class _Work:
         self.next = view.index + 1
 
     def segment(self, end: int, reason: Reason, fingerprints: dict[int, int]) -> Segment:
-        """The segment, which ends before the frame `end`; forgets fingerprints before its last keyframe."""
+        """The segment, which ends before the frame `end`; forgets fingerprints before its last search frame."""
         self._keep(self._tracker.finish(reason))
-        keyframe = max((index for index in fingerprints if index <= end), default=0)
-        for index in [index for index in fingerprints if index < keyframe]:
+        search_frame = max((index for index in fingerprints if index <= end), default=0)
+        for index in [index for index in fingerprints if index < search_frame]:
             del fingerprints[index]
         before = self.before
         starts = [before.frames, *(cut for cut in self.shots.cuts() if before.frames < cut < end)]
@@ -139,7 +139,7 @@ class _Work:
             Shot(before.shots + place, start, following)
             for place, (start, following) in enumerate(pairwise([*starts, end]))
         )
-        found = sorted((item for work in self._ended for item in work.result()), key=_first_sighting)
+        found = sorted((item for work in self._pending for item in work.result()), key=_first_sighting)
         tracklets = tuple(
             (
                 replace(
@@ -157,20 +157,20 @@ class _Work:
             shots=before.shots + len(shots),
             tracklets=before.tracklets + len(tracklets),
             searched=before.searched + self._searched,
-            keyframe=keyframe,
-            fingerprint=fingerprints.get(keyframe, 0),
+            search_frame=search_frame,
+            fingerprint=fingerprints.get(search_frame, 0),
         )
         return Segment(before.frames, shots, tracklets, after)
 
     def _keep(self, tracks: list[Track]) -> None:
         for track in tracks:
             track.trim(self.shots.in_transition)
-            self._ended.append(
-                self._recogniser.submit(_finished, track, self._setting.engine, self._setting.config)
+            self._pending.append(
+                self._recogniser.submit(_make_tracklets, track, self._setting.engine, self._setting.config)
             )
 
 
-def _finished(track: Track, engine: FaceEngine, config: Config) -> list[FoundTracklet]:
+def _make_tracklets(track: Track, engine: FaceEngine, config: Config) -> list[FoundTracklet]:
     """A track with its exemplars; several when it turns out to hold several people, none without a face.
 
     Numbers of tracklet and shot come with the segment, that of the cluster at the end.

@@ -16,5 +16,5 @@ def film_frame(frame_rate: Fraction | float) -> int:
 
 
 def frames_in(seconds: float, frame_rate: Fraction | float) -> int:
-    """The number of frames in a time, to the frame of a film; at least one frame of a film."""
+    """The number of frames in a time, rounded to whole film frames, at least one."""
     return max(1, round(seconds * _FILM_RATE)) * film_frame(frame_rate)

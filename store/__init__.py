@@ -1,1 +1,1 @@
-"""What is remembered: indexes, the unfinished and the whole, and the library over them. Imports nothing of ours."""
+"""Indexes, unfinished and complete, and the library over them. Imports neither indexer nor query."""

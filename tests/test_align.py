@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facereel.indexer.engines.alignment import CROP_SIZE, TEMPLATE, align, frontality, similarity_transform
+from facereel.indexer.engines.alignment import TEMPLATE, align, frontality, similarity_transform
 from facereel.indexer.identity.quality import crop_quality, sharpness, size_quality
+from facereel.store.index.crops import CROP_SIZE
 from facereel.store.model.records import Floats, Image
 
 ANGLES = st.floats(-180, 180)

@@ -26,7 +26,7 @@ from tests.factories import assert_holds, make_contents, write_index
 def read_all(folder: Path) -> None:
     with VideoIndex(folder) as index:
         index.times(), index.shots(), index.clusters(), index.exemplars(), index.exemplar_arrays()
-        index.exemplar_numbers(), index.vectors()
+        index.exemplar_count(), index.vectors()
         index.sightings(t.number for t in index.tracklets())
 
 

@@ -6,9 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facereel.store.index.crops import CROP_SIZE
 from facereel.store.model.records import Floats, Image
-
-CROP_SIZE = 112
 
 # Where ArcFace-trained recognisers expect eyes, nose and mouth corners (insightface, face_align.py, MIT).
 TEMPLATE = np.array(

@@ -51,8 +51,13 @@ def embed(chosen: list[Candidate], engine: FaceEngine) -> tuple[Exemplar, ...]:
 
 def pool(exemplars: tuple[Exemplar, ...]) -> Floats:
     """The pooled embedding (D,), unit length, of one or more exemplars, weighted by their qualities."""
+    return pooling.pool(*embeddings_and_qualities(exemplars))
+
+
+def embeddings_and_qualities(exemplars: tuple[Exemplar, ...]) -> tuple[Floats, Floats]:
+    """Embeddings (N, D) and qualities (N,) of one or more exemplars."""
     qualities = np.array([exemplar.quality for exemplar in exemplars], np.float32)
-    return pooling.pool(np.stack([exemplar.embedding for exemplar in exemplars]), qualities)
+    return np.stack([exemplar.embedding for exemplar in exemplars]), qualities
 
 
 def _crop_quality(candidate: Candidate) -> float:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from facereel.indexer.engines.alignment import CROP_SIZE
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.identity.clustering import USUAL_MIN_FACE, make_clusters, tracklet_identity
 from facereel.indexer.identity.quality import crop_quality, exemplar_quality
-from facereel.store.index.crops import decode_crop
+from facereel.store.index.crops import CROP_SIZE, decode_crop
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.rewrite import REEMBEDDED, Recognition, replace_recognition
 from facereel.store.model.records import Cluster, Exemplar, Floats, Tracklet
@@ -43,7 +42,7 @@ def reembed_index(folder: Path, engine: FaceEngine) -> Reembedded:
         version = index.version  # opening brings an older file to the newest schema first
         old, old_clusters = index.engine, index.clusters()
         result = Reembedded(
-            index.video.name, str(folder), old.name, old.name, len(index.exemplar_numbers()),
+            index.video.name, str(folder), old.name, old.name, index.exemplar_count(),
             len(old_clusters), len(old_clusters), skipped=True,
         )  # fmt: skip
         if old.compares_with(engine.info):

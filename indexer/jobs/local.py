@@ -1,4 +1,4 @@
-"""Runs jobs in worker processes on this machine: what a hostile file does to a decoder stays in one of them.
+"""Runs jobs in worker processes on this machine: a file that crashes its decoder ends one worker only.
 
 A worker loads the engine once and then takes one video after another. One that dies or hangs is replaced, and its
 video is named. Only events come back: frozen records and one-line errors.
@@ -223,7 +223,7 @@ def _spawn(load: Load) -> _Worker:
         _CONTEXT.set_forkserver_preload(_PRELOAD)
     ours, theirs = _CONTEXT.Pipe()
     # Engines that were added to LOADERS go along: a new process would not know them.
-    process = _CONTEXT.Process(target=_work, args=(theirs, load, dict(LOADERS)), daemon=True)
+    process = _CONTEXT.Process(target=_worker_main, args=(theirs, load, dict(LOADERS)), daemon=True)
     process.start()
     theirs.close()
     return _Worker(process, ours, time.monotonic())
@@ -271,7 +271,7 @@ def _not_started(video: Path, error: FaceReelError) -> EngineError:
     return EngineError(f"{printable(video)} was not indexed: {error}; then index it again")
 
 
-def _work(connection: Connection[Any, Any], load: Load, loaders: dict[str, Any]) -> None:
+def _worker_main(connection: Connection[Any, Any], load: Load, loaders: dict[str, Any]) -> None:
     """What a worker does in its own process, until the caller's end of the connection is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # after Ctrl-C the caller ends it
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -24,7 +24,6 @@ class Frame:
     """The picture of one frame."""
 
     index: int  # from 0, in display order
-    pts: int  # ticks of the stream's time base
     picture: av.VideoFrame
     rotation: int  # degrees clockwise to the upright picture
 

@@ -134,7 +134,7 @@ def read_frames(video: Probe, log: DecodeLog, threads: int = 0) -> Iterator[Fram
                 continue
             log.pts.append(pts)
             log.durations.append(int(picture.duration or 0))
-            yield Frame(len(log.pts) - 1, pts, picture, video.rotation)
+            yield Frame(len(log.pts) - 1, picture, video.rotation)
 
 
 def _pictures(container: InputContainer, stream: VideoStream, log: DecodeLog) -> Iterator[av.VideoFrame]:

@@ -20,7 +20,7 @@ class ShotDetector(Protocol):
 
     @property
     def knows_transitions(self) -> bool:
-        """Whether in_transition() can tell gradual changes."""
+        """Whether in_transition() can tell gradual transitions."""
         ...
 
     @property
@@ -45,7 +45,7 @@ class ShotDetector(Protocol):
         ...
 
     def in_transition(self, index: int, margin: int = 0) -> bool:
-        """Does a frame before `final_before` lie in a gradual change, or at most `margin` frames beside one?"""
+        """Does a frame before `final_before` lie in a gradual transition, or at most `margin` frames beside one?"""
         ...
 
 

@@ -1,7 +1,7 @@
 """Scene changes by PySceneDetect's own detectors: by content alone, or by the network TransNetV2.
 
-They are looser than the default (adaptive.py): a flash may count as a cut, and where a gradual change begins and ends
-is not known.
+They are looser than the default (adaptive.py): a flash may count as a cut, and where a gradual transition begins and
+ends is not known.
 
 Soucek and Lokoc, "TransNet V2: An effective deep network architecture for fast shot transition detection", 2020.
 """
@@ -69,7 +69,7 @@ class PySceneDetectShots:
         return bisect_right(self._cuts, index)
 
     def in_transition(self, index: int, margin: int = 0) -> bool:
-        """Always False: these detectors report no gradual changes."""
+        """Always False: these detectors report no gradual transitions."""
         return False
 
     def _timecode(self, index: int) -> FrameTimecode:

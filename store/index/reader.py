@@ -72,10 +72,10 @@ class VideoIndex:
         The errors name `video_path` in their remedy where index.db does not tell where its video lies.
         """
         self.folder = folder
-        self._rows, self.version = open_version(folder, video_path)
+        self._connection, self.version = open_version(folder, video_path)
         try:
             with reading(folder, video_path), rows.values():
-                self.video, self.engine = _identity(self._rows)
+                self.video, self.engine = _identity(self._connection)
                 self.config: dict[str, float | int | str] = {
                     str(key): _setting(value) for key, value in self._all("SELECT key, value FROM config")
                 }
@@ -99,17 +99,17 @@ class VideoIndex:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._rows.close()
+        self._connection.close()
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Everything read inside is one state of the file; writers in place wait meanwhile, so be quick."""
         with reading(self.folder, self.video.path):
-            self._rows.execute("BEGIN")
+            self._connection.execute("BEGIN")
         try:
             yield
         finally:
-            self._rows.rollback()
+            self._connection.rollback()
 
     def unchanged(self) -> bool:
         """Is what was opened still what lies there? Whoever stores what was read asks before."""
@@ -182,13 +182,12 @@ class VideoIndex:
     def exemplar_arrays(self) -> ExemplarArrays:
         """The exemplars of all tracklets as arrays, by exemplar number, without their crops."""
         with reading(self.folder, self.video.path):
-            return _exemplar_arrays(self._rows, self.engine.dim)
+            return _exemplar_arrays(self._connection, self.engine.dim)
 
-    def exemplar_numbers(self) -> Ints:
-        """(M,) The number of each row of `exemplar_arrays`, rising: what `vectors` names its hits by."""
-        with reading(self.folder, self.video.path), rows.values():
-            found = self._all("SELECT exemplar FROM exemplars ORDER BY exemplar")
-            return np.array([row[0] for row in found], dtype=np.int64)
+    def exemplar_count(self) -> int:
+        """How many exemplars its tracklets have together."""
+        with reading(self.folder, self.video.path):
+            return int(self._all("SELECT count(*) FROM exemplars")[0][0])
 
     def pooled(self) -> PooledEmbeddings:
         """One embedding for each tracklet and each cluster, pooled from the exemplars."""
@@ -261,17 +260,17 @@ class VideoIndex:
         return rebuilt
 
     def _vectors_source(self) -> bytes:
-        return vectors.source_digest(_digest(self._rows), self.version.change_counter)
+        return vectors.source_digest(_digest(self._connection), self.version.change_counter)
 
     def _numbers(self, query: str, *values: int) -> Ints:
         """All values of all rows in a line; raises ValueError on one that is no number."""
-        cursor = self._rows.cursor()
+        cursor = self._connection.cursor()
         cursor.row_factory = None  # plain tuples: a film has a million rows
         with rows.values():
             return np.fromiter(chain.from_iterable(cursor.execute(query, values)), dtype=np.int64)
 
     def _all(self, query: str, *values: int) -> list[sqlite3.Row]:
-        return self._rows.execute(query, values).fetchall()
+        return self._connection.execute(query, values).fetchall()
 
 
 def _identity(connection: sqlite3.Connection) -> tuple[Video, EngineInfo]:
@@ -330,5 +329,5 @@ def write_vectors(folder: Path) -> None:
     """Write vectors.faiss into a folder that only this process knows; reads all exemplars, and raises on damage."""
     with VideoIndex(folder) as index, reading(folder):
         pooled = index.pooled()
-        source = vectors.source_digest(_digest(index._rows), index.version.change_counter)
+        source = vectors.source_digest(_digest(index._connection), index.version.change_counter)
         vectors.write(folder, vectors.build(pooled.tracklets, pooled.embeddings), source)

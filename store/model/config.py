@@ -35,7 +35,8 @@ class Config:
     search_interval: float = 0.8
     # Longest time without a low-resolution check where anything moves at all, seconds.
     low_res_interval: float = 0.4
-    # Time from one frame to the next of which crops of its faces are taken, besides all searched frames, seconds.
+    # Time between frames of which crops of the faces are taken, besides all searched frames; twice that where faces
+    # hardly move. Seconds.
     crop_interval: float = 0.2
 
     # How scene changes are found: adaptive (ours), content, transnetv2; the last by a model in that file.

@@ -220,10 +220,10 @@ class Checkpoint:
     tracklets: int = 0
     searched: int = 0  # frames in which a detector looked
     seconds: float = 0.0  # wall time of all runs so far
-    keyframe: int = (
-        0  # where reading must begin so that the next segment is seen as it would be without a stop
+    search_frame: int = (
+        0  # the one at which reading begins, so that the next segment is that of a run without a stop
     )
-    fingerprint: int = 0  # of what is seen in that frame: another decoder may show another picture
+    fingerprint: int = 0  # of the picture and faces of that frame: another decoder may show another picture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
