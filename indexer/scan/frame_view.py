@@ -13,7 +13,7 @@ from facereel.store.model.records import Faces, Floats, Grey, Image
 
 @dataclass(eq=False)
 class FrameView:
-    """One frame from the scan to the tracker. The tracker sets `in_transition` and `tracked_boxes`, the scan all else."""
+    """One frame, from scan to tracker. The tracker sets `in_transition` and `tracked_boxes`, the scan all else."""
 
     index: int
     grey: Grey  # (h, w) the picture in analysis size
