@@ -570,11 +570,11 @@ class Library:
         with no_writers(self.store):  # nobody replaces an index between the search and the look into it
             being_indexed = forget.being_indexed(self.store)
             scope, answers = self._search(people, videos, threshold)
-            matching, weaker = forget.holdings(answers, scope)
+            matching, weaker, unreadable = forget.holdings(answers, scope)
             versions = forget.index_versions(self.store)
         return ForgetPlan(
             people=tuple(person.name for person in people.persons), matching=matching, weaker=weaker,
-            searched=_searched(scope), skipped=scope.skipped, being_indexed=being_indexed,
+            searched=_searched(scope), skipped=(*scope.skipped, *unreadable), being_indexed=being_indexed,
             unfinished=forget.unfinished(self.store), warnings=people.warnings, _library=self, _versions=versions,
         )  # fmt: skip
 

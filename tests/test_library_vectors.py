@@ -25,11 +25,12 @@ from facereel.store.index import rewrite
 from facereel.store.index.database import DATABASE, read_version
 from facereel.store.index.reader import VideoIndex, read_video
 from facereel.store.index.vectors import VECTORS
+from facereel.store.index.writer import embedding_digest
 from facereel.store.library import vectors as library_vectors
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.library.vectors import LIBRARY_VECTORS, LibraryVectors, read_clusters
-from facereel.store.model.errors import DamagedIndexError
-from facereel.store.model.records import Cluster, EngineInfo, Floats
+from facereel.store.model.errors import DamagedIndexError, NotIndexedError
+from facereel.store.model.records import Cluster, EngineInfo, Floats, Sightings
 from tests.exhaustive import answer_of_index
 from tests.factories import IndexContents, make_contents, make_video, write_index
 
@@ -174,6 +175,21 @@ def test_an_index_that_cannot_be_read_is_skipped(store: Path) -> None:
         search.search([PersonQuery("anna", (wanted,), ())], where, 0.2)
 
 
+def test_forget_skips_an_index_whose_embeddings_turn_out_to_be_altered(store: Path) -> None:
+    """A search reads them from the derived files; what it removes is counted in the rows."""
+    wanted, folder = photo_in(folder_of(store, 3)), folder_of(store, 4)
+    answer = ask(store, wanted, base=0.2)
+    with VideoIndex(folder) as index:
+        embedding = index.exemplar_arrays().embeddings[0].tobytes()
+    path, status = folder / DATABASE, (folder / DATABASE).stat()
+    path.write_bytes(path.read_bytes().replace(embedding, embedding[:-1] + bytes([embedding[-1] ^ 1])))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert said(ask(store, wanted, base=0.2)) == said(answer)
+    matching, _, unreadable = forget.holdings([answer], answer.scope)
+    assert [item.video for item in matching] == ["3.mp4", "5.mp4"]
+    assert [(item.name, item.kind) for item in unreadable] == [("4.mp4", "damaged")]
+
+
 def test_two_indexes_of_one_content_are_told_apart(tmp_path: Path) -> None:
     """A store into which another was copied may hold them; their clusters have other numbers."""
     one = write_index(tmp_path / "store", contents(3))
@@ -192,7 +208,7 @@ def test_two_indexes_of_one_content_are_told_apart(tmp_path: Path) -> None:
             numbers = {match.tracklet.cluster for match in answer_of_index(index, [wanted], 0.42)[0]}
             expected[folder] = {item.number for item in index.tracklets() if item.cluster in numbers}
     assert len(answer.counts) == 2
-    matching, _ = forget.holdings([answer], answer.scope)
+    matching, _, _ = forget.holdings([answer], answer.scope)
     assert matching
     assert {item.folder: set(item.tracklets) for item in matching} == {
         folder: numbers for folder, numbers in expected.items() if numbers
@@ -210,6 +226,48 @@ def test_a_replaced_index_answers_with_its_own_video(store: Path) -> None:
     assert {match.video.path for match, _ in answer.matches if match.video.name == "3.mp4"} == {
         "/moved/3.mp4"
     }
+
+
+def test_rows_that_go_while_they_are_read_are_read_again(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, really = photo_in(folder_of(store, 3)), VideoIndex.sightings
+    where = search.scope(Catalogue(store), ["3.mp4"], ENGINE)
+    changes = [1]
+
+    def sightings_late(index: VideoIndex, numbers: Iterable[int]) -> dict[int, Sightings]:
+        wanted_numbers = list(numbers)
+        if changes:
+            changes.pop()
+            with closing(sqlite3.connect(folder_of(store, 3) / DATABASE)) as rows:
+                for table in ("sightings", "exemplars", "tracklets"):
+                    rows.execute(f"DELETE FROM {table} WHERE tracklet = ?", wanted_numbers[:1])
+                digest = embedding_digest(rows, DIM)
+                rows.execute("UPDATE vectors SET count = ?, sha256 = ?", digest)
+                rows.commit()
+        return really(index, wanted_numbers)
+
+    monkeypatch.setattr(VideoIndex, "sightings", sightings_late)
+    (answer,) = search.search([PersonQuery("anna", (wanted,), ())], where, 0.42)
+    assert not changes
+    with VideoIndex(folder_of(store, 3)) as index:
+        left = [match.tracklet.number for match in answer_of_index(index, [wanted], 0.42)[0]]
+    assert [match.tracklet.number for match, _ in answer.matches] == left
+
+
+def test_an_index_that_goes_while_it_is_named_is_an_error_of_ours(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locate = Catalogue.locate
+
+    def locate_and_remove(self: Catalogue, name: str | Path) -> Path:
+        folder = locate(self, name)
+        shutil.rmtree(folder)
+        return folder
+
+    monkeypatch.setattr(Catalogue, "locate", locate_and_remove)
+    with pytest.raises(NotIndexedError, match="was removed or replaced meanwhile; run it again"):
+        search.scope(Catalogue(store), ["3.mp4"], ENGINE)
 
 
 def test_a_damaged_index_makes_no_query_wait(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from facereel.query.search.search import PersonMatches, Scope, SkippedVideo
+from facereel.query.search.search import PersonMatches, Scope, SkippedVideo, kind_of
 from facereel.store.files.folders import index_folders, printable
 from facereel.store.files.locks import locked_videos, no_writers
 from facereel.store.index.database import IndexVersion, read_version
@@ -48,14 +48,14 @@ class Removal:
 
 def holdings(
     answers: Sequence[PersonMatches], scope: Scope
-) -> tuple[tuple[Holding, ...], tuple[Holding, ...]]:
-    """What each index holds of the people of the answers: what matches them, and weaker tracklets.
+) -> tuple[tuple[Holding, ...], tuple[Holding, ...], tuple[SkippedVideo, ...]]:
+    """What each index holds of the people of the answers: what matches them, weaker tracklets, and what is unreadable.
 
     With a match goes its whole cluster. Weaker are the near misses that are in no frame with a match: a person is
     not twice in one frame. The caller keeps writers away (`no_writers`) since the search, so that the numbers still
     are those of the search.
     """
-    matching, weaker = [], []
+    matching, weaker, unreadable = [], [], []
     for folder, video in scope.searched:
         clusters = {
             match.tracklet.cluster
@@ -68,22 +68,37 @@ def holdings(
         }
         if not clusters and not near:
             continue
-        version = read_version(folder)
-        with VideoIndex(folder) as index:
-            tracklets = index.tracklets()
-            certain = [item for item in tracklets if item.cluster in clusters]
-            possible = [
-                item
-                for item in tracklets
-                if item.number in near
-                and item.cluster not in clusters
-                and not any(item.start < other.end and other.start < item.end for other in certain)
-            ]
-            if certain:
-                matching.append(_holding(index, video, certain, version))
-            if possible:
-                weaker.append(_holding(index, video, possible, version))
-    return tuple(matching), tuple(weaker)
+        try:
+            certain, possible = _in_index(folder, video, clusters, near)
+        except StoreError as error:
+            if scope.named:
+                raise
+            unreadable.append(SkippedVideo(printable(video.name), str(error), kind_of(error)))
+            continue
+        matching += certain
+        weaker += possible
+    return tuple(matching), tuple(weaker), tuple(unreadable)
+
+
+def _in_index(
+    folder: Path, video: Video, clusters: set[int], near: set[int]
+) -> tuple[list[Holding], list[Holding]]:
+    """What one index holds: at most one holding that matches, and one that is weaker."""
+    version = read_version(folder)
+    with VideoIndex(folder) as index:
+        tracklets = index.tracklets()
+        certain = [item for item in tracklets if item.cluster in clusters]
+        possible = [
+            item
+            for item in tracklets
+            if item.number in near
+            and item.cluster not in clusters
+            and not any(item.start < other.end and other.start < item.end for other in certain)
+        ]
+        return (
+            [_holding(index, video, certain, version)] if certain else [],
+            [_holding(index, video, possible, version)] if possible else [],
+        )
 
 
 def merged(one: Sequence[Holding], other: Sequence[Holding]) -> tuple[Holding, ...]:

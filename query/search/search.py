@@ -150,7 +150,7 @@ def scope(catalogue: Catalogue, names: Sequence[str | Path], engine: EngineInfo)
         )
     return Scope(
         tuple((item.folder, item.video) for item in searched), searched,
-        tuple(SkippedVideo(printable(name), str(error), _kind(error)) for name, error in refused), engine,
+        tuple(SkippedVideo(printable(name), str(error), kind_of(error)) for name, error in refused), engine,
     )  # fmt: skip
 
 
@@ -186,7 +186,7 @@ def search(
             searched[place] = None
             if where.named or not any(searched):
                 raise
-            skipped.append(SkippedVideo(printable(video.name), str(error), _kind(error)))
+            skipped.append(SkippedVideo(printable(video.name), str(error), kind_of(error)))
             continue
         for person, answer in zip(searchers, answers, strict=True):
             collected[person].append(answer)
@@ -328,7 +328,8 @@ def _answer(
     )
 
 
-def _kind(error: StoreError) -> str:
+def kind_of(error: StoreError) -> str:
+    """Why an index is skipped, in a word."""
     return next(word for kind, word in KINDS.items() if isinstance(error, kind))
 
 
