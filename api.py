@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from facereel.indexer.jobs.events import Event, Failed, Indexed, Note, Progress, Started
-from facereel.store.files.folders import printable
 from facereel.store.files.names import DEFAULT_STORE as DEFAULT_STORE
+from facereel.store.files.names import printable
 from facereel.store.model.errors import (
     CutError,
     DamagedIndexError,
@@ -671,7 +671,7 @@ class Library:
         """
         from facereel.query.people import calibration
         from facereel.query.people.photos import group_photos, read_people
-        from facereel.store.files.folders import make_store
+        from facereel.store.files.disk import make_store
 
         if not Path(folder).is_dir():
             raise OptionError(

@@ -24,7 +24,7 @@ from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.scan.scan import Scan
 from facereel.indexer.segments import Setting, fingerprint, segments
 from facereel.store.files import folders
-from facereel.store.files.folders import printable
+from facereel.store.files.names import printable
 from facereel.store.model.config import Config
 from facereel.store.model.errors import VideoError
 from facereel.store.model.records import (

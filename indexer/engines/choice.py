@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from facereel.indexer.engines.devices import Compute
 from facereel.indexer.engines.protocol import FaceEngine, Threshold
 from facereel.indexer.engines.registry import load_engine
-from facereel.store.files.folders import printable
+from facereel.store.files.names import printable
 from facereel.store.model.errors import EngineMismatchError, OptionError
 from facereel.store.model.records import Embeddings, EngineInfo, Faces, Image
 

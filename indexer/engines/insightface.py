@@ -24,7 +24,7 @@ from facereel.indexer.engines.devices import Compute
 from facereel.indexer.engines.packs import check_package, licence_of
 from facereel.indexer.engines.protocol import Threshold
 from facereel.store.files.digest import hash_file
-from facereel.store.files.folders import printable
+from facereel.store.files.names import printable
 from facereel.store.model.errors import EngineError
 from facereel.store.model.records import Embeddings, EngineInfo, Faces, Floats, Image
 

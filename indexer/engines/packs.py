@@ -12,7 +12,7 @@ from contextlib import redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 
-from facereel.store.files.folders import printable
+from facereel.store.files.names import printable
 from facereel.store.model.errors import EngineError, MissingPackError, OptionError, UnwritableError
 
 # InsightFace's packs by name; any other is named by its folder.

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facereel.store.files.digest import hash_file
-from facereel.store.files.folders import sync
+from facereel.store.files.disk import sync
 from facereel.store.files.locks import folder_lock
 from facereel.store.model.errors import EngineError, UnwritableError
 

@@ -27,7 +27,7 @@ from facereel.indexer.engines.registry import LOADERS
 from facereel.indexer.jobs.events import Event, Failed, Indexed, Job, Note, Progress, Started
 from facereel.indexer.jobs.job import run_job
 from facereel.indexer.machine import cores, free_memory, limit_memory, return_freed_memory
-from facereel.store.files.folders import printable
+from facereel.store.files.names import printable
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import EngineError, FaceReelError, InternalError, VideoError
 

@@ -7,7 +7,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from facereel.store.files.folders import printable, unwritable
+from facereel.store.files.disk import unwritable
+from facereel.store.files.names import printable
 
 # Files with these suffixes are taken from a folder; a file that is named itself may be called anything.
 SUFFIXES = frozenset((

@@ -13,7 +13,7 @@ import av.error
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from facereel.store.files.folders import printable
+from facereel.store.files.names import printable
 from facereel.store.model.errors import VideoError
 
 # 8192x8192, twice 8K television. About a hundred decoded pictures are in memory at once, so larger ones are refused.

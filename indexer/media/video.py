@@ -21,7 +21,7 @@ from facereel.indexer.media.clock import UNTIMED, FrameClock, usual_duration
 from facereel.indexer.media.container import error_text, open_video, picture_stream
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.frame import Frame
-from facereel.store.files.folders import printable
+from facereel.store.files.names import printable
 from facereel.store.model.errors import VideoError
 from facereel.store.model.records import Video
 

@@ -6,5 +6,6 @@ between are interpolated where patch matching confirms them, otherwise those fra
 What it owes: the same faces as if every frame had been searched. A few stretches of frames in memory, however long
 the video. Searched frames run side by side, yet views come in order.
 
-What it does not know: shots, tracks, whose face it is, and the full-size pixels of a frame once its view is given.
+What it does not know: where shots begin, tracks, whose face it is, and the full-size pixels of a frame once its view
+is given.
 """

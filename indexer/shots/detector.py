@@ -7,7 +7,7 @@ from typing import Protocol
 
 from facereel.indexer.shots.adaptive import AdaptiveShotDetector
 from facereel.indexer.shots.pyscenedetect import content_shots, transnet_shots
-from facereel.store.files.folders import printable
+from facereel.store.files.names import printable
 from facereel.store.model.config import Config
 from facereel.store.model.errors import OptionError
 from facereel.store.model.records import Image

@@ -20,7 +20,7 @@ from scenedetect.detectors.transnet_v2 import TransnetV2Detector
 from facereel.indexer.engines.devices import CPU, session_options
 from facereel.indexer.engines.runtime import onnxruntime
 from facereel.indexer.machine import cores
-from facereel.store.files.folders import printable
+from facereel.store.files.names import printable
 from facereel.store.model.errors import OptionError
 from facereel.store.model.records import Image
 

@@ -27,7 +27,7 @@ from facereel.indexer.media.container import error_text, open_video, picture_str
 from facereel.indexer.media.source import check_source
 from facereel.query.clips.mp4 import ClipFile, Colours, colours_of, planes_of
 from facereel.query.records import ClipPlan
-from facereel.store.files.folders import printable
+from facereel.store.files.names import printable
 from facereel.store.model.errors import CutError
 from facereel.store.model.records import FrameTimes, Video
 

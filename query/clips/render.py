@@ -28,8 +28,7 @@ from facereel.query.people.photos import PersonPhotos
 from facereel.query.records import ClipPlan, PersonQuery
 from facereel.query.search.search import PersonMatches, SkippedVideo
 from facereel.store.files import folders
-from facereel.store.files.folders import printable
-from facereel.store.files.names import result_name
+from facereel.store.files.names import printable, result_name
 from facereel.store.model.errors import FaceReelError, OptionError, ResultExistsError, UnwritableError
 
 

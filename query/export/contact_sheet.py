@@ -11,7 +11,8 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from facereel.query.text import clock, count
-from facereel.store.files.folders import atomic_file, make_folder, printable
+from facereel.store.files.disk import atomic_file, make_folder
+from facereel.store.files.names import printable
 from facereel.store.index.crops import decode_crop
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.summary import screen_time

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facereel.query.records import Reference
-from facereel.store.files.folders import printable
+from facereel.store.files.names import printable
 from facereel.store.model.errors import PhotoError
 
 # Similarities below are those of the default engine; `scale` (Threshold.scale) converts them to another engine's.

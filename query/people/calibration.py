@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from facereel.indexer.engines.choice import CALIBRATION_SCHEMA, calibration_file_name
 from facereel.indexer.engines.protocol import FaceEngine
-from facereel.store.files.folders import atomic_file, make_folder, printable
+from facereel.store.files.disk import atomic_file, make_folder
+from facereel.store.files.names import printable
 from facereel.store.model.errors import OptionError, UnwritableError
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import EngineInfo, Floats

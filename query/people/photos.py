@@ -10,8 +10,7 @@ from facereel.indexer.engines.protocol import FaceEngine
 from facereel.query.people.agreement import check_one_person, disagreements
 from facereel.query.people.reference import read_reference
 from facereel.query.records import PersonQuery
-from facereel.store.files.folders import printable
-from facereel.store.files.names import result_name
+from facereel.store.files.names import printable, result_name
 from facereel.store.model.errors import OptionError, PhotoError
 
 # Of every format that read_photo reads, and those of phones that it does not, so that such a photo gets a warning.

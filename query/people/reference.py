@@ -14,7 +14,7 @@ from facereel.indexer.engines.alignment import align, frontality
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.query.records import Reference
 from facereel.store.files.digest import hash_file
-from facereel.store.files.folders import printable
+from facereel.store.files.names import printable
 from facereel.store.model.boxes import overlap_of_smaller, xyxy_to_xywh
 from facereel.store.model.errors import PhotoError
 from facereel.store.model.records import Faces, Floats, Image

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facereel.query.search.search import PersonMatches, Scope, SkippedVideo, kind_of
-from facereel.store.files.folders import index_folders, printable
+from facereel.store.files.folders import index_folders
 from facereel.store.files.locks import locked_videos, no_writers
+from facereel.store.files.names import printable
 from facereel.store.index.database import IndexVersion, read_version
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.rewrite import drop_tracklets

@@ -16,7 +16,8 @@ import numpy as np
 
 from facereel.query.records import MatchingTracklet, NearTracklet, PersonQuery
 from facereel.query.search.matching import Directions, VideoFaces, directions, lowest_similarity, match
-from facereel.store.files.folders import index_folders, printable
+from facereel.store.files.folders import index_folders
+from facereel.store.files.names import printable
 from facereel.store.index.reader import VideoIndex
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.library.vectors import VideoClusters, clusters_of, videos_above

@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-from facereel.store.files.folders import printable
+from facereel.store.files.names import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

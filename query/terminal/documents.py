@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from facereel import __version__
 from facereel.api import Failed, Indexed, UnwritableError
-from facereel.store.files.folders import atomic_file, printable
+from facereel.store.files.disk import atomic_file
+from facereel.store.files.names import printable
 
 if TYPE_CHECKING:
     from facereel.api import (

@@ -11,7 +11,7 @@ from typing import Any
 
 from facereel.api import Event, Failed, Indexed, Note, Progress, Started
 from facereel.query.terminal import console
-from facereel.store.files.folders import printable
+from facereel.store.files.names import printable
 
 LINE_EVERY = 30.0  # seconds from one plain line to the next
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from facereel.query.terminal.console import fail, say, table, warn
 from facereel.query.text import clock, count
-from facereel.store.files.folders import printable
+from facereel.store.files.names import printable
 
 if TYPE_CHECKING:
     from facereel.api import (

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from facereel.store.files.folders import printable
+from facereel.store.files.names import printable
 from facereel.store.model.errors import InputError
 
 # Large enough that reading, not calling, takes the time; small enough to stay in the processor's cache.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from facereel.store.files.digest import hash_file
-from facereel.store.files.folders import atomic_file
+from facereel.store.files.disk import atomic_file
 
 SUFFIX = ".sha256"  # behind the name of the database
 # https://www.sqlite.org/fileformat2.html#the_database_header

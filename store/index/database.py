@@ -10,7 +10,8 @@ from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from facereel.store.files.folders import printable, unwritable
+from facereel.store.files.disk import unwritable
+from facereel.store.files.names import printable
 from facereel.store.index import schema
 from facereel.store.index.checksum import HEADER_BYTES, change_counter, write_checksum
 from facereel.store.model.errors import DamagedIndexError, NewerIndexError, NotIndexedError, StoreError

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from facereel.store.files import folders
-from facereel.store.files.folders import printable
 from facereel.store.files.locks import video_lock
+from facereel.store.files.names import printable
 from facereel.store.index import rows
 from facereel.store.index.checksum import write_checksum
 from facereel.store.index.database import DATABASE, IndexVersion, open_version, predecessor, reading, writing

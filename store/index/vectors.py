@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facereel.store.files.folders import atomic_file
+from facereel.store.files.disk import atomic_file
 from facereel.store.model.records import Floats, Ints
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from facereel.store.files import folders, locks
 from facereel.store.files.digest import hash_file
-from facereel.store.files.folders import printable
+from facereel.store.files.names import printable
 from facereel.store.index.database import NO_INDEX, read_version, writing
 from facereel.store.index.reader import VideoIndex, read_video
 from facereel.store.index.summary import VideoSummary, summary

@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from facereel.store.files.folders import printable, unwritable
+from facereel.store.files.disk import unwritable
+from facereel.store.files.names import printable
 from facereel.store.index import rows
 from facereel.store.index.database import IndexVersion
 from facereel.store.index.embeddings import ClusterEmbeddings
