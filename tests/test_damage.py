@@ -152,10 +152,10 @@ def test_a_changed_video_is_refused_until_what_is_named_was_done(run: Run, here:
     assert result.exit_code == 1
     assert "has changed since it was indexed; run: facereel index" in result.stderr
     assert not (here / "out" / "red").exists()
-    old = result.stderr.rpartition("facereel remove ")[2].rstrip(")\n")
+    old = shlex.split(result.stderr.rpartition("facereel remove ")[2].rstrip(")\n"))
     assert run("index", here / "a.mp4", "--store", here / "s", *FAKE).exit_code == 0
     assert run(*query).exit_code == 1
-    assert run("remove", old, "--store", here / "s").exit_code == 0
+    assert run("remove", *old).exit_code == 0
     assert run(*query).exit_code == 0
 
 
