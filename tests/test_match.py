@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import combinations, count
@@ -12,13 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facereel.query.records import MatchingTracklet, NearTracklet, Reference
-from facereel.query.search.matching import similarity_to, threshold_for
+from facereel.query.search.matching import directions, threshold_for
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import ExemplarArrays, Floats, Tracklet
 from tests.exhaustive import answer_of
 from tests.factories import make_video
 
 DIM = 24
+
+
+def similarity_to(references: Sequence[Reference], embeddings: Floats) -> Floats:
+    """How similar the person of the references is to embeddings (N, D): (N,)."""
+    person = directions(references)
+    return person.combine(person.vectors @ embeddings.T)
 
 
 def unit(vector: Floats) -> Floats:

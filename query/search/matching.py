@@ -88,12 +88,6 @@ def directions(references: Sequence[Reference], scale: float = 1.0) -> Direction
     return Directions(vectors, penalties)
 
 
-def similarity_to(references: Sequence[Reference], embeddings: Floats, scale: float = 1.0) -> Floats:
-    """How similar the person of the references is to embeddings (N, D): (N,)."""
-    person = directions(references, scale)
-    return person.combine(person.vectors @ embeddings.T)
-
-
 def threshold_for(
     quality_sums: ArrayLike, base: float = DEFAULT_THRESHOLD, scale: float = 1.0
 ) -> NDArray[np.float64]:
