@@ -277,10 +277,10 @@ class Answer:
         from facereel.query.clips.plan import ClipOptions
 
         options = ClipOptions(crop, size, self.min_duration, overwrite, absolute)
-        done = render.render(self._found, options, folder, lambda clip: on_clip(_clip(clip, folder)))
+        outcome = render.render(self._found, options, folder, lambda clip: on_clip(_clip(clip, folder)))
         return Result(
-            folder=done.folder, clips=tuple(_clip(clip, done.folder) for clip in done.clips),
-            not_cut=done.not_cut, too_short=done.too_short, document=done.document,
+            folder=outcome.folder, clips=tuple(_clip(clip, outcome.folder) for clip in outcome.clips),
+            not_cut=outcome.not_cut, too_short=outcome.too_short, document=outcome.document,
         )  # fmt: skip
 
 
@@ -549,9 +549,9 @@ class Library:
 
         Somebody whose photos cannot be used is in `failed` and does not stop the others. Otherwise as `find`.
         """
-        read = people if isinstance(people, People) else self.read_photos(people)
-        _, answers = self._search(read, videos, threshold)
-        return Answers(tuple(_answer(answer, min_duration) for answer in answers), read.failed)
+        everybody = people if isinstance(people, People) else self.read_photos(people)
+        _, answers = self._search(everybody, videos, threshold)
+        return Answers(tuple(_answer(answer, min_duration) for answer in answers), everybody.failed)
 
     def plan_forget(
         self,
@@ -818,23 +818,23 @@ def _searched(scope: search.Scope) -> tuple[Path, ...]:
     return tuple(Path(video.path) for _, video in scope.searched)
 
 
-def _answer(found: search.PersonMatches, min_duration: float) -> Answer:
+def _answer(inner: search.PersonMatches, min_duration: float) -> Answer:
     from facereel.query.clips.plan import ClipOptions, plan_clips
 
     # Without a crop nothing but the choice and the order of the clips is computed.
-    clips, too_short = plan_clips(found.matches, found.times, ClipOptions("none", min_duration=min_duration))
+    clips, too_short = plan_clips(inner.matches, inner.times, ClipOptions("none", min_duration=min_duration))
     return Answer(
-        name=found.person.name, references=found.person.references, matches=tuple(map(_match, clips)),
+        name=inner.person.name, references=inner.person.references, matches=tuple(map(_match, clips)),
         near_misses=tuple(
             NearMiss(
                 Path(miss.video.path), miss.start, miss.end, miss.tracklet.start, miss.tracklet.end,
                 miss.similarity, miss.threshold, miss.explanation, miss.tracklet.number,
             )
-            for miss in found.near_misses
+            for miss in inner.near_misses
         ),
-        searched=_searched(found.scope), skipped=found.scope.skipped, warnings=_warnings(found.person),
-        threshold=found.threshold, min_duration=min_duration, too_short=too_short,
-        statistics=found.statistics(min_duration, too_short, ()), _found=found,
+        searched=_searched(inner.scope), skipped=inner.scope.skipped, warnings=_warnings(inner.person),
+        threshold=inner.threshold, min_duration=min_duration, too_short=too_short,
+        statistics=inner.statistics(min_duration, too_short, ()), _found=inner,
     )  # fmt: skip
 
 

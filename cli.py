@@ -129,20 +129,20 @@ def index(
             elif isinstance(event, api.Indexed) and not as_json:
                 report.indexed(event)
 
-        done = library.index(
+        outcome = library.index(
             [*videos], force=force, jobs=jobs, min_face=min_face, scan=scan, shots=shots,
             shots_model=shots_model, on_event=show,
         )  # fmt: skip
-    failed = done.failed
+    failed = outcome.failed
     if report_file is not None:
-        documents.write_report(report_file, documents.index(done))
+        documents.write_report(report_file, documents.index(outcome))
     if as_json:
-        console.say_json(documents.index(done))
-    elif len(failed) < len(done.videos):
+        console.say_json(documents.index(outcome))
+    elif len(failed) < len(outcome.videos):
         report.next_commands(store, STORE)
-    if failed and len(done.videos) > 1:
+    if failed and len(outcome.videos) > 1:
         names = ", ".join(str(event.video) for event in failed)
-        console.fail(f"{len(failed)} of {len(done.videos)} videos failed: {names}")
+        console.fail(f"{len(failed)} of {len(outcome.videos)} videos failed: {names}")
     if failed:
         raise typer.Exit(1)
 
@@ -182,12 +182,12 @@ def query(
             api.check_target(folder, person, overwrite)
     for path in library.not_indexed(video or []):
         _index_first(library, path)
-    found = library.find_many(people, videos=video, min_duration=min_duration, threshold=threshold)
-    report.skipped(found.answers[0].skipped)
-    results, failures = [], [*found.failed]
-    for answer, folder in zip(found.answers, folders, strict=True):
+    everybody = library.find_many(people, videos=video, min_duration=min_duration, threshold=threshold)
+    report.skipped(everybody.answers[0].skipped)
+    results, failures = [], [*everybody.failed]
+    for answer, folder in zip(everybody.answers, folders, strict=True):
         result = _result(
-            answer, None if dry_run else folder, overwrite, show=not as_json, alone=len(found.answers) == 1,
+            answer, None if dry_run else folder, overwrite, show=not as_json, alone=len(everybody.answers) == 1,
             crop=crop_mode, size=size, absolute=absolute,
         )  # fmt: skip
         if isinstance(result, api.FailedPerson):
@@ -201,7 +201,7 @@ def query(
     for failed in failures:
         console.fail(f"{failed.name}: {failed.error}")
     if as_json:
-        console.say_json(documents.query(found, results, failures, explain))
+        console.say_json(documents.query(everybody, results, failures, explain))
     elif results and (not not_cut or any(result.clips for _, result in results)):
         report.searched(results[-1][1].document["search"])
     if failures or not_cut:
@@ -237,15 +237,15 @@ def _index_first(library: api.Library, path: Path) -> None:
 @app.command("list")
 def list_videos(store: opt.Store = STORE, as_json: opt.Json = False, debug: opt.Debug = False) -> None:
     """List the indexed videos."""
-    found = api.Library(store).videos()
+    videos = api.Library(store).videos()
     if as_json:
-        console.say_json(documents.listing(store, found))
+        console.say_json(documents.listing(store, videos))
         return
-    for _, error in found.unreadable:
+    for _, error in videos.unreadable:
         console.warn(str(error))
-    if found.videos:
-        report.listing(found.videos)
-    elif not found.unreadable:
+    if videos.videos:
+        report.listing(videos.videos)
+    elif not videos.unreadable:
         console.say(f"{store} holds no index; run: facereel index VIDEO")
 
 
@@ -315,16 +315,16 @@ def forget(
     agreed = (
         yes or dry_run or not removing or typer.confirm(report.forget_question(plan, also_weaker), err=True)
     )
-    done = plan.apply(also_weaker=also_weaker) if removing and agreed and not dry_run else None
+    outcome = plan.apply(also_weaker=also_weaker) if removing and agreed and not dry_run else None
     if as_json:
-        console.say_json(documents.forgotten(plan, done, dry_run))
+        console.say_json(documents.forgotten(plan, outcome, dry_run))
     elif not removing:
         report.nothing_to_forget(plan)
-    elif done is None:
+    elif outcome is None:
         report.would_forget(plan, also_weaker)
     else:
-        report.forgotten(plan, done)
-    if report.not_forgotten(plan, done):
+        report.forgotten(plan, outcome)
+    if report.not_forgotten(plan, outcome):
         raise typer.Exit(1)
 
 
@@ -338,12 +338,12 @@ def verify(
 ) -> None:
     """Check that indexes are intact and that their videos are still there."""
     on_result = (lambda health: None) if as_json else report.health
-    found = api.Library(store).verify(video, content=content, on_result=on_result)
+    indexes = api.Library(store).verify(video, content=content, on_result=on_result)
     if as_json:
-        console.say_json(documents.health(store, found))
-    elif not found:
+        console.say_json(documents.health(store, indexes))
+    elif not indexes:
         console.say(f"{store} holds no index; there is nothing to check")
-    if any(health.problems for health in found):
+    if any(health.problems for health in indexes):
         raise typer.Exit(1)
 
 
@@ -373,8 +373,8 @@ def engines(
         else:
             report.calibration(measured, files, store)
     else:
-        known = api.engines(speed=speed, device=device, threads=threads)
-        console.say_json(documents.engines(known)) if as_json else report.engines(known)
+        all_engines = api.engines(speed=speed, device=device, threads=threads)
+        console.say_json(documents.engines(all_engines)) if as_json else report.engines(all_engines)
 
 
 @app.command()

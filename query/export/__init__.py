@@ -1,5 +1,6 @@
-"""Writes what is known in the formats of others, one file a format: metadata (JSON and CSV), a contact sheet (PNG).
+"""Writes results in formats that other programs read: metadata (JSON and CSV) and a contact sheet (PNG).
 
-The fields of the metadata are documented in outputs/README.md; a change of them changes its schema. Without being asked
-nothing here writes a path or a folder name. Knows records only: it neither searches nor cuts.
+It owes its caller: the fields of the metadata are those that outputs/README.md documents, and a change of them changes
+the schema. Paths and names of folders are written only with `absolute`. It does not know how matches are found and does
+not cut: metadata.py takes planned clips, contact_sheet.py an open index, of which it draws the stored crops.
 """

@@ -63,8 +63,8 @@ def best_exemplars(
     ranked = [sorted(own, key=lambda exemplar: -exemplar.quality) for own in by_tracklet]
     ordered = [(rank, -exemplar.quality, exemplar) for own in ranked for rank, exemplar in enumerate(own)]
     ordered.sort(key=lambda item: item[:2])
-    chosen = [exemplar for _, _, exemplar in ordered[:limit]]
-    return tuple(sorted(chosen, key=lambda exemplar: exemplar.frame))
+    best = [exemplar for _, _, exemplar in ordered[:limit]]
+    return tuple(sorted(best, key=lambda exemplar: exemplar.frame))
 
 
 def draw(rows: Sequence[Row], left_out: int, video: Video, times: FrameTimes) -> Image:

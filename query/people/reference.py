@@ -58,16 +58,16 @@ def read_photo(path: Path) -> Image:
 def find_faces(image: Image, engine: FaceEngine) -> Faces:
     """Faces in a photo (H, W, 3), largest first, in pixels of the photo."""
     longest = max(image.shape[:2])
-    found: list[Faces] = []
+    by_side: list[Faces] = []
     for side in sorted({min(side, max(longest, 256)) for side in _SEARCHED_SIDES}):
         scale = side / longest
         interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
         faces = engine.detect(np.asarray(cv2.resize(image, size, interpolation=interpolation), np.uint8))
-        found.append(Faces(faces.boxes / scale, faces.scores, faces.landmarks / scale))
-    boxes = np.concatenate([faces.boxes for faces in found])
-    scores = np.concatenate([faces.scores for faces in found])
-    landmarks = np.concatenate([faces.landmarks for faces in found])
+        by_side.append(Faces(faces.boxes / scale, faces.scores, faces.landmarks / scale))
+    boxes = np.concatenate([faces.boxes for faces in by_side])
+    scores = np.concatenate([faces.scores for faces in by_side])
+    landmarks = np.concatenate([faces.landmarks for faces in by_side])
     order = _distinct(boxes, scores)
     return Faces(
         boxes[order].astype(np.float32), scores[order].astype(np.float32), landmarks[order].astype(np.float32)
@@ -130,13 +130,16 @@ def _distinct(boxes: Floats, scores: Floats) -> list[int]:
 
     boxes (N, 4) x0 y0 x1 y1, scores (N,). Of the detections of one face the one with the highest score stays.
     """
-    chosen: list[int] = []
+    positions: list[int] = []
     for position in np.argsort(-scores, kind="stable").tolist():
         if scores[position] < _MIN_SCORE:
             break
-        if not chosen or overlap_of_smaller(boxes[[position]], boxes[chosen]).max() <= _SAME_FACE_OVERLAP:
-            chosen.append(position)
-    return sorted(chosen, key=lambda position: -float(np.prod(boxes[position, 2:] - boxes[position, :2])))
+        if (
+            not positions
+            or overlap_of_smaller(boxes[[position]], boxes[positions]).max() <= _SAME_FACE_OVERLAP
+        ):
+            positions.append(position)
+    return sorted(positions, key=lambda position: -float(np.prod(boxes[position, 2:] - boxes[position, :2])))
 
 
 def _warnings(width: float, frontality: float, confidence: float) -> list[str]:

@@ -84,14 +84,14 @@ def query(
     )
 
 
-def listing(store: Path, found: Videos) -> dict[str, Any]:
+def listing(store: Path, videos: Videos) -> dict[str, Any]:
     """All indexed videos."""
     unreadable = [
         {"folder": str(folder), "kind": type(error).__name__, "message": str(error)}
-        for folder, error in found.unreadable
+        for folder, error in videos.unreadable
     ]
     return document(
-        "list", store=str(store), videos=[asdict(video) for video in found.videos], unreadable=unreadable
+        "list", store=str(store), videos=[asdict(video) for video in videos.videos], unreadable=unreadable
     )
 
 
@@ -121,9 +121,9 @@ def removed(folder: Path) -> dict[str, Any]:
     return document("remove", removed=str(folder))
 
 
-def health(store: Path, found: Iterable[Health]) -> dict[str, Any]:
+def health(store: Path, indexes: Iterable[Health]) -> dict[str, Any]:
     """The problems of each index."""
-    return document("verify", store=str(store), indexes=[asdict(one) for one in found])
+    return document("verify", store=str(store), indexes=[asdict(one) for one in indexes])
 
 
 def forgotten(plan: ForgetPlan, report: ForgetReport | None, dry_run: bool) -> dict[str, Any]:
@@ -144,9 +144,9 @@ def forgotten(plan: ForgetPlan, report: ForgetReport | None, dry_run: bool) -> d
     )
 
 
-def engines(known: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def engines(all_engines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """All engines."""
-    return document("engines", engines=[dict(engine) for engine in known])
+    return document("engines", engines=[dict(engine) for engine in all_engines])
 
 
 def downloaded(folder: Path) -> dict[str, Any]:

@@ -163,8 +163,8 @@ def _sentence(answer: Answer, result: Result, dry_run: bool) -> str:
         short = f"; {matches} shorter than --min-duration left out"
     if result.clips:
         in_videos = len({clip.match.video for clip in result.clips})
-        found = f"{count(len(result.clips), 'clip')} of {name} in {in_videos:,} of {videos}{short}"
-        return f"{found}; nothing was cut" if dry_run else f"{found}: {printable(str(result.folder))}"
+        text = f"{count(len(result.clips), 'clip')} of {name} in {in_videos:,} of {videos}{short}"
+        return f"{text}; nothing was cut" if dry_run else f"{text}: {printable(str(result.folder))}"
     if result.too_short:
         return f"No clip of {name} in {videos}{short}; nothing was written."
     return f"{name} was not found in {videos}; nothing was written.{_nearest(answer)}"
@@ -342,17 +342,17 @@ def _names(plan: ForgetPlan) -> str:
 # -- engines, reembed
 
 
-def engines(known: Sequence[Mapping[str, Any]]) -> None:
+def engines(all_engines: Sequence[Mapping[str, Any]]) -> None:
     """All engines."""
     titles = {
         "engine": "engine", "licence": "licence", "state": "state", "vector_length": "vector length",
         "threshold": "threshold", "threshold_source": "measured on", "search_ms": "search 640x360, ms",
         "embed_ms": "embed a face, ms",
     }  # fmt: skip
-    keys = [key for key in titles if any(key in row for row in known)]
+    keys = [key for key in titles if any(key in row for row in all_engines)]
     table(
         [titles[key] for key in keys],
-        [["" if row.get(key) is None else row[key] for key in keys] for row in known],
+        [["" if row.get(key) is None else row[key] for key in keys] for row in all_engines],
     )
 
 
