@@ -162,7 +162,7 @@ class Match:
     similarity: float  # cosine to the photos, -1..1
     threshold: float  # what its cluster had to reach
     matched: MatchedBy  # `photo`: by its own similarity; `cluster`: with the tracklets of the same person
-    explanation: str  # one sentence
+    why: str  # one sentence; `explanation` in JSON
     tracklet: int  # its number in the video
     start_reason: Reason
     end_reason: Reason
@@ -184,7 +184,7 @@ class NearMiss:
     end_frame: int
     similarity: float
     threshold: float
-    explanation: str  # why it does not match, one sentence
+    why: str  # why it does not match, one sentence; `explanation` in JSON
     tracklet: int
 
 
@@ -843,7 +843,7 @@ def _match(clip: ClipPlan) -> Match:
     return Match(
         video=Path(match.video.path), start=clip.start_time, end=clip.end_time, start_frame=clip.start,
         end_frame=clip.end, similarity=match.similarity, threshold=match.threshold, matched=match.matched,
-        explanation=match.explanation, tracklet=match.tracklet.number, start_reason=clip.start_reason,
+        why=match.explanation, tracklet=match.tracklet.number, start_reason=clip.start_reason,
         end_reason=clip.end_reason,
     )  # fmt: skip
 

@@ -149,7 +149,7 @@ def test_find_writes_nothing_and_says_where_and_why(library: Library, photos: Pa
     assert (first.video, first.start, first.matched) == (film, 0.0, "photo")
     assert first.end == first.duration == pytest.approx(1.2)
     assert first.similarity > first.threshold
-    assert f"{first.threshold:.2f}" in first.explanation
+    assert f"{first.threshold:.2f}" in first.why
     assert answer.searched == (film,)
     assert answer.skipped == ()
     assert answer.statistics["matches"] == 2
@@ -157,7 +157,7 @@ def test_find_writes_nothing_and_says_where_and_why(library: Library, photos: Pa
     assert (short.matches, short.too_short) == ((), 2)
     near = library.find(photos / "red.png", threshold=0.9999999)
     assert near.matches == ()
-    assert near.near_misses[0].explanation
+    assert near.near_misses[0].why
 
 
 def test_what_cannot_be_answered_raises_its_class(library: Library, photos: Path, tmp_path: Path) -> None:

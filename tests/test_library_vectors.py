@@ -190,7 +190,7 @@ def test_forget_skips_an_index_whose_embeddings_turn_out_to_be_altered(store: Pa
     assert [(item.name, item.kind) for item in unreadable] == [("4.mp4", "damaged")]
 
 
-def test_two_indexes_of_one_content_are_told_apart(tmp_path: Path) -> None:
+def test_two_indexes_of_one_content_stay_distinct(tmp_path: Path) -> None:
     """A store into which another was copied may hold them; their clusters have other numbers."""
     one = write_index(tmp_path / "store", contents(3))
     (tmp_path / "merged").mkdir()

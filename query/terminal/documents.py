@@ -187,7 +187,7 @@ def _result(answer: Answer, result: Result, explain: bool) -> dict[str, Any]:
             {"video": miss.video.name, "start": round(miss.start, 6), "end": round(miss.end, 6),
              "start_frame": miss.start_frame, "end_frame": miss.end_frame, "tracklet": miss.tracklet,
              "similarity": round(miss.similarity, 4), "threshold": round(miss.threshold, 4),
-             "explanation": miss.explanation}
+             "explanation": miss.why}
             for miss in answer.near_misses
         ]  # fmt: skip
     return content

@@ -149,7 +149,7 @@ def _near_misses_table(answer: Answer) -> None:
     say(f"Near misses for {name}:")
     rows = [
         (miss.video.name, clock(miss.start), f"{miss.end - miss.start:.2f} s",
-         round(miss.similarity, 2), round(miss.threshold, 2), miss.explanation)
+         round(miss.similarity, 2), round(miss.threshold, 2), miss.why)
         for miss in answer.near_misses
     ]  # fmt: skip
     table(("video", "start", "duration", "similarity", "threshold", "explanation"), rows)
@@ -175,7 +175,7 @@ def _nearest(answer: Answer) -> str:
         return ""
     miss = answer.near_misses[0]
     where = f"{printable(miss.video.name)} at {clock(miss.start)}"
-    return f" The nearest is {where} ({miss.explanation}); --explain lists more."
+    return f" The nearest is {where} ({miss.why}); --explain lists more."
 
 
 # -- list, info, faces, verify
