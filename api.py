@@ -413,6 +413,7 @@ class Library:
         self._note = on_note
         self._chosen: EngineChoice | None = None
         self._loaded: FaceEngine | None = None
+        self._indexes: Catalogue | None = None
 
     def __repr__(self) -> str:
         return f"Library({str(self.store)!r}, engine={self._engine_name!r})"
@@ -700,7 +701,9 @@ class Library:
     def _catalogue(self) -> Catalogue:
         from facereel.store.library.catalogue import Catalogue
 
-        return Catalogue(self.store)
+        if self._indexes is None:  # it remembers the digests of files, so that a moved video is read once
+            self._indexes = Catalogue(self.store)
+        return self._indexes
 
     def _choice(self) -> EngineChoice:
         from facereel.indexer.engines import packs

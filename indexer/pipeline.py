@@ -23,7 +23,7 @@ from facereel.indexer.media.video import Probe, read_frames
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.scan.scan import Scan
 from facereel.indexer.segments import Setting, fingerprint, segments
-from facereel.store.files import folders
+from facereel.store.files.disk import make_store
 from facereel.store.files.names import printable
 from facereel.store.model.config import Config
 from facereel.store.model.errors import VideoError
@@ -50,7 +50,7 @@ def index_video(
     The caller holds the video's lock. Raises VideoError for what cannot be decoded, or was written to since it was
     probed; UnwritableError when the store cannot be written. An older index of the video then stays.
     """
-    folders.make_store(store)
+    make_store(store)
     unfinished = UnfinishedIndex(store, sha256, engine.info, engine.threshold.value, config)
     name = printable(video.path.name)
     if unfinished.discarded:

@@ -14,8 +14,8 @@ import numpy as np
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.media.video import probe
 from facereel.indexer.pipeline import index_video
-from facereel.store.files import folders
 from facereel.store.files.digest import hash_file
+from facereel.store.files.disk import make_store
 from facereel.store.index.crops import decode_crop, encode_crop
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model.config import Config
@@ -57,7 +57,7 @@ def write_index(
     store: Path, contents: IndexContents, before_replace: Callable[[], None] = lambda: None
 ) -> Path:
     """Write an index as indexing a video does, in one segment, and return its folder."""
-    folders.make_store(store)
+    make_store(store)
     unfinished = UnfinishedIndex(store, contents.video.sha256, contents.engine, 0.5, Config())
     try:
         tracklets = tuple(

@@ -18,6 +18,7 @@ from facereel import cli
 from facereel.indexer.engines import registry, weights
 from facereel.store.files import folders
 from facereel.store.files.locks import VIDEO_LOCK
+from facereel.store.files.names import hash_suffix
 from facereel.store.library.vectors import LIBRARY_VECTORS
 from facereel.store.model.errors import UnwritableError
 from facereel.store.resume.unfinished import UNFINISHED
@@ -267,7 +268,7 @@ def test_what_has_its_name_is_on_the_disk(
 def test_a_run_that_died_at_its_end_leaves_no_looks(run: Run, store: Path, film: Path) -> None:
     """Killed between the index and tidying up, chapters would lie in the store for a month; so would a dead claim."""
     (index,) = folders.index_folders(store)
-    digits = folders.hash_suffix(index.name)
+    digits = hash_suffix(index.name)
     checkpoint, newer = store / f"{UNFINISHED}{digits}", store / f"{UNFINISHED}{'0' * 12}"
     for folder in (checkpoint, newer):
         folder.mkdir()

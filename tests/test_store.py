@@ -26,6 +26,7 @@ from facereel.store.model.errors import (
     OptionError,
     UnwritableError,
 )
+from facereel.store.resume import unfinished
 from facereel.store.resume.unfinished import UNFINISHED
 from tests.factories import CROP, assert_holds, make_contents, make_video, write_index
 
@@ -150,7 +151,7 @@ def test_failed_write_leaves_the_old_index_whole(
     if late == "write":
         monkeypatch.setattr(vectors, "write", fail)
     elif late == "sync":
-        monkeypatch.setattr(folders, "sync", fail)
+        monkeypatch.setattr(unfinished, "sync", fail)
     else:
         monkeypatch.setattr(Path, "rename", fail_when_renamed_in)
     with pytest.raises((UnwritableError, KeyboardInterrupt)):

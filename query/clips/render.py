@@ -28,6 +28,7 @@ from facereel.query.people.photos import PersonPhotos
 from facereel.query.records import ClipPlan, PersonQuery
 from facereel.query.search.search import PersonMatches, SkippedVideo
 from facereel.store.files import folders
+from facereel.store.files.disk import make_folder, sync
 from facereel.store.files.names import printable, result_name
 from facereel.store.model.errors import FaceReelError, OptionError, ResultExistsError, UnwritableError
 
@@ -208,13 +209,13 @@ def _result_folder(folder: Path, person: PersonQuery, overwrite: bool) -> Iterat
         return [folder] if folder.exists() else []
 
     try:
-        folders.make_folder(folder.parent)
+        make_folder(folder.parent)
         with folders.temporary_folder(folder.parent) as temporary:
             yield temporary
             for file in temporary.iterdir():
-                folders.sync(file)
+                sync(file)
             temporary.chmod(_usual_mode(temporary))
-            folders.sync(temporary)
+            sync(temporary)
             folders.replace_folders(temporary, folder, predecessors)
     except OSError as error:
         raise UnwritableError(

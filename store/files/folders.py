@@ -15,17 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
-from facereel.store.files.disk import atomic_file as atomic_file
-from facereel.store.files.disk import make_folder as make_folder
-from facereel.store.files.disk import make_store as make_store
-from facereel.store.files.disk import sync as sync
-from facereel.store.files.disk import unwritable as unwritable
+from facereel.store.files.disk import sync, unwritable
 from facereel.store.files.locks import OWNER, OwnerLock, folder_lock
-from facereel.store.files.names import HASH_DIGITS as HASH_DIGITS
-from facereel.store.files.names import folder_name as folder_name
-from facereel.store.files.names import hash_suffix as hash_suffix
-from facereel.store.files.names import printable as printable
-from facereel.store.files.names import safe_name as safe_name
+from facereel.store.files.names import hash_suffix, printable
 from facereel.store.model.errors import StoreError
 
 # Nobody else calls folders so: a store and results may lie among things that are not ours to delete.

@@ -18,6 +18,7 @@ import numpy as np
 
 from facereel.store.files import folders
 from facereel.store.files.locks import folder_lock
+from facereel.store.files.names import HASH_DIGITS, hash_suffix, printable
 from facereel.store.index import rows, vectors
 from facereel.store.index.database import (
     DATABASE,
@@ -161,8 +162,7 @@ class VideoIndex:
                     found[number] = rows.sightings_of(self._numbers(boxes, number), *span[0])
             if not span:
                 raise OptionError(
-                    f"tracklet {number} is not in {folders.printable(self.video.name)}; "
-                    "name one that its index has"
+                    f"tracklet {number} is not in {printable(self.video.name)}; name one that its index has"
                 )
         return found
 
@@ -230,7 +230,7 @@ class VideoIndex:
         try:
             return vectors.read(self.folder, numbers, self.engine.dim, source)
         except vectors.UnusableVectors as reason:
-            path = folders.printable(self.folder / vectors.VECTORS)
+            path = printable(self.folder / vectors.VECTORS)
             logger.warning("%s is rebuilt from %s: %s", path, DATABASE, reason)
         return self.rebuild_vectors()
 
@@ -312,7 +312,7 @@ def predecessors(target: Path, sha256: str) -> list[Path]:
     for folder in folders.index_folders(target.parent):
         if folder == target:
             same.append(folder)
-        elif folders.hash_suffix(folder.name) == sha256[: folders.HASH_DIGITS]:
+        elif hash_suffix(folder.name) == sha256[:HASH_DIGITS]:
             try:
                 if read_video(folder)[0].sha256 == sha256:
                     same.append(folder)

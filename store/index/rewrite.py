@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from facereel.store.files import folders
+from facereel.store.files.disk import sync
 from facereel.store.files.locks import video_lock
 from facereel.store.files.names import printable
 from facereel.store.index import rows
@@ -129,10 +130,10 @@ def _rewrite(folder: Path, version: IndexVersion, change: Callable[[sqlite3.Conn
     store = folder.parent
     with reading(folder), writing(store), folders.temporary_folder(store) as written:
         _write_changed(folder, version, change, written)
-        folders.sync(written / DATABASE)
+        sync(written / DATABASE)
         write_checksum(written / DATABASE)
         write_vectors(written)
-        folders.sync(written)
+        sync(written)
         folders.replace_folders(written, folder, lambda: predecessor(folder, version))
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from facereel.store.files import folders, locks
 from facereel.store.files.digest import hash_file
-from facereel.store.files.names import printable
+from facereel.store.files.names import HASH_DIGITS, hash_suffix, printable, safe_name
 from facereel.store.index.database import NO_INDEX, read_version, writing
 from facereel.store.index.reader import VideoIndex, read_video
 from facereel.store.index.summary import VideoSummary, summary
@@ -153,7 +153,7 @@ class Catalogue:
         Opens no other index and lists only the names of the store's folders.
         """
         for folder in folders.index_folders(self.store):
-            if folders.hash_suffix(folder.name) == sha256[: folders.HASH_DIGITS]:
+            if hash_suffix(folder.name) == sha256[:HASH_DIGITS]:
                 index = self._open(folder)
                 if index.video.sha256 == sha256:
                     return index
@@ -188,7 +188,7 @@ class Catalogue:
         """
         self.clean()
         folder = self.locate(name)
-        digits = folders.hash_suffix(folder.name)
+        digits = hash_suffix(folder.name)
         with writing(folder), locks.folder_lock(self.store):
             if digits in locks.locked_videos(self.store):
                 raise StoreError(
@@ -220,8 +220,8 @@ class Catalogue:
         if found:
             return found[0].folder
         # The folder of a damaged index still names its video.
-        stem = folders.safe_name(Path(name).name)
-        unreadable = [f for f, _ in listing.failures if f.name[: -folders.HASH_DIGITS - 1] == stem]
+        stem = safe_name(Path(name).name)
+        unreadable = [f for f, _ in listing.failures if f.name[: -HASH_DIGITS - 1] == stem]
         if unreadable:
             return unreadable[0]
         raise _unknown(name, listing.entries)

@@ -13,9 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from facereel.store.files import folders
-from facereel.store.files.disk import unwritable
+from facereel.store.files.disk import make_folder, sync, unwritable
 from facereel.store.files.locks import folder_lock, locked_videos
-from facereel.store.files.names import HASH_DIGITS
+from facereel.store.files.names import HASH_DIGITS, folder_name, hash_suffix
 from facereel.store.index import schema
 from facereel.store.index.checksum import compare_checksum, write_checksum
 from facereel.store.index.database import DATABASE, read_version, reading, writing
@@ -105,7 +105,7 @@ class UnfinishedIndex:
         """Add what is known only at the end; raises ValueError when rows contradict themselves."""
         with writing(self._store):
             self._opened().complete(video, engine, config, stats, clusters)
-            folders.sync(self.folder / DATABASE)
+            sync(self.folder / DATABASE)
             write_checksum(self.folder / DATABASE)
 
     def record_place(self, path: Path) -> None:
@@ -119,11 +119,11 @@ class UnfinishedIndex:
         `check` is called last before that; it may raise, and the index stays for a later run to move.
         """
         video, _ = read_video(self.folder)
-        target = self._store / folders.folder_name(video.name, video.sha256)
+        target = self._store / folder_name(video.name, video.sha256)
         self._close()
         with writing(self._store):
             write_vectors(self.folder)
-            folders.sync(self.folder)
+            sync(self.folder)
             check()
             folders.replace_folders(self.folder, target, lambda: predecessors(target, video.sha256))
         return target
@@ -153,9 +153,9 @@ class UnfinishedIndex:
     def _opened(self) -> IndexWriter:
         """The writer; made with the first segment, so that a short video leaves nothing when it is stopped."""
         if self._writer is None:
-            folders.make_folder(self.folder, 0o700)
+            make_folder(self.folder, 0o700)
             self._writer = IndexWriter(self.folder / DATABASE, self._run)
-            folders.sync(self.folder)
+            sync(self.folder)
         return self._writer
 
     def _take_up(self) -> None:
@@ -223,6 +223,6 @@ def _indexed_since(folder: Path, moment: int) -> bool:
     """Whether the run ended with an index, and died before it tidied up."""
     digits = folder.name.removeprefix(UNFINISHED)
     return any(
-        folders.hash_suffix(index.name) == digits and read_version(index).mtime_ns > moment
+        hash_suffix(index.name) == digits and read_version(index).mtime_ns > moment
         for index in folders.index_folders(folder.parent)
     )

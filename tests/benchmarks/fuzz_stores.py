@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from facereel.query import videos
-from facereel.store.files import folders
+from facereel.store.files.disk import make_store
 from facereel.store.index import summary
 from facereel.store.index.database import DATABASE
 from facereel.store.index.reader import VideoIndex
@@ -61,7 +61,7 @@ def harmed_index(kind: str, index: Path, place: Path, rng: Rng) -> Outcome:
 def harmed_unfinished(place: Path, rng: Rng) -> Outcome:
     """An unfinished index: what was harmed is thrown away, or reads as it was written."""
     made, store = make_contents(), place / "store"
-    folders.make_store(store)
+    make_store(store)
 
     def opened() -> UnfinishedIndex:
         return UnfinishedIndex(store, made.video.sha256, made.engine, 0.5, Config())
