@@ -163,6 +163,9 @@ def test_leftovers_of_dead_processes_are_finished(tmp_path: Path) -> None:
     with Catalogue(tmp_path).find("movie.mp4") as index:
         assert index.folder == folder
     assert list(tmp_path.iterdir()) == [folder]
+    (tmp_path / locks.STORE_LOCK).touch()
+    folders.clean_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == [folder], "a lock file alone goes, too"
     # Died after the new one was in: the old one goes.
     aside.mkdir()
     Catalogue(tmp_path).clean()

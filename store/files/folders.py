@@ -16,7 +16,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from facereel.store.files.disk import sync, unwritable
-from facereel.store.files.locks import OWNER, OwnerLock, folder_lock
+from facereel.store.files.locks import OWNER, STORE_LOCK, OwnerLock, folder_lock
 from facereel.store.files.names import hash_suffix, printable
 from facereel.store.model.errors import StoreError
 
@@ -121,7 +121,8 @@ def clean_leftovers(store: Path) -> None:
     A store that cannot be read or written is left as it is; whoever needs it says so.
     """
     with suppress(OSError):
-        if not any(name.startswith((WRITING, REPLACED, REMOVED)) for name in os.listdir(store)):
+        # Also the lock file of a dead process: taking and releasing the lock deletes it.
+        if not any(name.startswith((WRITING, REPLACED, REMOVED, STORE_LOCK)) for name in os.listdir(store)):
             return
         with folder_lock(store):
             for name in sorted(os.listdir(store)):
