@@ -24,11 +24,11 @@ from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import Embeddings, EngineInfo, Faces, Floats, Image
 
 DETECTOR = Weights(
-    "face_detection_yunet_2023mar_int8bq.onnx",
+    "models/face_detection_yunet_2023mar_int8bq.onnx",
     "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10",
 )
 RECOGNIZER = Weights(
-    "face_recognition_sface_2021dec_int8bq.onnx",
+    "models/face_recognition_sface_2021dec_int8bq.onnx",
     "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
 )
 STRIDES = (8, 16, 32)
@@ -113,7 +113,7 @@ def _session(weights: Weights, compute: Compute) -> onnxruntime.InferenceSession
     except Exception as error:  # whatever ONNX Runtime makes of a driver, or of too little memory
         reason = str(error).splitlines()[0]
         raise EngineError(
-            f"{weights.file} cannot be loaded on {providers[0]} ({reason}); use --device cpu, or close other programs"
+            f"{weights.name} cannot be loaded on {providers[0]} ({reason}); use --device cpu, or close other programs"
         ) from error
     compute.check(session)
     return session

