@@ -90,6 +90,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 MAY_DECODE = {
     "indexer/media/container.py",
     "indexer/media/video.py",
+    "indexer/media/display.py",
     "indexer/media/frame.py",
     "query/clips/cutter.py",
     "query/clips/mp4.py",

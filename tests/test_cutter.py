@@ -33,6 +33,10 @@ FILES = {
     "turned90.mp4": Recipe(rotation=90, size=(180, 320)),
     "turned180.mp4": Recipe(rotation=180),
     "turned270.mov": Recipe(rotation=270, size=(180, 320)),
+    "mirrored.mp4": Recipe(mirrored=True),
+    "mirrored90.mov": Recipe(rotation=90, mirrored=True, size=(180, 320)),
+    "mirrored180.mkv": Recipe(rotation=180, mirrored=True, time_base=MS),
+    "mirrored270.mp4": Recipe(rotation=270, mirrored=True, size=(180, 320)),
     "anamorphic.mp4": Recipe(sample_aspect_ratio=Fraction(4, 3)),
     "late.mp4": Recipe(time_base=Fraction(1, 12800), late=6400, audio="aac"),
     "transport.ts": Recipe(audio="aac"),
@@ -130,7 +134,7 @@ def test_holds_exactly_its_frames_at_their_times(tmp_path: Path, name: str) -> N
 
 @pytest.mark.parametrize("mode", ["follow", "tube", "none"])
 @pytest.mark.parametrize(
-    "name", ["turned90.mp4", "turned180.mp4", "turned270.mov", "anamorphic.mp4", "plain.mp4"]
+    "name", [name for name in FILES if name.startswith(("turned", "mirrored", "anamorphic", "plain"))]
 )
 def test_is_upright_with_square_pixels(tmp_path: Path, name: str, mode: CropMode) -> None:
     recipe = FILES[name]

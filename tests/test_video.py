@@ -96,13 +96,16 @@ def test_irregular_times_stay_exact(tmp_path: Path, name: str) -> None:
     assert video.seconds(reading.pts[7]) == pytest.approx(IRREGULAR[7] / 1000)
 
 
-@pytest.mark.parametrize("turn", [90, 180, 270])
-@pytest.mark.parametrize("suffix", ["mp4", "mov"])
-def test_turned_video_is_upright(tmp_path: Path, turn: int, suffix: str) -> None:
-    recipe = Recipe(frames=6, rotation=turn, size=(320, 180) if turn == 180 else (180, 320))
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
+def test_turned_and_mirrored_video_is_upright(tmp_path: Path, turn: int, mirrored: bool, suffix: str) -> None:
+    size = (180, 320) if turn in (90, 270) else (320, 180)
+    recipe = Recipe(frames=6, rotation=turn, mirrored=mirrored, size=size)
     seen, _, numbers = read(write_video(tmp_path / f"turned.{suffix}", recipe), recipe)
     assert numbers == list(range(6))
-    assert (seen.width, seen.height, seen.rotation) == (*recipe.size, turn)
+    assert (seen.width, seen.height) == recipe.size
+    assert (seen.rotation, seen.mirrored) == (turn, mirrored)
 
 
 def test_pixels_that_are_not_square_are_stretched(tmp_path: Path) -> None:

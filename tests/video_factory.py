@@ -43,6 +43,7 @@ class Recipe:
     b_frames: int = 2
     gop: int = 12
     rotation: int = 0  # degrees clockwise that a player turns the coded picture
+    mirrored: bool = False  # a player swaps left and right after that
     sample_aspect_ratio: Fraction = Fraction(1)
     time_base: Fraction | None = None
     pts: tuple[int, ...] | None = None  # irregular times instead of `fps`
@@ -110,8 +111,8 @@ def write_video(path: Path, recipe: Recipe) -> Path:
         context.options = _speed(recipe.codec)
         if recipe.codec in ("libx264", "libx265", "mpeg4"):
             context.max_b_frames = recipe.b_frames
-        if recipe.rotation:
-            stream.set_display_rotation(-recipe.rotation)
+        if recipe.rotation or recipe.mirrored:
+            stream.set_display_rotation(-recipe.rotation, hflip=recipe.mirrored)
         if recipe.audio is not None:
             sound = container.add_stream(recipe.audio, rate=recipe.audio_rate)
             assert isinstance(sound, AudioStream)
@@ -169,8 +170,8 @@ def _coded_size(recipe: Recipe) -> tuple[int, int]:
 
 
 def _coded(recipe: Recipe, upright: Image) -> Image:
-    # np.rot90 turns counter-clockwise: the player's turn backwards.
-    turned = np.rot90(upright, recipe.rotation // 90)
+    # What the player does, backwards; np.rot90 turns counter-clockwise.
+    turned = np.rot90(upright[:, ::-1] if recipe.mirrored else upright, recipe.rotation // 90)
     size = _coded_size(recipe)
     if turned.shape[1::-1] != size:
         return np.asarray(cv2.resize(turned, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -26,6 +26,7 @@ class Frame:
     index: int  # from 0, in display order
     picture: av.VideoFrame
     rotation: int  # degrees clockwise to the upright picture
+    mirrored: bool = False  # left and right are swapped after the rotation
 
     def image(self, width: int, height: int) -> Image:
         """The upright picture as BGR (height, width, 3)."""
@@ -70,7 +71,8 @@ class Frame:
 
     def _upright(self, pixels: Image) -> Image:
         turn = _TURNS.get(self.rotation)
-        return np.asarray(pixels if turn is None else cv2.rotate(pixels, turn), np.uint8)
+        turned = pixels if turn is None else cv2.rotate(pixels, turn)
+        return np.asarray(cv2.flip(turned, 1) if self.mirrored else turned, np.uint8)
 
 
 def _compress_levels(plane: Grey, factor: float) -> Grey:

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from facereel.indexer.media.clock import UNTIMED, FrameClock, usual_duration
 from facereel.indexer.media.container import error_text, open_video, picture_stream
 from facereel.indexer.media.decode_log import DecodeLog
+from facereel.indexer.media.display import orientation
 from facereel.indexer.media.frame import Frame
 from facereel.store.files.names import printable
 from facereel.store.model.errors import VideoError
@@ -45,6 +46,7 @@ class Probe:
     width: int  # pixels as displayed
     height: int
     rotation: int  # degrees clockwise to the upright picture
+    mirrored: bool  # left and right are swapped after the rotation
     sample_aspect_ratio: Fraction
     time_base: Fraction
     frame_rate: Fraction
@@ -74,7 +76,7 @@ class Probe:
         """The record of this video after it was read."""
         return Video(
             path=str(self.path.resolve()), sha256=sha256, size=self.size, mtime_ns=self.mtime_ns,
-            width=self.width, height=self.height, rotation=self.rotation,
+            width=self.width, height=self.height, rotation=self.rotation, mirrored=self.mirrored,
             sample_aspect_ratio=self.sample_aspect_ratio,
             time_base=self.time_base, frame_rate=self.frame_rate,
             origin_pts=self.origin_pts, codec=self.codec, has_audio=self.has_audio,
@@ -95,7 +97,7 @@ def probe(path: Path) -> Probe:
         first = _first_frame(container, stream, path)
         aspect = Fraction(stream.sample_aspect_ratio or 1)
         aspect = aspect if aspect > 0 else Fraction(1)
-        rotation = round(-first.rotation / 90) * 90 % 360
+        rotation, mirrored = orientation(first)
         width, height = max(1, round(first.width * aspect)), first.height
         if rotation in (90, 270):
             width, height = height, width
@@ -103,7 +105,8 @@ def probe(path: Path) -> Probe:
         time_base = Fraction(stream.time_base or Fraction(1, 1000))
         return Probe(
             path=path, size=status.st_size, mtime_ns=status.st_mtime_ns,
-            width=width, height=height, rotation=rotation, sample_aspect_ratio=aspect,
+            width=width, height=height, rotation=rotation, mirrored=mirrored,
+            sample_aspect_ratio=aspect,
             time_base=time_base, frame_rate=Fraction(rate) if rate else Fraction(25),
             origin_pts=_origin(container, time_base), codec=stream.codec_context.codec.canonical_name,
             has_audio=bool(container.streams.audio), frame_estimate=_estimate(container, stream, rate),
@@ -134,7 +137,7 @@ def read_frames(video: Probe, log: DecodeLog, threads: int = 0) -> Iterator[Fram
                 continue
             log.pts.append(pts)
             log.durations.append(int(picture.duration or 0))
-            yield Frame(len(log.pts) - 1, picture, video.rotation)
+            yield Frame(len(log.pts) - 1, picture, video.rotation, video.mirrored)
 
 
 def _pictures(container: InputContainer, stream: VideoStream, log: DecodeLog) -> Iterator[av.VideoFrame]:

@@ -124,7 +124,7 @@ class ClipFile:
         clip, number = self.clip, self._frames
         video = clip.match.video
         pixels = crop_planes(
-            planes, (video.width, video.height), video.rotation, clip.crops[number],
+            planes, (video.width, video.height), (video.rotation, video.mirrored), clip.crops[number],
             (clip.width, clip.height), self._samples,
         )  # fmt: skip
         start, end = self._pts[number : number + 2].tolist()

@@ -30,16 +30,17 @@ def samples_per_pixel(crops: NDArray[np.float32], width: int, height: int) -> in
 
 
 def crop_planes(
-    planes: Sequence[Plane], displayed: tuple[int, int], rotation: int, crop: Sequence[float],
+    planes: Sequence[Plane], displayed: tuple[int, int], orientation: tuple[int, bool], crop: Sequence[float],
     size: tuple[int, int], samples: int,
 ) -> Plane:  # fmt: skip
     """Cut `crop` (x y w h, displayed pixels) from a coded yuv420p picture, scaled to `size` (even w, h).
 
-    planes: Y (H, W), U and V (half of it, rounded up). `displayed` is the picture's size after `rotation`
-    (degrees clockwise) and pixel aspect. -> (3 * height / 2, width), the planes stacked as PyAV takes them.
+    planes: Y (H, W), U and V (half of it, rounded up). `displayed` is the picture's size after its `orientation`
+    (degrees clockwise, then mirrored or not) and pixel aspect. -> (3 * height / 2, width), the planes stacked as PyAV
+    takes them.
     """
     width, height = size
-    luma = _coded_from_displayed(displayed, rotation, planes[0].shape) @ _displayed_from_output(crop, size)
+    luma = _coded_from_displayed(displayed, orientation, planes[0].shape) @ _displayed_from_output(crop, size)
     chroma = np.linalg.inv(_CHROMA) @ luma @ _CHROMA
     cut = [_warp(planes[0], luma, width, height, samples)]
     cut += [_warp(plane, chroma, width // 2, height // 2, samples) for plane in planes[1:]]
@@ -59,16 +60,22 @@ _UNTURN: dict[int, Matrix] = {
     270: np.array([[0, -1, 1], [1, 0, 0], [0, 0, 1]], np.float64),
 }
 
+_MIRROR: Matrix = np.array([[-1, 0, 1], [0, 1, 0], [0, 0, 1]], np.float64)
+
 
 def _displayed_from_output(crop: Sequence[float], size: tuple[int, int]) -> Matrix:
     x, y, w, h = (float(value) for value in crop)
     return np.array([[w / size[0], 0, x], [0, h / size[1], y], [0, 0, 1]], np.float64)
 
 
-def _coded_from_displayed(displayed: tuple[int, int], rotation: int, coded: tuple[int, ...]) -> Matrix:
+def _coded_from_displayed(
+    displayed: tuple[int, int], orientation: tuple[int, bool], coded: tuple[int, ...]
+) -> Matrix:
+    rotation, mirrored = orientation
     shrink = np.diag([1 / displayed[0], 1 / displayed[1], 1.0])
     grow = np.diag([float(coded[1]), float(coded[0]), 1.0])
-    return np.asarray(grow @ _UNTURN[rotation] @ shrink, np.float64)
+    unturn = _UNTURN[rotation] @ _MIRROR if mirrored else _UNTURN[rotation]
+    return np.asarray(grow @ unturn @ shrink, np.float64)
 
 
 def _warp(plane: Plane, matrix: Matrix, width: int, height: int, samples: int) -> Plane:

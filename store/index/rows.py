@@ -65,6 +65,7 @@ def video_row(video: Video) -> Row:
         "has_audio": int(video.has_audio),
         "frame_count": int(video.frame_count),
         "warnings": json.dumps(video.warnings),
+        "mirrored": int(video.mirrored),
     }
 
 
@@ -87,6 +88,7 @@ def video_of(row: sqlite3.Row | Row) -> Video:
         has_audio=bool(row["has_audio"]),
         frame_count=int(row["frame_count"]),
         warnings=tuple(map(str, json.loads(row["warnings"]))),
+        mirrored=bool(row["mirrored"]),
     )
 
 

@@ -160,6 +160,11 @@ def m007_clusters(db: Database) -> None:
         db.create_view(name, query)
 
 
+def m008_display(db: Database) -> None:
+    """Whether a player swaps left and right; older indexes were made as if none did."""
+    db.execute("ALTER TABLE video ADD COLUMN mirrored INTEGER NOT NULL DEFAULT 0")
+
+
 MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     m001_video,
     m002_timeline,
@@ -168,6 +173,7 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     m005_views,
     m006_losses,
     m007_clusters,
+    m008_display,
 )
 
 

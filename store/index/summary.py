@@ -52,6 +52,7 @@ class VideoDetails:
     codec: str
     has_audio: bool
     rotation: int  # degrees clockwise
+    mirrored: bool  # left and right are swapped after the rotation
     sample_aspect_ratio: str
     time_base: str  # seconds a tick
     frame_rate: str  # average
@@ -89,7 +90,7 @@ def details(index: VideoIndex) -> VideoDetails:
     video, times, tracklets = index.video, index.times(), index.tracklets()
     return VideoDetails(
         summary=summary(index), bytes=video.size, codec=video.codec, has_audio=video.has_audio,
-        rotation=video.rotation, sample_aspect_ratio=str(video.sample_aspect_ratio),
+        rotation=video.rotation, mirrored=video.mirrored, sample_aspect_ratio=str(video.sample_aspect_ratio),
         time_base=str(video.time_base), frame_rate=str(video.frame_rate), frames=video.frame_count,
         frames_skipped=index.stats.skipped, frames_damaged=index.stats.damaged,
         frames_concealed=index.stats.concealed, frames_missing=index.stats.missing,

@@ -47,6 +47,7 @@ class Video:
     has_audio: bool
     frame_count: int  # frames decoded
     warnings: tuple[str, ...] = ()  # what was lost while decoding, one sentence each
+    mirrored: bool = False  # a player swaps left and right after the rotation
 
     @property
     def name(self) -> str:
