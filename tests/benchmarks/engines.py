@@ -6,17 +6,17 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeAlias
 
 from facereel.indexer.engines.choice import CALIBRATION_SCHEMA, calibration_file_name
 from facereel.indexer.engines.registry import load_engine
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
-from tests.benchmarks.figures import Figure, at_most
+from facereel.store.model.records import EngineInfo
+from tests.benchmarks.figures import at_most
 from tests.benchmarks.portraits import cache_folder
+from tests.benchmarks.report import Report
 from tests.benchmarks.run_facereel import engine_words
 from tests.insightface_pack import build_pack
 
-Report: TypeAlias = tuple[str, list[dict[str, Any]], list[Figure]]
 LOST = 0.01  # of recall
 
 
@@ -24,7 +24,9 @@ def compared(measure: Callable[[tuple[str, ...]], Report]) -> Iterator[Report]:
     """Both by the same table, which `measure` makes for an engine's words on the command line."""
     folder = build_pack(cache_folder() / "yunet_sface")
     ours = measure(())
-    pack = measure(engine_words(str(folder), calibration_of_the_weights(folder)))
+    # The threshold of the engine whose weights the pack holds.
+    calibration = calibration_file(load_engine(str(folder)).info, DEFAULT_THRESHOLD, folder)
+    pack = measure(engine_words(str(folder), calibration))
     rows = [
         {"figure": one.what, "opencv-zoo": one.value, "in a pack": other.value, "target": one.target}
         for one, other in zip(ours[2], pack[2], strict=True)
@@ -39,17 +41,12 @@ def compared(measure: Callable[[tuple[str, ...]], Report]) -> Iterator[Report]:
     ]  # fmt: skip
 
 
-def calibration_of_the_weights(folder: Path) -> Path:
-    """A calibration that gives the pack the threshold of the engine whose weights it holds."""
-    info = load_engine(str(folder)).info
+def calibration_file(info: EngineInfo, threshold: float, folder: Path) -> Path:
+    """A file in that folder that gives the engine a threshold, as `engines --calibrate` writes it."""
     path = folder / calibration_file_name(info)
     document = {
-        "schema": CALIBRATION_SCHEMA,
-        "engine": asdict(info),
-        "threshold": DEFAULT_THRESHOLD,
-        "people": 24,
-        "photos": 240,
-    }
+        "schema": CALIBRATION_SCHEMA, "engine": asdict(info), "threshold": threshold, "people": 24, "photos": 240,
+    }  # fmt: skip
     path.write_text(json.dumps(document))
     return path
 

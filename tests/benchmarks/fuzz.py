@@ -13,13 +13,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-from tests.benchmarks.figures import Figure, at_least, at_most
+from tests.benchmarks.figures import at_least, at_most
 from tests.benchmarks.fuzz_cases import Range
 from tests.benchmarks.fuzz_outcome import Outcome
-
-Report: TypeAlias = tuple[str, list[dict[str, Any]], list[Figure]]
+from tests.benchmarks.report import Report
 
 CASES, SEED = 2200, 1
 SECONDS = 60.0  # a case takes a tenth of a second

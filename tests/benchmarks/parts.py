@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import statistics
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from facereel.indexer.engines.registry import DEFAULT_ENGINE, load_engine
 from tests.benchmarks import engines, identity, scan_modes, shot_detectors, small_faces
-from tests.benchmarks.figures import Figure, at_most, media_figures, scenario_figures, shot_figures
+from tests.benchmarks.clusters import clusters
+from tests.benchmarks.figures import at_most, scenario_figures, shot_figures
+from tests.benchmarks.footage import clip_row, footage, full_truth, rates, small_footage, thresholds
 from tests.benchmarks.fuzz import fuzz
 from tests.benchmarks.kill import kills
+from tests.benchmarks.media_truth import films, footage_videos
 from tests.benchmarks.portraits import media, people_folder, photos
+from tests.benchmarks.report import Report, Words, say
 from tests.benchmarks.run_facereel import Answer, ask
 from tests.benchmarks.scenarios import Rendered, all_scenarios, render
 from tests.benchmarks.scenes_small import SCENES
@@ -23,18 +24,32 @@ from tests.benchmarks.scoring_shots import ShotScore, score_shots
 from tests.benchmarks.scoring_tracks import TrackScore, score_tracks
 from tests.benchmarks.soak import soak
 
-Report: TypeAlias = tuple[str, list[dict[str, Any]], list[Figure]]
-Words: TypeAlias = tuple[str, ...]  # options of the command line that choose an engine
-
 # People of the faces folder who do appear in a video there: seen by eye.
 PRESENT = {("p20", "obama.mp4"), ("p20", "hamilton.mp4")}
 
 
-def accuracy(only: str, engine: Words = ()) -> Iterator[Report]:
-    """Every rendered scenario, then the footage with hand-checked truth."""
-    yield _scenarios(only, engine)
-    if media() is not None:
-        yield footage(only, engine)
+def scenarios(only: str, engine: Words = ()) -> Iterator[Report]:
+    """Every rendered scenario."""
+    clips, cuts, tracks, crossings, failed, rows = ClipScore(), ShotScore(), TrackScore(), TrackScore(), 0, []
+    for scenario in all_scenarios().values():
+        if only not in scenario.name:
+            continue
+        say(scenario.name)
+        rendered = render(scenario)
+        try:
+            answer = ask(rendered.video, rendered.references, engine, engine)
+        except RuntimeError as error:
+            failed += 1
+            say(f"  {error}")
+            continue
+        own, shot, track = _judge(rendered, answer)
+        clips.add(own)
+        cuts.add(shot)
+        tracks.add(track)
+        if "crossing" in scenario.name:
+            crossings.add(track)
+        rows.append({"scenario": scenario.name} | clip_row(own) | _shot_row(shot) | _track_row(track))
+    yield "scenarios", rows, scenario_figures(clips, cuts, tracks, crossings, failed)
 
 
 def shots(only: str) -> Iterator[Report]:
@@ -53,18 +68,15 @@ def shots(only: str) -> Iterator[Report]:
 
 def strangers(only: str, engine: Words = ()) -> Iterator[Report]:
     """The people of the faces folder asked of videos they are not in; portraits.mp4 the footage's too."""
-    folder = media()
-    if folder is None:
+    if media() is None:
         return
     references = {d.name: photos(d)[:3] for d in sorted(people_folder().iterdir()) if d.is_dir()}
     rows, false = [], 0
-    for video in sorted(folder.glob("*.mp4")):
-        if only not in video.name:
-            continue
+    for video in footage_videos(only):
         questions = {n: p for n, p in references.items() if (n, video.name) not in PRESENT}
         if video.name == "portraits.mp4":
-            questions |= _everybody(folder)
-        _say(video.name)
+            questions |= _everybody()
+        say(video.name)
         for name, answer in ask(video, questions, engine, engine).people.items():
             false += len(answer["clips"])
             rows += [
@@ -89,7 +101,7 @@ def identities(only: str, engine: Words = ()) -> Iterator[Report]:
     """How well an engine tells the people of the faces folder apart."""
     people = identity.embed_people(people_folder(), load_engine(engine[1] if engine else DEFAULT_ENGINE))
     if len(people) < 4:
-        _say("identity: needs four people with eight photos each; set FACEREEL_MEDIA")
+        say("identity: needs four people with eight photos each; set FACEREEL_MEDIA")
         return
     yield f"identity, {len(people)} people", identity.measure(people), []
 
@@ -97,24 +109,29 @@ def identities(only: str, engine: Words = ()) -> Iterator[Report]:
 def compared(only: str) -> Iterator[Report]:
     """The default engine and its weights in an InsightFace pack, on the footage."""
     if media() is None:
-        _say("engines: needs footage; set FACEREEL_MEDIA")
+        say("engines: needs footage; set FACEREEL_MEDIA")
         return
-    yield from engines.compared(lambda words: footage(only, words))
+    yield from engines.compared(lambda words: full_truth(only, words))
 
 
 def small(only: str) -> Iterator[Report]:
-    """Faces from 12 px on in 1920x1080, with a search at full size (`--min-face 12`) and without."""
+    """Faces from 12 px on in 1920x1080, with a search at full size (`--min-face 12`) and without; small footage."""
     engine, rows = load_engine(), []
     for width, scene in SCENES.items():
         if only in scene.name:
-            _say(scene.name)
+            say(scene.name)
             rows += small_faces.rows_of(width, render(scene), engine)
     if rows:
         yield "small faces", rows, small_faces.figures(rows)
+    yield from small_footage(only)
 
 
 PARTS: dict[str, Callable[..., Iterator[Report]]] = {
-    "accuracy": accuracy,
+    "scenarios": scenarios,
+    "footage": footage,
+    "clusters": clusters,
+    "rates": rates,
+    "thresholds": thresholds,
     "shots": shots,
     "scan": scans,
     "small": small,
@@ -130,30 +147,7 @@ PARTS: dict[str, Callable[..., Iterator[Report]]] = {
 # Each takes as long as everything else together: all scenarios asked twice over; hours of video.
 LONG = ("scan", "soak")
 # Those of which another engine may be asked for.
-BY_ENGINE = ("accuracy", "strangers", "identity")
-
-
-def _scenarios(only: str, engine: Words) -> Report:
-    clips, cuts, tracks, crossings, failed, rows = ClipScore(), ShotScore(), TrackScore(), TrackScore(), 0, []
-    for scenario in all_scenarios().values():
-        if only not in scenario.name:
-            continue
-        _say(scenario.name)
-        rendered = render(scenario)
-        try:
-            answer = ask(rendered.video, rendered.references, engine, engine)
-        except RuntimeError as error:
-            failed += 1
-            _say(f"  {error}")
-            continue
-        own, shot, track = _judge(rendered, answer)
-        clips.add(own)
-        cuts.add(shot)
-        tracks.add(track)
-        if "crossing" in scenario.name:
-            crossings.add(track)
-        rows.append({"scenario": scenario.name} | _clip_row(own) | _shot_row(shot) | _track_row(track))
-    return "scenarios", rows, scenario_figures(clips, cuts, tracks, crossings, failed)
+BY_ENGINE = ("scenarios", "footage", "strangers", "identity")
 
 
 def _judge(rendered: Rendered, answer: Answer) -> tuple[ClipScore, ShotScore, TrackScore]:
@@ -163,72 +157,30 @@ def _judge(rendered: Rendered, answer: Answer) -> tuple[ClipScore, ShotScore, Tr
     return own, score_shots(rendered.truth, answer.shots), score_tracks(rendered.truth, answer.tracklets)
 
 
-def footage(only: str, engine: Words = ()) -> Report:
-    """The footage with hand-checked truth."""
-    people: dict[str, ClipScore] = {}
-    cuts, rows = ShotScore(), []
-    for name, video, truth in _media_truths(only):
-        _say(name)
-        answer = ask(video, _references(video.parent, truth), engine, engine)
-        cuts.add(score_shots(truth, answer.shots))
-        for person in truth["people"]:
-            score = score_clips(truth, person, answer.people[person]["clips"])
-            people[f"{name} {person}"] = score
-            rows.append({"person": f"{name} {person}"} | _clip_row(score))
-    return "footage", rows, media_figures(people, cuts)
-
-
-def _media_truths(only: str) -> Iterator[tuple[str, Path, dict[str, Any]]]:
-    folder = media()
-    for path in sorted(folder.glob("*.truth.json")) if folder is not None else ():
-        truth = json.loads(path.read_text())
-        if only in path.name:
-            yield path.name.removesuffix(".truth.json"), path.parent / truth["video"], truth
-
-
-def _all_truths(only: str) -> Iterator[tuple[str, Path, dict[str, Any]]]:
+def _all_truths(only: str) -> Iterator[tuple[str, Path, Mapping[str, Any]]]:
     for scenario in all_scenarios().values():
         if only in scenario.name:
-            _say(scenario.name)
+            say(scenario.name)
             rendered = render(scenario)
             yield scenario.name, rendered.video, rendered.truth
-    yield from _media_truths(only)
+    for film in films(only):
+        yield film.name, film.video, film.truth
 
 
-def _all_questions(only: str) -> Iterator[tuple[str, Path, dict[str, Any], dict[str, list[Path]]]]:
+def _all_questions(only: str) -> Iterator[tuple[str, Path, Mapping[str, Any], dict[str, list[Path]]]]:
     for scenario in all_scenarios().values():
         if only in scenario.name:
-            _say(scenario.name)
+            say(scenario.name)
             rendered = render(scenario)
             yield scenario.name, rendered.video, rendered.truth, rendered.references
-    for name, video, truth in _media_truths(only):
-        _say(name)
-        yield name, video, truth, _references(video.parent, truth)
+    for film in films(only):
+        say(film.name)
+        yield film.name, film.video, film.truth, film.references
 
 
-def _references(folder: Path, truth: dict[str, Any]) -> dict[str, list[Path]]:
-    return {name: [folder / r for r in person["references"]] for name, person in truth["people"].items()}
-
-
-def _everybody(folder: Path) -> dict[str, list[Path]]:
+def _everybody() -> dict[str, list[Path]]:
     """Everybody with hand-checked truth, by video and name."""
-    return {
-        f"{name} {person}": paths
-        for name, video, truth in _media_truths("")
-        for person, paths in _references(folder, truth).items()
-    }
-
-
-def _clip_row(score: ClipScore) -> dict[str, Any]:
-    return {
-        "recall": score.recall if score.must else None,
-        "wrong": len(score.wrong),
-        "clips": score.clips,
-        "cuts": score.cuts,
-        "hidden": score.hidden + score.hidden_one,
-        "IoU": statistics.median(score.ious) if score.ious else None,
-        "edges off": " ".join(f"{kind} {off:+d}" for kind, off in score.edges if off) or None,
-    }
+    return {f"{film.name} {person}": paths for film in films() for person, paths in film.references.items()}
 
 
 def _shot_row(score: ShotScore) -> dict[str, Any]:
@@ -251,7 +203,3 @@ def _by_kind(score: ShotScore) -> str:
     return ", ".join(
         result + [f"{kind} taken for one {n}/{score.there[kind]}" for kind, n in score.fooled.items()]
     )
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

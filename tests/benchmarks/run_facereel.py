@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ class Answer:
     people: dict[str, dict[str, Any]]  # name -> the query's JSON object, with clips and their frames
     shots: list[int]  # first frame of each
     tracklets: dict[int, dict[int, list[float]]]  # number -> frame -> x y w h
+    clusters: dict[int, tuple[int, ...]]  # number -> tracklets
 
 
 def engine_words(engine: str, calibration: Path | None = None) -> tuple[str, ...]:
@@ -37,40 +40,54 @@ def ask(
     index_options: Sequence[str] = (),
     query_options: Sequence[str] = (),
 ) -> Answer:
-    """Index a video in a store of its own and ask for each person by their photos; nothing is cut.
+    """Ask a video for each person by their photos; nothing is cut.
 
-    Raises RuntimeError with the program's last words when it fails.
+    A video is indexed once a run with the same options, in a store of its own. Raises RuntimeError with the program's
+    last words when it fails.
     """
-    with tempfile.TemporaryDirectory(prefix="facereel-bench-") as temporary:
-        store = Path(temporary) / "store"
-        _command("index", str(video), "--store", str(store), *index_options)
-        answers = {name: _query(store, photos, query_options) for name, photos in people.items()}
-        with VideoIndex(_index_folder(store)) as index:
-            shots = [shot.start for shot in index.shots()]
-            sightings = index.sightings([tracklet.number for tracklet in index.tracklets()])
+    store = _indexed(video, tuple(index_options))
+    answers = _query(store, people, query_options) if people else {}
+    with VideoIndex(_index_folder(store)) as index:
+        shots = [shot.start for shot in index.shots()]
+        sightings = index.sightings([tracklet.number for tracklet in index.tracklets()])
+        clusters = {cluster.number: cluster.tracklets for cluster in index.clusters()}
     tracklets = {
         number: {int(f): [float(v) for v in box] for f, box in zip(s.frames, s.boxes, strict=True)}
         for number, s in sightings.items()
     }
-    return Answer(answers, shots, tracklets)
+    return Answer(answers, shots, tracklets, clusters)
 
 
-def _query(store: Path, photos: Sequence[Path], options: Sequence[str]) -> dict[str, Any]:
-    out = store.parent / "out"
-    words = _command(
-        "query",
-        *(str(p) for p in photos),
-        "--store",
-        str(store),
-        "--out",
-        str(out),
-        "--dry-run",
-        "--json",
-        *options,
-    )
-    (answer,) = json.loads(words)["results"]
-    result: dict[str, Any] = answer
-    return result
+@cache
+def _indexed(video: Path, options: tuple[str, ...]) -> Path:
+    """A store that holds the index of that video only."""
+    store = Path(tempfile.mkdtemp(dir=_stores().name)) / "store"
+    _command("index", str(video), "--store", str(store), *options)
+    return store
+
+
+@lru_cache(maxsize=1)
+def _stores() -> tempfile.TemporaryDirectory[str]:
+    """Where the indexes of this run are; deleted when it ends."""
+    return tempfile.TemporaryDirectory(prefix="facereel-bench-")
+
+
+def _query(store: Path, people: Mapping[str, Sequence[Path]], options: Sequence[str]) -> dict[str, Any]:
+    """What one query for everybody says of each, by name."""
+    with tempfile.TemporaryDirectory(dir=store.parent) as temporary:
+        folders = {f"person{number}": name for number, name in enumerate(people)}
+        for folder, name in folders.items():
+            (Path(temporary) / "people" / folder).mkdir(parents=True)
+            for number, photo in enumerate(people[name]):
+                shutil.copy(photo, Path(temporary) / "people" / folder / f"{number}{photo.suffix}")
+        words = _command(
+            "query", f"{temporary}/people", "--store", str(store), "--out", f"{temporary}/out", "--dry-run",
+            "--json", *options,
+        )  # fmt: skip
+    document = json.loads(words)
+    if document["failed"]:
+        raise RuntimeError(f"a person cannot be asked for: {document['failed'][0]}")
+    return {folders[result["name"]]: result for result in document["results"]}
 
 
 def _index_folder(store: Path) -> Path:

@@ -1,11 +1,13 @@
 """Scores clips against truth: pure functions of truth files and of what a query wrote.
 
 Same meaning and numbers as the hand-checked truth's own scorer where a truth has only what that one knows; a
-rendered truth adds gradual changes, edges with their windows, and partial occlusions.
+rendered truth adds gradual changes, edges with their windows, and partial occlusions. A truth that says `partial`
+does not list every face: there a box on no listed face, in a shot of the person, is unlisted instead of wrong.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -26,6 +28,9 @@ class ClipScore:
     hits: int = 0  # of them in a clip, on the right face
     frames: int = 0  # frames in clips
     wrong: list[int] = field(default_factory=list)  # frames whose box is on somebody else or on nobody
+    unlisted: list[int] = field(
+        default_factory=list
+    )  # frames whose box is on nothing that a partial truth lists
     clips: int = 0
     cuts: int = 0  # clips that hold a scene change
     hidden: int = 0  # clips that hold a full occlusion of two frames or more
@@ -50,6 +55,7 @@ class ClipScore:
         ):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.wrong.extend(other.wrong)
+        self.unlisted.extend(other.unlisted)
         self.ious.extend(other.ious)
         self.edges.extend(other.edges)
 
@@ -74,6 +80,8 @@ def score_clips(truth: Truth, person: str, clips: Sequence[Clip]) -> ClipScore:
     others = [boxes_by_frame(truth, name) for name in truth["people"] if name != person]
     may = frames_in(own["may"]) | set(truth["ghost_frames"])
     must = set(faces) - may
+    objects = {int(f): boxes for f, boxes in truth.get("objects", {}).items()}
+    shots_with_person = {_shot(truth, f) for f in (*faces, *may)} if truth.get("partial") else set()
     score = ClipScore(must=len(must), clips=len(clips))
     right: set[int] = set()
     for clip in clips:
@@ -84,8 +92,12 @@ def score_clips(truth: Truth, person: str, clips: Sequence[Clip]) -> ClipScore:
             if best >= RIGHT and best >= worst:
                 right.add(frame)
                 score.ious.append(best)
-            elif not (frame in may and worst < RIGHT):
+            elif worst >= RIGHT:
                 score.wrong.append(frame)
+            elif frame not in may:
+                on_object = any(iou(box, thing) >= RIGHT for thing in objects.get(frame, ()))
+                unlisted = _shot(truth, frame) in shots_with_person and not on_object
+                (score.unlisted if unlisted else score.wrong).append(frame)
             score.frames += 1
         _count_spans(score, truth, own, clip)
     score.hits = len(right & must)
@@ -126,6 +138,11 @@ def spans_change(truth: Truth, start: int, end: int) -> bool:
     return any(start < k < end for k in sure) or any(
         start < k - 1 and k < end for k in truth["shots"] if k - 1 in ghosts
     )
+
+
+def _shot(truth: Truth, frame: int) -> int:
+    """Number of the shot that a frame is in."""
+    return bisect_right(sorted(truth["shots"]), frame)
 
 
 def _count_spans(score: ClipScore, truth: Truth, own: Truth, clip: Clip) -> None:

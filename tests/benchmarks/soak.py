@@ -14,20 +14,19 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from typer.testing import CliRunner
 
 from facereel import cli
 from facereel.store.index.database import DATABASE
-from tests.benchmarks.figures import Figure, at_least, at_most
+from tests.benchmarks.figures import at_least, at_most
 from tests.benchmarks.kill_state import rows_digest
 from tests.benchmarks.processes import Sample, sample, watch
+from tests.benchmarks.report import Report, say
 from tests.benchmarks.run_facereel import ROOT
 from tests.benchmarks.soak_videos import long_film, many_films, photos
 from tests.fake_cli import add_fake_engines
-
-Report: TypeAlias = tuple[str, list[dict[str, Any]], list[Figure]]
 
 VIDEOS, QUERIES, ALONE = 200, 500, 12
 HOURS = (0.25, 2.0)
@@ -42,10 +41,10 @@ def soak(only: str) -> Iterator[Report]:
         place = Path(scratch)
         references = photos(place / "photos")
         if only in "videos" or only in "queries":
-            _say(f"{VIDEOS} videos")
+            say(f"{VIDEOS} videos")
             films = many_films(place / "films", VIDEOS)
             yield _videos(place, films)
-            _say(f"{QUERIES} queries")
+            say(f"{QUERIES} queries")
             yield _queries(place, references)
         if only in "hours":
             yield _hours(place)
@@ -133,7 +132,7 @@ def _ask(line: Any, store: Path, references: list[Path]) -> None:
 def _hours(place: Path) -> Report:
     rows, costs, grown, written = [], [], 0.0, 0.0
     for hours in HOURS:
-        _say(f"{hours:g} hours of video")
+        say(f"{hours:g} hours of video")
         film = long_film(place, hours)
         store = place / f"store-{hours:g}"
         watched = watch(_command("index", film, "--store", store, *FAKE, "--json"), 0.5, lambda: 0, ROOT)
@@ -182,7 +181,3 @@ def _growth(rows: list[dict[str, Any]]) -> float:
 def _digest(answer: str) -> str:
     report = json.loads(answer)
     return hashlib.sha256(json.dumps(report | {"created": ""}, sort_keys=True).encode()).hexdigest()
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -6,21 +6,19 @@ measured in turn with it.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 from facereel.indexer.engines.registry import load_engine
 from facereel.indexer.media.video import probe
 from facereel.store.model.config import Config
 from tests.benchmarks.figures import Figure, at_least, at_most
 from tests.benchmarks.portraits import media
+from tests.benchmarks.report import Report, say
 from tests.benchmarks.speed_index import Measured, measure, memory_rows
 from tests.benchmarks.speed_query import cutting, matching, start_up
 from tests.benchmarks.speed_videos import NAMES, Input, repeated, video
-
-Report: TypeAlias = tuple[str, list[dict[str, Any]], list[Figure]]
 
 QUICK = ("720p-talk", "1080p-talk", "1080p-crowd", "1080p-nobody")
 # Index over decode that must not be exceeded, by the scene's name.
@@ -52,14 +50,14 @@ def speed(only: str, extent: Extent) -> Iterator[Report]:
         yield from _memory(only, extent)
     engine = load_engine()
     if only in "start-up":
-        _say("start-up of a query")
+        say("start-up of a query")
         yield "start-up", *start_up(video("720p-talk", 10), engine, extent.rounds)
     if only in "matching":
-        _say("matching in a thousand videos (the first run writes them: two minutes)")
+        say("matching in a thousand videos (the first run writes them: two minutes)")
         yield "matching", *matching(engine, extent.rounds)
     for name in ("1080p-cutting", "720p-cutting"):
         if only in name:
-            _say(name)
+            say(name)
             source = video(name.replace("cutting", "talk"), extent.seconds)
             yield name, *cutting(source, engine, extent.rounds)
 
@@ -68,13 +66,13 @@ def _inputs(only: str, extent: Extent) -> Iterator[Input]:
     """Generated videos, and the footage where there is any."""
     wanted = [name for name in (NAMES if only or extent.full else QUICK) if only in name]
     for name in wanted:
-        _say(f"{name}, {extent.seconds} s")
+        say(f"{name}, {extent.seconds} s")
         yield video(name, extent.seconds)
     footage = media()
     if footage is not None and (only or extent.full):
         for path in sorted(footage.glob("*.mp4")):
             if only in path.name:
-                _say(path.name)
+                say(path.name)
                 header = probe(path)
                 yield Input(path.name, path, float(header.frame_estimate / header.frame_rate), ())
 
@@ -83,7 +81,7 @@ def _indexing(only: str, extent: Extent) -> Iterator[Report]:
     engine = load_engine()
     measured = [measure(source, engine, extent.rounds, Config()) for source in _inputs(only, extent)]
     if only in CLOSER:
-        _say(CLOSER)
+        say(CLOSER)
         source = replace(video("1080p-crowd", extent.seconds), name=CLOSER)
         measured.append(measure(source, engine, extent.rounds, Config(min_face=12)))
     if not measured:
@@ -124,7 +122,7 @@ def _memory(only: str, extent: Extent) -> Iterator[Report]:
     if only not in name:
         return
     short = video(name, 30)
-    _say(f"memory, {name}")
+    say(f"memory, {name}")
     sources = [short, repeated(short, 4)] + ([repeated(short, 60)] if extent.long else [])
     rows = list(memory_rows(sources))
     grown = rows[-1]["peak MiB"] / rows[0]["peak MiB"]
@@ -132,7 +130,3 @@ def _memory(only: str, extent: Extent) -> Iterator[Report]:
         at_most("peak memory, MiB", max(row["peak MiB"] for row in rows), MOST_MEMORY),
         at_most("peak memory of the longest over that of 30 s", grown, 1.1),
     ]  # fmt: skip
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
