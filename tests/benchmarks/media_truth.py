@@ -19,6 +19,8 @@ from tests.benchmarks import portraits
 from tests.benchmarks.encode import write_video
 
 QUALITY: dict[str, object] = {"crf": "16"}  # of derived films: close to the film they come from
+GRAIN, GRAIN_SIZE = 3.0, (1920, 1080)  # spread of the noise, grey levels; pixels
+GRAIN_CODING: dict[str, object] = {"crf": "21", "threads": "2"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +69,20 @@ def slowed(film: Film, rate: int) -> Film:
         film, f"{rate}fps", lambda path: _write(path, (pictures[n] for n in sources), Fraction(rate))
     )
     return replace(film, name=f"{film.name} {rate} fps", video=video, truth=retimed(film.truth, sources))
+
+
+def grain(film: Film) -> Path:
+    """The film four times over, enlarged to 1920x1080, with noise that changes in every frame."""
+    _, pictures = read_pictures(film.video)
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, GRAIN, (*GRAIN_SIZE[::-1], 3)).astype(np.int16)
+
+    def noisy() -> Iterator[Image]:
+        for picture in 4 * pictures:
+            large = cv2.resize(picture, GRAIN_SIZE, interpolation=cv2.INTER_CUBIC).astype(np.int16)
+            yield np.clip(large + np.roll(noise, int(rng.integers(1000)), 0), 0, 255).astype(np.uint8)
+
+    return _derived(film, "grain", lambda path: _write(path, noisy(), Fraction(30), GRAIN_CODING))
 
 
 def nearest_frames(count: int, own_rate: Fraction, rate: int) -> list[int]:
@@ -165,5 +181,7 @@ def read_pictures(video: Path) -> tuple[Fraction, list[Image]]:
         ]
 
 
-def _write(path: Path, pictures: Iterator[Image], rate: Fraction) -> None:
-    write_video(path, pictures, rate, options=QUALITY)
+def _write(
+    path: Path, pictures: Iterator[Image], rate: Fraction, coding: Mapping[str, object] = QUALITY
+) -> None:
+    write_video(path, pictures, rate, options=dict(coding))

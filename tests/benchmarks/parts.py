@@ -144,8 +144,8 @@ PARTS: dict[str, Callable[..., Iterator[Report]]] = {
 }
 
 
-# Each takes as long as everything else together: all scenarios asked twice over; hours of video.
-LONG = ("scan", "soak")
+# All scenarios asked twice over; hours of video; three rounds over all footage.
+LONG = ("scan", "soak", "cost")
 # Those of which another engine may be asked for.
 BY_ENGINE = ("scenarios", "footage", "strangers", "identity")
 
