@@ -177,12 +177,12 @@ def _make_tracklets(track: Track, engine: FaceEngine, config: Config) -> list[Fo
     """
     if len(track.frames) < config.min_detections:
         return []
-    exemplars = embed(choose(track.candidates, config.exemplars), engine)
+    exemplars = embed(choose(track.candidates, config.exemplars, engine), engine)
     parts = split_mixed(track, exemplars, engine)
     if parts == [track]:
         chosen = [exemplars]
     else:
-        chosen = [embed(choose(part.candidates, config.exemplars), engine) for part in parts]
+        chosen = [embed(choose(part.candidates, config.exemplars, engine), engine) for part in parts]
     return [
         (_tracklet(part, part.sightings()), part.sightings(), own)
         for part, own in zip(parts, chosen, strict=True)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from facereel.indexer.engines.alignment import TEMPLATE
 from facereel.indexer.engines.protocol import Threshold
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
-from facereel.store.model.records import Embeddings, EngineInfo, Faces, Image
+from facereel.store.model.records import Embeddings, EngineInfo, FaceCrop, Faces, Image, Landmarks
 
 # BGR; hues 60 degrees apart, so that two people agree at 0.02 and one with itself at 1.
 PEOPLE = {
@@ -87,6 +87,11 @@ class FakeEngine:
         sides = (ordered[:, 2:] - ordered[:, :2])[:, None]
         landmarks = ordered[:, None, :2] + TEMPLATE[None].astype(np.float32) / 112 * sides
         return Faces(ordered, np.array(scores, np.float32)[order], landmarks)
+
+    def landmarks(self, crops: Sequence[FaceCrop]) -> Landmarks:
+        """The detector's, which are exact; every square is a face."""
+        points = np.array([crop.landmarks for crop in crops], np.float32).reshape(-1, 5, 2)
+        return Landmarks(points, np.ones(len(crops), np.float32))
 
     def embed(self, crops: NDArray[np.uint8], mirrored: bool = True) -> Embeddings:
         """A bump at the crop's hue on a ring of 24; strength is the share of vivid pixels."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from facereel.indexer.engines.alignment import TEMPLATE, align, frontality, similarity_transform
 from facereel.indexer.identity.quality import crop_quality, sharpness, size_quality
-from facereel.store.index.crops import CROP_SIZE
+from facereel.store.index.crops import ALIGNED_SIZE
 from facereel.store.model.records import Floats, Image
 
 ANGLES = st.floats(-180, 180)
@@ -72,7 +72,7 @@ def test_landmarks_land_on_the_template(angle: float, scale: float) -> None:
         centre = (round(16 * x), round(16 * y))
         cv2.circle(picture, centre, round(16 * 5 * scale), (255, 255, 255), -1, shift=4)
         crop = align(picture, landmarks)
-        assert crop.shape == (CROP_SIZE, CROP_SIZE, 3)
+        assert crop.shape == (ALIGNED_SIZE, ALIGNED_SIZE, 3)
         assert crop.dtype == np.uint8
         rows, columns = np.nonzero(crop[..., 0] > 127)
         coarse = max(1.0, 0.5 / scale)  # a dot of a small picture is a few pixels

@@ -64,7 +64,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "query.videos": ("indexer.media", "store"),
     "query.people": ("query.records", "indexer.engines", "store"),
     "query.search": ("query.people", "query.records", "store"),
-    "query.export": ("query.text", "query.records", "store"),
+    "query.export": ("query.text", "query.records", "indexer.engines", "store"),
     "query.clips": (
         "query.export",
         "query.search",

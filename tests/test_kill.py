@@ -290,7 +290,7 @@ def test_unpacked_weights_are_whole_and_leave_nothing_beside_them(
     """Half a model of a process that was killed, or on a full disk, would take its 40 MB for ever."""
     kind = weights.Weights("small.onnx", "0" * 64)
     monkeypatch.setenv("FACEREEL_CACHE", str(tmp_path))
-    monkeypatch.setattr(weights, "_checked_source", lambda kind: tmp_path)
+    monkeypatch.setattr(weights, "source_path", lambda kind: tmp_path)
     monkeypatch.setattr(weights, "_convert", lambda source: b"model")
     name = f"small-{'0' * 12}-v{weights.MODEL_FORMAT}.onnx"
     (tmp_path / f"{name}abcd1234").write_bytes(b"mod")

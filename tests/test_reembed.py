@@ -16,7 +16,6 @@ from facereel.query import videos
 from facereel.store.files import folders
 from facereel.store.index import reader as video_index
 from facereel.store.index import rewrite
-from facereel.store.index.crops import decode_crop
 from facereel.store.index.database import DATABASE
 from facereel.store.index.reader import VideoIndex
 from facereel.store.library.catalogue import Catalogue
@@ -69,11 +68,11 @@ def test_what_is_of_that_recogniser_stays_as_it_is(run: Run, store: Path) -> Non
 
 def test_there_and_back_gives_the_same_looks(run: Run, store: Path) -> None:
     with VideoIndex(only(store)) as index:
-        crops = [decode_crop(look.jpeg) for looks in index.exemplars().values() for look in looks]
+        crops = [look.jpeg for looks in index.exemplars().values() for look in looks]
     for name in ("fake-new", "fake-other", "fake"):
         assert run("reembed", "all", "--store", store, "--engine", name).exit_code == 0
     with VideoIndex(only(store)) as index:
-        again = [decode_crop(look.jpeg) for looks in index.exemplars().values() for look in looks]
+        again = [look.jpeg for looks in index.exemplars().values() for look in looks]
         assert index.config[rewrite.REEMBEDDED] == "fake"
     np.testing.assert_array_equal(crops, again)
 

@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 
 from facereel.indexer.engines.alignment import TEMPLATE
+from facereel.indexer.engines.face_crops import cut_out
 from facereel.indexer.identity.exemplars import choose, embed
 from facereel.indexer.identity.splitting import split_mixed
 from facereel.indexer.track.track import Candidate, Track, VideoFormat
-from facereel.store.model.records import DETECTED, Image
+from facereel.store.model.records import DETECTED, FaceCrop, Floats
 from tests.fake_engine import FakeEngine, backdrop, draw_face
 
 ENGINE = FakeEngine()
 
 
-def crop(person: str) -> Image:
-    picture = backdrop((112, 112))
-    draw_face(picture, person, (4, 4, 104, 104))
-    return picture
+def crop(person: str, box: Floats) -> FaceCrop:
+    picture = backdrop()
+    draw_face(picture, person, box.tolist())
+    return cut_out(picture, box, (box[:2] + TEMPLATE * box[2] / 112).astype(np.float32))
 
 
 def trail_of(*people: tuple[str, int], every: int = 5) -> Track:
@@ -35,14 +36,13 @@ def trail_of(*people: tuple[str, int], every: int = 5) -> Track:
             track.scores.append(0.9)
             track.sources.append(DETECTED)
             if frame % every == 0:
-                landmarks = (box[:2] + TEMPLATE * 60 / 112).astype(np.float32)
-                track.candidates.append(Candidate(frame, box, landmarks, 0.9, crop(person)))
+                track.candidates.append(Candidate(frame, 0.9, crop(person, box)))
             frame += 1
     return track
 
 
 def split(track: Track, looks: int = 8) -> list[Track]:
-    return split_mixed(track, embed(choose(track.candidates, looks), ENGINE), ENGINE)
+    return split_mixed(track, embed(choose(track.candidates, looks, ENGINE), ENGINE), ENGINE)
 
 
 @pytest.mark.parametrize(("first", "second"), [(40, 40), (62, 33), (33, 71)])
@@ -75,7 +75,7 @@ def test_one_person_stays_whole() -> None:
 @pytest.mark.parametrize("looks", [0, 1, 2])
 def test_too_few_looks_prove_nothing(looks: int) -> None:
     whole = trail_of(("red", 20), ("cyan", 20))
-    exemplars = embed(choose(whole.candidates, 8), ENGINE)
+    exemplars = embed(choose(whole.candidates, 8, ENGINE), ENGINE)
     assert split_mixed(whole, exemplars[:looks], ENGINE) == [whole]
 
 

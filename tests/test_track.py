@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facereel.indexer.engines.alignment import TEMPLATE
+from facereel.indexer.engines.face_crops import cut_out
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.shots.similarity import THUMBNAIL_SIZE
 from facereel.indexer.track.track import Track, VideoFormat
 from facereel.indexer.track.tracker import Tracker
-from facereel.store.model.boxes import iou, xywh_to_xyxy
+from facereel.store.model.boxes import iou, xywh_to_xyxy, xyxy_to_xywh
 from facereel.store.model.config import Config
-from facereel.store.model.records import DETECTED, Faces
+from facereel.store.model.records import DETECTED, FaceCrop, Faces
 
 WIDTH, HEIGHT, RATE = 320, 180, 25.0
-CROP = np.zeros((112, 112, 3), np.uint8)
 
 Box = tuple[float, float, float, float]
 Frames = range | set[int]
@@ -91,7 +91,13 @@ def view_of(frame: int, actors: Sequence[Actor], wall: int = 0, order: int | Non
     faces = Faces(rows[:, :4], rows[:, 4], landmarks)
     thumbnail = np.zeros((THUMBNAIL_SIZE[1], THUMBNAIL_SIZE[0], 3), np.uint8)
     pixels = np.asarray(np.clip(grey, 0, 255), np.uint8)
-    return FrameView(frame, pixels, thumbnail, analysis_faces=faces, crops=(CROP,) * len(rows))
+    return FrameView(frame, pixels, thumbnail, analysis_faces=faces, crops=crops_of(faces))
+
+
+def crops_of(faces: Faces) -> tuple[FaceCrop, ...]:
+    picture = np.zeros((240, 320, 3), np.uint8)
+    boxes = xyxy_to_xywh(faces.boxes)
+    return tuple(cut_out(picture, box, points) for box, points in zip(boxes, faces.landmarks, strict=True))
 
 
 def follow(
@@ -271,7 +277,8 @@ def divided(frame: int, face: Actor, post: tuple[float, float]) -> FrameView:
     view.grey[:, max(0, round(post[0])) : max(0, round(post[1]))] = 90
     boxes = np.array([[x0, y, x1, y + h] for x0, x1 in parts if x1 - x0 > 0.25 * w], np.float32)
     scores, landmarks = np.full(len(boxes), 0.8, np.float32), np.zeros((len(boxes), 5, 2), np.float32)
-    return replace(view, analysis_faces=Faces(boxes, scores, landmarks), crops=(CROP,) * len(boxes))
+    faces = Faces(boxes, scores, landmarks)
+    return replace(view, analysis_faces=faces, crops=crops_of(faces))
 
 
 @pytest.mark.parametrize("speed", [3, 5, 8])

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facereel.store.index.crops import CROP_SIZE
+from facereel.store.index.crops import ALIGNED_SIZE
 from facereel.store.model.records import Floats, Image
 
 # Where ArcFace-trained recognisers expect eyes, nose and mouth corners (insightface, face_align.py, MIT).
@@ -48,7 +48,7 @@ def align(image: Image, landmarks: Floats) -> Image:
 
 
 def _warp(image: Image, matrix: Floats) -> Image:
-    crop = cv2.warpAffine(image, matrix, (CROP_SIZE, CROP_SIZE), flags=cv2.INTER_LINEAR)
+    crop = cv2.warpAffine(image, matrix, (ALIGNED_SIZE, ALIGNED_SIZE), flags=cv2.INTER_LINEAR)
     return np.asarray(crop, dtype=np.uint8)
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from facereel.indexer.engines.protocol import FaceEngine, Threshold
 from facereel.indexer.engines.registry import load_engine
 from facereel.store.files.names import printable
 from facereel.store.model.errors import EngineMismatchError, OptionError
-from facereel.store.model.records import Embeddings, EngineInfo, Faces, Image
+from facereel.store.model.records import Embeddings, EngineInfo, FaceCrop, Faces, Image, Landmarks
 
 CALIBRATION_SCHEMA = "facereel.calibration/2"
 # The only change since /1: it could name the threshold `bar`.
@@ -50,6 +50,9 @@ class Calibrated:
 
     def detect(self, image: Image) -> Faces:
         return self.engine.detect(image)
+
+    def landmarks(self, crops: Sequence[FaceCrop]) -> Landmarks:
+        return self.engine.landmarks(crops)
 
     def embed(self, crops: NDArray[np.uint8], mirrored: bool = True) -> Embeddings:
         return self.engine.embed(crops, mirrored)
@@ -115,7 +118,7 @@ def _read_threshold(path: Path, engine: EngineInfo) -> Threshold:
         raise OptionError(
             f"{printable(path)} is no calibration ({reason}); make one: facereel engines --calibrate FOLDER"
         ) from error
-    if measured_with.recognizer_sha256 != engine.recognizer_sha256:
+    if not measured_with.aligns_and_embeds_like(engine):
         raise EngineMismatchError(
             f"{printable(path)} was measured with other weights ({measured_with.name}) than {engine.name} has; "
             f"run: facereel engines --calibrate FOLDER --engine {engine.name}"

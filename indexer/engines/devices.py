@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facereel.indexer.machine import threads
@@ -63,6 +64,22 @@ class Compute:
                 f"--device {self.device} could not be started, its libraries are missing or too old; "
                 "install those that your onnxruntime names, or use --device cpu"
             )
+
+
+def load_model(path: Path, compute: Compute) -> onnxruntime.InferenceSession:
+    """The model of an ONNX file, ready to run; raises EngineError when it cannot be loaded there."""
+    from facereel.indexer.engines.runtime import onnxruntime
+
+    providers = compute.providers()
+    try:
+        session = onnxruntime.InferenceSession(str(path), session_options(), providers=providers)
+    except Exception as error:  # whatever ONNX Runtime makes of a driver, or of too little memory
+        reason = str(error).splitlines()[0]
+        raise EngineError(
+            f"{path.name} cannot be loaded on {providers[0]} ({reason}); use --device cpu, or close other programs"
+        ) from error
+    compute.check(session)
+    return session
 
 
 def session_options() -> onnxruntime.SessionOptions:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +20,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facereel.indexer.engines import detections, devices
+from facereel.indexer.engines import detections, devices, onet
 from facereel.indexer.engines.alignment import align
 from facereel.indexer.engines.devices import Compute
 from facereel.indexer.engines.packs import check_package, licence_of
 from facereel.indexer.engines.protocol import Threshold
+from facereel.indexer.engines.weights import source_path
 from facereel.store.files.digest import hash_file
 from facereel.store.files.names import printable
 from facereel.store.model.errors import EngineError
-from facereel.store.model.records import Embeddings, EngineInfo, Faces, Floats, Image
+from facereel.store.model.records import Embeddings, EngineInfo, FaceCrop, Faces, Floats, Image, Landmarks
 
 THRESHOLD = Threshold(0.40, "InsightFace 2.1's own default; not measured here, --calibrate does")
 BATCH = 32  # crops at once: fills a GPU, and takes 100 MB with the largest recogniser
@@ -44,6 +47,7 @@ class InsightFacePack:
         """Load a folder's models; raises EngineError when it holds no pack, or the device is missing."""
         self._compute = compute
         self._detector, self._recognizer = _models(folder, compute)
+        self._onet = devices.load_model(source_path(onet.WEIGHTS), compute)
         dim = int(self._recognizer.output_shape[-1])
         files = self._detector.model_file, self._recognizer.model_file
         self._info = EngineInfo(folder.resolve().name, dim, *(hash_file(Path(file)) for file in files))
@@ -83,6 +87,13 @@ class InsightFacePack:
             padded = detections.scale_and_pad(image, scale)
             by_scale.append(self._detect(padded, (padded.shape[1], padded.shape[0]), scale))
         return detections.suppress_overlaps(by_scale)
+
+    def landmarks(self, crops: Sequence[FaceCrop]) -> Landmarks:
+        """Those of the pack's detector; the probability is ONet's."""
+        found = onet.find_landmarks(self._onet, crops)
+        return replace(
+            found, points=np.array([crop.landmarks for crop in crops], np.float32).reshape(-1, 5, 2)
+        )
 
     def embed(self, crops: NDArray[np.uint8], mirrored: bool = True) -> Embeddings:
         """Turn aligned BGR crops (N, 112, 112, 3) into unit vectors (N, D), each with its face confidence."""

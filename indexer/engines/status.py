@@ -28,7 +28,7 @@ def known_engines(compute: Compute, speed: bool = False) -> list[dict[str, Any]]
 def _describe(name: str, compute: Compute, speed: bool) -> dict[str, Any]:
     row: dict[str, Any] = {
         "engine": name, "licence": licence_of(name) if name in PACKS else "unknown", "state": "ready",
-        **dict.fromkeys(("vector_length", "threshold", "threshold_source", "detector", "recognizer")),
+        **dict.fromkeys(("vector_length", "threshold", "threshold_source", "detector", "recognizer", "landmarks")),
     }  # fmt: skip
     try:
         engine = load_engine(name, compute)
@@ -42,7 +42,7 @@ def _describe(name: str, compute: Compute, speed: bool) -> dict[str, Any]:
     return {
         **row, "vector_length": info.dim, "threshold": engine.threshold.value,
         "threshold_source": engine.threshold.source, "detector": info.detector_sha256,
-        "recognizer": info.recognizer_sha256,
+        "recognizer": info.recognizer_sha256, "landmarks": info.landmarks_sha256 or None,
         **(_measure_speed(engine) if speed else {}),
     }  # fmt: skip
 

@@ -69,7 +69,7 @@ def cached_model(weights: Weights, version: int, convert: Callable[[Path], bytes
     checksum = target.with_suffix(".sha256")
     if _is_intact(target, checksum):
         return target
-    source = _checked_source(weights)
+    source = source_path(weights)
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with folder_lock(target.parent):
@@ -95,7 +95,7 @@ def _is_intact(target: Path, checksum: Path) -> bool:
     return target.is_file() and checksum.is_file() and hash_file(target) == checksum.read_text().strip()
 
 
-def _checked_source(weights: Weights) -> Path:
+def source_path(weights: Weights) -> Path:
     spec = find_spec(weights.package)
     for folder in list(spec.submodule_search_locations or []) if spec else []:
         path = Path(folder) / weights.file

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from facereel.indexer.engines.alignment import frontality
+from facereel.indexer.engines.face_crops import align_faces
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.identity.quality import crop_quality, exemplar_quality, sharpness
 from facereel.indexer.track.track import Candidate
 from facereel.store.index.crops import encode_crop
 from facereel.store.model import pooling
-from facereel.store.model.records import Embeddings, Exemplar, Floats
+from facereel.store.model.records import Embeddings, Exemplar, Floats, Image
 
 # A crop below this share of the best one's quality adds more noise than information.
 _MIN_QUALITY_SHARE = 0.3
@@ -19,21 +23,51 @@ _MIN_QUALITY_SHARE = 0.3
 _MIN_FACE_CONFIDENCE = 0.14
 
 
-def choose(candidates: list[Candidate], count: int) -> list[Candidate]:
+@dataclass(frozen=True, slots=True, eq=False)
+class AlignedCandidate:
+    """A candidate with its aligned face, and what makes it a good or a poor exemplar."""
+
+    candidate: Candidate
+    image: Image  # (112, 112, 3)
+    landmarks: Floats  # (5, 2) pixels of the picture
+    face_probability: float  # 0..1
+    sharpness: float  # 0..1
+    frontality: float  # 0..1
+
+    @property
+    def quality(self) -> float:
+        """Quality of the crop before it is embedded, 0..1."""
+        crop = self.candidate.crop
+        return crop_quality(float(crop.box[2]), self.sharpness, self.frontality, self.candidate.score)
+
+
+def choose(candidates: Sequence[Candidate], count: int, engine: FaceEngine) -> list[AlignedCandidate]:
     """The best crop of each of `count` equal parts of the candidates' time, poor ones left out; best first."""
     if not candidates:
         return []
-    qualities = [_crop_quality(candidate) for candidate in candidates]
+    aligned = align_candidates(candidates, engine)
+    qualities = [one.quality for one in aligned]
     first, span = candidates[0].frame, candidates[-1].frame - candidates[0].frame + 1
     best: dict[int, int] = {}  # position of a candidate by part
     for position in sorted(range(len(candidates)), key=lambda position: qualities[position]):
         best[(candidates[position].frame - first) * count // span] = position
     minimum = _MIN_QUALITY_SHARE * max(qualities[position] for position in best.values())
     chosen = [best[part] for part in sorted(best) if qualities[best[part]] >= minimum]
-    return [candidates[position] for position in sorted(chosen, key=lambda position: -qualities[position])]
+    return [aligned[position] for position in sorted(chosen, key=lambda position: -qualities[position])]
 
 
-def embed(chosen: list[Candidate], engine: FaceEngine) -> tuple[Exemplar, ...]:
+def align_candidates(candidates: Sequence[Candidate], engine: FaceEngine) -> list[AlignedCandidate]:
+    """Each candidate with its aligned face."""
+    faces = align_faces([candidate.crop for candidate in candidates], engine)
+    return [
+        AlignedCandidate(candidate, image, points, probability, sharpness(image), frontality(points))
+        for candidate, image, points, probability in zip(
+            candidates, faces.images, faces.landmarks, faces.face_probabilities.tolist(), strict=True
+        )
+    ]
+
+
+def embed(chosen: Sequence[AlignedCandidate], engine: FaceEngine) -> tuple[Exemplar, ...]:
     """Exemplars of chosen crops, best first, in order of time; none when the recogniser sees no face in them."""
     if not chosen:
         return ()
@@ -60,20 +94,16 @@ def embeddings_and_qualities(exemplars: tuple[Exemplar, ...]) -> tuple[Floats, F
     return np.stack([exemplar.embedding for exemplar in exemplars]), qualities
 
 
-def _crop_quality(candidate: Candidate) -> float:
-    return crop_quality(
-        float(candidate.box[2]), sharpness(candidate.crop), frontality(candidate.landmarks), candidate.score
-    )
+def _embed(chosen: Sequence[AlignedCandidate], engine: FaceEngine) -> Embeddings:
+    return engine.embed(np.stack([one.image for one in chosen]), mirrored=False)
 
 
-def _embed(chosen: list[Candidate], engine: FaceEngine) -> Embeddings:
-    return engine.embed(np.stack([candidate.crop for candidate in chosen]), mirrored=False)
-
-
-def _exemplar(candidate: Candidate, vector: Floats, face_confidence: float) -> Exemplar:
+def _exemplar(chosen: AlignedCandidate, vector: Floats, face_confidence: float) -> Exemplar:
+    candidate, crop = chosen.candidate, chosen.candidate.crop
     return Exemplar(
-        frame=candidate.frame, box=candidate.box, landmarks=candidate.landmarks, score=candidate.score,
-        quality=exemplar_quality(_crop_quality(candidate), face_confidence),
-        sharpness=sharpness(candidate.crop), frontality=frontality(candidate.landmarks),
-        jpeg=encode_crop(candidate.crop), embedding=vector,
+        frame=candidate.frame, box=crop.box, landmarks=chosen.landmarks, score=candidate.score,
+        quality=exemplar_quality(chosen.quality, face_confidence),
+        sharpness=chosen.sharpness, frontality=chosen.frontality,
+        jpeg=encode_crop(crop.image), embedding=vector, region=crop.region,
+        face_probability=chosen.face_probability,
     )  # fmt: skip

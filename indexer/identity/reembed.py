@@ -1,20 +1,22 @@
-"""Another recogniser for an index: its exemplars are embedded and clustered anew; no video is read."""
+"""Another engine for an index: its face crops are aligned, embedded and clustered anew; no video is read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from facereel.indexer.engines.alignment import frontality
+from facereel.indexer.engines.face_crops import align_faces, aligned_face, stored_crop
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.identity.clustering import USUAL_MIN_FACE, make_clusters, tracklet_identity
 from facereel.indexer.identity.quality import crop_quality, exemplar_quality
-from facereel.store.index.crops import CROP_SIZE, decode_crop
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.rewrite import REEMBEDDED, Recognition, replace_recognition
-from facereel.store.model.records import Cluster, Exemplar, Floats, Tracklet
+from facereel.store.model.records import Cluster, Exemplar, RecognisedFace, Tracklet
 
 TRACKLETS_AT_ONCE = 5  # about thirty crops: fills a GPU, and costs a recogniser 100 MB
 
@@ -34,7 +36,7 @@ class Reembedded:
 
 
 def reembed_index(folder: Path, engine: FaceEngine) -> Reembedded:
-    """Apply the engine's recogniser to an index's exemplars; its detector stays that of the index.
+    """Apply the engine's landmarks and recogniser to an index's face crops; its detector stays that of the index.
 
     Raises the errors of VideoIndex and of replace_recognition; the old index then stays.
     """
@@ -45,49 +47,66 @@ def reembed_index(folder: Path, engine: FaceEngine) -> Reembedded:
             index.video.name, str(folder), old.name, old.name, index.exemplar_count(),
             len(old_clusters), len(old_clusters), skipped=True,
         )  # fmt: skip
-        if old.compares_with(engine.info):
+        # Crops without a margin are aligned already, and an engine may take landmarks as they are stored.
+        landmarks = engine.info.landmarks_sha256 if index.crops_have_margins() else ""
+        info = replace(
+            engine.info,
+            detector_sha256=old.detector_sha256,
+            landmarks_sha256=landmarks or old.landmarks_sha256,
+        )
+        if old.aligns_and_embeds_like(info):
             return result
         indexed_by = str(index.config.get(REEMBEDDED, old.name))
         min_face = int(index.config.get("min_face", USUAL_MIN_FACE))
-        embeddings, qualities, identities = [], [], []
-        for tracklet, vectors, worth in _embed_again(index, index.tracklets(), engine):
-            embeddings.append(vectors)
-            qualities.append(worth)
+        recognised, identities = [], []
+        for tracklet, faces in _recognise_again(index, index.tracklets(), engine):
+            recognised += faces
+            vectors = np.array([face.embedding for face in faces], np.float32).reshape(-1, info.dim)
+            worth = np.array([face.quality for face in faces], np.float32)
             identities.append(tracklet_identity(tracklet, vectors, worth, index.video.frame_rate, min_face))
-    info = replace(engine.info, detector_sha256=old.detector_sha256)
     clusters = _with_names(make_clusters(identities, engine.threshold.scale), old_clusters)
-    empty = np.zeros((0, info.dim), np.float32)
     settings: dict[str, float | int | str] = {REEMBEDDED: indexed_by, "threshold": engine.threshold.value}
-    recognition = Recognition(
-        info,
-        np.concatenate([empty, *embeddings]),
-        np.concatenate([empty[:, 0], *qualities]),
-        clusters,
-        settings,
-    )
+    recognition = Recognition(info, tuple(recognised), clusters, settings)
     replace_recognition(folder, recognition, version)
     return replace(result, engine=info.name, clusters=len(clusters), skipped=False)
 
 
-def _embed_again(
+def _recognise_again(
     index: VideoIndex, tracklets: Sequence[Tracklet], engine: FaceEngine
-) -> Iterator[tuple[Tracklet, Floats, Floats]]:
-    """Each tracklet with embeddings (N, D) and qualities (N,) of its exemplars, as indexing would make them."""
+) -> Iterator[tuple[Tracklet, list[RecognisedFace]]]:
+    """Each tracklet with its exemplars as indexing would make them of the stored crops."""
     for start in range(0, len(tracklets), TRACKLETS_AT_ONCE):
         batch = tracklets[start : start + TRACKLETS_AT_ONCE]
         by_tracklet = index.exemplars([tracklet.number for tracklet in batch])
-        exemplars = [exemplar for tracklet in batch for exemplar in by_tracklet[tracklet.number]]
-        crops = [np.zeros((0, CROP_SIZE, CROP_SIZE, 3), np.uint8)]
-        crops += [decode_crop(exemplar.jpeg)[None] for exemplar in exemplars]
-        embedded = engine.embed(np.concatenate(crops), mirrored=False)
-        qualities = np.array(list(map(_quality, exemplars, embedded.face_confidences.tolist())), np.float32)
-        ends = np.cumsum([len(by_tracklet[tracklet.number]) for tracklet in batch])[:-1]
-        yield from zip(batch, np.split(embedded.vectors, ends), np.split(qualities, ends), strict=True)
+        faces = iter(
+            _recognise([exemplar for tracklet in batch for exemplar in by_tracklet[tracklet.number]], engine)
+        )
+        for tracklet in batch:
+            yield tracklet, list(islice(faces, len(by_tracklet[tracklet.number])))
 
 
-def _quality(exemplar: Exemplar, face_confidence: float) -> float:
-    crop = crop_quality(float(exemplar.box[2]), exemplar.sharpness, exemplar.frontality, exemplar.score)
-    return exemplar_quality(crop, face_confidence)
+def _recognise(exemplars: Sequence[Exemplar], engine: FaceEngine) -> list[RecognisedFace]:
+    if not exemplars:
+        return []
+    crops = [crop for exemplar in exemplars if (crop := stored_crop(exemplar)) is not None]
+    if len(crops) == len(exemplars):
+        faces = align_faces(crops, engine)
+        images, landmarks = faces.images, faces.landmarks
+        probabilities: list[float | None] = faces.face_probabilities.tolist()
+    else:
+        images = np.stack([aligned_face(exemplar) for exemplar in exemplars])
+        landmarks = np.stack([exemplar.landmarks for exemplar in exemplars])
+        probabilities = [exemplar.face_probability for exemplar in exemplars]
+    embedded = engine.embed(images, mirrored=False)
+    recognised = []
+    for exemplar, points, probability, vector, face_confidence in zip(
+        exemplars, landmarks, probabilities, embedded.vectors, embedded.face_confidences.tolist(), strict=True
+    ):
+        frontal = frontality(points)
+        before = crop_quality(float(exemplar.box[2]), exemplar.sharpness, frontal, exemplar.score)
+        quality = exemplar_quality(before, face_confidence)
+        recognised.append(RecognisedFace(points, frontal, probability, quality, vector))
+    return recognised
 
 
 def _with_names(clusters: tuple[Cluster, ...], old: tuple[Cluster, ...]) -> tuple[Cluster, ...]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from facereel.indexer.engines.face_crops import align_faces
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.identity.exemplars import pool
 from facereel.indexer.track.track import Track
@@ -38,8 +39,8 @@ def _frame_of_change(track: Track, exemplars: tuple[Exemplar, ...], count: int, 
     first, last = exemplars[count - 1].frame, exemplars[count].frame
     between = [candidate for candidate in track.candidates if first < candidate.frame < last]
     if between:
-        crops = np.stack([candidate.crop for candidate in between])
-        vectors = engine.embed(crops, mirrored=False).vectors
+        faces = align_faces([candidate.crop for candidate in between], engine)
+        vectors = engine.embed(faces.images, mirrored=False).vectors
         for candidate, vector in zip(between, vectors, strict=True):
             if float(vector @ after) > float(vector @ before):
                 last = candidate.frame

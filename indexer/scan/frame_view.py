@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from facereel.indexer.scan.patch_matching import MIN_NCC_CLEAR, PatchMatch, match_patch, ncc, take_patch
-from facereel.store.model.records import Faces, Floats, Grey, Image
+from facereel.store.model.records import FaceCrop, Faces, Floats, Grey, Image
 
 
 @dataclass(eq=False)
@@ -24,9 +24,7 @@ class FrameView:
         None  # the two frames its faces are interpolated from; None if searched
     )
     continues: bool = False  # the same faces in the same order as in the frame before
-    crops: tuple[
-        Image | None, ...
-    ] = ()  # one a face, (112, 112, 3) aligned, from full size; None where not taken
+    crops: tuple[FaceCrop | None, ...] = ()  # one a face, from the full-size picture; None where not taken
     in_transition: bool = False  # shows two shots at once, or lies close to a frame that does
     tracked_boxes: list[Floats] = field(
         default_factory=list

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facereel.indexer.engines.alignment import align
+from facereel.indexer.engines.face_crops import cut_out
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.media.frame import Frame
 from facereel.indexer.scan.frame_view import FrameView
@@ -28,8 +28,9 @@ from facereel.indexer.scan.interpolation import (
 )
 from facereel.indexer.scan.tiles import search_tiles, tiled_size
 from facereel.indexer.shots.similarity import THUMBNAIL_SIZE
+from facereel.store.model.boxes import xyxy_to_xywh
 from facereel.store.model.config import Config
-from facereel.store.model.records import Faces, Image
+from facereel.store.model.records import FaceCrop, Faces, Image
 
 _LOW_RESOLUTION_SIDE = 320  # longest side of the picture in which the low-resolution check searches, pixels
 
@@ -165,8 +166,8 @@ class Scan:
             view.analysis_faces = Faces(faces.boxes * scale, faces.scores, faces.landmarks * scale)
         view.interval = None
 
-    def _crops(self, frame: Frame, view: FrameView) -> tuple[Image | None, ...]:
-        """Aligned crops of the strong faces; None for each face of a frame of which no crops are taken."""
+    def _crops(self, frame: Frame, view: FrameView) -> tuple[FaceCrop | None, ...]:
+        """Crops of the strong faces; None for each face of a frame of which no crops are taken."""
         faces = view.faces
         strong = faces.scores >= self.config.strong_score
         # Where faces hardly move, crops are alike: half as many do.
@@ -175,4 +176,7 @@ class Scan:
         if not strong.any() or not wanted:
             return (None,) * len(faces)
         picture = frame.image(self.width, self.height)
-        return tuple(align(picture, faces.landmarks[n]) if strong[n] else None for n in range(len(faces)))
+        boxes = xyxy_to_xywh(faces.boxes)
+        return tuple(
+            cut_out(picture, boxes[n], faces.landmarks[n]) if strong[n] else None for n in range(len(faces))
+        )

@@ -23,9 +23,9 @@ from facereel.store.model.records import (
     DETECTED,
     INTERPOLATED,
     TRACKED,
+    FaceCrop,
     Floats,
     Grey,
-    Image,
     Reason,
     Sightings,
 )
@@ -82,10 +82,8 @@ class Candidate:
     """A crop of a face that may become an exemplar."""
 
     frame: int
-    box: Floats  # (4,) x y w h
-    landmarks: Floats  # (5, 2)
     score: float
-    crop: Image  # (112, 112, 3) aligned
+    crop: FaceCrop
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,7 +155,7 @@ class Track:
         self.candidates.append(candidate)
         if len(self.candidates) > _MAX_CANDIDATES:
             pairs = zip(self.candidates[::2], self.candidates[1::2], strict=False)
-            self.candidates = [max(pair, key=lambda one: one.score * one.box[2]) for pair in pairs]
+            self.candidates = [max(pair, key=lambda one: one.score * one.crop.box[2]) for pair in pairs]
 
     def bridge(self, gap: list[FrameView], view: FrameView, box: Floats) -> bool:
         """Fill the frames between the last one and a new detection, if the face is visible in all of them.

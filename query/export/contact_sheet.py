@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
+from facereel.indexer.engines.face_crops import aligned_face
 from facereel.query.text import clock, count
 from facereel.store.files.disk import atomic_file, make_folder
 from facereel.store.files.names import printable
-from facereel.store.index.crops import decode_crop
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.summary import screen_time
 from facereel.store.model.errors import UnwritableError
@@ -117,7 +117,7 @@ def _draw_row(
         pen.text((_GAP, top + 44 + 20 * number), text, _FAINT, ImageFont.load_default(14))
     for number, exemplar in enumerate(row.exemplars):
         left = _GAP + _LABEL + number * (_FACE + _GAP)
-        crop = np.ascontiguousarray(decode_crop(exemplar.jpeg)[..., ::-1])
+        crop = np.ascontiguousarray(aligned_face(exemplar)[..., ::-1])
         sheet.paste(Pillow.fromarray(crop), (left, top))
         moment = clock(video.seconds(int(times.pts[exemplar.frame])))[:-2]
         pen.text((left, top + _FACE + 3), moment, _FAINT, ImageFont.load_default(12))

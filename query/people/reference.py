@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError
 
-from facereel.indexer.engines.alignment import align, frontality
+from facereel.indexer.engines.alignment import frontality
+from facereel.indexer.engines.face_crops import align_faces, cut_out
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.query.records import Reference
 from facereel.store.files.digest import hash_file
@@ -91,9 +92,10 @@ def read_reference(path: Path, engine: FaceEngine, face: int | None = None) -> R
         raise PhotoError(f"{printable(path)} has only {only}; --face must be 1 to {len(faces)}, not {face}")
     position = (face or 1) - 1
     box = xyxy_to_xywh(faces.boxes)[position]
-    embedded = engine.embed(align(image, faces.landmarks[position])[None])
+    aligned = align_faces([cut_out(image, box, faces.landmarks[position])], engine)
+    embedded = engine.embed(aligned.images)
     confidence = float(embedded.face_confidences[0])
-    texts = _warnings(float(box[2]), frontality(faces.landmarks[position]), confidence)
+    texts = _warnings(float(box[2]), frontality(aligned.landmarks[0]), confidence)
     if len(faces) > 1 and face is None:
         texts.insert(
             0, f"has {len(faces)} faces, the largest is used; --face 2 uses the next in size, and so on"

@@ -1,4 +1,4 @@
-"""Aligned faces as JPEG, which is how they are kept: to be embedded again by another engine, and shown."""
+"""Face crops as JPEG, which is how they are kept: to be aligned and embedded again, and shown."""
 
 from __future__ import annotations
 
@@ -8,33 +8,46 @@ import numpy as np
 
 from facereel.store.model.records import Image
 
-CROP_SIZE = 112  # side of an aligned crop, pixels
-# At 92 a face takes about 5.4 kB.
+ALIGNED_SIZE = 112  # side of an aligned face, pixels
+MAX_CROP_SIDE = 256  # of a face with its margin, pixels; indexer/engines/face_crops.py makes smaller ones
 JPEG_QUALITY = 92
+# Below this side a crop keeps its colours in full and gets this quality: a small face has no pixel to lose.
+_SMALL_SIDE, _SMALL_QUALITY = 112, 96
 
 
 def encode_crop(crop: Image) -> bytes:
-    """An aligned face (112, 112, 3) as JPEG; raises ValueError for anything else."""
+    """A face crop (S, S, 3) as JPEG; raises ValueError for anything else."""
     import cv2  # here and below: 0.19 s that a listing need not pay
 
-    if crop.shape != (CROP_SIZE, CROP_SIZE, 3) or crop.dtype != np.uint8:
-        raise ValueError(f"a crop is {crop.dtype} {crop.shape}, not uint8 of {CROP_SIZE}x{CROP_SIZE}x3")
-    _, jpeg = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if crop.dtype != np.uint8 or not _is_crop(crop.shape):
+        raise ValueError(
+            f"a crop is {crop.dtype} {crop.shape}, not uint8 of at most {MAX_CROP_SIDE} px a side"
+        )
+    if len(crop) < _SMALL_SIDE:
+        full_colour = int(cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
+        options = [cv2.IMWRITE_JPEG_QUALITY, _SMALL_QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, full_colour]
+    else:
+        options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    _, jpeg = cv2.imencode(".jpg", crop, options)
     return jpeg.tobytes()
 
 
 def decode_crop(jpeg: bytes) -> Image:
-    """An aligned face from JPEG; raises ValueError when there is none."""
+    """A face crop (S, S, 3) from JPEG; raises ValueError when there is none."""
     import cv2
     from PIL import Image as Pillow
 
     try:
         # Unpacked, what claims to be larger may fill the memory before anybody sees that it is.
         with Pillow.open(io.BytesIO(jpeg), formats=("JPEG",)) as picture:
-            right = picture.size == (CROP_SIZE, CROP_SIZE)
+            right = _is_crop((*picture.size, 3))
     except (OSError, SyntaxError, Pillow.DecompressionBombError, Warning):
         right = False
     crop = cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), cv2.IMREAD_COLOR) if right else None
-    if crop is None or crop.shape != (CROP_SIZE, CROP_SIZE, 3):
+    if crop is None or not _is_crop(crop.shape):
         raise ValueError("a crop is no picture of the right size")
     return crop.astype(np.uint8, copy=False)
+
+
+def _is_crop(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and shape[2] == 3 and shape[0] == shape[1] and 1 <= shape[0] <= MAX_CROP_SIDE

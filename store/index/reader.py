@@ -179,6 +179,11 @@ class VideoIndex:
                 for number in map(int, numbers)
             }
 
+    def crops_have_margins(self) -> bool:
+        """Can its face crops be aligned again? Those of older indexes are stored aligned."""
+        with reading(self.folder, self.video.path):
+            return bool(self._all("SELECT count(*) FROM exemplars WHERE region IS NOT NULL")[0][0])
+
     def exemplar_arrays(self) -> ExemplarArrays:
         """The exemplars of all tracklets as arrays, by exemplar number, without their crops."""
         with reading(self.folder, self.video.path):

@@ -13,8 +13,6 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from facereel.store.files import folders
 from facereel.store.files.disk import sync
 from facereel.store.files.locks import video_lock
@@ -25,13 +23,21 @@ from facereel.store.index.database import DATABASE, IndexVersion, open_version, 
 from facereel.store.index.reader import VideoIndex, write_vectors
 from facereel.store.index.writer import embedding_digest, write_clusters
 from facereel.store.model.errors import StoreError, VideoError
-from facereel.store.model.records import Cluster, EngineInfo, Floats
+from facereel.store.model.records import Cluster, EngineInfo, RecognisedFace
 
 REEMBEDDED = (
     "reembedded_from"  # key in config: whose detector found the faces, when another recogniser came later
 )
 _COPY = "copy.db"
 
+_UPDATE_ENGINE = (
+    "UPDATE engine SET name = :name, dim = :dim, detector_sha256 = :detector_sha256, "
+    "recognizer_sha256 = :recognizer_sha256, landmarks_sha256 = :landmarks_sha256"
+)
+_UPDATE_EXEMPLAR = (
+    "UPDATE exemplars SET landmarks = :landmarks, frontality = :frontality, face_probability = :face_probability, "
+    "quality = :quality, embedding = :embedding WHERE exemplar = :exemplar"
+)
 # What hangs on a tracklet, first what points at others.
 _DELETE_TRACKLET = (
     "DELETE FROM sightings WHERE tracklet = ?",
@@ -42,11 +48,10 @@ _DELETE_TRACKLET = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recognition:
-    """What depends on a recogniser."""
+    """What of an index depends on landmarks and recogniser."""
 
     engine: EngineInfo
-    embeddings: Floats  # (M, D) unit length, in order of exemplar numbers
-    qualities: Floats  # (M,) 0..1
+    faces: tuple[RecognisedFace, ...]  # of all exemplars, in order of their numbers
     clusters: tuple[Cluster, ...]  # all tracklets are in them
     settings: dict[str, float | int | str]  # that are other than before
 
@@ -77,27 +82,24 @@ def drop_tracklets(folder: Path, numbers: Collection[int], version: IndexVersion
 
 
 def replace_recognition(folder: Path, recognition: Recognition, version: IndexVersion) -> None:
-    """Rewrite an index with the embeddings, qualities and clusters of another recogniser.
+    """Rewrite an index with the landmarks, embeddings, qualities and clusters of another engine.
 
     `version` is that which was read: raises StoreError when it was written meanwhile, UnwritableError,
     DamagedIndexError; the old index then stays as it was.
     """
 
     def put_in(db: sqlite3.Connection) -> None:
-        db.execute("UPDATE engine SET name = :name, dim = :dim, detector_sha256 = :detector_sha256, "
-                   "recognizer_sha256 = :recognizer_sha256", asdict(recognition.engine))  # fmt: skip
+        db.execute(_UPDATE_ENGINE, asdict(recognition.engine))
         settings = recognition.settings.items()
         db.executemany("INSERT OR REPLACE INTO config (key, value) VALUES (?, ?)", settings)
         db.execute("DELETE FROM clusters")
         write_clusters(db, recognition.clusters)
         numbers = [row[0] for row in db.execute("SELECT exemplar FROM exemplars ORDER BY exemplar")]
         changed = (
-            (np.asarray(embedding, "<f4").tobytes(), float(quality), number)
-            for embedding, quality, number in zip(
-                recognition.embeddings, recognition.qualities, numbers, strict=True
-            )
+            {**rows.recognised_columns(face), "exemplar": number}
+            for face, number in zip(recognition.faces, numbers, strict=True)
         )
-        db.executemany("UPDATE exemplars SET embedding = ?, quality = ? WHERE exemplar = ?", changed)
+        db.executemany(_UPDATE_EXEMPLAR, changed)
 
     _rewrite(folder, version, put_in)
 

@@ -17,7 +17,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from facereel.store.index.crops import decode_crop
+from facereel.store.index.crops import ALIGNED_SIZE, decode_crop
 from facereel.store.model.records import (
     SOURCES,
     EngineInfo,
@@ -26,6 +26,7 @@ from facereel.store.model.records import (
     IndexStats,
     Ints,
     Reason,
+    RecognisedFace,
     Sightings,
     Tracklet,
     Video,
@@ -95,7 +96,7 @@ def video_of(row: sqlite3.Row | Row) -> Video:
 @values()
 def engine_of(row: sqlite3.Row) -> EngineInfo:
     """The engine of its row; the digests may be empty, as those of an engine without weights are."""
-    digests = str(row["detector_sha256"]), str(row["recognizer_sha256"])
+    digests = str(row["detector_sha256"]), str(row["recognizer_sha256"]), str(row["landmarks_sha256"])
     return EngineInfo(str(row["name"]), int(row["dim"]), *digests)
 
 
@@ -178,13 +179,23 @@ def exemplar_row(number: int, tracklet: int, exemplar: Exemplar) -> Row:
         "y": y,
         "w": w,
         "h": h,
-        "landmarks": json.dumps([_shortest(point) for point in exemplar.landmarks]),
         "score": float(str(exemplar.score)),
-        "quality": float(str(exemplar.quality)),
         "sharpness": float(str(exemplar.sharpness)),
-        "frontality": float(str(exemplar.frontality)),
-        "embedding": np.asarray(exemplar.embedding, dtype="<f4").tobytes(),
+        "region": None if exemplar.region is None else json.dumps(_shortest(exemplar.region)),
         "crop": exemplar.jpeg,
+        **recognised_columns(exemplar),
+    }
+
+
+def recognised_columns(face: Exemplar | RecognisedFace) -> Row:
+    """The columns of the table exemplars that depend on landmarks and recogniser."""
+    probability = face.face_probability
+    return {
+        "landmarks": json.dumps([_shortest(point) for point in face.landmarks]),
+        "quality": float(str(face.quality)),
+        "frontality": float(str(face.frontality)),
+        "face_probability": None if probability is None else float(str(probability)),
+        "embedding": np.asarray(face.embedding, dtype="<f4").tobytes(),
     }
 
 
@@ -192,7 +203,12 @@ def exemplar_row(number: int, tracklet: int, exemplar: Exemplar) -> Row:
 def exemplar_of(row: sqlite3.Row, dim: int) -> Exemplar:
     """The exemplar of its row, with the crop as JPEG kept it."""
     landmarks = np.array(json.loads(row["landmarks"]), dtype=np.float32)
-    decode_crop(row["crop"])  # reports damage here, where the index is known
+    crop = decode_crop(row["crop"])  # reports damage here, where the index is known
+    region = None if row["region"] is None else np.array(json.loads(row["region"]), np.float32).reshape(3)
+    if region is None and len(crop) != ALIGNED_SIZE:
+        raise ValueError("an aligned crop is of another size")
+    if region is not None and not region[2] > 0:
+        raise ValueError("a crop is of no part of the picture")
     return Exemplar(
         frame=int(row["frame"]),
         box=np.array([row["x"], row["y"], row["w"], row["h"]], dtype=np.float32),
@@ -203,6 +219,8 @@ def exemplar_of(row: sqlite3.Row, dim: int) -> Exemplar:
         frontality=float(row["frontality"]),
         jpeg=row["crop"],
         embedding=embeddings_of([row["embedding"]], dim)[0],
+        region=region,
+        face_probability=None if row["face_probability"] is None else float(row["face_probability"]),
     )
 
 

@@ -160,9 +160,18 @@ def m007_clusters(db: Database) -> None:
         db.create_view(name, query)
 
 
-def m008_display(db: Database) -> None:
-    """Whether a player swaps left and right; older indexes were made as if none did."""
-    db.execute("ALTER TABLE video ADD COLUMN mirrored INTEGER NOT NULL DEFAULT 0")
+def m008_crops_and_display(db: Database) -> None:
+    """What older indexes do not have: crops with a margin, the landmark model and its word, mirrored pictures."""
+    # Whether a player swaps left and right; older indexes were made as if none did.
+    db.table("video").add_column("mirrored", int, not_null_default=0)
+    db.table("engine").add_column("landmarks_sha256", str, not_null_default="")
+    # NULL where the crop is the aligned face and no landmark model was asked.
+    exemplars = db.table("exemplars")
+    exemplars.add_column("face_probability", float)
+    exemplars.add_column("region", str)
+    # The crop stays last: it overflows its page, and what is asked for often should not lie behind it.
+    columns = [column.name for column in exemplars.columns if column.name not in ("embedding", "crop")]
+    exemplars.transform(column_order=[*columns, "embedding", "crop"])
 
 
 MIGRATIONS: tuple[Callable[[Database], None], ...] = (
@@ -173,7 +182,7 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     m005_views,
     m006_losses,
     m007_clusters,
-    m008_display,
+    m008_crops_and_display,
 )
 
 

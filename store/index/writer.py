@@ -47,7 +47,7 @@ _COLUMNS = {
     "sightings": ("tracklet", "frame", "x_tenths", "y_tenths", "w_tenths", "h_tenths", "score_thousandths", "source"),
     "exemplars": (
         "exemplar", "tracklet", "frame", "x", "y", "w", "h", "landmarks", "score", "quality", "sharpness",
-        "frontality", "embedding", "crop",
+        "frontality", "face_probability", "region", "embedding", "crop",
     ),
 }  # fmt: skip
 _ORDER = {"sightings": "tracklet, frame"}  # of the others the first column is the key

@@ -101,6 +101,36 @@ class Faces:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class FaceCrop:
+    """A face cut out of a picture with a margin, so that it can be aligned later without the picture."""
+
+    image: Image  # (S, S, 3) BGR, never larger than in the picture; black beyond the picture's edge
+    region: Floats  # (3,) x y side of the square that was cut out, pixels of the picture
+    box: Floats  # (4,) x y w h of the face, pixels of the picture
+    landmarks: Floats  # (5, 2) pixels of the picture; the detector's, or better ones that were found later
+
+    @property
+    def scale(self) -> float:
+        """Pixels of `image` a pixel of the picture."""
+        return len(self.image) / float(self.region[2])
+
+    def to_image(self, points: Floats) -> Floats:
+        """Points (..., 2) of the picture in pixels of `image`."""
+        return np.asarray((points - self.region[:2]) * self.scale, np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Landmarks:
+    """What a landmark model makes of face crops."""
+
+    points: Floats  # (N, 5, 2) eyes, nose, mouth corners as seen left to right, pixels of the crops' pictures
+    face_probabilities: Floats  # (N,) 0..1, that the crop shows a face
+
+    def __len__(self) -> int:
+        return len(self.face_probabilities)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Embeddings:
     """What a recogniser makes of aligned crops."""
 
@@ -132,12 +162,27 @@ class Exemplar:
 
     frame: int
     box: Floats  # (4,) x y w h
-    landmarks: Floats  # (5, 2) pixels of the displayed picture
+    landmarks: Floats  # (5, 2) pixels of the displayed picture; the face was aligned by them
     score: float  # the detector's, 0..1
     quality: float  # 0..1, see indexer/identity/quality.py
     sharpness: float  # 0..1, 1 is in focus
     frontality: float  # 0..1, 1 looks into the camera, 0 is a profile
-    jpeg: bytes  # the aligned face (112, 112, 3)
+    jpeg: (
+        bytes  # the face with a margin, as in FaceCrop.image; of older indexes the aligned face (112, 112, 3)
+    )
+    embedding: Floats  # (D,) unit length
+    region: Floats | None = None  # as in FaceCrop; None: `jpeg` is the aligned face
+    face_probability: float | None = None  # the landmark model's, 0..1; None in older indexes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecognisedFace:
+    """What of an exemplar depends on landmarks and recogniser."""
+
+    landmarks: Floats  # (5, 2) pixels of the picture
+    frontality: float  # 0..1
+    face_probability: float | None  # 0..1
+    quality: float  # 0..1
     embedding: Floats  # (D,) unit length
 
 
@@ -189,10 +234,17 @@ class EngineInfo:
     dim: int
     detector_sha256: str
     recognizer_sha256: str
+    landmarks_sha256: str = (
+        ""  # of the landmark model that faces are aligned by; empty: by the detector's points
+    )
 
     def compares_with(self, other: EngineInfo) -> bool:
         """Do vectors of both mean the same? The recogniser makes them; who found the faces does not matter."""
         return (self.dim, self.recognizer_sha256) == (other.dim, other.recognizer_sha256)
+
+    def aligns_and_embeds_like(self, other: EngineInfo) -> bool:
+        """Do both make the same vectors of the same crops?"""
+        return self.compares_with(other) and self.landmarks_sha256 == other.landmarks_sha256
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,82 @@
+"""The one way from a picture to an embedding: a face is cut out with a margin, aligned, and then embedded.
+
+Photos, videos and stored crops all go through here, so that the same face gives the same embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facereel.indexer.engines.alignment import align
+from facereel.indexer.engines.protocol import FaceEngine
+from facereel.store.index.crops import ALIGNED_SIZE, decode_crop
+from facereel.store.model.records import Exemplar, FaceCrop, Floats, Image
+
+# Side of the square that is cut out, in longer sides of the box.
+MARGIN = 1.8
+# The longer side of the box is scaled down to this, pixels: about its length in an aligned crop.
+_BOX_SIDE = 100
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AlignedFaces:
+    """Faces as a recogniser wants them."""
+
+    images: NDArray[np.uint8]  # (N, 112, 112, 3) BGR
+    landmarks: Floats  # (N, 5, 2) pixels of the pictures, by which they were aligned
+    face_probabilities: Floats  # (N,) 0..1
+
+
+def cut_out(picture: Image, box: Floats, landmarks: Floats) -> FaceCrop:
+    """The face with this box (4,) x y w h and these landmarks (5, 2) of a picture (H, W, 3), with a margin."""
+    longer = float(max(box[2], box[3], 1.0))
+    side = max(1, round(MARGIN * longer))
+    x, y = (round(float(box[n] + box[n + 2] / 2) - side / 2) for n in (0, 1))
+    image = _square(picture, x, y, side)
+    if longer > _BOX_SIDE:
+        size = max(1, round(side * _BOX_SIDE / longer))
+        image = np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+    region = np.array([x, y, side], np.float32)
+    return FaceCrop(image, region, np.asarray(box, np.float32), np.asarray(landmarks, np.float32))
+
+
+def align_faces(crops: Sequence[FaceCrop], engine: FaceEngine) -> AlignedFaces:
+    """Each face upright by the engine's landmarks."""
+    found = engine.landmarks(crops)
+    images = [
+        align(crop.image, crop.to_image(points)) for crop, points in zip(crops, found.points, strict=True)
+    ]
+    empty = np.zeros((0, ALIGNED_SIZE, ALIGNED_SIZE, 3), np.uint8)
+    return AlignedFaces(np.stack(images) if images else empty, found.points, found.face_probabilities)
+
+
+def stored_crop(exemplar: Exemplar) -> FaceCrop | None:
+    """The face crop of an exemplar; None in an older index, which holds aligned faces."""
+    if exemplar.region is None:
+        return None
+    return FaceCrop(decode_crop(exemplar.jpeg), exemplar.region, exemplar.box, exemplar.landmarks)
+
+
+def aligned_face(exemplar: Exemplar) -> Image:
+    """The face (112, 112, 3) of an exemplar as it was embedded: to be shown."""
+    crop = stored_crop(exemplar)
+    return (
+        decode_crop(exemplar.jpeg) if crop is None else align(crop.image, crop.to_image(exemplar.landmarks))
+    )
+
+
+def _square(picture: Image, x: int, y: int, side: int) -> Image:
+    """The square of a picture with its corner at x, y; black where it lies outside."""
+    height, width = picture.shape[:2]
+    inside = picture[max(0, y) : max(0, min(height, y + side)), max(0, x) : max(0, min(width, x + side))]
+    if inside.shape[:2] == (side, side):
+        return inside.copy()  # a view would keep the whole picture in memory
+    square = np.zeros((side, side, 3), np.uint8)
+    top, left = max(0, -y), max(0, -x)
+    square[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+    return square
