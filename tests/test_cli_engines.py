@@ -95,7 +95,7 @@ def test_on_a_terminal_the_first_use_asks(
         (("--device", "cuda"), "pip install onnxruntime-gpu"),
         (("--device", "abacus"), "auto, cpu, cuda, coreml"),
         (("--shots", "guess"), "adaptive, content, transnetv2"),
-        (("--shots", "transnetv2"), "--shots-model FILE.onnx"),
+        (("--shots", "transnetv2", "--shots-model", "none.onnx"), "none.onnx is not there"),
         (("--calibration", "nowhere.json"), "nowhere.json is no calibration"),
         (("--engine", "samples"), "samples holds no ONNX file"),
     ],

@@ -112,7 +112,6 @@ def test_a_video_can_be_indexed_by_any_detector(config: Config, film: Path) -> N
     ("settings", "said"),
     [
         ({"shots": "guess"}, "adaptive, content, transnetv2"),
-        ({"shots": "transnetv2"}, "--shots-model FILE.onnx"),
         ({"shots": "transnetv2", "shots_model": "nowhere.onnx"}, "nowhere.onnx is not there"),
         ({"shots": "content", "shots_model": "some.onnx"}, "is for --shots transnetv2"),
     ],

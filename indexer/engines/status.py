@@ -27,7 +27,7 @@ def known_engines(compute: Compute, speed: bool = False) -> list[dict[str, Any]]
 
 def _describe(name: str, compute: Compute, speed: bool) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "engine": name, "licence": licence_of(name) if name in PACKS else "unknown", "state": "ready",
+        "engine": name, "kind": "faces", "licence": licence_of(name) if name in PACKS else "unknown", "state": "ready",
         **dict.fromkeys(("vector_length", "threshold", "threshold_source", "detector", "recognizer", "landmarks")),
     }  # fmt: skip
     try:

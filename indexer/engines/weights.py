@@ -65,7 +65,7 @@ def cached_model(weights: Weights, version: int, convert: Callable[[Path], bytes
     `version` is that of the conversion. Raises EngineError when the weights are missing or not the expected ones,
     UnwritableError for an unwritable cache.
     """
-    target = cached_path(weights, version)
+    target = _cached_path(weights, version)
     checksum = target.with_suffix(".sha256")
     if _is_intact(target, checksum):
         return target
@@ -86,8 +86,14 @@ def cached_model(weights: Weights, version: int, convert: Callable[[Path], bytes
     return target
 
 
-def cached_path(weights: Weights, version: int) -> Path:
-    """Where the model lies that was made of a weights file by a conversion of that version."""
+def check_available(weights: Weights, version: int) -> None:
+    """Raise EngineError where cached_model would; converts nothing."""
+    target = _cached_path(weights, version)
+    if not _is_intact(target, target.with_suffix(".sha256")):
+        _checked_source(weights)
+
+
+def _cached_path(weights: Weights, version: int) -> Path:
     return cache_folder() / f"{Path(weights.file).stem}-{weights.sha256[:12]}-v{version}.onnx"
 
 

@@ -50,7 +50,10 @@ class ShotDetector(Protocol):
 
 
 def shot_detector(frame_rate: Fraction, config: Config) -> ShotDetector:
-    """The detector that `config` asks for; raises OptionError for an unknown one or a model that cannot be used."""
+    """The detector that `config` asks for.
+
+    Raises OptionError for an unknown one or a model that cannot be used, EngineError for weights that are missing.
+    """
     if config.shots not in SHOTS:
         raise OptionError(f"shots {config.shots!r} is unknown; use one of {', '.join(SHOTS)}")
     if config.shots == "transnetv2":
@@ -63,5 +66,5 @@ def shot_detector(frame_rate: Fraction, config: Config) -> ShotDetector:
 
 
 def check_shots(config: Config) -> None:
-    """Raise OptionError once, rather than for every video, when the detector of `config` cannot be used."""
+    """Raise what shot_detector raises once, rather than for every video."""
     shot_detector(Fraction(25), config)

@@ -12,6 +12,7 @@ from bisect import bisect_right, insort
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 from scenedetect import FrameTimecode
 from scenedetect.detector import SceneDetector
 from scenedetect.detectors import ContentDetector
@@ -20,6 +21,7 @@ from scenedetect.detectors.transnet_v2 import TransnetV2Detector
 from facereel.indexer.engines.devices import CPU, session_options
 from facereel.indexer.engines.runtime import onnxruntime
 from facereel.indexer.machine import cores
+from facereel.indexer.shots.transnet import transnet_model
 from facereel.store.files.names import printable
 from facereel.store.model.errors import OptionError
 from facereel.store.model.records import Image
@@ -34,9 +36,14 @@ class PySceneDetectShots:
 
     knows_transitions = False
 
-    def __init__(self, detector: SceneDetector, frame_rate: Fraction, delay: int, offset: int = 0) -> None:
-        """`delay`: frames until an answer is final; `offset`: what must be added to the detector's cuts, frames."""
-        self._detector, self._delay, self._offset = detector, delay, offset
+    def __init__(
+        self, detector: SceneDetector, frame_rate: Fraction, delay: int, offset: int = 0, rgb: bool = False
+    ) -> None:
+        """`delay`: frames until an answer is final; `offset`: what must be added to the detector's cuts, frames.
+
+        `rgb`: the detector takes pictures in that order of colours, not as BGR.
+        """
+        self._detector, self._delay, self._offset, self._rgb = detector, delay, offset, rgb
         self._rate = float(max(frame_rate, Fraction(1)))
         self._next = 0
         self._over = False
@@ -49,7 +56,8 @@ class PySceneDetectShots:
 
     def push(self, index: int, thumbnail: Image) -> None:
         """Take the next frame as a BGR picture of THUMBNAIL_SIZE."""
-        self._add(self._detector.process_frame(self._timecode(index), thumbnail))
+        picture = np.ascontiguousarray(thumbnail[..., ::-1]) if self._rgb else thumbnail
+        self._add(self._detector.process_frame(self._timecode(index), picture))
         self._next = index + 1
 
     def finish(self) -> None:
@@ -88,14 +96,17 @@ def content_shots(frame_rate: Fraction) -> PySceneDetectShots:
 
 
 def transnet_shots(frame_rate: Fraction, model: str) -> PySceneDetectShots:
-    """Cuts by TransNetV2 from an ONNX file; raises OptionError when there is none that can be used."""
+    """Cuts by TransNetV2, from an ONNX file or, with no name, from the installed weights.
+
+    Raises OptionError for a file that cannot be used, and the errors of transnet_model.
+    """
     # TransNetV2 reports the last frame before a cut.
-    return PySceneDetectShots(_transnet(model), frame_rate, _TRANSNET_DELAY, offset=1)
+    return PySceneDetectShots(
+        _transnet(model or str(transnet_model())), frame_rate, _TRANSNET_DELAY, offset=1, rgb=True
+    )
 
 
 def _transnet(model: str) -> TransnetV2Detector:
-    if not model:
-        raise OptionError("--shots transnetv2 needs its weights as ONNX; add --shots-model FILE.onnx")
     if not Path(model).is_file():
         raise OptionError(f"--shots-model {printable(model)} is not there; check the name")
     try:

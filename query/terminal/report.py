@@ -345,7 +345,7 @@ def _names(plan: ForgetPlan) -> str:
 def engines(all_engines: Sequence[Mapping[str, Any]]) -> None:
     """All engines."""
     titles = {
-        "engine": "engine", "licence": "licence", "state": "state", "vector_length": "vector length",
+        "engine": "engine", "kind": "finds", "licence": "licence", "state": "state", "vector_length": "vector length",
         "threshold": "threshold", "threshold_source": "measured on", "search_ms": "search 640x360, ms",
         "embed_ms": "embed a face, ms",
     }  # fmt: skip

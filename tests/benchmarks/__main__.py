@@ -3,7 +3,7 @@
 
 Tables on stdout, progress on stderr, exit 1 when a promised figure is missed. $FACEREEL_MEDIA names the
 folder with the hand-checked footage and photos of known people; without it samples/people play all parts.
-$FACEREEL_TRANSNET names TransNetV2 as ONNX, to be measured too.
+TransNetV2 is measured too where its weights are installed.
 """
 
 from __future__ import annotations

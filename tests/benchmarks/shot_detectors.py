@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,19 @@ from facereel.indexer.media.video import probe, read_frames
 from facereel.indexer.scan.scan import Scan
 from facereel.indexer.shots.detector import shot_detector
 from facereel.indexer.shots.similarity import THUMBNAIL_SIZE
+from facereel.indexer.shots.transnet import check_transnet
 from facereel.store.model.config import Config
+from facereel.store.model.errors import EngineError
 from tests.benchmarks.figures import GRADUAL, NO_CHANGE
 from tests.benchmarks.scoring_shots import ShotScore
 
 
 def detectors() -> dict[str, Config]:
-    """All by name; TransNetV2 where $FACEREEL_TRANSNET names its ONNX file."""
+    """All by name; TransNetV2 where its weights are installed."""
     known = {"adaptive": Config(), "content": Config(shots="content")}
-    if model := os.environ.get("FACEREEL_TRANSNET"):
-        known["transnetv2"] = Config(shots="transnetv2", shots_model=model)
+    with suppress(EngineError):
+        check_transnet()
+        known["transnetv2"] = Config(shots="transnetv2")
     return known
 
 
