@@ -90,7 +90,7 @@ def check_available(weights: Weights, version: int) -> None:
     """Raise EngineError where cached_model would; converts nothing."""
     target = _cached_path(weights, version)
     if not _is_intact(target, target.with_suffix(".sha256")):
-        _checked_source(weights)
+        source_path(weights)
 
 
 def _cached_path(weights: Weights, version: int) -> Path:
