@@ -18,7 +18,8 @@ from PIL import Image as Pillow
 from facereel.indexer.engines.registry import load_engine
 from facereel.query.people.agreement import check_one_person, disagreements
 from facereel.query.people.photos import group_photos, read_people
-from facereel.query.people.reference import find_faces, read_photo, read_reference
+from facereel.query.people.picture import read_photo
+from facereel.query.people.reference import find_faces, read_reference
 from facereel.query.records import Reference
 from facereel.store.files.digest import hash_file
 from facereel.store.model.errors import PhotoError

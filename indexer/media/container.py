@@ -6,6 +6,7 @@ file, is no playlist, and decodes no picture above MAX_PIXELS.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import av
@@ -13,32 +14,49 @@ import av.error
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from facereel.store.files.kinds import Kind, kind_of
 from facereel.store.files.names import printable
 from facereel.store.model.errors import VideoError
 
 # 8192x8192, twice 8K television. About a hundred decoded pictures are in memory at once, so larger ones are refused.
 MAX_PIXELS = 1 << 26
 # FFmpeg demuxers that follow a file to other files and servers.
-_PLAYLISTS = frozenset({"hls", "dash", "concat", "sdp", "rtsp", "image2", "imf", "tty"})
+_PLAYLISTS = frozenset({"hls", "dash", "concat", "sdp", "rtsp", "imf", "tty"})
+# And its demuxers of pictures, besides all that are called `..._pipe`. It opens HEIC and AVIF as MP4.
+_PICTURES = frozenset({"image2", "gif", "apng", "ico"})
 _PROTOCOLS = {"protocol_whitelist": "file"}
 
 
 def open_video(path: Path) -> InputContainer:
     """Open a video file; use the result in a `with`. Raises VideoError for what is no video, or a playlist."""
+    kind = kind_of(path)
     try:
         # FFmpeg cannot take an absolute path for a URL or an option.
         container = av.open(str(path.resolve()), "r", metadata_errors="replace", container_options=_PROTOCOLS)
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        if kind is not None and kind.sort != "video":
+            raise _not_a_video(path, kind) from error
         raise VideoError(
             f"{printable(path)} cannot be read as a video ({error_text(error)}); check the file"
         ) from error
-    kind = container.format.name
-    if _PLAYLISTS.intersection(kind.split(",")):
+    demuxer = container.format.name
+    picture = demuxer in _PICTURES or demuxer.endswith("_pipe")
+    if kind is not None and kind.sort != "video" and (picture or kind.name in ("HEIC", "AVIF")):
         container.close()
-        raise VideoError(
-            f"{printable(path)} is a playlist ({kind}), not a video; give the files that it lists"
-        )
+        raise _not_a_video(path, kind)
+    if picture or _PLAYLISTS.intersection(demuxer.split(",")):
+        container.close()
+        what = "picture" if picture else "playlist"
+        remedy = "give a file with moving pictures" if picture else "give the files that it lists"
+        raise VideoError(f"{printable(path)} is a {what} ({demuxer}), not a video; {remedy}")
     return container
+
+
+def _not_a_video(path: Path, kind: Kind) -> VideoError:
+    remedy = "give a video file"
+    if kind.sort == "photo":
+        remedy = f"to search for the person in it run: facereel query {shlex.quote(printable(path))}"
+    return VideoError(f"{printable(path)} is {kind}, not a video; {remedy}")
 
 
 def picture_stream(container: InputContainer, path: Path) -> VideoStream:

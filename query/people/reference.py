@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image as Pillow
-from PIL import ImageOps, UnidentifiedImageError
 
 from facereel.indexer.engines.alignment import frontality
 from facereel.indexer.engines.face_crops import align_faces, cut_out
 from facereel.indexer.engines.protocol import FaceEngine
+from facereel.query.people.picture import read_photo
 from facereel.query.records import Reference
 from facereel.store.files.digest import hash_file
 from facereel.store.files.names import printable
@@ -29,31 +27,6 @@ _SAME_FACE_OVERLAP = 0.5  # over the smaller box: two detections at different si
 _SMALL_WIDTH = 40.0  # pixels; single photos with smaller faces lose a tenth of their true matches
 _PROFILE_FRONTALITY = 0.25
 _LOW_CONFIDENCE = 0.4  # the face confidence at which patterns match as often as faces
-# A photo of this size takes up to 0.8 GB of memory. JPEGs are scaled down while they are read, unless they are
-# progressive.
-_MAX_PIXELS = 80_000_000
-# Pillow reads many more formats. Some of them run other programs, and few are used for photos.
-_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "JPEG2000", "TIFF", "GIF", "BMP", "PPM")
-
-
-def read_photo(path: Path) -> Image:
-    """The upright picture as BGR (H, W, 3); raises PhotoError when it cannot be read."""
-    if not path.is_file():
-        why = (
-            "is a folder, a pipe or a device; give a file"
-            if path.exists()
-            else "is not there; check the name"
-        )
-        raise PhotoError(f"{printable(path)} {why}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about large pictures and unusual tags
-            return _read(path)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Pillow.DecompressionBombError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PhotoError(
-            f"{printable(path)} cannot be read as a photo ({printable(reason)}); give a JPEG, PNG or WebP"
-        ) from error
 
 
 def find_faces(image: Image, engine: FaceEngine) -> Faces:
@@ -104,27 +77,6 @@ def read_reference(path: Path, engine: FaceEngine, face: int | None = None) -> R
         path=str(path), sha256=hash_file(path), box=box.astype(np.float32),
         embedding=embedded.vectors[0], quality=confidence, warnings=tuple(texts),
     )  # fmt: skip
-
-
-def _read(path: Path) -> Image:
-    with Pillow.open(path, formats=_FORMATS) as photo:
-        if not photo.info.get("progressive"):
-            photo.draft("RGB", (2 * _SEARCHED_SIDES[-1], 2 * _SEARCHED_SIDES[-1]))  # scales a JPEG down
-        if photo.width * photo.height > _MAX_PIXELS:
-            raise PhotoError(
-                f"{printable(path)} is {photo.width}x{photo.height}; scale it below {_MAX_PIXELS:,} pixels"
-            )
-        photo.load()
-        upright = _upright(photo).convert("RGB")
-        return np.ascontiguousarray(np.asarray(upright, np.uint8)[..., ::-1])
-
-
-def _upright(photo: Pillow.Image) -> Pillow.Image:
-    """The photo turned as its EXIF data says, or as it is where these cannot be read."""
-    try:
-        return ImageOps.exif_transpose(photo)
-    except Exception:  # damaged EXIF data raises errors of many kinds
-        return photo
 
 
 def _distinct(boxes: Floats, scores: Floats) -> list[int]:
