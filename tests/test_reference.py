@@ -281,5 +281,5 @@ def test_a_program_under_the_name_of_a_photo_is_not_run(
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *args: pytest.fail("it was run"))
     path = tmp_path / "photo.jpg"
     path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\nshowpage\n%%EOF\n")
-    with pytest.raises(PhotoError, match="cannot be read as a photo"):
+    with pytest.raises(PhotoError, match="is a PostScript document"):
         read_photo(path)
