@@ -422,7 +422,7 @@ class Library:
 
     # -- Indexing
 
-    def index(
+    def index(  # noqa: PLR0913  one argument for each option of the command
         self,
         videos: Paths,
         *,
@@ -431,6 +431,7 @@ class Library:
         jobs: int = 1,
         min_face: int = 20,
         scan: str = "default",
+        clothes: bool = True,
         shots: str = "adaptive",
         shots_model: PathLike | None = None,
     ) -> IndexReport:
@@ -438,14 +439,15 @@ class Library:
 
         A video that is known already is skipped, unless `force`; one that fails does not stop the others, see
         `report.failed`. `jobs` videos at once; `min_face` is the width of the smallest face that must be found,
-        pixels; `scan` is default or every; `shots` is adaptive, content or transnetv2, the last with `shots_model` or
-        the weights of the installed package.
+        pixels; `scan` is default or every; without `clothes` who is who inside a video follows from faces alone;
+        `shots` is adaptive, content or transnetv2, the last with `shots_model` or the weights of the installed package.
         Raises OptionError, EngineError, UnwritableError before any work is done.
         """
         paths = self._videos(videos)
         events = self.index_events(
-            paths, force=force, jobs=jobs, min_face=min_face, scan=scan, shots=shots, shots_model=shots_model
-        )
+            paths, force=force, jobs=jobs, min_face=min_face, scan=scan, clothes=clothes, shots=shots,
+            shots_model=shots_model,
+        )  # fmt: skip
         results: dict[Path, Indexed | Failed] = {}
         with closing(events):
             for event in events:
@@ -462,6 +464,7 @@ class Library:
         jobs: int = 1,
         min_face: int = 20,
         scan: str = "default",
+        clothes: bool = True,
         shots: str = "adaptive",
         shots_model: PathLike | None = None,
     ) -> Generator[Event, None, None]:
@@ -478,7 +481,7 @@ class Library:
         check_store(self.store)
         paths = self._videos(videos)
         config = Config(
-            min_face=min_face, search_interval=search_interval(scan), shots=shots,
+            min_face=min_face, search_interval=search_interval(scan), clothes=clothes, shots=shots,
             shots_model=str(shots_model or ""),
         )  # fmt: skip
         check_shots(config)

@@ -103,6 +103,7 @@ def index(
     engine: opt.Engine = ENGINE,
     min_face: opt.MinFace = 20,
     scan: opt.Scan = "default",
+    clothes: opt.Clothes = True,
     shots: opt.ShotsBy = "adaptive",
     shots_model: opt.ShotsModel = None,
     device: opt.Device = "auto",
@@ -130,7 +131,7 @@ def index(
                 report.indexed(event)
 
         outcome = library.index(
-            [*videos], force=force, jobs=jobs, min_face=min_face, scan=scan, shots=shots,
+            [*videos], force=force, jobs=jobs, min_face=min_face, scan=scan, clothes=clothes, shots=shots,
             shots_model=shots_model, on_event=show,
         )  # fmt: skip
     failed = outcome.failed

@@ -132,9 +132,7 @@ def _add_segments(
     identities: list[TrackletIdentity] = []
     searched = checkpoint.searched
     if checkpoint.frames:
-        identities.extend(
-            tracklet_identity(*stored, video.frame_rate, config.min_face) for stored in unfinished.tracklets()
-        )
+        identities.extend(tracklet_identity(*stored, video.frame_rate) for stored in unfinished.tracklets())
         log.resume(unfinished.ticks(), checkpoint.search_frame)
     # What a decoder invents for lost data may be other when it begins elsewhere, and without time stamps frames have
     # no name: then nothing more is committed before the end, and the next run begins at the last checkpoint.
@@ -147,9 +145,12 @@ def _add_segments(
         searched = after.searched
         identities.extend(
             tracklet_identity(
-                tracklet, *embeddings_and_qualities(exemplars), video.frame_rate, config.min_face
+                tracklet,
+                sightings.boxes[[0, -1]],
+                *embeddings_and_qualities(exemplars),
+                video.frame_rate,
             )
-            for tracklet, _, exemplars in segment.tracklets
+            for tracklet, sightings, exemplars in segment.tracklets
         )
     return identities, searched
 

@@ -20,6 +20,7 @@ from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.identity.exemplars import choose, embed
 from facereel.indexer.identity.splitting import split_mixed
 from facereel.indexer.media.video import Probe
+from facereel.indexer.scan.clothes import pool_clothes
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.shots.detector import ShotDetector, shot_detector
 from facereel.indexer.timing import frames_in
@@ -202,6 +203,7 @@ def _tracklet(track: Track, sightings: Sightings) -> Tracklet:
         cluster=0,
         face_width=float(np.median(sightings.boxes[:, 2])),
         score=float(sightings.scores[detected].mean()) if detected.any() else 0.0,
+        clothes=pool_clothes([one.clothes for one in track.candidates if one.clothes is not None]),
     )
 
 

@@ -1,23 +1,21 @@
-"""Tracklets into clusters: average linkage of pooled embeddings; two faces of one frame are never in one cluster."""
+"""Tracklets into clusters: average linkage of the log odds that two are one person; never two faces of one frame."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facereel.indexer.identity.evidence import Evidence, log_odds, unit_clothes
 from facereel.store.model.pooling import cluster_weight, pool
 from facereel.store.model.records import Cluster, Floats, Tracklet
 
-# Similarity down to which clusters are joined. On a sitcom with six people who look alike, every value from 0.36 to
-# 0.43 gives clusters that are pure and large enough; from 0.50 on they stay small and recall falls.
-MIN_SIMILARITY = 0.40
-# Small faces resemble each other: of pairs of rendered strangers 5 in 100 reach MIN_SIMILARITY at 16 px, 1 in 100 at
-# 20. Where --min-face asks for smaller faces than usual, one below this width, pixels, is never joined.
-MIN_JOINED_WIDTH = 24
-USUAL_MIN_FACE = 20  # pixels: from this --min-face on all tracklets may be joined
+# Log odds down to which clusters are joined. At 0 both answers are as probable; two people in one cluster are worse
+# than one person in two. From 0 to 0.8 the clusters of nine films hardly differ.
+MIN_LOG_ODDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,10 +24,13 @@ class TrackletIdentity:
 
     embedding: Floats  # (D,) pooled exemplars, unit length
     quality: float  # of its best exemplar, 0..1
+    shot: int
     start: int  # frames, [start, end)
     end: int
+    start_seconds: float
     seconds: float  # from start to end
-    joinable: bool = True  # false for a face too small to be compared
+    ends: Floats  # (2, 4) its first and its last box, x y w h
+    clothes: bytes | None = None  # see Tracklet
 
     @property
     def weight(self) -> float:
@@ -38,21 +39,23 @@ class TrackletIdentity:
 
 
 def tracklet_identity(
-    tracklet: Tracklet, embeddings: Floats, qualities: Floats, frame_rate: Fraction, min_face: int
+    tracklet: Tracklet, ends: Floats, embeddings: Floats, qualities: Floats, frame_rate: Fraction
 ) -> TrackletIdentity:
-    """The identity of a tracklet from embeddings (N, D) and qualities (N,) of its exemplars."""
+    """The identity of a tracklet from its first and last box (2, 4), embeddings (N, D) and qualities (N,)."""
     return TrackletIdentity(
-        pool(embeddings, qualities), float(qualities.max(initial=0)), tracklet.start, tracklet.end,
-        float((tracklet.end - tracklet.start) / frame_rate), is_joinable(tracklet.face_width, min_face),
-    )  # fmt: skip
+        embedding=pool(embeddings, qualities),
+        quality=float(qualities.max(initial=0)),
+        shot=tracklet.shot,
+        start=tracklet.start,
+        end=tracklet.end,
+        start_seconds=float(tracklet.start / frame_rate),
+        seconds=float((tracklet.end - tracklet.start) / frame_rate),
+        ends=np.round(ends, 1),  # as an index stores them, so that a resumed run gives the same clusters
+        clothes=tracklet.clothes,
+    )
 
 
-def is_joinable(face_width: float, min_face: int) -> bool:
-    """Is a face of this median width large enough to be compared, or --min-face a usual one? Both in pixels."""
-    return face_width >= MIN_JOINED_WIDTH or min_face >= USUAL_MIN_FACE
-
-
-def make_clusters(identities: list[TrackletIdentity], scale: float = 1.0) -> tuple[Cluster, ...]:
+def make_clusters(identities: Sequence[TrackletIdentity], scale: float = 1.0) -> tuple[Cluster, ...]:
     """The clusters of tracklets 1, 2, ...; numbered from 1, the one with most frames first.
 
     `scale` is that of the engine's similarities, see Threshold.scale.
@@ -60,7 +63,7 @@ def make_clusters(identities: list[TrackletIdentity], scale: float = 1.0) -> tup
     members: dict[int, list[int]] = {}
     frames: dict[int, int] = {}
     for tracklet, (label, identity) in enumerate(
-        zip(cluster(identities, scale * MIN_SIMILARITY), identities, strict=True), start=1
+        zip(cluster(identities, scale), identities, strict=True), start=1
     ):
         members.setdefault(label, []).append(tracklet)
         frames[label] = frames.get(label, 0) + identity.end - identity.start
@@ -71,32 +74,38 @@ def make_clusters(identities: list[TrackletIdentity], scale: float = 1.0) -> tup
     )
 
 
-def cluster(identities: list[TrackletIdentity], min_similarity: float = MIN_SIMILARITY) -> list[int]:
+def cluster(identities: Sequence[TrackletIdentity], scale: float = 1.0) -> list[int]:
     """The cluster of each tracklet, a label from 0 on; labels are in order of each cluster's first tracklet."""
-    count = len(identities)
-    if count == 0:
+    if not identities:
         return []
-    vectors = np.stack([identity.embedding for identity in identities])
     weights = np.array([identity.weight for identity in identities])
-    similarity = (vectors @ vectors.T).astype(np.float64)
-    similarity[_share_a_frame(identities)] = -np.inf
-    single = [not identity.joinable for identity in identities]
-    similarity[single], similarity[:, single] = -np.inf, -np.inf
-    np.fill_diagonal(similarity, -np.inf)
+    return link(log_odds(_evidence(identities, scale)), weights, MIN_LOG_ODDS)
+
+
+def _evidence(identities: Sequence[TrackletIdentity], scale: float) -> Evidence:
+    seconds = np.array([(item.start_seconds, item.start_seconds + item.seconds) for item in identities])
+    return Evidence(
+        # The similarity of two is that of their embeddings divided by the scale.
+        embeddings=np.stack([item.embedding for item in identities]) / np.float32(np.sqrt(scale)),
+        qualities=np.array([item.quality for item in identities]),
+        shots=np.array([item.shot for item in identities], np.int64),
+        spans=np.array([(item.start, item.end) for item in identities], np.int64),
+        seconds=seconds,
+        ends=np.stack([item.ends for item in identities]),
+        clothes=unit_clothes([item.clothes for item in identities]),
+    )
+
+
+def link(similarity: NDArray[np.float64], weights: NDArray[np.float64], minimum: float) -> list[int]:
+    """Labels of N items, joined by weighted average linkage while two are at least that similar; changes its arguments.
+
+    `similarity` (N, N) has -inf on its diagonal, and for two that are never joined.
+    """
     labels: dict[int, int] = {}
-    return [labels.setdefault(int(root), len(labels)) for root in _link(similarity, weights, min_similarity)]
+    return [labels.setdefault(int(root), len(labels)) for root in _link(similarity, weights, minimum)]
 
 
-def _share_a_frame(identities: list[TrackletIdentity]) -> NDArray[np.bool_]:
-    """Which pairs of tracklets share a frame: (N, N)."""
-    starts = np.array([identity.start for identity in identities])
-    ends = np.array([identity.end for identity in identities])
-    return np.asarray((starts[:, None] < ends[None]) & (starts[None] < ends[:, None]))
-
-
-def _link(
-    similarity: NDArray[np.float64], weights: NDArray[np.float64], min_similarity: float
-) -> NDArray[np.int64]:
+def _link(similarity: NDArray[np.float64], weights: NDArray[np.float64], minimum: float) -> NDArray[np.int64]:
     """Join the most similar pair until none reaches the minimum; -inf forbids. Returns a root for each item.
 
     Items of one cluster have the same root. Weighted average linkage by the Lance-Williams update. Each row's most
@@ -109,7 +118,7 @@ def _link(
     highest = similarity[np.arange(count), partner]
     while True:
         row = int(highest.argmax())
-        if highest[row] < min_similarity:
+        if highest[row] < minimum:
             return roots
         keep, drop = sorted((row, int(partner[row])))
         total = weights[keep] + weights[drop]

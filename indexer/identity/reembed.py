@@ -12,7 +12,7 @@ import numpy as np
 from facereel.indexer.engines.alignment import frontality
 from facereel.indexer.engines.face_crops import align_faces, aligned_face, stored_crop
 from facereel.indexer.engines.protocol import FaceEngine
-from facereel.indexer.identity.clustering import USUAL_MIN_FACE, make_clusters, tracklet_identity
+from facereel.indexer.identity.clustering import make_clusters, tracklet_identity
 from facereel.indexer.identity.quality import crop_quality, exemplar_quality
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.rewrite import REEMBEDDED, Recognition, replace_recognition
@@ -57,13 +57,13 @@ def reembed_index(folder: Path, engine: FaceEngine) -> Reembedded:
         if old.aligns_and_embeds_like(info):
             return result
         indexed_by = str(index.config.get(REEMBEDDED, old.name))
-        min_face = int(index.config.get("min_face", USUAL_MIN_FACE))
         recognised, identities = [], []
         for tracklet, faces in _recognise_again(index, index.tracklets(), engine):
             recognised += faces
             vectors = np.array([face.embedding for face in faces], np.float32).reshape(-1, info.dim)
             worth = np.array([face.quality for face in faces], np.float32)
-            identities.append(tracklet_identity(tracklet, vectors, worth, index.video.frame_rate, min_face))
+            ends, rate = index.end_boxes(tracklet), index.video.frame_rate
+            identities.append(tracklet_identity(tracklet, ends, vectors, worth, rate))
     clusters = _with_names(make_clusters(identities, engine.threshold.scale), old_clusters)
     settings: dict[str, float | int | str] = {REEMBEDDED: indexed_by, "threshold": engine.threshold.value}
     recognition = Recognition(info, tuple(recognised), clusters, settings)

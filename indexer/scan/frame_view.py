@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -25,6 +26,7 @@ class FrameView:
     )
     continues: bool = False  # the same faces in the same order as in the frame before
     crops: tuple[FaceCrop | None, ...] = ()  # one a face, from the full-size picture; None where not taken
+    clothes: Mapping[int, Floats] = field(default_factory=dict)  # (CLOTHES_BINS,) by the face that shows them
     in_transition: bool = False  # shows two shots at once, or lies close to a frame that does
     tracked_boxes: list[Floats] = field(
         default_factory=list

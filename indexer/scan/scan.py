@@ -18,6 +18,7 @@ import numpy as np
 from facereel.indexer.engines.face_crops import cut_out
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.media.frame import Frame
+from facereel.indexer.scan.clothes import clothes_histogram
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.scan.interpolation import (
     MIN_NCC,
@@ -30,7 +31,7 @@ from facereel.indexer.scan.tiles import search_tiles, tiled_size
 from facereel.indexer.shots.similarity import THUMBNAIL_SIZE
 from facereel.store.model.boxes import xyxy_to_xywh
 from facereel.store.model.config import Config
-from facereel.store.model.records import FaceCrop, Faces, Image
+from facereel.store.model.records import Faces, Image
 
 _LOW_RESOLUTION_SIDE = 320  # longest side of the picture in which the low-resolution check searches, pixels
 
@@ -102,7 +103,7 @@ class Scan:
         # The frame before a stretch is a key frame, which has no interval.
         for view, interval in zip(stretch, [None, *(view.interval for view in stretch)], strict=False):
             view.continues = view.interval is not None and view.interval == interval
-            view.crops = self._crops(by_index[view.index], view)
+            self._take_crops(by_index[view.index], view)
         views = stretch.copy()
         del stretch[
             :-1
@@ -166,17 +167,23 @@ class Scan:
             view.analysis_faces = Faces(faces.boxes * scale, faces.scores, faces.landmarks * scale)
         view.interval = None
 
-    def _crops(self, frame: Frame, view: FrameView) -> tuple[FaceCrop | None, ...]:
-        """Crops of the strong faces; None for each face of a frame of which no crops are taken."""
+    def _take_crops(self, frame: Frame, view: FrameView) -> None:
+        """Take the crops and the clothes of the strong faces, where crops are wanted."""
         faces = view.faces
+        view.crops = (None,) * len(faces)
         strong = faces.scores >= self.config.strong_score
         # Where faces hardly move, crops are alike: half as many do.
         still = view.interval is not None and view.interval[1] - view.interval[0] > self.check_every
         wanted = view.searched or view.index % (self.crop_every * (1 + still)) == 0
         if not strong.any() or not wanted:
-            return (None,) * len(faces)
+            return
         picture = frame.image(self.width, self.height)
         boxes = xyxy_to_xywh(faces.boxes)
-        return tuple(
+        view.crops = tuple(
             cut_out(picture, boxes[n], faces.landmarks[n]) if strong[n] else None for n in range(len(faces))
         )
+        if self.config.clothes:
+            histograms = {
+                n: clothes_histogram(picture, boxes[n], boxes) for n in np.flatnonzero(strong).tolist()
+            }
+            view.clothes = {n: histogram for n, histogram in histograms.items() if histogram is not None}

@@ -84,6 +84,7 @@ class Candidate:
     frame: int
     score: float
     crop: FaceCrop
+    clothes: Floats | None = None  # (CLOTHES_BINS,) a histogram; None where none are visible
 
 
 @dataclass(frozen=True, slots=True, eq=False)

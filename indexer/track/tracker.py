@@ -159,7 +159,7 @@ class Tracker:
         track.add(view, box, score, score >= self._config.strong_score)
         crop = view.crops[face]
         if crop is not None:
-            track.add_candidate(Candidate(view.index, score, crop))
+            track.add_candidate(Candidate(view.index, score, crop, view.clothes.get(face)))
 
     def _find_fragments(self, boxes: Floats, view: FrameView) -> None:
         """Find the tracks whose face something narrow divides in this view, with boxes (N, 4).

@@ -71,6 +71,12 @@ MinFace = Annotated[
 Scan = Annotated[
     str, typer.Option(help="default: search for faces where the picture changes; every: in every frame.")
 ]
+Clothes = Annotated[
+    bool,
+    typer.Option(
+        "--clothes/--no-clothes", help="Whether clothes, too, show who is who inside a video, or faces alone."
+    ),
+]
 ShotsBy = Annotated[
     str, typer.Option("--shots", help="How scene changes are detected: adaptive, content, transnetv2.")
 ]

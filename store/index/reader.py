@@ -42,6 +42,7 @@ from facereel.store.model.records import (
     EngineInfo,
     Exemplar,
     ExemplarArrays,
+    Floats,
     FrameTimes,
     Ints,
     Shot,
@@ -145,6 +146,11 @@ class VideoIndex:
         """All tracklets, by number."""
         with reading(self.folder, self.video.path):
             return tuple(map(rows.tracklet_of, self._all("SELECT * FROM tracklets ORDER BY tracklet")))
+
+    def end_boxes(self, tracklet: Tracklet) -> Floats:
+        """The first and the last box (2, 4) of a tracklet, x y w h."""
+        with reading(self.folder, self.video.path), rows.values():
+            return rows.end_boxes(self._connection, tracklet)
 
     def sightings(self, numbers: Iterable[int]) -> dict[int, Sightings]:
         """The faces of some tracklets, by tracklet number; boxes are kept to 0.1 px, scores to 0.001.

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 
 from facereel.store.index.crops import ALIGNED_SIZE, decode_crop
 from facereel.store.model.records import (
+    CLOTHES_BINS,
     SOURCES,
     EngineInfo,
     Exemplar,
@@ -119,6 +120,7 @@ def tracklet_row(tracklet: Tracklet) -> Row:
         "end_reason": tracklet.end_reason,
         "face_width": float(tracklet.face_width),
         "score": float(tracklet.score),
+        "clothes": tracklet.clothes,
     }
 
 
@@ -135,6 +137,7 @@ def tracklet_of(row: sqlite3.Row) -> Tracklet:
         cluster=int(row["cluster"]),
         face_width=float(row["face_width"]),
         score=float(row["score"]),
+        clothes=_clothes_of(row["clothes"]),
     )
 
 
@@ -166,6 +169,18 @@ def sightings_of(numbers: Ints, start: int, end: int) -> Sightings:
         scores=(table[:, 5] / 1000).astype(np.float32),
         sources=table[:, 6].astype(np.uint8),
     )
+
+
+def end_boxes(connection: sqlite3.Connection, tracklet: Tracklet) -> Floats:
+    """The first and the last box (2, 4) of a stored tracklet, x y w h; raises ValueError when one is missing."""
+    query = "SELECT x_tenths, y_tenths, w_tenths, h_tenths FROM sightings WHERE tracklet = ? AND frame = ?"
+    found = [
+        connection.execute(query, (tracklet.number, frame)).fetchone()
+        for frame in (tracklet.start, tracklet.end - 1)
+    ]
+    if None in found:
+        raise ValueError(f"tracklet {tracklet.number} has no sighting at its start or its end")
+    return np.asarray(np.array([tuple(box) for box in found]) / 10, np.float32)
 
 
 def exemplar_row(number: int, tracklet: int, exemplar: Exemplar) -> Row:
@@ -259,6 +274,12 @@ def _text(path: str) -> str | bytes:
     except UnicodeEncodeError:
         return os.fsencode(path)
     return path
+
+
+def _clothes_of(blob: Any) -> bytes | None:
+    if blob is not None and (not isinstance(blob, bytes) or len(blob) != CLOTHES_BINS):
+        raise ValueError(f"clothes do not have {CLOTHES_BINS} bins")
+    return blob
 
 
 def _reason(text: Any) -> Reason:

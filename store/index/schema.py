@@ -161,10 +161,11 @@ def m007_clusters(db: Database) -> None:
 
 
 def m008_crops_and_display(db: Database) -> None:
-    """What older indexes do not have: crops with a margin, the landmark model and its word, mirrored pictures."""
+    """What older indexes lack: crops with a margin, the landmark model and its word, clothes, mirrored pictures."""
     # Whether a player swaps left and right; older indexes were made as if none did.
     db.table("video").add_column("mirrored", int, not_null_default=0)
     db.table("engine").add_column("landmarks_sha256", str, not_null_default="")
+    db.table("tracklets").add_column("clothes", bytes)
     # NULL where the crop is the aligned face and no landmark model was asked.
     exemplars = db.table("exemplars")
     exemplars.add_column("face_probability", float)

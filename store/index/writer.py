@@ -43,6 +43,7 @@ _COLUMNS = {
     "shots": ("shot", "start_frame", "end_frame"),
     "tracklets": (
         "tracklet", "cluster", "shot", "start_frame", "end_frame", "start_reason", "end_reason", "face_width", "score",
+        "clothes",
     ),
     "sightings": ("tracklet", "frame", "x_tenths", "y_tenths", "w_tenths", "h_tenths", "score_thousandths", "source"),
     "exemplars": (
@@ -161,15 +162,20 @@ class IndexWriter:
         """Sightings so far."""
         return int(self._db.execute("SELECT count(*) FROM sightings").fetchone()[0])
 
-    def tracklets(self) -> Iterator[tuple[Tracklet, Floats, Floats]]:
-        """The tracklets so far, each with embeddings (N, D) and qualities (N,) of its exemplars."""
+    def tracklets(self) -> Iterator[tuple[Tracklet, Floats, Floats, Floats]]:
+        """The tracklets so far: each with its first and last box (2, 4), its exemplars' embeddings and qualities.
+
+        Embeddings are (N, D), qualities (N,).
+        """
         query = "SELECT embedding, quality FROM exemplars WHERE tracklet = ? ORDER BY exemplar"
         cursor = self._db.cursor()
         cursor.row_factory = sqlite3.Row
         for row in cursor.execute("SELECT * FROM tracklets ORDER BY tracklet"):
             found = self._db.execute(query, (row["tracklet"],)).fetchall()
             embeddings = np.stack([np.frombuffer(blob, "<f4") for blob, _ in found])
-            yield rows.tracklet_of(row), embeddings, np.array([quality for _, quality in found], np.float32)
+            tracklet = rows.tracklet_of(row)
+            ends = rows.end_boxes(self._db, tracklet)
+            yield tracklet, ends, embeddings, np.array([quality for _, quality in found], np.float32)
 
     def _create(self, run: str) -> None:
         from sqlite_utils import Database

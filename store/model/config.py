@@ -39,6 +39,8 @@ class Config:
     # hardly move. Seconds.
     crop_interval: float = 0.2
 
+    # Do clothes help to tell who is who inside the video? Off: by faces alone.
+    clothes: bool = True
     # How scene changes are found: adaptive (ours), content, transnetv2; the last by a model in that file.
     shots: str = "adaptive"
     shots_model: str = ""

@@ -23,6 +23,8 @@ Reason: TypeAlias = Literal[
     "scene_cut", "occlusion", "left_frame", "entered_frame", "identity_change", "video_start", "video_end"
 ]
 
+CLOTHES_BINS = 392  # colours of a histogram of clothes
+
 # How a sighting came about; Sightings.sources holds positions in this tuple.
 SOURCES = ("detected", "tracked", "interpolated")
 DETECTED, TRACKED, INTERPOLATED = range(3)
@@ -199,6 +201,8 @@ class Tracklet:
     cluster: int  # number of the cluster it belongs to
     face_width: float  # median over its sightings, pixels
     score: float  # mean detector score of its detected sightings, 0..1
+    # Colours below the face, CLOTHES_BINS bytes (see indexer/scan/clothes.py); None where they are not known.
+    clothes: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -77,8 +77,8 @@ class UnfinishedIndex:
         with self._reading():
             return self._opened().ticks()
 
-    def tracklets(self) -> Iterator[tuple[Tracklet, Floats, Floats]]:
-        """The tracklets so far, each with embeddings (N, D) and qualities (N,) of its exemplars."""
+    def tracklets(self) -> Iterator[tuple[Tracklet, Floats, Floats, Floats]]:
+        """As IndexWriter.tracklets."""
         with self._reading():
             yield from self._opened().tracklets()
 
