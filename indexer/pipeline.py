@@ -13,8 +13,6 @@ from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
-
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.identity.clustering import TrackletIdentity, make_clusters, tracklet_identity
 from facereel.indexer.identity.exemplars import embeddings_and_qualities
@@ -29,7 +27,6 @@ from facereel.store.model.config import Config
 from facereel.store.model.errors import VideoError
 from facereel.store.model.records import (
     Checkpoint,
-    FrameTimes,
     IndexStats,
     Segment,
 )
@@ -141,7 +138,8 @@ def _add_segments(
         segment = replace(segment, after=after)
         start, end = segment.start, after.frames
         last = end == len(log.pts)
-        unfinished.add(segment, _times(log, start, end, video), video.timed and log.intact and not last)
+        times = log.times(video.frame_rate, video.time_base, start, end)
+        unfinished.add(segment, times, video.timed and log.intact and not last)
         searched = after.searched
         identities.extend(
             tracklet_identity(
@@ -173,7 +171,7 @@ def _segments(
             raise _OtherPicture
         views = chain([first], views)
     views = _from(checkpoint.frames, views, video, progress)
-    return segments(views, Setting(video, engine, config, search_every), checkpoint)
+    return segments(views, Setting(video, engine, config, search_every, log.interruptions), checkpoint)
 
 
 def _from(first: int, views: Iterator[FrameView], video: Probe, progress: OnProgress) -> Iterator[FrameView]:
@@ -181,12 +179,3 @@ def _from(first: int, views: Iterator[FrameView], video: Probe, progress: OnProg
         progress(view.index + 1, max(video.frame_estimate, view.index + 1))
         if view.index >= first:
             yield view
-
-
-def _times(log: DecodeLog, start: int, end: int, video: Probe) -> FrameTimes:
-    """Times of the frames [start, end), of which the last lasts until the next one read."""
-    if end == len(log.pts):
-        times = log.times(video.frame_rate, video.time_base)
-        return FrameTimes(times.pts[start:], times.durations[start:])
-    pts = np.array(log.pts[start : end + 1], np.int64)
-    return FrameTimes(pts[:-1], np.diff(pts))

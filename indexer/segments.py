@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -22,7 +22,8 @@ from facereel.indexer.identity.splitting import split_mixed
 from facereel.indexer.media.video import Probe
 from facereel.indexer.scan.clothes import pool_clothes
 from facereel.indexer.scan.frame_view import FrameView
-from facereel.indexer.shots.detector import ShotDetector, shot_detector
+from facereel.indexer.shots.detector import shot_detector
+from facereel.indexer.shots.interruptions import InterruptedShots
 from facereel.indexer.timing import frames_in
 from facereel.indexer.track.track import Track, VideoFormat
 from facereel.indexer.track.tracker import Tracker
@@ -51,6 +52,7 @@ class Setting:
     engine: FaceEngine
     config: Config
     search_every: int  # frames from one search frame to the next
+    interruptions: Container[int]  # as DecodeLog.interruptions, of the frames read so far
 
     @property
     def min_frames(self) -> float:
@@ -106,7 +108,7 @@ class _OpenSegment:
         self._pending: list[Future[list[FoundTracklet]]] = []
         video_format = VideoFormat(video.width, video.height, float(video.frame_rate))
         self._tracker = Tracker(video_format, setting.config, start)
-        self.shots: ShotDetector = shot_detector(video.frame_rate, setting.config)
+        self.shots = InterruptedShots(shot_detector(video.frame_rate, setting.config), setting.interruptions)
         self.next = start
 
     def ends_before(self, index: int) -> bool:

@@ -89,6 +89,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }
 MAY_DECODE = {
     "indexer/media/container.py",
+    "indexer/media/packets.py",
     "indexer/media/video.py",
     "indexer/media/display.py",
     "indexer/media/frame.py",

@@ -285,24 +285,25 @@ STAMPS = st.none() | st.integers(-1000, 1000)
 PAIRS = st.lists(st.tuples(STAMPS, STAMPS), max_size=30)
 
 
-@given(st.booleans(), st.integers(-50, 50), st.integers(1, 60), PAIRS)
+@given(st.sampled_from(["matroska,webm", "avi", "h264"]), st.integers(-50, 50), st.integers(1, 60), PAIRS)
 def test_ticks_only_go_on(
-    timed: bool, start: int, usual: int, stamps: list[tuple[int | None, int | None]]
+    container: str, start: int, usual: int, stamps: list[tuple[int | None, int | None]]
 ) -> None:
-    clock = FrameClock(timed, start, usual)
-    ticks = [tick for pts, dts in stamps if (tick := clock.tick(pts, dts)) is not None]
+    clock = FrameClock(container, start, usual, MS)
+    ticks = [clock.tick(pts, dts) for pts, dts in stamps]
     assert all(one < other for one, other in pairwise(ticks))
     if not any(pts is not None or dts is not None for pts, dts in stamps):
         assert ticks == [start + usual * number for number in range(len(stamps))]
 
 
-def test_display_times_are_kept_and_what_goes_back_has_no_place() -> None:
-    clock = FrameClock(timed=True, start=0, usual=10)
-    assert [clock.tick(pts, 7) for pts in (5, 17, None, 20, 40)] == [5, 17, 27, None, 40]
+def test_display_times_are_kept_and_what_goes_back_is_shown_half_a_frame_later() -> None:
+    clock = FrameClock("matroska,webm", start=0, usual=10, time_base=MS)
+    assert [clock.tick(pts, 7) for pts in (5, 17, None, 20, 40)] == [5, 17, 27, 32, 40]
+    assert clock.misplaced == 1
 
 
 def test_without_display_times_the_decoding_times_count_from_the_start() -> None:
-    clock = FrameClock(timed=False, start=3, usual=1)
+    clock = FrameClock("avi", start=3, usual=1, time_base=MS)
     # As AVI with B-frames comes out of FFmpeg; a repeated frame leaves a gap, the end has no times.
     stamps = [(1, 2), (3, 3), (2, 4), (6, 6), (5, None), (9, None)]
     assert [clock.tick(pts, dts) for pts, dts in stamps] == [3, 4, 5, 7, 8, 9]

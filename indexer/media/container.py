@@ -7,11 +7,14 @@ file, is no playlist, and decodes no picture above MAX_PIXELS.
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from pathlib import Path
 
 import av
 import av.error
+from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from facereel.store.files.kinds import Kind, kind_of
@@ -24,6 +27,14 @@ MAX_PIXELS = 1 << 26
 _PLAYLISTS = frozenset({"hls", "dash", "concat", "sdp", "rtsp", "imf", "tty"})
 # And its demuxers of pictures, besides all that are called `..._pipe`. It opens HEIC and AVIF as MP4.
 _PICTURES = frozenset({"image2", "gif", "apng", "ico"})
+# Streams that are not the film: covers, and pictures beside it.
+_STILL = int(Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails)
+# Sound that is not the film's alone.
+_EXTRA_SOUND = int(
+    Disposition.comment | Disposition.visual_impaired | Disposition.hearing_impaired
+    | Disposition.descriptions | Disposition.clean_effects | Disposition.karaoke | Disposition.dependent
+)  # fmt: skip
+_COUNTED_PACKETS = 2000
 _PROTOCOLS = {"protocol_whitelist": "file"}
 
 
@@ -60,22 +71,67 @@ def _not_a_video(path: Path, kind: Kind) -> VideoError:
 
 
 def picture_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The first stream of moving pictures, set to decode no picture above MAX_PIXELS.
+    """The stream that is the film, set to decode no picture above MAX_PIXELS.
 
-    Raises VideoError without such a stream or a decoder for it, or when its header states larger pictures.
+    As players choose it: no cover, still or preview; of the others the one flagged as default, then the one with most
+    pictures, then the largest, then the first. Raises VideoError without such a stream or a decoder for it, or when its
+    header states larger pictures.
     """
-    for stream in container.streams.video:
-        if int(stream.disposition) & int(av.stream.Disposition.attached_pic):
-            continue  # a cover
-        if stream.codec_context is None:
-            raise VideoError(f"{printable(path)} has a codec without a decoder here; convert it to H.264")
-        if (stream.width or 0) * (stream.height or 0) > MAX_PIXELS:
-            raise VideoError(
-                f"{printable(path)} is {stream.width}x{stream.height}; scale it below {MAX_PIXELS:,} pixels"
-            )
-        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-        return stream
-    raise VideoError(f"{printable(path)} has no video stream; give a file with moving pictures")
+    streams = [stream for stream in container.streams.video if not int(stream.disposition) & _STILL]
+    if not streams:
+        raise VideoError(f"{printable(path)} has no video stream; give a file with moving pictures")
+    stream = streams[0] if len(streams) == 1 else _film(streams, path)
+    if stream.codec_context is None:
+        raise VideoError(f"{printable(path)} has a codec without a decoder here; convert it to H.264")
+    if (stream.width or 0) * (stream.height or 0) > MAX_PIXELS:
+        raise VideoError(
+            f"{printable(path)} is {stream.width}x{stream.height}; scale it below {MAX_PIXELS:,} pixels"
+        )
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    return stream
+
+
+def sound_stream(container: InputContainer) -> AudioStream | None:
+    """The stream that is the film's sound, of those that can be decoded.
+
+    As players choose it: no comment on the film and no description for those who cannot see or hear it, if there is
+    another; then the one flagged as default, then the first.
+    """
+    streams = [stream for stream in container.streams.audio if stream.codec_context is not None]
+    return min(streams, key=lambda stream: (_is_extra(stream), not _is_default(stream)), default=None)
+
+
+def _film(streams: list[VideoStream], path: Path) -> VideoStream:
+    pictures = [stream.frames for stream in streams]
+    if not all(pictures):
+        pictures = _count_pictures(path, [stream.index for stream in streams])
+
+    def order(place: int) -> tuple[bool, bool, bool, int, int]:
+        stream = streams[place]
+        size = (stream.width or 0) * (stream.height or 0)
+        playable = stream.codec_context is not None
+        return not playable, pictures[place] < 2, not _is_default(stream), -pictures[place], -size
+
+    return streams[min(range(len(streams)), key=order)]
+
+
+def _count_pictures(path: Path, streams: list[int]) -> list[int]:
+    """Pictures of each stream in the beginning of a file whose header does not count them."""
+    counts = dict.fromkeys(streams, 0)
+    with open_video(path) as container, suppress(av.error.FFmpegError, OSError):
+        for packet in container.demux(streams):
+            counts[packet.stream.index] += packet.size > 0
+            if sum(counts.values()) >= _COUNTED_PACKETS:
+                break
+    return list(counts.values())
+
+
+def _is_default(stream: Stream) -> bool:
+    return bool(int(stream.disposition) & int(Disposition.default))
+
+
+def _is_extra(stream: AudioStream) -> bool:
+    return bool(int(stream.disposition) & _EXTRA_SOUND)
 
 
 def error_text(error: BaseException) -> str:

@@ -6,34 +6,35 @@ A fault inside a stream costs the frames that it hits, not the video; a DecodeLo
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import av
 import av.error
+import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from facereel.indexer.media.clock import UNTIMED, FrameClock, usual_duration
-from facereel.indexer.media.container import error_text, open_video, picture_stream
+from facereel.indexer.media.clock import BARE, GAP_STEPS, MP4, UNTIMED, FrameClock, usual_duration
+from facereel.indexer.media.container import error_text, open_video, picture_stream, sound_stream
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.display import orientation
 from facereel.indexer.media.frame import Frame
+from facereel.indexer.media.packets import Packet, Placed, placed_packets
 from facereel.store.files.names import printable
 from facereel.store.model.errors import VideoError
 from facereel.store.model.records import Video
 
 # Containers whose header states how long they are; for others FFmpeg computes it from what is there.
-_LENGTH_STATED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
+_LENGTH_STATED = frozenset({MP4, "matroska,webm", "avi"})
 _TOLERANCE = 0.5  # seconds by which a complete file may be short: streams end apart, headers are rounded
 _TOLERANCE_FRAMES = 0.75  # by which a video stream may be short of its own stated length: times are rounded
+_SLOWER = 1.2  # a film with pauses has an average rate so much below the usual one
 _REPEAT = 8  # bytes; MPEG-4 in AVI repeats a frame by a packet as small as this
 _MATROSKA_DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
-
-_Packet: TypeAlias = "av.Packet[Any]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,12 @@ class Probe:
     codec: str
     has_audio: bool
     frame_estimate: int  # 0 when the file does not say
-    timed: bool  # the container stores display times
+    format_name: str  # of the container, as FFmpeg calls it
+
+    @property
+    def timed(self) -> bool:
+        """Whether the container stores display times."""
+        return self.format_name not in UNTIMED
 
     def check_unchanged(self) -> None:
         """Raise VideoError when the file was written to since it was probed: what was read fits no one content."""
@@ -80,7 +86,7 @@ class Probe:
             sample_aspect_ratio=self.sample_aspect_ratio,
             time_base=self.time_base, frame_rate=self.frame_rate,
             origin_pts=self.origin_pts, codec=self.codec, has_audio=self.has_audio,
-            frame_count=len(log.pts), warnings=log.warnings(),
+            frame_count=len(log.pts), warnings=log.warnings(), restarts=log.restarts,
         )  # fmt: skip
 
 
@@ -101,16 +107,16 @@ def probe(path: Path) -> Probe:
         width, height = max(1, round(first.width * aspect)), first.height
         if rotation in (90, 270):
             width, height = height, width
-        rate = stream.average_rate or stream.guessed_rate or stream.base_rate
+        rate = _frame_rate(container, stream)
         time_base = Fraction(stream.time_base or Fraction(1, 1000))
         return Probe(
             path=path, size=status.st_size, mtime_ns=status.st_mtime_ns,
             width=width, height=height, rotation=rotation, mirrored=mirrored,
             sample_aspect_ratio=aspect,
-            time_base=time_base, frame_rate=Fraction(rate) if rate else Fraction(25),
+            time_base=time_base, frame_rate=rate or Fraction(25),
             origin_pts=_origin(container, time_base), codec=stream.codec_context.codec.canonical_name,
-            has_audio=bool(container.streams.audio), frame_estimate=_estimate(container, stream, rate),
-            timed=container.format.name not in UNTIMED,
+            has_audio=sound_stream(container) is not None, frame_estimate=_estimate(container, stream, rate),
+            format_name=container.format.name,
         )  # fmt: skip
 
 
@@ -126,59 +132,84 @@ def read_frames(video: Probe, log: DecodeLog, threads: int = 0) -> Iterator[Fram
         if threads:
             stream.codec_context.thread_count = threads
         usual = usual_duration(video.frame_rate, video.time_base)
-        clock = FrameClock(video.timed, stream.start_time or 0, usual, log.pts[-1] if log.pts else None)
-        for picture in _pictures(container, stream, log):
+        clock = FrameClock(video.format_name, stream.start_time or 0, usual, video.time_base)
+        clock.resume(log.pts)
+        log.gaps = clock.gaps
+        restarts: deque[int] = deque()  # ticks of the first packets after restarts to come
+        for picture in _pictures(container, stream, log, video.path, usual, restarts):
             if log.first_pts is not None and (picture.pts is None or picture.pts < log.first_pts):
                 continue
-            log.concealed += picture.is_corrupt
-            pts = clock.tick(picture.pts, picture.dts)
-            if pts is None:
-                log.misplaced += 1
-                continue
-            log.pts.append(pts)
+            log.pts.append(clock.tick(picture.pts, picture.dts, picture.duration))
+            log.misplaced = clock.misplaced
+            index = len(log.pts) - 1
+            while restarts and log.pts[-1] >= restarts[0]:
+                restarts.popleft()
+                log.interruptions.add(index)
+            if index in clock.gaps:
+                log.interruptions.add(index)
             log.durations.append(int(picture.duration or 0))
-            yield Frame(len(log.pts) - 1, picture, video.rotation, video.mirrored)
+            yield Frame(index, picture, video.rotation, video.mirrored)
 
 
-def _pictures(container: InputContainer, stream: VideoStream, log: DecodeLog) -> Iterator[av.VideoFrame]:
+def _pictures(
+    container: InputContainer, stream: VideoStream, log: DecodeLog, path: Path, usual: int = 1,
+    restarts: deque[int] | None = None,
+) -> Iterator[av.VideoFrame]:  # fmt: skip
     empty = _REPEAT if stream.codec_context.name == "mpeg4" else 0
-    waiting: list[_Packet] | None = None if log.first_pts is None else []
-    for packet in _packets(container, stream, log):
-        log.packets += packet.size > empty
-        log.damaged += packet.size > 0 and packet.is_corrupt
+    waiting: list[Packet] | None = None if log.first_pts is None else []
+    started = False  # with a picture that needs no other
+    # Where a recording ends the container takes its last packet for torn.
+    ends: set[int | None] = set()
+    for packet, restart, before_break in _packets(container, stream, log, path, usual):
+        if restart and restarts is not None and packet.pts is not None:
+            restarts.append(packet.pts)
+        log.packets += packet.size > empty and not packet.is_discard
+        if before_break:
+            ends.add(packet.pts)
         ready, waiting = _ready(packet, waiting, log.first_pts)
         for item in ready:
+            started = started or item.is_keyframe
             try:
-                yield from stream.decode(item)
+                pictures = stream.decode(item)
             except av.error.FFmpegError:
-                log.damaged += not (item.size > 0 and item.is_corrupt)
+                # A recording may begin anywhere: what comes before its first keyframe is not damaged.
+                log.damaged += started
+                continue
+            for picture in pictures:
+                log.concealed += picture.is_corrupt and picture.pts not in ends
+                yield picture
 
 
-def _packets(container: InputContainer, stream: VideoStream, log: DecodeLog) -> Iterator[_Packet]:
+def _packets(
+    container: InputContainer, stream: VideoStream, log: DecodeLog, path: Path, usual: int
+) -> Iterator[Placed]:
     """The video stream's packets, up to where the file ends; `log` gets the reason when that is too early."""
     # Sound is not decoded; its packets show how far the file goes.
-    packets = container.demux(stream, *container.streams.audio)
+    packets = placed_packets(container, stream, container.streams.audio, usual)
     reached: dict[int, int] = {}  # ticks up to which each stream has packets
+    pictures = 0
     while True:
         try:
-            packet = next(packets, None)
+            placed = next(packets, None)
         except (av.error.FFmpegError, OSError) as error:
             log.truncated = error_text(error)
             return
-        if packet is None:
-            log.truncated = _shortfall(container, stream, log.packets, reached)
+        if placed is None:
+            log.truncated = _shortfall(container, stream, path, pictures, reached)
             return
-        number = packet.stream.index
+        packet, number = placed.packet, placed.packet.stream.index
         if packet.pts is not None:
             end = packet.pts + (packet.duration or 0)
             reached[number] = max(reached.get(number, end), end)
         if number == stream.index:
-            yield packet
+            pictures += packet.size > 0
+            log.restarts += placed.restarts
+            yield placed
 
 
 def _ready(
-    packet: _Packet, waiting: list[_Packet] | None, first_pts: int | None
-) -> tuple[list[_Packet], list[_Packet] | None]:
+    packet: Packet, waiting: list[Packet] | None, first_pts: int | None
+) -> tuple[list[Packet], list[Packet] | None]:
     """Packets to decode now, and those that wait: all since the last keyframe, until `first_pts` is reached.
 
     Once it is reached nothing waits any more (None).
@@ -191,12 +222,17 @@ def _ready(
     return [*waiting, packet], None
 
 
-def _shortfall(container: InputContainer, stream: VideoStream, packets: int, reached: dict[int, int]) -> str:
+def _shortfall(
+    container: InputContainer, stream: VideoStream, path: Path, packets: int, reached: dict[int, int]
+) -> str:
     """How far a file goes that ends before its header says it does, in words; empty for a complete one."""
-    if container.format.name not in _LENGTH_STATED:
+    kind = container.format.name
+    if kind not in _LENGTH_STATED or (kind == "avi" and _is_whole_riff(path)):
         return ""
-    if packets < stream.frames:
-        return f"{packets} of {stream.frames} packets"
+    # An index names exactly the packets that FFmpeg gives: an edit list leaves some out, and gives others twice.
+    expected = len(stream.index_entries) if kind == MP4 else stream.frames
+    if packets < expected:
+        return f"{packets} of {expected} packets"
     rate = float(stream.average_rate or 25)
     seconds = {
         number: float(tick * (container.streams[number].time_base or 0)) for number, tick in reached.items()
@@ -204,11 +240,24 @@ def _shortfall(container: InputContainer, stream: VideoStream, packets: int, rea
     stated, end = _stated_end(stream), seconds.get(stream.index, 0.0)
     if stated is not None and end < stated - _TOLERANCE_FRAMES / rate:
         return f"{end:.2f} s of {stated:.2f} s"
-    if container.format.name == "avi":
+    if kind == "avi":
         return ""
     stated = ((container.start_time or 0) + (container.duration or 0)) / av.time_base
     end = max(seconds.values(), default=0.0)
     return f"{end:.1f} s of {stated:.1f} s" if end < stated - _TOLERANCE else ""
+
+
+def _is_whole_riff(path: Path) -> bool:
+    """Whether a file holds all of its RIFF chunks. What its header counts includes frames that were never captured."""
+    end, size = 0, path.stat().st_size
+    with path.open("rb") as file:
+        while len(head := file.read(8)) == 8 and head[:4] == b"RIFF":
+            length = int.from_bytes(head[4:], "little")
+            if not length:  # never filled in
+                return False
+            end += 8 + length + length % 2
+            file.seek(end)
+    return 0 < end <= size + 1
 
 
 def _stated_end(stream: VideoStream) -> float | None:
@@ -221,11 +270,33 @@ def _stated_end(stream: VideoStream) -> float | None:
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
-    for picture in _pictures(container, stream, DecodeLog()):
+    for picture in _pictures(container, stream, DecodeLog(), path):
         return picture
     raise VideoError(
         f"{printable(path)} has a video stream but no frame that can be decoded; the file may be damaged"
     )
+
+
+def _frame_rate(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    """Frames a second while there are pictures; None if unknown."""
+    if container.format.name in BARE:
+        # FFmpeg counts with 25 frames a second and knows those of the stream's own header beside.
+        stated = stream.codec_context.framerate or stream.guessed_rate
+        return Fraction(stated) if stated else None
+    average = stream.average_rate or stream.guessed_rate or stream.base_rate
+    if container.format.name == MP4 and average and average * _SLOWER < (stream.guessed_rate or 0):
+        average = _pace(stream) or average
+    return Fraction(average) if average else None
+
+
+def _pace(stream: VideoStream) -> Fraction | None:
+    """The average rate by the index of a stream, without times in which there is no picture; None without pictures."""
+    times = np.unique([entry.timestamp for entry in stream.index_entries if not entry.is_discard])
+    steps = np.diff(times)
+    if not len(steps):
+        return None
+    steps = steps[steps <= GAP_STEPS * np.median(steps)]
+    return 1 / (Fraction(int(steps.sum()), len(steps)) * Fraction(stream.time_base or 1))
 
 
 def _origin(container: InputContainer, time_base: Fraction) -> int:

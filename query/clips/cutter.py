@@ -8,8 +8,9 @@ which repeats exactly what the index saw.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
@@ -18,12 +19,12 @@ from threading import Event, Lock
 
 import av.error
 from av.container import InputContainer
-from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from facereel.indexer.media.clock import UNTIMED, FrameClock, usual_duration
 from facereel.indexer.media.container import error_text, open_video, picture_stream
+from facereel.indexer.media.packets import Packet, placed_packets
 from facereel.indexer.media.source import check_source
 from facereel.query.clips.mp4 import ClipFile, Colours, colours_of, planes_of
 from facereel.query.records import ClipPlan
@@ -96,7 +97,7 @@ class _Run:
     stop: Event = field(default_factory=Event)
 
     def is_timed(self) -> bool:
-        """Whether the container stores display times, without which no frame is found after a seek."""
+        """Whether the container stores display times, without which no frame is found by its time."""
         with self._open() as container:
             return container.format.name not in UNTIMED
 
@@ -182,19 +183,20 @@ def _frames(
     """
     stream = picture_stream(container, Path(video.path))
     stream.thread_type = "AUTO"
-    if margin is None:
-        number, pictures = 0, _pictures(container, stream)
-    else:
-        number, pictures = (
-            span[0],
-            _pictures_from_keyframe(container, stream, int(times.pts[span[0]]), margin),
-        )
     usual = usual_duration(video.frame_rate, video.time_base)
-    clock = FrameClock(container.format.name not in UNTIMED, stream.start_time or 0, usual)
+    number, packets = 0, _packets(container, stream, usual)
+    if margin is None:
+        pictures = _pictures(packets)
+    else:
+        number, first = span[0], int(times.pts[span[0]]) - round(margin / video.time_base)
+        if video.restarts:
+            packets = _from_last_keyframe(packets, first)
+        elif not _seek(container, stream, first):
+            raise _FrameMissingError(number)
+        pictures = _pictures_from_keyframe(packets, int(times.pts[number]))
+    clock = FrameClock(container.format.name, stream.start_time or 0, usual, video.time_base)
     for picture in pictures:
-        tick = clock.tick(picture.pts, picture.dts)
-        if tick is None:
-            continue
+        tick = clock.tick(picture.pts, picture.dts, picture.duration)
         if tick > times.pts[number]:
             break
         if tick == times.pts[number]:
@@ -206,46 +208,50 @@ def _frames(
     raise _FrameMissingError(number)
 
 
-def _pictures_from_keyframe(
-    container: InputContainer, stream: VideoStream, tick: int, margin: Fraction
-) -> Iterator[VideoFrame]:
-    """Frames from a keyframe `margin` seconds or more before a tick on; none when the seek ends after it."""
+def _seek(container: InputContainer, stream: VideoStream, tick: int) -> bool:
+    """Go to a keyframe at or before a tick; in some files a seek ends after it."""
     try:
-        container.seek(tick - round(margin / Fraction(stream.time_base or 1)), stream=stream)
+        container.seek(tick, stream=stream)
     except (av.error.FFmpegError, OSError):
-        return
-    packets = _packets(container, stream)
+        return False
+    return True
+
+
+def _from_last_keyframe(packets: Iterator[Packet], tick: int) -> Iterator[Packet]:
+    """Packets from the last keyframe at or before a tick on, where no seek finds it."""
+    waiting: list[Packet] = []
+    for packet in packets:
+        if packet.is_keyframe and packet.pts is not None and packet.pts <= tick:
+            waiting.clear()
+        waiting.append(packet)
+        if packet.dts is not None and packet.dts > tick:
+            break
+    yield from waiting
+    yield from packets
+
+
+def _pictures_from_keyframe(packets: Iterator[Packet], tick: int) -> Iterator[VideoFrame]:
+    """Frames from the next keyframe on; none when that comes after a tick."""
     key = next((packet for packet in packets if packet.is_keyframe), None)
     if key is None or key.pts is None or key.pts > tick:
         return
-    for packet in chain([key], packets):
-        # Frames shown before the keyframe may depend on frames that are not decoded.
-        for picture in _decode(packet):
-            if picture.pts is not None and picture.pts >= key.pts:
-                yield picture
+    # Frames shown before the keyframe may depend on frames that are not decoded.
+    for picture in _pictures(chain([key], packets)):
+        if picture.pts is not None and picture.pts >= key.pts:
+            yield picture
 
 
-def _pictures(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    for packet in _packets(container, stream):
-        yield from _decode(packet)
-
-
-def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """Packets to the end of the file, or to where it is torn."""
-    packets = container.demux(stream)
-    while True:
+def _pictures(packets: Iterable[Packet]) -> Iterator[VideoFrame]:
+    """The frames of packets; none where a packet is damaged, as in the index."""
+    for packet in packets:
         try:
-            packet = next(packets, None)
-        except (av.error.FFmpegError, OSError):
-            return
-        if packet is None:
-            return
-        yield packet
+            yield from packet.decode()
+        except av.error.FFmpegError:
+            continue
 
 
-def _decode(packet: Packet[VideoStream]) -> list[VideoFrame]:
-    """A packet's frames; none where it is damaged, as in the index."""
-    try:
-        return packet.decode()
-    except av.error.FFmpegError:
-        return []
+def _packets(container: InputContainer, stream: VideoStream, usual: int) -> Iterator[Packet]:
+    """Packets of the picture to the end of the file, or to where it is torn."""
+    with suppress(av.error.FFmpegError, OSError):
+        for placed in placed_packets(container, stream, usual=usual):
+            yield placed.packet

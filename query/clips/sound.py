@@ -1,4 +1,4 @@
-"""Cuts the first sound stream of a video, exact to the sample.
+"""Cuts the sound of a video, exact to the sample.
 
 The time stamps say where sound starts. From there samples are counted, so that time stamps rounded to milliseconds
 leave no gaps; only a larger gap or overlap moves it. Where the file has no sound, the clip has silence.
@@ -9,9 +9,11 @@ one millisecond late after a seek.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, dropwhile
+from typing import cast
 
 import av
 import av.error
@@ -22,6 +24,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
+from facereel.indexer.media.packets import Packet
+
 Samples = NDArray[np.float32]  # (2, N) left and right, -1..1
 
 # Sample rates that all AAC players support; sound of another rate is resampled to the second.
@@ -29,14 +33,13 @@ RATES = (44_100, 48_000)
 # Seconds. Time stamps may be rounded (to 1 ms in Matroska, to blocks of 23 ms in some AVI); a larger difference is a
 # gap or an overlap.
 MAX_TIME_ERROR = Fraction(1, 25)
+# Where recordings were joined, the sound of the first may last for part of a block into the second. Time stamps of
+# such files are exact to the millisecond.
+MAX_TIME_ERROR_JOINED = Fraction(1, 200)
 # Seconds before the start of the clip to seek to, one after the other: the first block after a seek is incomplete (AAC
 # overlaps blocks, Opus needs 80 ms before it), and in some files a seek ends late. None is the start of the file.
-SEEK_MARGINS = (Fraction(1), Fraction(10), None)
-
-
-def sound_stream(container: InputContainer) -> AudioStream | None:
-    """The first stream of sound that can be decoded."""
-    return next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
+USUAL_MARGIN = Fraction(1)
+SEEK_MARGINS = (USUAL_MARGIN, Fraction(10), None)
 
 
 def output_rate(stream: AudioStream) -> int:
@@ -45,15 +48,17 @@ def output_rate(stream: AudioStream) -> int:
 
 
 def cut_sound(
-    container: InputContainer, stream: AudioStream, start: Fraction, end: Fraction
-) -> Iterator[Samples]:
+    container: InputContainer, stream: AudioStream, start: Fraction, end: Fraction,
+    packets: Iterator[Packet] | None = None,
+) -> Iterator[Samples]:  # fmt: skip
     """Stereo from `start` to `end`, seconds on the file's clock: round((end - start) * rate) samples.
 
-    More than two channels are mixed to two. Damaged packets become silence.
+    More than two channels are mixed to two. Damaged packets become silence. `packets` are all of the stream with their
+    times, for a file in which a seek does not find them.
     """
     rate = output_rate(stream)
     total, done = round((end - start) * rate), 0
-    for position, block in _placed(container, stream, rate, start):
+    for position, block in _placed(container, stream, rate, start, packets):
         if position >= total:
             break
         while done < position:
@@ -71,15 +76,21 @@ def cut_sound(
 
 
 def _placed(
-    container: InputContainer, stream: AudioStream, rate: int, start: Fraction
+    container: InputContainer,
+    stream: AudioStream,
+    rate: int,
+    start: Fraction,
+    packets: Iterator[Packet] | None,
 ) -> Iterator[tuple[int, Samples]]:
     """Blocks of samples with the position of the first sample in the clip, negative before `start`."""
     resampler: AudioResampler | None = None
     sample_format, expected, position = ("", "", 0), Fraction(0), 0
-    for frame in chain(_frames(container, stream, start), [None]):
+    before = start - USUAL_MARGIN
+    frames = _frames(container, stream, start) if packets is None else _decode(_from(before, packets))
+    for frame in chain(frames, [None]):
         time = _time(frame, stream, expected)
         frame_format = (frame.format.name, frame.layout.name, frame.sample_rate) if frame else None
-        jumps = abs(time - expected) > MAX_TIME_ERROR
+        jumps = abs(time - expected) > (MAX_TIME_ERROR if packets is None else MAX_TIME_ERROR_JOINED)
         if resampler is not None and (jumps or frame_format != sample_format):
             for block in _converted(resampler, None):
                 yield position, block
@@ -119,23 +130,26 @@ def _frames(container: InputContainer, stream: AudioStream, start: Fraction) -> 
             container.seek(target, stream=stream)
         except (av.error.FFmpegError, OSError):
             continue
-        frames = _decode(container, stream)
+        frames = _decode(_packets(container, stream))
         first = next(frames, None)
         if first is not None and (margin is None or (first.time is not None and first.time <= start)):
             return chain([first], frames)
     return iter(())
 
 
-def _decode(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
-    packets = container.demux(stream)
-    while True:
+def _from(start: Fraction, packets: Iterator[Packet]) -> Iterator[Packet]:
+    return dropwhile(lambda packet: packet.pts is None or packet.pts * packet.time_base < start, packets)
+
+
+def _packets(container: InputContainer, stream: AudioStream) -> Iterator[Packet]:
+    """Packets to the end of the file, or to where it is torn."""
+    with suppress(av.error.FFmpegError, OSError):
+        yield from container.demux(stream)
+
+
+def _decode(packets: Iterable[Packet]) -> Iterator[AudioFrame]:
+    for packet in packets:
         try:
-            packet = next(packets, None)
-        except (av.error.FFmpegError, OSError):
-            packet = None
-        if packet is None:
-            return
-        try:
-            yield from packet.decode()
+            yield from cast("list[AudioFrame]", packet.decode())
         except av.error.FFmpegError:
             continue

@@ -68,6 +68,7 @@ def video_row(video: Video) -> Row:
         "frame_count": int(video.frame_count),
         "warnings": json.dumps(video.warnings),
         "mirrored": int(video.mirrored),
+        "restarts": int(video.restarts),
     }
 
 
@@ -91,6 +92,7 @@ def video_of(row: sqlite3.Row | Row) -> Video:
         frame_count=int(row["frame_count"]),
         warnings=tuple(map(str, json.loads(row["warnings"]))),
         mirrored=bool(row["mirrored"]),
+        restarts=int(row["restarts"]),
     )
 
 

@@ -164,6 +164,8 @@ def m008_crops_and_display(db: Database) -> None:
     """What older indexes lack: crops with a margin, the landmark model and its word, clothes, mirrored pictures."""
     # Whether a player swaps left and right; older indexes were made as if none did.
     db.table("video").add_column("mirrored", int, not_null_default=0)
+    # How often the clock of the file starts again; older indexes left out the frames after that.
+    db.table("video").add_column("restarts", int, not_null_default=0)
     db.table("engine").add_column("landmarks_sha256", str, not_null_default="")
     db.table("tracklets").add_column("clothes", bytes)
     # NULL where the crop is the aligned face and no landmark model was asked.

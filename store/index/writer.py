@@ -65,7 +65,7 @@ def _insert_into(table: str, columns: Sequence[str]) -> str:
 _VIDEO = (
     "name", "path", "sha256", "size", "mtime_ns", "width", "height", "rotation", "sample_aspect_ratio",
     "time_base_numerator", "time_base_denominator", "frame_rate", "origin_pts", "codec", "has_audio", "frame_count",
-    "warnings",
+    "warnings", "mirrored", "restarts",
 )  # fmt: skip
 _INSERT = {table: _insert_into(table, columns) for table, columns in _COLUMNS.items()} | {
     "video": _insert_into("video", _VIDEO),

@@ -50,6 +50,7 @@ class Video:
     frame_count: int  # frames decoded
     warnings: tuple[str, ...] = ()  # what was lost while decoding, one sentence each
     mirrored: bool = False  # a player swaps left and right after the rotation
+    restarts: int = 0  # how often the file's clock starts again; a seek by time then finds another frame
 
     @property
     def name(self) -> str:
@@ -259,7 +260,7 @@ class IndexStats:
     faces: int  # sightings: faces in frames
     searched: int  # frames in which a detector looked
     # What was lost, besides what Video.warnings says in words; None where an older version did not count it.
-    skipped: int | None = None  # frames left out for an impossible time stamp
+    skipped: int | None = None  # frames left out for an impossible time stamp; 0 since version 0.3
     damaged: int | None = None  # packets of the picture that gave no frame
     concealed: int | None = None  # frames whose picture the decoder partly made up
     missing: int | None = None  # frames that would fill the gaps of a regular film
