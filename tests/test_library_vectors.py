@@ -160,6 +160,15 @@ def destroy_unnoticed(folder: Path) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
+def test_a_row_comes_back_with_every_digest_of_its_engine(store: Path) -> None:
+    """A row that cannot be read is no error, only a file that is made anew with every command."""
+    video = read_clusters(folder_of(store, 3))
+    video = replace(video, engine=replace(video.engine, landmarks_sha256="f" * 64))
+    LibraryVectors(store).write([video])
+    read = LibraryVectors(store).videos()
+    assert {name: row.engine for name, row in read.items()} == {video.folder.name: video.engine}
+
+
 def test_an_index_that_cannot_be_read_is_skipped(store: Path) -> None:
     """Also when nothing from outside shows that; one that is named is an error."""
     wanted = photo_in(folder_of(store, 3))

@@ -290,8 +290,8 @@ def _row(video: VideoClusters) -> tuple[Any, ...]:
 
 
 def _stored(row: sqlite3.Row, facts: dict[str, Any]) -> StoredVideo:
-    name, dim, detector, recognizer = facts["engine"]
-    engine = EngineInfo(str(name), int(dim), str(detector), str(recognizer))
+    name, dim, *digests = facts["engine"]
+    engine = EngineInfo(str(name), int(dim), *map(str, digests))
     return StoredVideo(IndexVersion.from_text(facts["version"]), rows.video_of(facts["video"]), engine)
 
 
