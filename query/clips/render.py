@@ -62,7 +62,7 @@ def result_folders(people: Sequence[PersonPhotos | PersonQuery], out: Path, name
         )
     if name != result_name(name, "person"):
         raise OptionError(
-            f"--name {printable(name)!r} cannot be a folder's name; try {result_name(name, 'person')!r}"
+            f"--name '{printable(name)}' cannot be a folder's name; try {result_name(name, 'person')!r}"
         )
     return [out / name]
 

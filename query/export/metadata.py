@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from facereel.query.records import ClipPlan, PersonQuery
+from facereel.store.files.names import with_escapes
 from facereel.store.model.records import SOURCES, EngineInfo, Video
 from facereel.store.model.version import FACEREEL_VERSION, RESULTS_VERSION
 
@@ -65,7 +66,7 @@ def write_metadata(folder: Path, header: ResultHeader, clips: Sequence[ClipPlan]
 def describe(header: ResultHeader, clips: Sequence[ClipPlan], cut: bool = True) -> dict[str, Any]:
     """The content of metadata.json; unless the clips were `cut`, their `file` is None."""
     engine = header.engine
-    return {
+    document = {
         "schema": SCHEMA,
         "facereel_version": FACEREEL_VERSION,
         "results_version": RESULTS_VERSION,
@@ -85,6 +86,7 @@ def describe(header: ResultHeader, clips: Sequence[ClipPlan], cut: bool = True) 
         "search": dict(header.statistics),
         "clips": [_clip(clip, cut, header.absolute) for clip in clips],
     }  # fmt: skip
+    return cast(dict[str, Any], with_escapes(document))
 
 
 def _path(path: str, absolute: bool) -> dict[str, str]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from facereel.indexer.engines.choice import CALIBRATION_SCHEMA, calibration_file_name
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.store.files.disk import atomic_file, make_folder
-from facereel.store.files.names import printable
+from facereel.store.files.names import printable, with_escapes
 from facereel.store.model.errors import OptionError, UnwritableError
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import EngineInfo, Floats
@@ -100,7 +100,7 @@ def write(measured: Calibration, folder: Path) -> tuple[Path, Path]:
             _plot(measured, unfinished)
             unfinished.chmod(0o600)  # it may lie in a store
         with atomic_file(target) as unfinished:
-            unfinished.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+            unfinished.write_text(json.dumps(with_escapes(document), indent=1) + "\n", encoding="utf-8")
             unfinished.chmod(0o600)
     except OSError as error:
         raise UnwritableError(

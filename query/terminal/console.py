@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-from facereel.store.files.names import printable
+from facereel.store.files.names import printable, with_escapes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,7 +45,7 @@ def as_called(text: str) -> str:
 def say(text: str) -> None:
     """Print a line of the result on stdout at once; a reader who stops reading does not stop the work."""
     try:
-        print(as_called(text), flush=True)
+        print(as_called(with_escapes(text)), flush=True)
     except BrokenPipeError:
         # What is left in the buffer would fail again when the program ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -53,7 +53,7 @@ def say(text: str) -> None:
 
 def note(text: str) -> None:
     """Print a line about the work on stderr."""
-    print(as_called(text), file=sys.stderr, flush=True)
+    print(as_called(with_escapes(text)), file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
@@ -82,7 +82,7 @@ def rich_console(stderr: bool = False) -> Console:
 
 def say_json(value: Any) -> None:
     """Print the one object that a script reads; ASCII only, so that no locale can spoil it."""
-    say(json.dumps(value, indent=1))
+    say(json.dumps(with_escapes(value), indent=1))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -145,7 +145,7 @@ def _rich_table(columns: Sequence[str], cells: Sequence[Sequence[str]], right: S
 
 def _one_line(text: str) -> str:
     """A file's name or a library's words without what a terminal would obey."""
-    return "".join(sign if sign.isprintable() else printable(sign) for sign in " ".join(text.split()))
+    return printable(" ".join(text.split()))
 
 
 def _text(value: object) -> str:

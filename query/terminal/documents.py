@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from facereel import __version__
 from facereel.api import Failed, Indexed, UnwritableError
 from facereel.store.files.disk import atomic_file
-from facereel.store.files.names import printable
+from facereel.store.files.names import printable, with_escapes
 
 if TYPE_CHECKING:
     from facereel.api import (
@@ -65,7 +65,7 @@ def write_report(target: Path, content: Mapping[str, Any]) -> None:
     """Write an object as a JSON file, which is then complete or as it was before."""
     try:
         with atomic_file(target) as unfinished:
-            unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            unfinished.write_text(json.dumps(with_escapes(content), indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise UnwritableError(f"--report {printable(target)} cannot be written: {error.strerror}") from error
 

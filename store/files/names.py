@@ -6,6 +6,7 @@ import re
 import shlex
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 # With the 13 bytes of the hash and the 23 of a prefix this stays below 143 bytes, the longest file name that
 # eCryptfs allows (ext4, APFS and NTFS allow 255).
@@ -50,9 +51,24 @@ def hash_suffix(name: str) -> str | None:
 
 
 def printable(path: str | Path) -> str:
-    """A path as part of a one-line message: what does not print is escaped."""
-    text = str(path)
-    return text if text.isprintable() else text.encode("unicode_escape").decode()
+    """A path as part of a one-line message: characters that do not print are escaped, each alone."""
+    return "".join(c if c.isprintable() else _escaped(c) for c in str(path))
+
+
+def with_escapes(value: Any) -> Any:
+    """A value for JSON or CSV, of which every text can be written as UTF-8: other bytes of names become `\\xe9`."""
+    if isinstance(value, str):
+        return "".join(_escaped(c) if "\ud800" <= c <= "\udfff" else c for c in value)
+    if isinstance(value, dict):
+        return {with_escapes(key): with_escapes(item) for key, item in value.items()}
+    return [with_escapes(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _escaped(character: str) -> str:
+    """One character as an escape; Python has a byte of a name that is not UTF-8 as a lone surrogate."""
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def store_option(store: Path) -> str:

@@ -160,5 +160,6 @@ def _write_changed(
         if copy.execute("PRAGMA foreign_key_check").fetchone():
             raise ValueError("a row points at one that is not there")
         copy.execute("COMMIT")
-        copy.execute("VACUUM INTO ?", (str(written / DATABASE),))
+        # As bytes, since a folder's name need not be UTF-8.
+        copy.execute("VACUUM INTO CAST(? AS TEXT)", (os.fsencode(written / DATABASE),))
     (written / _COPY).unlink()
