@@ -92,7 +92,7 @@ def _read_video(
     started = time.monotonic() - unfinished.checkpoint.seconds
     log, other_picture = DecodeLog(), False
     try:
-        identities, searched = _add_segments(video, engine, config, progress, unfinished, log, started)
+        identities, end = _add_segments(video, engine, config, progress, unfinished, log, started)
     except _OtherPicture:
         other_picture = True
     # After the handler, which holds the first pass's container, threads and pictures.
@@ -102,14 +102,16 @@ def _read_video(
         )
         unfinished.clear()
         log = DecodeLog()
-        identities, searched = _add_segments(video, engine, config, progress, unfinished, log, started)
+        identities, end = _add_segments(video, engine, config, progress, unfinished, log, started)
     if not log.pts:
         raise VideoError(f"{printable(video.path)} has no frame that can be decoded; the file may be damaged")
     clusters = make_clusters(identities, engine.threshold.scale)
     stats = IndexStats(
         seconds=time.monotonic() - started,
         faces=unfinished.faces(),
-        searched=searched,
+        searched=end.searched,
+        brief_faces=end.brief_faces,
+        brief_seconds=round(end.brief_seconds, 3),
         **log.losses(),
     )
     settings = {**asdict(config), "threshold": engine.threshold.value}
@@ -119,15 +121,14 @@ def _read_video(
 def _add_segments(
     video: Probe, engine: FaceEngine, config: Config, progress: OnProgress, unfinished: UnfinishedIndex, log: DecodeLog,
     started: float,
-) -> tuple[list[TrackletIdentity], int]:  # fmt: skip
+) -> tuple[list[TrackletIdentity], Checkpoint]:  # fmt: skip
     """Read the video from the checkpoint on and store its segments; `started` is in seconds of the monotonic clock.
 
-    Returns the identities of all its tracklets, and the number of frames that the detector searched. The identities
-    and the ticks of the frames are all that stays in memory for the whole of the video.
+    Returns the identities of all its tracklets, and what the last segment ends with. The identities and the ticks of
+    the frames are all that stays in memory for the whole of the video.
     """
-    checkpoint = unfinished.checkpoint
+    checkpoint = after = unfinished.checkpoint
     identities: list[TrackletIdentity] = []
-    searched = checkpoint.searched
     if checkpoint.frames:
         identities.extend(tracklet_identity(*stored, video.frame_rate) for stored in unfinished.tracklets())
         log.resume(unfinished.ticks(), checkpoint.search_frame)
@@ -140,7 +141,6 @@ def _add_segments(
         last = end == len(log.pts)
         times = log.times(video.frame_rate, video.time_base, start, end)
         unfinished.add(segment, times, video.timed and log.intact and not last)
-        searched = after.searched
         identities.extend(
             tracklet_identity(
                 tracklet,
@@ -150,7 +150,7 @@ def _add_segments(
             )
             for tracklet, sightings, exemplars in segment.tracklets
         )
-    return identities, searched
+    return identities, after
 
 
 def _segments(
@@ -162,7 +162,8 @@ def _segments(
         for seconds in (config.search_interval, config.low_res_interval, config.crop_interval)
     )
     search_every = min(search_every, max(1, STRETCH_BYTES * 2 // (3 * video.width * video.height)))
-    scan = Scan(video.width, video.height, search_every, low_res_every, crop_every, config)
+    frame_rate = float(video.frame_rate)
+    scan = Scan(video.width, video.height, frame_rate, search_every, low_res_every, crop_every, config)
     # One thread more than there are for all: the decoder goes on while one of its threads waits for us.
     views = scan.views(read_frames(video, log, engine.threads + 1), engine)
     if checkpoint.frames:
@@ -171,7 +172,7 @@ def _segments(
             raise _OtherPicture
         views = chain([first], views)
     views = _from(checkpoint.frames, views, video, progress)
-    return segments(views, Setting(video, engine, config, search_every, log.interruptions), checkpoint)
+    return segments(views, Setting(video, engine, config, log.interruptions), checkpoint)
 
 
 def _from(first: int, views: Iterator[FrameView], video: Probe, progress: OnProgress) -> Iterator[FrameView]:

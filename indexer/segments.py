@@ -51,7 +51,6 @@ class Setting:
     video: Probe
     engine: FaceEngine
     config: Config
-    search_every: int  # frames from one search frame to the next
     interruptions: Container[int]  # as DecodeLog.interruptions, of the frames read so far
 
     @property
@@ -70,12 +69,14 @@ def segments(views: Iterator[FrameView], setting: Setting, before: Checkpoint) -
     # Exemplars are embedded beside the search of later frames.
     with ThreadPoolExecutor(setting.engine.threads) as recogniser:
         work = _OpenSegment(setting, recogniser, before)
-        fingerprints: dict[int, int] = {}  # of search frames
+        fingerprints: dict[int, int] = {}  # of key frames
         waiting: deque[FrameView] = deque()  # until it is final which shot they belong to
         for view in views:
-            if view.index % setting.search_every == 0:
+            if view.is_key_frame:
                 fingerprints[view.index] = fingerprint(view)
-            work.shots.push(view.index, view.thumbnail)
+            work.shots.push(view.index, view.seconds, view.thumbnail)
+            if waiting and view.index not in setting.interruptions:
+                waiting[-1].duration = view.seconds - waiting[-1].seconds
             waiting.append(view)
             while waiting and waiting[0].index < work.shots.final_before:
                 if work.ends_before(waiting[0].index):
@@ -83,7 +84,7 @@ def segments(views: Iterator[FrameView], setting: Setting, before: Checkpoint) -
                     yield segment
                     work = _OpenSegment(setting, recogniser, segment.after)
                     for later in waiting:
-                        work.shots.push(later.index, later.thumbnail)
+                        work.shots.push(later.index, later.seconds, later.thumbnail)
                 else:
                     work.take(waiting.popleft())
         work.shots.finish()
@@ -105,6 +106,7 @@ class _OpenSegment:
         video, start = setting.video, before.frames
         self._setting, self._recogniser, self.before = setting, recogniser, before
         self._searched = 0
+        self._durations: list[float] = []  # of the frames so far, seconds
         self._pending: list[Future[list[FoundTracklet]]] = []
         video_format = VideoFormat(video.width, video.height, float(video.frame_rate))
         self._tracker = Tracker(video_format, setting.config, start)
@@ -127,11 +129,12 @@ class _OpenSegment:
         shot = self.shots.shot_of(view.index)
         in_transition = self.shots.in_transition(view.index, self._setting.beside_transition)
         self._keep(self._tracker.step(view, shot, in_transition))
+        self._durations.append(view.duration)
         self._searched += view.searched
         self.next = view.index + 1
 
     def segment(self, end: int, reason: Reason, fingerprints: dict[int, int]) -> Segment:
-        """The segment, which ends before the frame `end`; forgets fingerprints before its last search frame."""
+        """The segment, which ends before the frame `end`; forgets fingerprints before its last key frame."""
         self._keep(self._tracker.finish(reason))
         search_frame = max((index for index in fingerprints if index <= end), default=0)
         for index in [index for index in fingerprints if index < search_frame]:
@@ -160,6 +163,8 @@ class _OpenSegment:
             shots=before.shots + len(shots),
             tracklets=before.tracklets + len(tracklets),
             searched=before.searched + self._searched,
+            brief_faces=before.brief_faces + len(self._tracker.brief),
+            brief_seconds=before.brief_seconds + sum(self._tracker.brief),
             search_frame=search_frame,
             fingerprint=fingerprints.get(search_frame, 0),
         )
@@ -168,6 +173,11 @@ class _OpenSegment:
     def _keep(self, tracks: list[Track]) -> None:
         for track in tracks:
             track.trim(self.shots.in_transition)
+            first = track.frames[0] - self.before.frames if track.frames else 0
+            shown = sum(self._durations[first : first + len(track.frames)])
+            if shown < self._setting.config.min_seconds:
+                self._tracker.brief.append(shown)
+                continue
             self._pending.append(
                 self._recogniser.submit(_make_tracklets, track, self._setting.engine, self._setting.config)
             )
@@ -178,8 +188,6 @@ def _make_tracklets(track: Track, engine: FaceEngine, config: Config) -> list[Fo
 
     Numbers of tracklet and shot come with the segment, that of the cluster at the end.
     """
-    if len(track.frames) < config.min_detections:
-        return []
     exemplars = embed(choose(track.candidates, config.exemplars, engine), engine)
     parts = split_mixed(track, exemplars, engine)
     if parts == [track]:

@@ -29,7 +29,7 @@ def picture(*people: tuple[str, float, float]) -> FrameView:
 
 def view_of(colours: Image) -> FrameView:
     grey = np.asarray(cv2.cvtColor(colours, cv2.COLOR_BGR2GRAY), np.uint8)
-    return FrameView(0, grey, np.asarray(cv2.resize(colours, (128, 72)), np.uint8))
+    return FrameView(0, 0.0, 0.04, grey, np.asarray(cv2.resize(colours, (128, 72)), np.uint8))
 
 
 def faces_at(*detections: Detection) -> Faces:
@@ -42,11 +42,11 @@ def interpolated(
     views: Sequence[FrameView], first: Sequence[Detection], last: Sequence[Detection]
 ) -> list[Faces | None]:
     """The faces between the first and the last view, which have these."""
-    ends = [
-        replace(view, analysis_faces=faces_at(*faces))
-        for view, faces in ((views[0], first), (views[-1], last))
+    known = {0: faces_at(*first), len(views) - 1: faces_at(*last)}
+    stretch = [
+        replace(view, seconds=step / 25, analysis_faces=known.get(step)) for step, view in enumerate(views)
     ]
-    return interpolate([ends[0], *views[1:-1], ends[1]], WEAK, STRONG)
+    return interpolate(stretch, WEAK, STRONG)
 
 
 def test_a_face_that_moves_steadily_is_where_it_must_be() -> None:
@@ -71,7 +71,7 @@ def test_only_the_covered_frame_and_its_neighbours_are_left_to_the_detector() ->
     views = [picture(("red", 50, 60)) for _ in range(6)]
     covered = backdrop()
     covered[40:140, 30:130] = 128
-    views[3] = FrameView(3, view_of(covered).grey, views[3].thumbnail)
+    views[3] = FrameView(3, 0.0, 0.04, view_of(covered).grey, views[3].thumbnail)
     inner = interpolated(views, [(50, 60, 0.9)], [(50, 60, 0.9)])
     assert [faces is None for faces in inner] == [False, True, True, True]
 
@@ -103,7 +103,7 @@ def test_two_faces_at_one_place_are_not_made_one() -> None:
     rng = np.random.default_rng(3)
     other[60:120, 50:110] = cv2.resize(rng.integers(0, 255, (8, 8, 3)).astype(np.uint8), (60, 60))
     before, after = picture(("red", 50, 60)), view_of(other)
-    views = [FrameView(0, view.grey, before.thumbnail) for view in (*[before] * 3, *[after] * 3)]
+    views = [FrameView(0, 0.0, 0.04, view.grey, before.thumbnail) for view in (*[before] * 3, *[after] * 3)]
     inner = interpolated(views, [(50, 60, 0.9)], [(50, 60, 0.9)])
     assert [faces is None for faces in inner] == [False, True, True, False]
 

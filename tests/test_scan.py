@@ -46,7 +46,7 @@ def scan(
     path: Path, engine: FakeEngine | None = None, every: int = EVERY, check: int = EVERY, **settings: Any
 ) -> list[FrameView]:
     video = probe(path)
-    scanner = Scan(video.width, video.height, every, check, 5, Config(**settings))
+    scanner = Scan(video.width, video.height, 25.0, every, check, 5, Config(**settings))
     return list(scanner.views(read_frames(video, DecodeLog()), engine or FakeEngine()))
 
 
@@ -138,12 +138,12 @@ def test_crops_are_cut_from_the_full_picture_every_few_frames(tmp_path: Path) ->
 
 
 def test_the_smallest_face_decides_the_size_of_the_analysis_picture() -> None:
-    sides = [Scan(1920, 1080, 5, 5, 5, Config(min_face=face)).scale for face in (10, 20, 40, 400)]
+    sides = [Scan(1920, 1080, 25.0, 5, 5, 5, Config(min_face=face)).scale for face in (10, 20, 40, 400)]
     assert sides == sorted(sides)
     for face in (20, 25):
-        scale = Scan(1920, 1080, 5, 5, 5, Config(min_face=face)).scale
+        scale = Scan(1920, 1080, 25.0, 5, 5, 5, Config(min_face=face)).scale
         assert face / scale >= Config().detector_min_face
-    assert Scan(320, 180, 5, 5, 5, Config()).scale == 1.0
+    assert Scan(320, 180, 25.0, 5, 5, 5, Config()).scale == 1.0
 
 
 def test_small_faces_are_searched_in_tiles_when_they_are_asked_for(tmp_path: Path) -> None:
@@ -177,7 +177,9 @@ def test_only_a_few_frames_are_read_ahead(tmp_path: Path) -> None:
             yield frame
 
     video = probe(film(tmp_path / "a.mp4", frames=60))
-    views = Scan(320, 180, 5, 5, 5, Config()).views(counted(read_frames(video, DecodeLog())), FakeEngine())
+    views = Scan(320, 180, 25.0, 5, 5, 5, Config()).views(
+        counted(read_frames(video, DecodeLog())), FakeEngine()
+    )
     for seen, view in enumerate(views, start=1):
         assert read - seen <= 20  # four stretches
         assert isinstance(view.faces.boxes, np.ndarray)

@@ -81,7 +81,7 @@ def test_cuts_are_found_at_their_frame_and_never_taken_back(config: Config, leng
     truth = np.cumsum(lengths)[:-1].tolist()
     assert detector.cuts() == []
     for index, picture in enumerate(pictures(lengths)):
-        detector.push(index, picture)
+        detector.push(index, float(index / RATE), picture)
         assert detector.cuts() == [cut for cut in truth if cut < detector.final_before]
         assert detector.final_before <= index + 1
     detector.finish()

@@ -56,7 +56,7 @@ def shots(pictures: Sequence[Picture], rate: Fraction = Fraction(25)) -> list[in
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 2.5, (8, HEIGHT, WIDTH, 3))
     for index, picture in enumerate(pictures):
-        detector.push(index, clipped(picture + noise[index % 8]))
+        detector.push(index, index / float(rate), clipped(picture + noise[index % 8]))
     detector.finish()
     return detector.cuts()
 
@@ -248,7 +248,7 @@ def test_shots_partition_the_timeline_and_final_answers_stay(
     pictures, detector = cut_together(film), AdaptiveShotDetector(rate)
     final, known = 0, list[int]()
     for index, picture in enumerate(pictures):
-        detector.push(index, picture)
+        detector.push(index, index / float(rate), picture)
         cuts = detector.cuts()
         assert [cut for cut in cuts if cut < final] == known
         assert final <= detector.final_before <= index + 1

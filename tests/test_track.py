@@ -68,7 +68,9 @@ def hold(x: float, y: float, side: float = 50, dx: float = 0.0) -> Callable[[flo
     return lambda frame: (x + dx * frame, y, side, side * 1.25)
 
 
-def view_of(frame: int, actors: Sequence[Actor], wall: int = 0, order: int | None = None) -> FrameView:
+def view_of(
+    frame: int, actors: Sequence[Actor], wall: int = 0, order: int | None = None, rate: float = RATE
+) -> FrameView:
     """What the scan says of a frame; `order` shuffles the detections."""
     grey = 120 + texture(500 + wall, (HEIGHT, WIDTH), 12, 18) + texture(frame % 7, (HEIGHT, WIDTH), 0.6, 2)
     found = []
@@ -91,7 +93,9 @@ def view_of(frame: int, actors: Sequence[Actor], wall: int = 0, order: int | Non
     faces = Faces(rows[:, :4], rows[:, 4], landmarks)
     thumbnail = np.zeros((THUMBNAIL_SIZE[1], THUMBNAIL_SIZE[0], 3), np.uint8)
     pixels = np.asarray(np.clip(grey, 0, 255), np.uint8)
-    return FrameView(frame, pixels, thumbnail, analysis_faces=faces, crops=crops_of(faces))
+    return FrameView(
+        frame, frame / rate, 1 / rate, pixels, thumbnail, analysis_faces=faces, crops=crops_of(faces)
+    )
 
 
 def crops_of(faces: Faces) -> tuple[FaceCrop, ...]:
@@ -111,7 +115,9 @@ def follow(
     tracker, tracks = Tracker(VideoFormat(WIDTH, HEIGHT, rate), Config()), []
     for frame in range(frames):
         shot = sum(cut <= frame for cut in cuts)
-        tracks += tracker.step(view_of(frame, actors, shot, None if order is None else order + frame), shot)
+        tracks += tracker.step(
+            view_of(frame, actors, shot, None if order is None else order + frame, rate), shot
+        )
     tracks += tracker.finish()
     return sorted(tracks, key=lambda track: (track.frames[0], track.boxes[0].tolist()))
 
@@ -269,11 +275,11 @@ def test_the_order_of_detections_does_not_matter(scene: tuple[list[Actor], list[
         assert (a.sources, a.start_reason, a.end_reason) == (b.sources, b.start_reason, b.end_reason)
 
 
-def divided(frame: int, face: Actor, post: tuple[float, float]) -> FrameView:
+def divided(frame: int, face: Actor, post: tuple[float, float], rate: float) -> FrameView:
     """A face that a post [x0, x1) stands before: the detector sees what is left of it on either side."""
     x, y, w, h = face.path(frame)
     parts = [(x, min(post[0], x + w)), (max(post[1], x), x + w)]
-    view = view_of(frame, [face])
+    view = view_of(frame, [face], rate=rate)
     view.grey[:, max(0, round(post[0])) : max(0, round(post[1]))] = 90
     boxes = np.array([[x0, y, x1, y + h] for x0, x1 in parts if x1 - x0 > 0.25 * w], np.float32)
     scores, landmarks = np.full(len(boxes), 0.8, np.float32), np.zeros((len(boxes), 5, 2), np.float32)
@@ -288,7 +294,7 @@ def test_a_face_that_something_narrow_passes_stays_one(speed: int, rate: int) ->
     tracker, tracks = Tracker(VideoFormat(WIDTH, HEIGHT, rate), Config()), []
     for frame in range(60 * rate // 25):
         edge = 100 + speed * max(0.0, frame * 25 / rate - 20)
-        tracks += tracker.step(divided(frame, face, (edge, edge + 10)), 0)
+        tracks += tracker.step(divided(frame, face, (edge, edge + 10), rate), 0)
     tracks += tracker.finish()
     assert spans(tracks) == [(0, 60 * rate // 25)]
     assert iou(xywh_to_xyxy(np.array(tracks[0].boxes)), xywh_to_xyxy(np.array([face.path(0)]))).min() > 0.45
@@ -316,9 +322,11 @@ def test_a_face_is_expected_as_far_away_at_any_frame_rate(rate: int) -> None:
     track = Track(0, "video_start", video)
     face = Actor(1, hold(20, 50, dx=100 / rate), range(rate))
     for frame in range(rate):
-        track.add(view_of(frame, [face]), np.array(face.path(frame), np.float32), 0.9, strong=True)
+        track.add(view_of(frame, [face], rate=rate), np.array(face.path(frame), np.float32), 0.9, strong=True)
     for seconds in (0.2, 0.4, 0.8):
-        distance = float(track.predict(track.frames[-1] + round(seconds * rate))[0] - track.boxes[-1][0])
+        distance = float(
+            track.predict(track.last_seconds + round(seconds * rate) / rate)[0] - track.boxes[-1][0]
+        )
         # In a frame of film 0.85 of the velocity remains, of which there are 25 a second: 0.0171.
         assert distance == pytest.approx(100 * 0.227 * (1 - 0.0171**seconds), rel=0.15)
 
@@ -330,10 +338,12 @@ def test_a_good_patch_stays_in_use_for_the_same_time(rate: int) -> None:
     track = Track(0, "video_start", video)
     face = Actor(1, hold(60, 50), range(2 * rate))
     for frame in range(2 * rate):
-        track.add(view_of(frame, [face]), np.array(face.path(frame), np.float32), 0.9, strong=frame < 10)
-        if track.patch_frame > 9:
+        track.add(
+            view_of(frame, [face], rate=rate), np.array(face.path(frame), np.float32), 0.9, strong=frame < 10
+        )
+        if track.patch_seconds > 9 / rate:
             break
-    assert (track.patch_frame - 9) / rate == pytest.approx(0.33, abs=0.06)
+    assert track.patch_seconds - 9 / rate == pytest.approx(0.33, abs=0.06)
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4])

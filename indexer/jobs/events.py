@@ -67,6 +67,8 @@ class Indexed:
     frames_damaged: int | None
     frames_concealed: int | None
     frames_missing: int | None
+    brief_faces: int | None  # faces that were there too briefly for a tracklet
+    brief_seconds: float | None  # for which they were, in all
     skipped: str = ""  # why nothing was done; empty if the video was indexed now
 
 

@@ -135,5 +135,6 @@ def _indexed(index: VideoIndex, path: Path, skipped: str = "") -> Indexed:
         seconds=index.stats.seconds, shots=len(index.shots()), faces=index.stats.faces,
         tracklets=len(index.tracklets()), clusters=len(index.clusters()), warnings=index.video.warnings,
         frames_skipped=index.stats.skipped, frames_damaged=index.stats.damaged,
-        frames_concealed=index.stats.concealed, frames_missing=index.stats.missing, skipped=skipped,
+        frames_concealed=index.stats.concealed, frames_missing=index.stats.missing,
+        brief_faces=index.stats.brief_faces, brief_seconds=index.stats.brief_seconds, skipped=skipped,
     )  # fmt: skip

@@ -25,6 +25,8 @@ class Frame:
 
     index: int  # from 0, in display order
     picture: av.VideoFrame
+    seconds: float  # when a player shows it
+    duration: float  # for how long, as far as the file says, seconds
     rotation: int  # degrees clockwise to the upright picture
     mirrored: bool = False  # left and right are swapped after the rotation
 

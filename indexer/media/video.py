@@ -148,7 +148,9 @@ def read_frames(video: Probe, log: DecodeLog, threads: int = 0) -> Iterator[Fram
             if index in clock.gaps:
                 log.interruptions.add(index)
             log.durations.append(int(picture.duration or 0))
-            yield Frame(index, picture, video.rotation, video.mirrored)
+            seconds = float((log.pts[-1] - video.origin_pts) * video.time_base)
+            duration = float((log.durations[-1] or usual) * video.time_base)
+            yield Frame(index, picture, seconds, duration, video.rotation, video.mirrored)
 
 
 def _pictures(

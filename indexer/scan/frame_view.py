@@ -17,6 +17,8 @@ class FrameView:
     """One frame, from scan to tracker. The tracker sets `in_transition` and `tracked_boxes`, the scan all else."""
 
     index: int
+    seconds: float  # when a player shows it
+    duration: float  # for how long, seconds
     grey: Grey  # (h, w) the picture in analysis size
     thumbnail: Image  # BGR, for the shot detector
     scale: float = 1.0  # displayed pixels a pixel of `grey`
@@ -24,6 +26,7 @@ class FrameView:
     interval: tuple[int, int] | None = (
         None  # the two frames its faces are interpolated from; None if searched
     )
+    is_key_frame: bool = False  # the scan may begin with it
     continues: bool = False  # the same faces in the same order as in the frame before
     crops: tuple[FaceCrop | None, ...] = ()  # one a face, from the full-size picture; None where not taken
     clothes: Mapping[int, Floats] = field(default_factory=dict)  # (CLOTHES_BINS,) by the face that shows them

@@ -50,7 +50,7 @@ def interpolate(
     if pairs is None:
         return [None] * inner
     of_first, of_last = (np.array([pair[end] for pair in pairs], np.int64) for end in (0, 1))
-    shares = np.linspace(0, 1, inner + 2, dtype=np.float32)[1:-1]
+    shares = _shares(stretch)
     boxes = _blend(first.boxes[of_first], last.boxes[of_last], shares)  # (inner, faces, 4)
     scores = _blend(first.scores[of_first], last.scores[of_last], shares)
     landmarks = _blend(first.landmarks[of_first], last.landmarks[of_last], shares)
@@ -71,7 +71,7 @@ def changes_gradually(stretch: Sequence[FrameView]) -> bool:
     """Do the thumbnails change evenly from the first to the last, so that nobody can have come and gone between?"""
     cells = np.stack([cv2.resize(view.thumbnail, _CELLS, interpolation=cv2.INTER_AREA) for view in stretch])
     levels = cells.astype(np.float32)
-    expected = _blend(levels[0], levels[-1], np.linspace(0, 1, len(levels), dtype=np.float32)[1:-1])
+    expected = _blend(levels[0], levels[-1], _shares(stretch))
     return bool(np.abs(levels[1:-1] - expected).max(initial=0) < _MAX_CELL_CHANGE)
 
 
@@ -81,6 +81,12 @@ def all_expected(faces: Faces, expected: Faces, strong: float) -> bool:
         return bool(faces.scores.max(initial=0) < strong)
     distances = _distances(faces.boxes[faces.scores >= strong], expected.boxes)
     return bool((distances.min(axis=1) <= _MAX_DISTANCE).all())
+
+
+def _shares(stretch: Sequence[FrameView]) -> Floats:
+    """Where the frames between the first and the last view are in time on the way from one to the other: (inner,)."""
+    seconds = np.array([view.seconds for view in stretch])
+    return np.asarray((seconds[1:-1] - seconds[0]) / (seconds[-1] - seconds[0]), np.float32)
 
 
 def _blend(first: Floats, last: Floats, shares: Floats) -> Floats:

@@ -1,9 +1,9 @@
 """Decides which frames the detector searches.
 
-A key frame is searched every few frames. Where its faces agree with those of the key frame before, the faces between
-are interpolated (interpolation.py). A stretch with frames that cannot be interpolated is divided at one of them, which
-is searched, until every frame is known: so the detector works where something changes. Several stretches are worked on
-at once; views come in order.
+A key frame is searched every few frames, and wherever one is shown for long. Where its faces agree with those of the
+key frame before, the faces between are interpolated (interpolation.py). A stretch with frames that cannot be interpolated
+is divided at one of them, which is searched, until every frame is known: so the detector works where something
+changes. Several stretches are worked on at once; views come in order.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from facereel.indexer.scan.interpolation import (
 )
 from facereel.indexer.scan.tiles import search_tiles, tiled_size
 from facereel.indexer.shots.similarity import THUMBNAIL_SIZE
+from facereel.indexer.timing import SLOW_STEP, rounding
 from facereel.store.model.boxes import xyxy_to_xywh
 from facereel.store.model.config import Config
 from facereel.store.model.records import Faces, Image
@@ -44,6 +45,7 @@ class Scan:
 
     width: int  # displayed pixels
     height: int
+    frame_rate: float  # mean of the video
     search_every: int  # frames from one key frame to the next
     check_every: int  # frames beyond which a stretch without a search gets a low-resolution check
     crop_every: int  # frames from one to the next of which crops are taken, besides all searched ones
@@ -72,13 +74,25 @@ class Scan:
                 yield from waiting.popleft().result()
 
     def _stretches(self, frames: Iterable[Frame]) -> Iterator[list[Frame]]:
-        """Frames in stretches that end with a key frame; the first stretch is a key frame alone."""
+        """Frames in stretches that end with a key frame; the first stretch is a key frame alone.
+
+        Both frames of a slow step are key frames. Which ones are does not depend on what was before a key frame, so
+        that a run that resumes at one finds the same.
+        """
         stretch: list[Frame] = []
+        key_frame = before = None
+        longest = self.search_every / self.frame_rate + rounding(self.frame_rate)
         for frame in frames:
-            stretch.append(frame)
-            if frame.index % self.search_every == 0:
+            slow = before is not None and frame.seconds - before.seconds > SLOW_STEP
+            if slow and stretch:
                 yield stretch
                 stretch = []
+            stretch.append(frame)
+            late = key_frame is None or frame.seconds - key_frame.seconds > longest
+            if slow or late or frame.index % self.search_every == 0:
+                yield stretch
+                key_frame, stretch = frame, []
+            before = frame
         if stretch:
             yield stretch
 
@@ -88,8 +102,10 @@ class Scan:
         views = []
         for frame in frames:
             grey = frame.grey(width, height)
-            views.append(FrameView(frame.index, grey, frame.small(*THUMBNAIL_SIZE, grey), self.scale))
+            thumbnail = frame.small(*THUMBNAIL_SIZE, grey)
+            views.append(FrameView(frame.index, frame.seconds, frame.duration, grey, thumbnail, self.scale))
         self._search(frames[-1], views[-1], engine)
+        views[-1].is_key_frame = True
         return views
 
     def _complete(

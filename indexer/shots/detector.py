@@ -28,8 +28,8 @@ class ShotDetector(Protocol):
         """Answers about frames before this one no longer change."""
         ...
 
-    def push(self, index: int, thumbnail: Image) -> None:
-        """Take the next frame as a BGR picture of THUMBNAIL_SIZE."""
+    def push(self, index: int, seconds: float, thumbnail: Image) -> None:
+        """Take the next frame, shown at that time, as a BGR picture of THUMBNAIL_SIZE."""
         ...
 
     def finish(self) -> None:

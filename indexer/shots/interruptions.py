@@ -26,12 +26,12 @@ class InterruptedShots:
         """As ShotDetector."""
         return self._detector.final_before
 
-    def push(self, index: int, thumbnail: Image) -> None:
+    def push(self, index: int, seconds: float, thumbnail: Image) -> None:
         """As ShotDetector."""
         if self._pushed and index in self._interruptions:
             self._starts.append(index)
         self._pushed = True
-        self._detector.push(index, thumbnail)
+        self._detector.push(index, seconds, thumbnail)
 
     def finish(self) -> None:
         """As ShotDetector."""

@@ -54,8 +54,8 @@ class PySceneDetectShots:
         """Answers about frames before this one no longer change."""
         return self._next if self._over else max(0, self._next - self._delay)
 
-    def push(self, index: int, thumbnail: Image) -> None:
-        """Take the next frame as a BGR picture of THUMBNAIL_SIZE."""
+    def push(self, index: int, seconds: float, thumbnail: Image) -> None:
+        """Take the next frame as a BGR picture of THUMBNAIL_SIZE; its time is not used."""
         picture = np.ascontiguousarray(thumbnail[..., ::-1]) if self._rgb else thumbnail
         self._add(self._detector.process_frame(self._timecode(index), picture))
         self._next = index + 1

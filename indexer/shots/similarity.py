@@ -37,6 +37,7 @@ class Thumbnail:
     """One frame as similarity needs it. What only few frames need is computed on demand."""
 
     index: int
+    seconds: float  # when the frame is shown
     grey: Floats  # (36, 64)
     layout: Floats  # (36, 64) grey, slightly blurred
 
@@ -64,11 +65,11 @@ class Transition:
     mixed: tuple[int, int]  # first and last frame in which both ends are visible
 
 
-def thumbnail_of(index: int, picture: Image) -> Thumbnail:
+def thumbnail_of(index: int, seconds: float, picture: Image) -> Thumbnail:
     """The thumbnail of a BGR picture of THUMBNAIL_SIZE."""
     grey = cv2.cvtColor(cv2.resize(picture, _SIZE, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
     levels = grey.astype(np.float32)
-    return Thumbnail(index, levels, np.asarray(cv2.GaussianBlur(levels, (0, 0), 1)))
+    return Thumbnail(index, seconds, levels, np.asarray(cv2.GaussianBlur(levels, (0, 0), 1)))
 
 
 def scene_similarity(a: Thumbnail, b: Thumbnail) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.scan.patch_matching import MIN_NCC_CLEAR
-from facereel.indexer.timing import film_frame, frames_in
+from facereel.indexer.timing import film_frames_per_frame, frames_in, time_limit
 from facereel.indexer.track.association import is_occupied, shifted, visible_share
 from facereel.indexer.track.box_buffer import BoxBuffer
 from facereel.store.model.records import (
@@ -54,12 +54,12 @@ class VideoFormat:
     @cached_property
     def velocity_decay(self) -> float:
         """Share of a velocity that remains from one frame to the next."""
-        return float(_VELOCITY_DECAY ** (1 / film_frame(self.frame_rate)))
+        return float(_VELOCITY_DECAY ** film_frames_per_frame(self.frame_rate))
 
     @cached_property
     def velocity_gain(self) -> float:
         """Share of the newest step in a velocity."""
-        return float(1 - (1 - _VELOCITY_GAIN) ** (1 / film_frame(self.frame_rate)))
+        return float(1 - (1 - _VELOCITY_GAIN) ** film_frames_per_frame(self.frame_rate))
 
     @cached_property
     def recent_frames(self) -> int:
@@ -67,14 +67,18 @@ class VideoFormat:
         return frames_in(_RECENT_SECONDS, self.frame_rate)
 
     @cached_property
-    def patch_frames(self) -> int:
-        """Frames for which an older patch is preferred to newer ones with a weak score."""
-        return frames_in(_PATCH_SECONDS, self.frame_rate)
+    def patch_age(self) -> float:
+        """Seconds for which an older patch is preferred to newer ones with a weak score."""
+        return time_limit(_PATCH_SECONDS, self.frame_rate)
 
     @cached_property
     def end_frames(self) -> int:
         """Number of patches at either end of a track of which the outermost and the innermost are compared."""
         return frames_in(_END_SECONDS, self.frame_rate)
+
+    def steps(self, seconds: float) -> int:
+        """How many frames of the mean rate lie in the time between two frames, at least one."""
+        return max(1, round(seconds * self.frame_rate))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,22 +113,26 @@ class Track:
     candidates: list[Candidate] = field(default_factory=list)
     velocity: Floats = field(default_factory=lambda: np.zeros(2, np.float32))  # pixels a frame
     patch: Grey | None = None  # with which later frames are compared
-    patch_frame: int = -1
+    patch_seconds: float = 0.0  # when its frame is shown
     patch_in_transition: bool = False
     first_patches: list[Grey] = field(default_factory=list)
     last_patches: deque[Grey] = field(init=False)
     first_in_transition: bool = False
     unoccluded: UnoccludedFace | None = None  # while only fragments of the face are detected
     extended_back: bool = False
-    detections: int = 0  # frames in which the face was detected or interpolated by the scan
+    first_seconds: float = 0.0  # when the frame of the first detection is shown
+    last_seconds: float = 0.0  # when the last frame is
+    detected_seconds: float = (
+        0.0  # for which frames are shown in which the scan detected or interpolated the face
+    )
     end_reason: Reason = "occlusion"
 
     def __post_init__(self) -> None:
         self.last_patches = deque(maxlen=self.video.end_frames)
 
-    def predict(self, frame: int) -> Floats:
-        """The box (4,) expected in a later frame: the last one moved by a velocity that fades."""
-        steps = frame - self.frames[-1]
+    def predict(self, seconds: float) -> Floats:
+        """The box (4,) expected in a frame that is shown later: the last one moved by a velocity that fades."""
+        steps = self.video.steps(seconds - self.last_seconds)
         decay = self.video.velocity_decay
         reach = decay * (1 - decay**steps) / (1 - decay)
         box = self.boxes[-1].copy()
@@ -138,18 +146,26 @@ class Track:
         """
         if self.frames:
             last = self.boxes[-1]
-            step = box[:2] + box[2:] / 2 - last[:2] - last[2:] / 2
-            self.velocity += self.video.velocity_gain * (step.astype(np.float32) - self.velocity)
+            steps = self.video.steps(view.seconds - self.last_seconds)
+            step = (box[:2] + box[2:] / 2 - last[:2] - last[2:] / 2) / steps
+            gain = 1 - (1 - self.video.velocity_gain) ** steps
+            self.velocity += gain * (step.astype(np.float32) - self.velocity)
+        else:
+            self.first_seconds = view.seconds
         self._append(view, box, score, DETECTED if view.searched else INTERPOLATED)
-        self.detections += 1
+        self.detected_seconds += view.duration
         patch = view.patch(box)
         if not self.first_patches:
             self.first_in_transition = view.in_transition
         if len(self.first_patches) < self.video.end_frames:
             self.first_patches.append(patch)
         self.last_patches.append(patch)
-        if self.patch is None or strong or view.index - self.patch_frame > self.video.patch_frames:
-            self.patch, self.patch_frame, self.patch_in_transition = patch, view.index, view.in_transition
+        if self.patch is None or strong or view.seconds - self.patch_seconds > self.video.patch_age:
+            self.patch, self.patch_seconds, self.patch_in_transition = (
+                patch,
+                view.seconds,
+                view.in_transition,
+            )
 
     def add_candidate(self, candidate: Candidate) -> None:
         """Add a crop. When there are too many, the worse of every two neighbours is dropped."""
@@ -168,8 +184,8 @@ class Track:
             return False
         patches = self.patch, view.patch(box)
         boxes = []
-        for step, missing in enumerate(gap, start=1):
-            share = step / (len(gap) + 1)
+        for missing in gap:
+            share = (missing.seconds - self.last_seconds) / (view.seconds - self.last_seconds)
             place = (1 - share) * self.boxes[-1] + share * box
             visible = any(missing.match_patch(patch, place).visible for patch in patches)
             if not visible or is_occupied(place, missing.tracked_boxes):
@@ -186,7 +202,7 @@ class Track:
         if self.patch_in_transition:
             return
         for view in later:
-            box = self._clear_match([self.patch, self.last_patches[0]], view, self.predict(view.index))
+            box = self._clear_match([self.patch, self.last_patches[0]], view, self.predict(view.seconds))
             if box is None:
                 return
             self._append(view, box, self.scores[-1], TRACKED)
@@ -260,6 +276,7 @@ class Track:
 
     def _append(self, view: FrameView, box: Floats, score: float, source: int) -> None:
         self.frames.append(view.index)
+        self.last_seconds = view.seconds
         self.boxes.append(box)
         self.scores.append(score)
         self.sources.append(source)

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from facereel.indexer.scan.frame_view import FrameView
+from facereel.indexer.timing import rounding
 from facereel.indexer.track.association import is_occupied, place_scores, shifted, visible_share
 from facereel.indexer.track.fragments import bounding_box, fragments_of
 from facereel.indexer.track.track import Candidate, Track, UnoccludedFace, VideoFormat
@@ -39,14 +40,14 @@ class Tracker:
         """`start` is the first frame that comes; a shot begins there."""
         self._video = video
         self._config = config
-        self._max_gap = max(4, round(config.max_gap * video.frame_rate))
-        self._max_extension = max(2, round(config.max_extension * video.frame_rate))
-        # The last frames of the shot, as many as gaps and extensions reach back to.
-        self._views: deque[FrameView] = deque(
-            maxlen=self._max_gap + self._max_extension + video.end_frames + 2
-        )
+        self._max_gap = config.max_gap + rounding(video.frame_rate)  # seconds
+        self._max_extension = config.max_extension + rounding(video.frame_rate)  # seconds
+        self._views: deque[FrameView] = deque()  # the last frames of the shot
+        # How far back gaps, and extensions of a track that has just got its first patches, reach, seconds.
+        self._reach = self._max_gap + self._max_extension + (video.end_frames + 2) / video.frame_rate
         self._tracks: list[Track] = []  # running
         self._ended: list[Track] = []
+        self.brief: list[float] = []  # seconds of each face that was there too briefly for a tracklet
         self._shot, self._shot_start = 0, start
         self._track_of_face: dict[int, Track] = {}  # by the number of the face in the last view
         # Faces of the last view that something narrow divides, by the number of their strongest fragment: the numbers
@@ -72,8 +73,10 @@ class Tracker:
                     self._extend_track(track, boxes[face], face, view)
         else:
             self._match(boxes, view)
-        for track in [track for track in self._tracks if view.index - track.frames[-1] > self._max_gap]:
+        for track in [track for track in self._tracks if view.seconds - track.last_seconds > self._max_gap]:
             self._end(track)
+        while view.seconds - self._views[0].seconds > self._reach:
+            self._views.popleft()
         return self._take_ended()
 
     def finish(self, reason: Reason = "video_end") -> list[Track]:
@@ -131,7 +134,7 @@ class Tracker:
 
     def _affinity(self, tracks: list[Track], boxes: Floats, view: FrameView) -> Floats:
         """How well detections (M, 4) fit N tracks in place and appearance: (N, M), 0 where they do not."""
-        predicted = np.array([track.predict(view.index) for track in tracks])
+        predicted = np.array([track.predict(view.seconds) for track in tracks])
         place, within_reach = place_scores(predicted, boxes)
         affinity = np.zeros_like(place)
         for row, column in zip(*np.nonzero((place > 0) | within_reach), strict=True):
@@ -201,7 +204,11 @@ class Tracker:
 
     def _extend_back(self, track: Track) -> None:
         first = track.frames[0]
-        earlier = [view for view in self._views if 0 < first - view.index <= self._max_extension]
+        earlier = [
+            view
+            for view in self._views
+            if view.index < first and track.first_seconds - view.seconds <= self._max_extension
+        ]
         track.extend_back(reversed(earlier))
         track.start_reason = self._start_reason(track)
 
@@ -210,15 +217,20 @@ class Tracker:
         if not track.extended_back:
             self._extend_back(track)
         last = track.frames[-1]
-        track.extend([view for view in self._views if 0 < view.index - last <= self._max_extension])
+        later = [
+            view
+            for view in self._views
+            if view.index > last and view.seconds - track.last_seconds <= self._max_extension
+        ]
+        track.extend(later)
         track.end_reason = "left_frame" if self._at_edge(track.boxes[-1]) else "occlusion"
-        if self._is_face(track):
+        # A hand or a pattern looks like a face for a moment only, or never clearly.
+        if max((candidate.score for candidate in track.candidates), default=0.0) < self._config.sure_score:
+            return
+        if track.detected_seconds >= self._config.min_seconds:
             self._ended.append(track)
-
-    def _is_face(self, track: Track) -> bool:
-        """Was the face detected often and clearly enough? A hand or a pattern looks like a face for a moment only."""
-        best = max((candidate.score for candidate in track.candidates), default=0.0)
-        return track.detections >= self._config.min_detections and best >= self._config.sure_score
+        else:
+            self.brief.append(track.detected_seconds)
 
     def _close_shot(self, reason: Reason) -> None:
         """End all tracks; `reason` is that of those that reach the last frame."""

@@ -49,6 +49,9 @@ def indexed(event: Indexed) -> None:
         _tracks(event.tracklets), count(event.clusters, "person", "people"),
     )  # fmt: skip
     say("  " + ", ".join(figures))
+    if event.brief_faces:
+        left_out = count(event.brief_faces, "face"), f"{event.brief_seconds:.2f} s in all"
+        say(f"  left out, too brief to be followed: {', '.join(left_out)}")
     for line in _losses(event):
         say(f"  {line}")
     video_warnings(event.video, event.warnings)

@@ -106,8 +106,11 @@ def engine_of(row: sqlite3.Row) -> EngineInfo:
 @values()
 def stats_of(row: sqlite3.Row) -> IndexStats:
     """The figures of their row."""
-    losses = {key: None if row[key] is None else int(row[key]) for key in LOSSES}
-    return IndexStats(float(row["seconds"]), int(row["faces"]), int(row["searched"]), **losses)
+    losses = {key: None if row[key] is None else int(row[key]) for key in (*LOSSES, "brief_faces")}
+    brief_seconds = None if row["brief_seconds"] is None else float(row["brief_seconds"])
+    return IndexStats(
+        float(row["seconds"]), int(row["faces"]), int(row["searched"]), **losses, brief_seconds=brief_seconds
+    )
 
 
 def tracklet_row(tracklet: Tracklet) -> Row:

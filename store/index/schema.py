@@ -175,6 +175,10 @@ def m008_crops_and_display(db: Database) -> None:
     # The crop stays last: it overflows its page, and what is asked for often should not lie behind it.
     columns = [column.name for column in exemplars.columns if column.name not in ("embedding", "crop")]
     exemplars.transform(column_order=[*columns, "embedding", "crop"])
+    # Faces too brief for a tracklet, NULL where nobody counted; three detections were the least, at any frame rate.
+    db.table("stats").add_column("brief_faces", int)
+    db.table("stats").add_column("brief_seconds", float)
+    db.execute("UPDATE config SET key = 'min_seconds', value = 3 / 25.0 WHERE key = 'min_detections'")
 
 
 MIGRATIONS: tuple[Callable[[Database], None], ...] = (

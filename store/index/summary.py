@@ -63,6 +63,8 @@ class VideoDetails:
     frames_concealed: int | None
     frames_missing: int | None
     faces: int  # faces in frames
+    brief_faces: int | None  # faces that were there too briefly for a tracklet
+    brief_seconds: float | None  # for which they were, in all
     frames_searched: int
     seconds_to_index: float
     warnings: tuple[str, ...]
@@ -94,7 +96,8 @@ def details(index: VideoIndex) -> VideoDetails:
         time_base=str(video.time_base), frame_rate=str(video.frame_rate), frames=video.frame_count,
         frames_skipped=index.stats.skipped, frames_damaged=index.stats.damaged,
         frames_concealed=index.stats.concealed, frames_missing=index.stats.missing,
-        faces=index.stats.faces, frames_searched=index.stats.searched,
+        faces=index.stats.faces, brief_faces=index.stats.brief_faces, brief_seconds=index.stats.brief_seconds,
+        frames_searched=index.stats.searched,
         seconds_to_index=round(index.stats.seconds, 3), warnings=video.warnings,
         detector_sha256=index.engine.detector_sha256, recognizer_sha256=index.engine.recognizer_sha256,
         vector_length=index.engine.dim, config=dict(index.config),

@@ -233,8 +233,9 @@ def _checkpoint_of(text: str) -> Checkpoint:
     values = json.loads(text)
     if not isinstance(values, dict) or set(values) != set(Checkpoint.__slots__):
         raise ValueError("its checkpoint cannot be read")
-    seconds = float(values.pop("seconds"))
-    return Checkpoint(**{key: int(value) for key, value in values.items()}, seconds=seconds)
+    seconds, brief_seconds = float(values.pop("seconds")), float(values.pop("brief_seconds"))
+    numbers = {key: int(value) for key, value in values.items()}
+    return Checkpoint(**numbers, seconds=seconds, brief_seconds=brief_seconds)
 
 
 def write_clusters(db: sqlite3.Connection, clusters: Sequence[Cluster]) -> None:

@@ -27,8 +27,8 @@ class Config:
     max_gap: float = 1.0
     # How far past its first and last detection a face is tracked by patch matching alone, seconds.
     max_extension: float = 0.16
-    # A tracklet shorter than this many detections is chance.
-    min_detections: int = 3
+    # A face that is detected for less time is chance, seconds: three frames of a film reach it, two do not.
+    min_seconds: float = 0.09
     # Exemplars of a tracklet: five reach what fifteen do on hand-held photos, six leave room for poses.
     exemplars: int = 6
     # Time from one searched frame to the next where nothing changes, seconds; 0 searches every frame.

@@ -264,6 +264,9 @@ class IndexStats:
     damaged: int | None = None  # packets of the picture that gave no frame
     concealed: int | None = None  # frames whose picture the decoder partly made up
     missing: int | None = None  # frames that would fill the gaps of a regular film
+    # Faces that were there too briefly for a tracklet, and for how long in all, seconds.
+    brief_faces: int | None = None
+    brief_seconds: float | None = None
 
 
 FoundTracklet: TypeAlias = tuple[Tracklet, Sightings, tuple[Exemplar, ...]]
@@ -277,6 +280,8 @@ class Checkpoint:
     shots: int = 0
     tracklets: int = 0
     searched: int = 0  # frames in which a detector looked
+    brief_faces: int = 0  # that were there too briefly for a tracklet
+    brief_seconds: float = 0.0  # for which they were, in all
     seconds: float = 0.0  # wall time of all runs so far
     search_frame: int = (
         0  # the one at which reading begins, so that the next segment is that of a run without a stop

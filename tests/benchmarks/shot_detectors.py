@@ -31,13 +31,13 @@ def detectors() -> dict[str, Config]:
 def starts_by(video: Path, configs: Mapping[str, Config]) -> dict[str, list[int]]:
     """First frames of the shots (without frame 0) that each finds in a video, shown what an index shows it."""
     known = probe(video)
-    scale = Scan(known.width, known.height, 1, 1, 1, Config()).scale
+    scale = Scan(known.width, known.height, 25.0, 1, 1, 1, Config()).scale
     size = round(known.width / scale), round(known.height / scale)
     detectors_by_name = {name: shot_detector(known.frame_rate, config) for name, config in configs.items()}
     for frame in read_frames(known, DecodeLog()):
         tiny = frame.small(*THUMBNAIL_SIZE, frame.grey(*size))
         for detector in detectors_by_name.values():
-            detector.push(frame.index, tiny)
+            detector.push(frame.index, frame.seconds, tiny)
     for detector in detectors_by_name.values():
         detector.finish()
     return {name: detector.cuts() for name, detector in detectors_by_name.items()}
