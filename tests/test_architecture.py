@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "indexer.media": ("store",),
     "indexer.engines": ("indexer.machine", "store"),
     "indexer.shots": ("indexer.engines", "indexer.machine", "indexer.timing", "store"),
-    "indexer.scan": ("indexer.media", "indexer.engines", "indexer.shots", "store"),
+    "indexer.scan": ("indexer.media", "indexer.engines", "indexer.shots", "indexer.timing", "store"),
     "indexer.track": ("indexer.scan", "indexer.timing", "store"),
     "indexer.identity": ("indexer.engines", "indexer.track", "store"),
     "indexer.segments": (

@@ -1,9 +1,9 @@
 """Decides which frames the detector searches.
 
 A key frame is searched every few frames, and wherever one is shown for long. Where its faces agree with those of the
-key frame before, the faces between are interpolated (interpolation.py). A stretch with frames that cannot be interpolated
-is divided at one of them, which is searched, until every frame is known: so the detector works where something
-changes. Several stretches are worked on at once; views come in order.
+key frame before, the faces between are interpolated (interpolation.py). A stretch with frames that cannot be
+interpolated is divided at one of them, which is searched, until every frame is known: so the detector works where
+something changes. Several stretches are worked on at once; views come in order.
 """
 
 from __future__ import annotations
