@@ -56,7 +56,7 @@ def test_cuts_are_found_without_naming_a_model() -> None:
     detector = shot_detector(Fraction(25), Config(shots="transnetv2"))
     pictures = [backdrop((128, 72), shade, seed=shade) for shade in (60, 170, 110) for _ in range(40)]
     for index, picture in enumerate(pictures):
-        detector.push(index, picture)
+        detector.push(index, index / 25, picture)
     detector.finish()
     assert detector.cuts() == [40, 80]
 
