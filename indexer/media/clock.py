@@ -84,7 +84,8 @@ class FrameClock:
     def _advance(self, tick: int) -> None:
         if self.last is not None:
             step = tick - self.last
-            if self._is_gap(step):
+            # Two in a row are none: from here on the video has another pace.
+            if self._is_gap(step) and self._frames - 1 not in self.gaps:
                 shown = median_low(self._steps)
                 self.gaps[self._frames] = Gap(shown, float((step - shown) * self.time_base))
             else:
