@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.figures import Figure, at_least, at_most
-from tests.benchmarks.media_truth import films, footage_videos, partial_films
+from tests.benchmarks.media_truth import Film, films, footage_videos, partial_films
+from tests.benchmarks.recluster import reclustered
 from tests.benchmarks.report import Report, say
-from tests.benchmarks.run_facereel import ask
+from tests.benchmarks.run_facereel import ask, ask_store, indexed
 from tests.benchmarks.scoring_clusters import ClusterScore, score_clusters
 
 PRECISION, RECALL = 0.99, 0.90  # of a film whose truth lists the faces of wide shots
+ROUNDING = 1e-9
 FEW_PEOPLE, SURPLUS = 10, 1  # a film of fewer people than that shows at most so many too many
 
 # How many people are plainly to be seen in each video, counted by eye.
@@ -21,20 +23,34 @@ PEOPLE_BY_EYE: dict[str, int] = json.loads((Path(__file__).with_name("people_by_
 
 
 def clusters(only: str) -> Iterator[Report]:
-    """Clusters of every film with truth; then the people shown of each video."""
-    judged = {film.name: film for film in (*partial_films(only), *films(only))}
-    partial = {film.name for film in partial_films(only)}
+    """Clusters of every film with truth, with and without clothes; then the people shown of each video."""
     rows, figures, mixed = [], [], 0
-    for name, film in judged.items():
+    partial = {film.name: film for film in partial_films(only)}
+    for name, film in (partial | {film.name: film for film in films(only)}).items():
         say(name)
-        answer = ask(film.video, {})
-        score = score_clusters(film.truth, answer.tracklets, answer.clusters)
-        rows.append({"film": name} | _row(score))
+        store = indexed(film.video)
+        score, faces_alone = (_score(film, place) for place in (store, reclustered(store, clothes=False)))
+        rows += [
+            {"film": name, "clothes": "yes"} | _row(score),
+            {"film": name, "clothes": "no"} | _row(faces_alone),
+        ]
         mixed += len(score.mixed)
         figures += _partial_figures(name, score) if name in partial else []
+        figures += [
+            at_least(f"{what}, less that by faces alone, {name}", own - other, -ROUNDING)
+            for what, own, other in (
+                ("precision", score.precision, faces_alone.precision),
+                ("recall", score.recall, faces_alone.recall),
+            )
+        ]
     if rows:
         yield "clusters", rows, [*figures, at_most("clusters that hold two people", mixed, 0)]
     yield from _people_shown(only)
+
+
+def _score(film: Film, store: Path) -> ClusterScore:
+    answer = ask_store(store, {})
+    return score_clusters(film.truth, answer.tracklets, answer.clusters)
 
 
 def _people_shown(only: str) -> Iterator[Report]:

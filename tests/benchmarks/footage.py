@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -12,8 +13,9 @@ from tests.benchmarks.engines import calibration_file
 from tests.benchmarks.figures import Figure, at_least, at_most, media_figures
 from tests.benchmarks.media_truth import Film, films, partial_films, shrunk, slowed
 from tests.benchmarks.portraits import cache_folder
+from tests.benchmarks.recluster import reclustered
 from tests.benchmarks.report import Report, Words, say
-from tests.benchmarks.run_facereel import ask
+from tests.benchmarks.run_facereel import Answer, ask, ask_store, indexed
 from tests.benchmarks.scoring import ClipScore, score_clips
 from tests.benchmarks.scoring_shots import ShotScore, score_shots
 
@@ -106,18 +108,21 @@ def rates(only: str) -> Iterator[Report]:
 def thresholds(only: str) -> Iterator[Report]:
     """The footage with every similarity threshold lower, then higher: nobody is mistaken for another.
 
-    By calibrations with other thresholds, for index and query: all similarities that clustering and matching compare
-    are scaled by Threshold.scale. The threshold moves by exactly so much, lower ones by less, higher ones by more.
+    The same indexes are clustered again and asked with a calibration that has the other threshold: all similarities
+    that clustering and matching compare are scaled by Threshold.scale. The threshold itself moves by exactly so much,
+    lower ones by less, higher ones by more.
     """
     engine, rows, figures = load_engine(), [], []
     for move in MOVES:
         folder = cache_folder() / f"threshold{move:+}"
         folder.mkdir(exist_ok=True)
-        words = ("--calibration", str(calibration_file(engine.info, engine.threshold.value + move, folder)))
+        threshold = replace(engine.threshold, value=engine.threshold.value + move)
+        words = ("--calibration", str(calibration_file(engine.info, threshold.value, folder)))
         total = ClipScore()
         for film in (*films(only), *partial_films(only)):
             say(f"{film.name}, threshold {move:+}")
-            score = _total(scores(film, words, words))
+            store = reclustered(indexed(film.video), threshold.scale)
+            score = _total(_scores(film, ask_store(store, film.references, words)))
             rows.append({"film": film.name, "threshold": f"{move:+}"} | clip_row(score))
             total.add(score)
         figures += _never(total, f"threshold {move:+}")
@@ -127,7 +132,10 @@ def thresholds(only: str) -> Iterator[Report]:
 
 def scores(film: Film, index_options: Words = (), query_options: Words = ()) -> dict[str, ClipScore]:
     """How each person of a film was found."""
-    answer = ask(film.video, film.references, index_options, query_options)
+    return _scores(film, ask(film.video, film.references, index_options, query_options))
+
+
+def _scores(film: Film, answer: Answer) -> dict[str, ClipScore]:
     return {
         person: score_clips(film.truth, person, answer.people[person]["clips"])
         for person in film.truth["people"]

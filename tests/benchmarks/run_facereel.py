@@ -40,14 +40,14 @@ def ask(
     index_options: Sequence[str] = (),
     query_options: Sequence[str] = (),
 ) -> Answer:
-    """Ask a video for each person by their photos; nothing is cut.
+    """Index a video and ask for each person by their photos; nothing is cut. Raises as `indexed`."""
+    return ask_store(indexed(video, tuple(index_options)), people, query_options)
 
-    A video is indexed once a run with the same options, in a store of its own. Raises RuntimeError with the program's
-    last words when it fails.
-    """
-    store = _indexed(video, tuple(index_options))
+
+def ask_store(store: Path, people: Mapping[str, Sequence[Path]], query_options: Sequence[str] = ()) -> Answer:
+    """Ask a store with the index of one video for each person; raises as `indexed`."""
     answers = _query(store, people, query_options) if people else {}
-    with VideoIndex(_index_folder(store)) as index:
+    with VideoIndex(index_folder(store)) as index:
         shots = [shot.start for shot in index.shots()]
         sightings = index.sightings([tracklet.number for tracklet in index.tracklets()])
         clusters = {cluster.number: cluster.tracklets for cluster in index.clusters()}
@@ -59,8 +59,11 @@ def ask(
 
 
 @cache
-def _indexed(video: Path, options: tuple[str, ...]) -> Path:
-    """A store that holds the index of that video only."""
+def indexed(video: Path, options: tuple[str, ...] = ()) -> Path:
+    """A store that holds the index of that video only; made once a run for the same options.
+
+    Raises RuntimeError with the program's last words when it fails.
+    """
     store = Path(tempfile.mkdtemp(dir=_stores().name)) / "store"
     _command("index", str(video), "--store", str(store), *options)
     return store
@@ -90,7 +93,8 @@ def _query(store: Path, people: Mapping[str, Sequence[Path]], options: Sequence[
     return {folders[result["name"]]: result for result in document["results"]}
 
 
-def _index_folder(store: Path) -> Path:
+def index_folder(store: Path) -> Path:
+    """The folder of the one index of a store."""
     return next(path.parent for path in store.glob("*/index.db"))
 
 
