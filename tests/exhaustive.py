@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -16,16 +16,17 @@ from facereel.store.model.records import ExemplarArrays, Floats, Tracklet, Video
 
 def answer_of(
     video: Video, tracklets: Sequence[Tracklet], exemplars: ExemplarArrays, references: Sequence[Reference],
-    base: float = DEFAULT_THRESHOLD, scale: float = 1.0,
+    base: float = DEFAULT_THRESHOLD, scale: float = 1.0, behind: Collection[int] = (),
 ) -> tuple[list[MatchingTracklet], list[NearTracklet]]:  # fmt: skip
-    """Matches and near misses; times are those of 25 frames a second."""
+    """Matches and near misses; times are those of 25 frames a second. `behind`: tracklets without a visible face."""
     pooled = pool_exemplars(tuple(tracklets), exemplars, video.frame_rate)
     own = [item for item in tracklets if item.number in pooled.tracklets]
     best = [_best(exemplars, item.number) for item in own]
     faces = VideoFaces(
         video, own, np.array([(item.start / 25, item.end / 25) for item in own]).reshape(-1, 2),
         BestExemplars(
-            pooled.tracklets, exemplars.widths[best], exemplars.sharpness[best], exemplars.frontality[best]
+            pooled.tracklets, exemplars.qualities[best], exemplars.widths[best], exemplars.sharpness[best],
+            exemplars.frontality[best], np.array([item.number not in behind for item in own], np.float32),
         ),
         pooled.clusters,
     )  # fmt: skip

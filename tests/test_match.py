@@ -56,6 +56,7 @@ class Film:
 
     tracklets: list[Tracklet] = field(default_factory=list)
     rows: list[tuple[int, Floats, float, float, float, float]] = field(default_factory=list)
+    behind: set[int] = field(default_factory=set)  # tracklets in which no face is visible
 
     def add(
         self, person: int, start: int, end: int, *looks: Floats, quality: float = 0.8, width: float = 90.0,
@@ -83,6 +84,7 @@ class Film:
             self.looks(),
             references or ASKED,
             base,
+            behind=self.behind,
         )
 
 
@@ -145,6 +147,47 @@ def test_who_shares_a_frame_with_a_surer_match_is_somebody_else() -> None:
     assert numbers(hits) == [2]
     assert numbers(misses) == [1]
     assert "one frame with cluster 2" in misses[0].explanation
+
+
+def test_a_doubtful_tracklet_of_a_match_does_not_remove_a_sure_one() -> None:
+    """A track that went over to somebody in front is in the person's cluster; the person beside it is sure."""
+    film = Film()
+    film.add(1, 0, 70, face(0.8, 0.5), face(0.8, 0.5))
+    film.add(1, 100, 140, face(0.35, 0.5), quality=0.2)
+    film.add(2, 120, 190, face(0.7, 0.5), quality=0.4)
+    hits, misses = film.ask()
+    assert numbers(hits) == [1, 3]
+    assert numbers(misses) == [2]
+    assert "one frame with tracklet 3" in misses[0].explanation
+
+
+def test_a_tracklet_that_is_no_match_itself_removes_nobody() -> None:
+    film = Film()
+    film.add(1, 0, 70, face(0.8, 0.5), face(0.8, 0.5))
+    film.add(1, 100, 140, face(0.0, 0.5), quality=0.2)
+    film.add(2, 120, 190, face(0.6, 0.5), quality=0.4)
+    assert numbers(film.ask()[0]) == [1, 3]
+
+
+@pytest.mark.parametrize(("similarity", "quality", "found"), [(0.05, 0.03, [1, 2]), (0.05, 0.5, [1])])
+def test_a_poor_face_comes_in_with_its_group_where_a_good_one_is_plainly_a_stranger(
+    similarity: float, quality: float, found: list[int]
+) -> None:
+    film = Film()
+    film.add(1, 0, 70, face(0.8), face(0.8), face(0.8))
+    film.add(1, 100, 120, face(similarity), quality=quality)
+    assert numbers(film.ask()[0]) == found
+
+
+@pytest.mark.parametrize(("similarity", "found"), [(0.3, [1]), (0.6, [1, 2])])
+def test_who_is_seen_from_behind_matches_only_by_what_is_visible(similarity: float, found: list[int]) -> None:
+    film = Film()
+    film.add(1, 0, 70, face(0.8), face(0.8))
+    behind = film.add(1, 100, 120, face(similarity), quality=0.2)
+    film.behind.add(behind)
+    hits, misses = film.ask()
+    assert numbers(hits) == found
+    assert all("no face is visible" in miss.explanation for miss in misses)
 
 
 def test_touching_in_time_is_not_sharing_a_frame() -> None:

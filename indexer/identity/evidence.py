@@ -13,17 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from facereel.store.model.face_odds import face_log_odds
 from facereel.store.model.records import CLOTHES_BINS, Floats
 
 Matrix = NDArray[np.float64]
 
-# Logistic regression on 3,500 labelled pairs of tracklets of five films (a sitcom, a stage, dancers, a street
-# interview, a comedy), fitted five times with one film left out: slope 21 to 24, quality 0.06 to 0.09. The better the
-# poorer of two faces, the more similar are both the same person (0.35 at a quality of 0.01, 0.77 above 0.4) and
-# strangers, and the more a difference tells.
-_SLOPE = 22.0
-_TELLING_QUALITY = 0.065
-_MIDDLE, _MIDDLE_BY_QUALITY = 0.29, 0.32
 # Clothes that are as much alike as those of hardly any two people of the video. The chance part is taken off: two
 # different people reach it in every second pair. On the same films.
 _CLOTHES_WEIGHT, _CLOTHES_CHANCE = 1.5, 0.7
@@ -70,19 +64,13 @@ def log_odds(evidence: Evidence) -> Matrix:
         rows = slice(start, start + _ROWS)
         block = odds[rows]
         quality = np.minimum(evidence.qualities[rows, None], evidence.qualities[None])
-        block[:] = _face_log_odds(evidence.embeddings[rows] @ evidence.embeddings.T, quality)
+        block[:] = face_log_odds(evidence.embeddings[rows] @ evidence.embeddings.T, quality)
         block += _clothes_log_odds(evidence, rows, strangers)
         block += _place_log_odds(evidence, rows)
         block -= np.log(np.maximum(people[rows, None], people[None]))
         block[_share_a_frame(evidence.spans, rows)] = -np.inf
     np.fill_diagonal(odds, -np.inf)
     return odds
-
-
-def _face_log_odds(similarity: Floats, quality: Matrix) -> Matrix:
-    """Of pairs with that cosine; `quality` is that of the poorer face, 0..1."""
-    slope = _SLOPE * (1 - np.exp(-quality / _TELLING_QUALITY))
-    return np.asarray(slope * (similarity - (_MIDDLE + _MIDDLE_BY_QUALITY * np.sqrt(quality))))
 
 
 def _clothes_of_strangers(evidence: Evidence) -> Floats:

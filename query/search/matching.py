@@ -8,7 +8,7 @@ below the threshold; a tracklet whose cluster does not match stays out. Pure fun
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +17,21 @@ from numpy.typing import ArrayLike, NDArray
 from facereel.query.records import MatchingTracklet, NearTracklet, Reference
 from facereel.store.index.embeddings import BestExemplars, ClusterEmbeddings
 from facereel.store.model import pooling
+from facereel.store.model.face_odds import similarity_at
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import Floats, Tracklet, Video
 
 # All similarities here are those of the engine they were measured on; `scale` converts those of another engine.
 # What a cluster with hardly any quality (one small, blurred exemplar) needs beyond the threshold.
 _EXTRA_FOR_LOW_QUALITY = 0.02
-# A tracklet of a matching cluster may look unlike its cluster (a profile, bad light), but not like a stranger.
-_MIN_OWN_SIMILARITY = 0.25
+# A tracklet of a matching cluster may look unlike the person (a profile, bad light, few pixels), but not plainly like
+# a stranger: log odds. Of a good face that is a similarity of 0.2; a poor one is hardly ever plainly a stranger.
+_MIN_OWN_LOG_ODDS = -6.0
+# A tracklet none of whose crops is so probably a face shows a person from behind, if at all: it matches only by its own
+# similarity. One of six crops of a face that turns to the camera at all reaches it, of things in sitcoms none.
+_MIN_FACE_PROBABILITY = 0.75
+# A tracklet is surer than another one when its similarity is higher by this much.
+_SURER = 0.1
 # A cluster just below the threshold still matches when it looks like the sure matches of the same video.
 _EXPANSION_SLACK = 0.06
 _EXPANSION_SIMILARITY = 0.45
@@ -112,20 +119,28 @@ def match(
     # Every threshold is at least `base`, so nothing can match below this.
     if not len(clusters) or not len(own) or max(clusters.max(), own.max()) < lowest_similarity(base, scale):
         return [], []
-    minimum, near_miss = scale * _MIN_OWN_SIMILARITY, scale * _NEAR_MISS
+    minimums = scale * similarity_at(_MIN_OWN_LOG_ODDS, faces.best.qualities)
+    near_miss = scale * _NEAR_MISS
     thresholds = threshold_for(faces.clusters.quality_sums, base, scale)
-    accepted, refused = _compete(faces, clusters, thresholds, scale)
+    visible = faces.best.face_probabilities >= _MIN_FACE_PROBABILITY
+    answers = (own >= minimums) & (visible | (own >= base))
+    competition = _Competition(faces, own, clusters, thresholds, answers, scale)
+    competition.run()
+    accepted, refused = set(competition.accepted), competition.refused
     matches, near_misses = [], []
     for index in range(len(clusters)):
         members = faces.members(index)
         similarity, threshold = float(clusters[index]), float(thresholds[index])
         for position in members:
-            value = float(own[position])
-            if index in accepted and value >= minimum:
+            value, minimum = float(own[position]), float(minimums[position])
+            if index in accepted and position in competition.doubtful:
+                reason = competition.doubtful[position]
+                near_misses.append(_near_miss(faces, position, value, threshold, reason))
+            elif index in accepted and answers[position]:
                 matches.append(_match(faces, position, value, similarity, threshold, len(members)))
             elif index in accepted:
                 too_low = f"its own similarity {value:.2f} is below the minimum of {minimum:.2f}"
-                reason = f"in a matching cluster, but {too_low}"
+                reason = f"in a matching cluster, but {'no face is visible' if value >= minimum else too_low}"
                 near_misses.append(_near_miss(faces, position, value, minimum, reason))
             elif max(similarity, value) >= threshold - near_miss:
                 below = f"the similarity of its cluster, {similarity:.2f}, is below the threshold of {threshold:.2f}"
@@ -136,47 +151,86 @@ def match(
     return matches, near_misses
 
 
-def _compete(
-    faces: VideoFaces, similarities: Floats, thresholds: NDArray[np.float64], scale: float
-) -> tuple[set[int], dict[int, str]]:
-    """Positions of the clusters that are the person, the most similar first; why others with enough similarity are not.
+@dataclass(slots=True, eq=False)
+class _Competition:
+    """Which clusters are the person: of two that share a frame only one can be; a doubtful tracklet decides nothing.
 
-    First those that reach their threshold, then those just below it that look like the first.
+    First those that reach their threshold compete, the most similar first, then those just below it that look like the
+    first.
     """
-    accepted: list[int] = []
-    refused: dict[int, str] = {}
-    for expanding in (False, True):
-        for index in (int(i) for i in np.argsort(-similarities, kind="stable")):
-            short = similarities[index] < thresholds[index]
-            if index in accepted or index in refused or (short and not expanding):
-                continue
-            slack = scale * _EXPANSION_SLACK
-            if expanding and (not accepted or similarities[index] < thresholds[index] - slack):
-                continue
-            rival = next((other for other in accepted if _share_a_frame(faces, index, other)), None)
-            if rival is not None:
-                refused[index] = (
-                    f"in one frame with cluster {faces.clusters.numbers[rival]}, "
-                    f"which is more similar ({similarities[rival]:.2f})"
-                )
-                continue
-            alike = _similarity_to_accepted(faces.clusters, index, accepted)
-            if short and (alike < scale * _EXPANSION_SIMILARITY or _is_narrow(faces, index)):
-                continue
-            if accepted and similarities[index] < scale * _SURE and alike < scale * _UNLIKE:
-                refused[index] = f"unlike the sure matches of this video (similarity {alike:.2f})"
-                continue
-            accepted.append(index)
-    return set(accepted), refused
 
+    faces: VideoFaces
+    own: Floats  # (T,)
+    similarities: Floats  # (C,)
+    thresholds: NDArray[np.float64]  # (C,)
+    answers: NDArray[np.bool_]  # (T,) whether a tracklet matches if its cluster does
+    scale: float
+    accepted: list[int] = field(default_factory=list)  # positions of clusters
+    refused: dict[int, str] = field(
+        default_factory=dict
+    )  # why others with enough similarity are not the person
+    doubtful: dict[int, str] = field(
+        default_factory=dict
+    )  # positions of tracklets of accepted clusters that stay out
 
-def _share_a_frame(faces: VideoFaces, one: int, other: int) -> bool:
-    own, others = (
-        np.array([(faces.tracklets[i].start, faces.tracklets[i].end) for i in faces.members(cluster)])
-        for cluster in (one, other)
-    )
-    before_end = own[:, None, 0] < others[None, :, 1]
-    return bool((before_end & (others[None, :, 0] < own[:, None, 1])).any())
+    def run(self) -> None:
+        """Decide on all clusters."""
+        for expanding in (False, True):
+            for index in (int(i) for i in np.argsort(-self.similarities, kind="stable")):
+                short = self.similarities[index] < self.thresholds[index]
+                if index in self.accepted or index in self.refused or (short and not expanding):
+                    continue
+                slack = self.scale * _EXPANSION_SLACK
+                if expanding and (
+                    not self.accepted or self.similarities[index] < self.thresholds[index] - slack
+                ):
+                    continue
+                self._decide(index, short)
+
+    def _decide(self, index: int, short: bool) -> None:
+        rivals = self._rivals(index)
+        rival = next((other for mine, other in rivals if not self._is_surer(mine, other)), None)
+        if rival is not None:
+            cluster = self._cluster_of(rival)
+            self.refused[index] = (
+                f"in one frame with cluster {self.faces.clusters.numbers[cluster]}, "
+                f"which is more similar ({self.similarities[cluster]:.2f})"
+            )
+            return
+        alike = _similarity_to_accepted(self.faces.clusters, index, self.accepted)
+        if short and (alike < self.scale * _EXPANSION_SIMILARITY or _is_narrow(self.faces, index)):
+            return
+        unlike = alike < self.scale * _UNLIKE
+        if self.accepted and self.similarities[index] < self.scale * _SURE and unlike:
+            self.refused[index] = f"unlike the sure matches of this video (similarity {alike:.2f})"
+            return
+        for mine, other in rivals:
+            number = self.faces.tracklets[mine].number
+            self.doubtful[other] = (
+                f"in one frame with tracklet {number}, which is more similar ({self.own[mine]:.2f})"
+            )
+        self.accepted.append(index)
+
+    def _rivals(self, index: int) -> list[tuple[int, int]]:
+        """Positions of tracklets of a cluster, each with one that answers already and shares a frame with it."""
+        tracklets = self.faces.tracklets
+        return [
+            (mine, other)
+            for cluster in self.accepted
+            for other in self.faces.members(cluster)
+            if self.answers[other] and other not in self.doubtful
+            for mine in self.faces.members(index)
+            if tracklets[mine].start < tracklets[other].end and tracklets[other].start < tracklets[mine].end
+        ]
+
+    def _is_surer(self, mine: int, other: int) -> bool:
+        """Is a tracklet so much surer than another one that this must be a mistake of its cluster?"""
+        threshold = self.thresholds[self._cluster_of(mine)]
+        return bool(self.own[mine] >= threshold and self.own[mine] > self.own[other] + self.scale * _SURER)
+
+    def _cluster_of(self, position: int) -> int:
+        numbers = self.faces.clusters.numbers
+        return int(np.flatnonzero(numbers == self.faces.tracklets[position].cluster)[0])
 
 
 def _is_narrow(faces: VideoFaces, cluster: int) -> bool:

@@ -38,9 +38,12 @@ class BestExemplars:
     """The exemplar with the highest quality of each tracklet that has any."""
 
     tracklets: Ints  # (T,) numbers, rising
+    qualities: Floats  # (T,) 0..1
     widths: Floats  # (T,) face width, pixels
     sharpness: Floats  # (T,) 0..1
     frontality: Floats  # (T,) 0..1
+    # (T,) of all exemplars the highest probability that it shows a face, 0..1; 1 in older indexes, which do not say
+    face_probabilities: Floats
 
     def __len__(self) -> int:
         return len(self.tracklets)

@@ -208,14 +208,17 @@ class VideoIndex:
 
     def best_exemplars(self) -> BestExemplars:
         """What the best exemplar of each tracklet looks like; tracklets without exemplars are left out."""
-        query = """SELECT tracklet, quality, w, sharpness, frontality FROM exemplars JOIN tracklets USING (tracklet)
-                   ORDER BY exemplar"""
+        query = """SELECT tracklet, quality, w, sharpness, frontality, coalesce(face_probability, 1)
+                   FROM exemplars JOIN tracklets USING (tracklet) ORDER BY exemplar"""
         with reading(self.folder, self.video.path), rows.values():
-            table = np.array([tuple(row) for row in self._all(query)], np.float64).reshape(-1, 5)
+            table = np.array([tuple(row) for row in self._all(query)], np.float64).reshape(-1, 6)
             groups = rows_by_tracklet(table[:, 0].astype(np.int64))
             best = [int(own[table[own, 1].astype(np.float32).argmax()]) for own in groups.values()]
-            widths, sharpness, frontality = np.ascontiguousarray(table[best, 2:].T, np.float32)
-            return BestExemplars(np.array(list(groups), np.int64), widths, sharpness, frontality)
+            qualities, widths, sharpness, frontality = np.ascontiguousarray(table[best, 1:5].T, np.float32)
+            faces = np.array([table[own, 5].max() for own in groups.values()], np.float32)
+            return BestExemplars(
+                np.array(list(groups), np.int64), qualities, widths, sharpness, frontality, faces
+            )
 
     def tracklet_seconds(self) -> dict[int, tuple[float, float]]:
         """When each tracklet starts and ends, seconds as a player shows them, by tracklet number."""
