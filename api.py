@@ -218,7 +218,7 @@ class Answer:
     name: str
     references: tuple[Reference, ...]  # the photos, each with the face that was used
     matches: tuple[Match, ...]  # by video, then by time
-    near_misses: tuple[NearMiss, ...]  # most similar first
+    near_misses: tuple[NearMiss, ...]  # those first that most likely show the person all the same
     searched: tuple[Path, ...]  # videos
     skipped: tuple[SkippedVideo, ...]  # indexes that could not be searched, each with the reason
     warnings: tuple[str, ...]  # about the photos

@@ -62,6 +62,9 @@ class NearTracklet:
     threshold: float  # similarity that it, or its cluster, had to reach
     explanation: str  # why it does not match, for the user
     folder: Path = Path()  # of the index
+    evidence: float = (
+        -1.0
+    )  # that it is the person all the same: the higher of its similarities to photos and matches
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,6 +29,7 @@ from facereel.store.index.writer import embedding_digest
 from facereel.store.library import vectors as library_vectors
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.library.vectors import LIBRARY_VECTORS, LibraryVectors, read_clusters
+from facereel.store.model import pooling
 from facereel.store.model.errors import DamagedIndexError, NotIndexedError
 from facereel.store.model.records import Cluster, EngineInfo, Floats, Sightings
 from tests.exhaustive import answer_of_index
@@ -97,6 +98,29 @@ def said(answer: PersonMatches) -> list[Any]:
 def similarities_of(found: Iterable[MatchingTracklet | NearTracklet]) -> dict[tuple[object, ...], float]:
     """What is found, in values that can be compared, and its similarities, which may differ in their last bits."""
     return {(item.video.sha256, item.tracklet, item.explanation): item.similarity for item in found}
+
+
+def test_near_misses_that_look_like_the_matches_come_first(tmp_path: Path) -> None:
+    """A turned head is unlike the photo, a stranger's is closer; but it is like the same person in the same film."""
+    towards = {
+        1: (0.8, 0.6, 0.0),
+        2: (0.38, 0.0, 0.92),
+        3: (0.31, 0.85, -0.42),
+    }  # a match, a stranger, the turned head
+    made = make_contents(1, make_video("/videos/a.mp4", "a", 200), 1, 3, 2, DIM)
+    exemplars = {}
+    for number, vector in towards.items():
+        embedding = pooling.unit(np.array([*vector, *[0.0] * (DIM - 3)], np.float32))
+        exemplars[number] = tuple(
+            replace(one, embedding=embedding, quality=0.5) for one in made.exemplars[number]
+        )
+    tracklets = tuple(replace(item, cluster=item.number) for item in made.tracklets)
+    clusters = tuple(Cluster(number, None, (number,)) for number in towards)
+    write_index(tmp_path, replace(made, tracklets=tracklets, exemplars=exemplars, clusters=clusters))
+    answer = ask(tmp_path, photo(np.eye(DIM, dtype=np.float32)[0]))
+    assert [match.tracklet.number for match, _ in answer.matches] == [1]
+    assert [miss.tracklet.number for miss in answer.near_misses] == [3, 2]
+    assert answer.near_misses[0].similarity < answer.near_misses[1].similarity
 
 
 @settings(max_examples=12, deadline=None)
