@@ -259,6 +259,28 @@ def test_who_changes_clothes_is_recognised_by_a_good_face() -> None:
     assert cluster([*before, again])[-1] == 0
 
 
+def test_different_clothes_keep_poor_faces_of_one_scene_apart() -> None:
+    """Where good faces show that people keep their clothes on; an hour later they may wear others."""
+    good = [
+        replace(one, start=start, end=start + 50, start_seconds=start / 25)
+        for start in range(0, 300, 60)
+        for one in wide_shot(0, suits(start), 0.5)
+    ]
+    one = look(0, 400, 450, 0.05, shot=4, clothes=wearing(RED, seed=3))
+    one = replace(one, embedding=np.eye(2 * CAST, dtype=np.float32)[9])
+    other = replace(one, start=500, end=550, start_seconds=20.0, shot=5, clothes=wearing(GREEN, seed=4))
+    other = replace(other, embedding=unit(np.eye(2 * CAST)[9] + 1.3 * np.eye(2 * CAST)[8]))
+
+    def joined(*pair: TrackletIdentity) -> bool:
+        labels = cluster([*good, *pair])
+        return labels[-1] == labels[-2]
+
+    assert by_faces([one, other]) == [0, 0]
+    assert not joined(one, other)
+    assert joined(one, replace(other, clothes=one.clothes))
+    assert joined(one, replace(other, start=10**5, end=10**5 + 50, start_seconds=4000.0))
+
+
 def test_clothes_count_less_as_time_passes() -> None:
     an_hour = 3600 * 25
     film = wide_shot(0, suits(1), 0.03) + wide_shot(an_hour, suits(2), 0.03)

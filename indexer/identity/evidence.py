@@ -1,8 +1,8 @@
 """How probable it is that two tracklets of one video show one person: by their faces, their clothes and their places.
 
 Each kind of evidence is the natural logarithm of a likelihood ratio, so that they add up; 0 says nothing. Faces count
-by what their quality is worth. How much clothes tell is learned from the video itself, by the pairs that share a frame
-and so are two people: where everybody wears the same, clothes say nothing.
+by what their quality is worth. How much clothes tell is learned from the video itself: by the pairs that share a frame
+and so are two people, and by those whose faces surely are one person. Where all wear the same, clothes say nothing.
 """
 
 from __future__ import annotations
@@ -18,10 +18,17 @@ from facereel.store.model.records import CLOTHES_BINS, Floats
 
 Matrix = NDArray[np.float64]
 
-# Clothes that are as much alike as those of hardly any two people of the video. The chance part is taken off: two
-# different people reach it in every second pair. On the same films.
+# Clothes count for a join by the share of strangers who are dressed as much alike. Taken off is what every second pair
+# of strangers reaches. On a sitcom, a stage, dancers, a rally, a comedy and portraits; from 1.75 on people are mixed.
 _CLOTHES_WEIGHT, _CLOTHES_CHANCE = 1.5, 0.7
 _MAX_CLOTHES = 4.0
+# They count against one by the share of pairs of one person that are dressed as differently, where both faces are so
+# poor that they say little, and so close in time that nobody changes clothes. Taken off is the mean of that share.
+_POOR_QUALITY = 0.12
+_SCENE_SECONDS = 30.0
+_DIFFERENCE_CHANCE = 1.0
+_MAX_DIFFERENCE = 3.0
+_SURE_LOG_ODDS = 4.0  # of faces that surely are one person
 # People change clothes from scene to scene, not within one: after this time they count half, seconds.
 _CLOTHES_HALF_LIFE = 180.0
 # Who leaves a place in a shot and who appears elsewhere in it are rarely one person: so many widths of the face away.
@@ -58,14 +65,14 @@ def log_odds(evidence: Evidence) -> Matrix:
     """
     count = len(evidence.qualities)
     odds = np.empty((count, count))
-    strangers = _clothes_of_strangers(evidence)
+    strangers, same = _clothes_of_pairs(evidence)
     people = _most_at_once(evidence.spans)
     for start in range(0, count, _ROWS):
         rows = slice(start, start + _ROWS)
         block = odds[rows]
         quality = np.minimum(evidence.qualities[rows, None], evidence.qualities[None])
         block[:] = face_log_odds(evidence.embeddings[rows] @ evidence.embeddings.T, quality)
-        block += _clothes_log_odds(evidence, rows, strangers)
+        block += _clothes_log_odds(evidence, rows, strangers, same)
         block += _place_log_odds(evidence, rows)
         block -= np.log(np.maximum(people[rows, None], people[None]))
         block[_share_a_frame(evidence.spans, rows)] = -np.inf
@@ -73,32 +80,45 @@ def log_odds(evidence: Evidence) -> Matrix:
     return odds
 
 
-def _clothes_of_strangers(evidence: Evidence) -> Floats:
-    """How much the clothes of those are alike who share a frame, rising."""
+def _clothes_of_pairs(evidence: Evidence) -> tuple[Floats, Floats]:
+    """How much the clothes are alike of pairs that share a frame, and of those that surely are one person; rising."""
     known = _with_clothes(evidence)
-    found = [np.zeros(0, np.float32)]
+    strangers, same = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
     for start in range(0, len(known), _ROWS):
         rows = slice(start, start + _ROWS)
-        pairs = _share_a_frame(evidence.spans, rows) & known[rows, None] & known[None]
+        pairs = known[rows, None] & known[None]
         pairs &= np.arange(len(known))[None] > np.arange(len(known))[rows, None]
-        one, other = np.nonzero(pairs)
+        share = _share_a_frame(evidence.spans, rows)
         alike = evidence.clothes[rows] @ evidence.clothes.T
-        found.append(alike[one, other])
-    return np.sort(np.concatenate(found))
+        faces = face_log_odds(
+            evidence.embeddings[rows] @ evidence.embeddings.T,
+            np.minimum(evidence.qualities[rows, None], evidence.qualities[None]),
+        )
+        sure = (faces > _SURE_LOG_ODDS) & (_seconds_between(evidence, rows) < _SCENE_SECONDS)
+        strangers.append(alike[pairs & share])
+        same.append(alike[pairs & ~share & sure])
+    return np.sort(np.concatenate(strangers)), np.sort(np.concatenate(same))
 
 
-def _clothes_log_odds(evidence: Evidence, rows: slice, strangers: Floats) -> Matrix:
-    """For a join only. The share of strangers who are dressed as much alike is a conformal p-value (Vovk, 2005).
+def _clothes_log_odds(evidence: Evidence, rows: slice, strangers: Floats, same: Floats) -> Matrix:
+    """From how much the clothes of strangers and those of one person are alike in this video.
 
-    With no strangers to compare with it is 1.
+    Both shares are conformal p-values (Vovk et al., "Algorithmic learning in a random world", 2005): without pairs to
+    compare with they are 1 and say nothing.
     """
     alike = evidence.clothes[rows] @ evidence.clothes.T
-    as_much = len(strangers) - np.searchsorted(strangers, alike, side="left")
-    surprise = -np.log((1 + as_much) / (1 + len(strangers)))
-    counts = np.clip(_CLOTHES_WEIGHT * (surprise - _CLOTHES_CHANCE), 0, _MAX_CLOTHES)
+    as_alike = len(strangers) - np.searchsorted(strangers, alike, side="left")
+    surprise = -np.log((1 + as_alike) / (1 + len(strangers)))
+    odds = np.clip(_CLOTHES_WEIGHT * (surprise - _CLOTHES_CHANCE), 0, _MAX_CLOTHES)
+    between = _seconds_between(evidence, rows)
+    odds *= 0.5 ** (between / _CLOTHES_HALF_LIFE)
+    as_different = np.searchsorted(same, alike, side="right")
+    difference = -np.log((1 + as_different) / (1 + len(same)))
+    against = np.clip(_CLOTHES_WEIGHT * (difference - _DIFFERENCE_CHANCE), 0, _MAX_DIFFERENCE)
+    better = np.maximum(evidence.qualities[rows, None], evidence.qualities[None])
+    odds -= against * ((better < _POOR_QUALITY) & (between < _SCENE_SECONDS))
     known = _with_clothes(evidence)
-    counts *= known[rows, None] & known[None]
-    return np.asarray(counts * 0.5 ** (_seconds_between(evidence, rows) / _CLOTHES_HALF_LIFE))
+    return np.asarray(odds * (known[rows, None] & known[None]))
 
 
 def _with_clothes(evidence: Evidence) -> NDArray[np.bool_]:
