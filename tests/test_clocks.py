@@ -60,7 +60,7 @@ def joined(folder: Path, begins: float, suffix: str = "ts") -> Path:
 
 
 @pytest.mark.parametrize("begins", BEGINS)
-@pytest.mark.parametrize("suffix", ["ts", "vob"])
+@pytest.mark.parametrize("suffix", ["ts", "vob", "mkv"])
 def test_a_clock_that_starts_again_goes_on(tmp_path: Path, begins: str, suffix: str) -> None:
     path = joined(tmp_path, BEGINS[begins], suffix)
     _, log, numbers, seconds = shown(path, SMALL)
@@ -76,7 +76,7 @@ def test_a_clock_that_starts_again_goes_on(tmp_path: Path, begins: str, suffix: 
 
 
 @pytest.mark.parametrize("begins", BEGINS)
-@pytest.mark.parametrize("suffix", ["ts", "vob"])
+@pytest.mark.parametrize("suffix", ["ts", "vob", "mkv"])
 def test_the_sound_of_a_second_recording_stays_with_its_picture(
     tmp_path: Path, begins: str, suffix: str
 ) -> None:
@@ -202,6 +202,15 @@ def test_a_bare_stream_has_the_rate_of_its_headers(
     [(cut, length)] = cut_numbers(path, recipe, [(20, 35)])
     assert cut == list(range(20, 35))
     assert length == pytest.approx(float(15 / rate))
+
+
+def test_a_bare_stream_of_jpegs_is_a_film(tmp_path: Path) -> None:
+    recipe = Recipe(frames=20, size=(160, 90), codec="mjpeg", pix_fmt="yuvj420p")
+    path = write_video(tmp_path / "a.mjpeg", recipe)
+    _, log, numbers, seconds = shown(path, recipe)
+    assert (numbers, log.warnings()) == (list(range(20)), ())
+    assert seconds == pytest.approx([number / 25 for number in range(21)])
+    assert [frames for frames, _ in cut_numbers(path, recipe, [(8, 15)])] == [list(range(8, 15))]
 
 
 TICK = 512  # of the film in an MP4 at 25 frames a second

@@ -154,6 +154,8 @@ SOUNDS = {
     "pcm-reordered.avi": Recipe(audio="pcm_s16le"),
     "mp3.mkv": Recipe(audio="libmp3lame", time_base=MS),
     "aac.ts": Recipe(audio="aac"),
+    "ac3.vob": Recipe(codec="mpeg2video", audio="ac3"),
+    "mp2.mpg": Recipe(codec="mpeg1video", audio="mp2"),
     "surround.mkv": Recipe(audio="aac", audio_layout="5.1", time_base=MS),
     "late-picture.mp4": Recipe(time_base=Fraction(1, 12800), late=6400, audio="aac"),
     "partial.mp4": Recipe(audio="aac", audio_span=(1.1, 1.7)),

@@ -27,6 +27,8 @@ MAX_PIXELS = 1 << 26
 _PLAYLISTS = frozenset({"hls", "dash", "concat", "sdp", "rtsp", "imf", "tty"})
 # And its demuxers of pictures, besides all that are called `..._pipe`. It opens HEIC and AVIF as MP4.
 _PICTURES = frozenset({"image2", "gif", "apng", "ico"})
+# One JPEG after the other: as a film it is known by its name alone.
+_MOTION_JPEG = frozenset({".mjpeg", ".mjpg"})
 # Streams that are not the film: covers, and pictures beside it.
 _STILL = int(Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails)
 # Sound that is not the film's alone.
@@ -51,7 +53,8 @@ def open_video(path: Path) -> InputContainer:
             f"{printable(path)} cannot be read as a video ({error_text(error)}); check the file"
         ) from error
     demuxer = container.format.name
-    picture = demuxer in _PICTURES or demuxer.endswith("_pipe")
+    film = path.suffix.lower() in _MOTION_JPEG
+    picture = demuxer in _PICTURES or (demuxer.endswith("_pipe") and not film)
     if kind is not None and kind.sort != "video" and (picture or kind.name in ("HEIC", "AVIF")):
         container.close()
         raise _not_a_video(path, kind)

@@ -24,6 +24,7 @@ Packet: TypeAlias = "av.Packet[Any]"
 
 # Seconds by which decoding times may go back where they are only rounded or guessed.
 _TOLERANCE = Fraction(1, 10)
+_MAX_DELAY = 1  # seconds from decoding to display: 16 frames at most
 # Sound whose clock starts again waits so long for the picture's to do so, seconds.
 _MAX_WAIT = Fraction(5)
 # Packets of other streams between two of the picture, after which the next one of the picture is not waited for.
@@ -92,6 +93,7 @@ class _PictureClock:
         default_factory=lambda: [0]
     )  # ticks, from the file's time to ours, of each piece
     expected: int | None = None  # our time of the next packet
+    shown: int = 0  # our time at which the last picture so far is over
 
     def place(self, packet: Packet, following: int | None) -> Placed:
         """Place a packet; `following` is the file's decoding time of the next one.
@@ -99,19 +101,38 @@ class _PictureClock:
         A packet whose time is out of line while the next one's is not loses its time: it follows the one before.
         """
         restarts = False
+        self._check_delay(packet)
         if packet.dts is not None and self._breaks(packet.dts):
             if following is not None and not self._breaks(following):
                 packet.pts = packet.dts = None
             elif self._goes_back(packet.dts) and self.expected is not None:
                 restarts = True
-                self.offsets.append(self.expected - packet.dts)
+                self.offsets.append(self.expected - packet.dts + self._overlap(packet))
         if packet.dts is not None:
             _shift(packet, self._time(packet.dts) - packet.dts)
             self.expected = packet.dts + (packet.duration or self.usual)
         elif packet.size and self.expected is not None:
             _shift(packet, self.offsets[-1])
             self.expected += packet.duration or self.usual
+        if packet.pts is not None:
+            self.shown = max(self.shown, packet.pts + (packet.duration or self.usual))
         return Placed(packet, restarts, following is not None and self._breaks(following))
+
+    def _check_delay(self, packet: Packet) -> None:
+        """Take the display time from a packet of a 33-bit clock where it lies long before the decoding time."""
+        if self.period and packet.pts is not None and packet.dts is not None:
+            delay = _nearest(packet.pts - packet.dts, 0, self.period)
+            packet.pts = packet.dts + delay if delay * self.tick >= -_MAX_DELAY else None
+
+    def _overlap(self, packet: Packet) -> int:
+        """Ticks by which the first picture of a recording would be shown before those of the last one are over.
+
+        The two may be stored with different delays from decoding to display.
+        """
+        if packet.pts is None or packet.dts is None or self.expected is None:
+            return 0
+        overlap = self.shown - (self.expected + packet.pts - packet.dts)
+        return overlap if 0 < overlap * self.tick < _MAX_DELAY else 0
 
     def _time(self, dts: int) -> int:
         return _nearest(dts + self.offsets[-1], self.expected, self.period)

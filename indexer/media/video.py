@@ -29,10 +29,12 @@ from facereel.store.model.errors import VideoError
 from facereel.store.model.records import Video
 
 # Containers whose header states how long they are; for others FFmpeg computes it from what is there.
-_LENGTH_STATED = frozenset({MP4, "matroska,webm", "avi"})
+_MATROSKA = "matroska,webm"
+_LENGTH_STATED = frozenset({MP4, _MATROSKA, "avi"})
 _TOLERANCE = 0.5  # seconds by which a complete file may be short: streams end apart, headers are rounded
 _TOLERANCE_FRAMES = 0.75  # by which a video stream may be short of its own stated length: times are rounded
 _SLOWER = 1.2  # a film with pauses has an average rate so much below the usual one
+_MAX_RATE = 1000  # frames a second; FFmpeg gives 60,000 for DV
 _REPEAT = 8  # bytes; MPEG-4 in AVI repeats a frame by a packet as small as this
 _MATROSKA_DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
@@ -135,10 +137,12 @@ def read_frames(video: Probe, log: DecodeLog, threads: int = 0) -> Iterator[Fram
         clock = FrameClock(video.format_name, stream.start_time or 0, usual, video.time_base)
         clock.resume(log.pts)
         log.gaps = clock.gaps
+        first = log.first_pts
         restarts: deque[int] = deque()  # ticks of the first packets after restarts to come
         for picture in _pictures(container, stream, log, video.path, usual, restarts):
-            if log.first_pts is not None and (picture.pts is None or picture.pts < log.first_pts):
+            if first is not None and (picture.pts is None or picture.pts < first):
                 continue
+            first = None
             log.pts.append(clock.tick(picture.pts, picture.dts, picture.duration))
             log.misplaced = clock.misplaced
             index = len(log.pts) - 1
@@ -244,7 +248,9 @@ def _shortfall(
         return f"{end:.2f} s of {stated:.2f} s"
     if kind == "avi":
         return ""
-    stated = ((container.start_time or 0) + (container.duration or 0)) / av.time_base
+    # In Matroska the length is the time at which the file ends.
+    start = 0 if kind == _MATROSKA else container.start_time or 0
+    stated = (start + (container.duration or 0)) / av.time_base
     end = max(seconds.values(), default=0.0)
     return f"{end:.1f} s of {stated:.1f} s" if end < stated - _TOLERANCE else ""
 
@@ -285,7 +291,8 @@ def _frame_rate(container: InputContainer, stream: VideoStream) -> Fraction | No
         # FFmpeg counts with 25 frames a second and knows those of the stream's own header beside.
         stated = stream.codec_context.framerate or stream.guessed_rate
         return Fraction(stated) if stated else None
-    average = stream.average_rate or stream.guessed_rate or stream.base_rate
+    rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    average = next((rate for rate in rates if rate and rate <= _MAX_RATE), None)
     if container.format.name == MP4 and average and average * _SLOWER < (stream.guessed_rate or 0):
         average = _pace(stream) or average
     return Fraction(average) if average else None

@@ -39,6 +39,8 @@ MAX_TIME_ERROR_JOINED = Fraction(1, 200)
 # Seconds before the start of the clip to seek to, one after the other: the first block after a seek is incomplete (AAC
 # overlaps blocks, Opus needs 80 ms before it), and in some files a seek ends late. None is the start of the file.
 USUAL_MARGIN = Fraction(1)
+# Seconds before the start of the clip from which on the times of blocks count.
+SETTLED_MARGIN = Fraction(2, 5)
 SEEK_MARGINS = (USUAL_MARGIN, Fraction(10), None)
 
 
@@ -133,8 +135,14 @@ def _frames(container: InputContainer, stream: AudioStream, start: Fraction) -> 
         frames = _decode(_packets(container, stream))
         first = next(frames, None)
         if first is not None and (margin is None or (first.time is not None and first.time <= start)):
-            return chain([first], frames)
+            frames = chain([first], frames)
+            return frames if margin is None else _settled(frames, start)
     return iter(())
+
+
+def _settled(frames: Iterator[AudioFrame], start: Fraction) -> Iterator[AudioFrame]:
+    """Frames from shortly before the start on: in program streams the times of the first after a seek are guessed."""
+    return dropwhile(lambda frame: frame.time is not None and frame.time < start - SETTLED_MARGIN, frames)
 
 
 def _from(start: Fraction, packets: Iterator[Packet]) -> Iterator[Packet]:
