@@ -122,6 +122,23 @@ def whole(film: Path) -> tuple[IndexContents, int]:
         return index_contents(film, engine), engine.count
 
 
+@pytest.fixture(scope="module")
+def late_stop(film: Path, whole: tuple[IndexContents, int], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store in which a run was stopped at nine tenths of its search; not to be changed."""
+    store = tmp_path_factory.mktemp("late_stop")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segments, "SEGMENT_SECONDS", SEGMENT / 25)
+        with pytest.raises(Stopped):
+            index_contents(film, Counting(round(0.9 * whole[1])), store=store)
+    return store
+
+
+@pytest.fixture
+def stopped_late(late_stop: Path, tmp_path: Path) -> None:
+    """The store of `index` is a copy of `late_stop`."""
+    shutil.copytree(late_stop, tmp_path, dirs_exist_ok=True)
+
+
 def interrupted(index: Callable[..., IndexContents], stop: int) -> None:
     with pytest.raises(Stopped):
         index(Counting(stop))
@@ -192,12 +209,12 @@ def test_a_run_may_be_interrupted_again_and_again(
 
 
 @pytest.mark.parametrize("damage", ["empty", "text", "cut off", *(f"bit {place}" for place in range(8))])
+@pytest.mark.usefixtures("stopped_late")
 def test_a_torn_unfinished_index_is_made_again(
     index: Callable[..., IndexContents], whole: tuple[IndexContents, int], tmp_path: Path, damage: str
 ) -> None:
     """Whatever is harmed, a picture within a row too: nothing of it comes into the index."""
-    expected, searched = whole
-    interrupted(index, round(0.9 * searched))
+    expected, _ = whole
     path = database(tmp_path)
     assert path is not None
     content = bytearray(path.read_bytes())
@@ -210,12 +227,12 @@ def test_a_torn_unfinished_index_is_made_again(
     assert_same(index(FakeEngine()), expected)
 
 
+@pytest.mark.usefixtures("stopped_late")
 def test_a_turned_bit_in_a_crop_is_noticed(
     index: Callable[..., IndexContents], whole: tuple[IndexContents, int], tmp_path: Path
 ) -> None:
     """SQLite finds nothing wrong with it."""
     expected, searched = whole
-    interrupted(index, round(0.9 * searched))
     path = database(tmp_path)
     assert path is not None
     with closing(sqlite3.connect(path)) as rows:
@@ -244,12 +261,12 @@ def test_a_video_that_looks_other_than_before_is_read_again(
 
 
 @pytest.mark.parametrize("other", ["settings", "weights", "results", "format of 0.1"])
+@pytest.mark.usefixtures("stopped_late")
 def test_what_was_made_of_something_else_is_not_resumed(
     index: Callable[..., IndexContents], whole: tuple[IndexContents, int], film: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, other: str,
 ) -> None:  # fmt: skip
     _, searched = whole
-    interrupted(index, round(0.9 * searched))
     engine, config = Counting(), Config()
     notes: list[str] = []
     if other == "settings":
@@ -271,10 +288,10 @@ def test_what_was_made_of_something_else_is_not_resumed(
     assert not list(tmp_path.glob(f"{UNFINISHED}*"))
 
 
+@pytest.mark.usefixtures("stopped_late")
 def test_what_is_unfinished_is_for_its_owner_and_goes(
-    index: Callable[..., IndexContents], whole: tuple[IndexContents, int], film: Path, tmp_path: Path
+    index: Callable[..., IndexContents], film: Path, tmp_path: Path
 ) -> None:
-    interrupted(index, round(0.9 * whole[1]))
     (folder,) = tmp_path.glob(f"{UNFINISHED}*")
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
@@ -282,10 +299,8 @@ def test_what_is_unfinished_is_for_its_owner_and_goes(
     assert not folder.exists()
 
 
-def test_old_remains_are_cleaned(
-    index: Callable[..., IndexContents], whole: tuple[IndexContents, int], tmp_path: Path
-) -> None:
-    interrupted(index, round(0.9 * whole[1]))
+@pytest.mark.usefixtures("stopped_late")
+def test_old_remains_are_cleaned(tmp_path: Path) -> None:
     clean_unfinished(tmp_path)
     assert final_frames(tmp_path), "somebody may still resume"
     (digits,) = unfinished_runs(tmp_path)
@@ -418,12 +433,12 @@ def test_a_video_that_is_touched_at_the_end_is_not_read_again(
     assert engine.count == 0
 
 
+@pytest.mark.usefixtures("stopped_late")
 def test_an_unfinished_index_that_is_locked_stays(
     index: Callable[..., IndexContents], whole: tuple[IndexContents, int], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     expected, searched = whole
-    interrupted(index, round(0.9 * searched))
     path = database(tmp_path)
     assert path is not None
     monkeypatch.setattr(writer, "LOCK_SECONDS", 0.1)
@@ -436,21 +451,19 @@ def test_an_unfinished_index_that_is_locked_stays(
     assert engine.count < searched
 
 
-def test_the_seconds_are_those_of_all_runs(
-    index: Callable[..., IndexContents], whole: tuple[IndexContents, int], tmp_path: Path
-) -> None:
-    interrupted(index, round(0.9 * whole[1]))
+@pytest.mark.usefixtures("stopped_late")
+def test_the_seconds_are_those_of_all_runs(index: Callable[..., IndexContents], tmp_path: Path) -> None:
     checkpoint = change_checkpoint(tmp_path, lambda values: {**values, "seconds": values["seconds"] + 1000})
     assert 0 < checkpoint["seconds"] < 1000
     assert 1000 < index(FakeEngine()).stats.seconds < 2000
 
 
 @pytest.mark.parametrize("values", [[], {"frames": 20}])
+@pytest.mark.usefixtures("stopped_late")
 def test_a_checkpoint_of_another_form_is_not_resumed(
     index: Callable[..., IndexContents], whole: tuple[IndexContents, int], tmp_path: Path, values: Any
 ) -> None:
-    expected, searched = whole
-    interrupted(index, round(0.9 * searched))
+    expected, _ = whole
     change_checkpoint(tmp_path, lambda _: values)
     notes: list[str] = []
     assert_same(index(FakeEngine(), note=notes.append), expected)
