@@ -18,7 +18,7 @@ import numpy as np
 
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.identity.exemplars import choose, embed
-from facereel.indexer.identity.splitting import split_mixed
+from facereel.indexer.identity.splitting import split_at_doubts, split_mixed
 from facereel.indexer.media.video import Probe
 from facereel.indexer.scan.clothes import pool_clothes
 from facereel.indexer.scan.frame_view import FrameView
@@ -188,17 +188,20 @@ def _make_tracklets(track: Track, engine: FaceEngine, config: Config) -> list[Fo
 
     Numbers of tracklet and shot come with the segment, that of the cluster at the end.
     """
-    exemplars = embed(choose(track.candidates, config.exemplars, engine), engine)
-    parts = split_mixed(track, exemplars, engine)
-    if parts == [track]:
-        chosen = [exemplars]
-    else:
-        chosen = [embed(choose(part.candidates, config.exemplars, engine), engine) for part in parts]
-    return [
-        (_tracklet(part, part.sightings()), part.sightings(), own)
-        for part, own in zip(parts, chosen, strict=True)
-        if own
-    ]
+    found: list[FoundTracklet] = []
+    for sure in split_at_doubts(track, engine):
+        exemplars = embed(choose(sure.candidates, config.exemplars, engine), engine)
+        parts = split_mixed(sure, exemplars, engine)
+        if parts == [sure]:
+            chosen = [exemplars]
+        else:
+            chosen = [embed(choose(part.candidates, config.exemplars, engine), engine) for part in parts]
+        found += [
+            (_tracklet(part, part.sightings()), part.sightings(), own)
+            for part, own in zip(parts, chosen, strict=True)
+            if own
+        ]
+    return found
 
 
 def _tracklet(track: Track, sightings: Sightings) -> Tracklet:

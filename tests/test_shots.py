@@ -99,6 +99,17 @@ def test_hard_cuts_at_any_frame_rate(rate: Fraction) -> None:
     assert shots(pictures, rate) == [45, 95]
 
 
+@pytest.mark.parametrize("step", [2, 4, 8, 25])
+def test_cuts_are_found_in_every_few_frames_of_a_film(step: int) -> None:
+    """Down to one frame a second, where a shot may be a single picture and the one after it as the one before."""
+    film = [filmed(place(1), 90), filmed(place(2), 40), filmed(place(1), 30, 1), filmed(place(3), 20)]
+    pictures = [view for take in film for view in take][::step]
+    found = shots(pictures, Fraction(25, step))
+    assert {-(-cut // step) for cut in (90, 130, 160)} <= set(found)
+    # At one frame a second what moves may look like another scene: rather one boundary too many.
+    assert len(found) == 3 or (step == 25 and len(found) == 4)
+
+
 def test_cuts_there_and_back() -> None:
     """Two cameras and one talk: the same two pictures again and again."""
     one, other = place(1), place(2)

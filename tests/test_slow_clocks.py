@@ -109,3 +109,27 @@ def test_what_is_too_brief_to_be_followed_is_left_out_and_said(
         assert output["brief_seconds"] == pytest.approx(0 if kept else frames / rate, abs=0.002)
     left_out = f"left out, too brief to be followed: 1 face, {frames / rate:.2f} s in all"
     assert (left_out in words) is not kept
+
+
+def with_beard(picture: Image) -> Image:
+    """Another face than all others: darker in its lower part."""
+    picture[96:120, 100:160] = picture[96:120, 100:160] // 3
+    return picture
+
+
+@pytest.mark.parametrize("others", [1, 4])
+def test_somebody_who_takes_the_place_of_another_between_two_frames_is_another(
+    tmp_path: Path, others: int
+) -> None:
+    """The camera stays, so that place and picture are nearly the same: only the face says who it is."""
+    slides = [(slide(0, "red"), 1.0)] * 4 + [(with_beard(slide(0, "green")), 1.0)] * others
+    contents = look_at(tmp_path / "seat.mp4", slides)
+    assert len(contents.shots) == 1
+    assert spans(contents) == [(0, 4), (4, 4 + others)]
+    assert [tracklet.cluster for tracklet in contents.tracklets] == [1, 2]
+
+
+def test_somebody_who_moves_between_two_frames_stays_one(tmp_path: Path) -> None:
+    slides = [(slide(0, "red", 100 + 8 * step), 1.0) for step in range(5)]
+    slides[2] = (with_beard(slides[2][0].copy()), 1.0)
+    assert spans(look_at(tmp_path / "moves.mp4", slides)) == [(0, 5)]

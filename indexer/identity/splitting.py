@@ -16,6 +16,26 @@ from facereel.store.model.records import Exemplar
 # halves of a track of one turning, badly lit face stay above 0.25; halves of two people reach 0.2.
 _MAX_ACROSS = 0.2
 _MIN_WITHIN = 0.4
+# Where a track goes on over a slow step, one of the last crops before it and the first after it must be this similar:
+# as similar as tracklets that clustering joins.
+_MIN_OVER_STEP = 0.4
+_CROPS_BEFORE_STEP = 3
+
+
+def split_at_doubts(track: Track, engine: FaceEngine) -> list[Track]:
+    """The track itself, or its parts where neither patch nor face says that it is the same one after a slow step."""
+    if not track.doubts or not track.candidates:
+        return [track]
+    faces = align_faces([candidate.crop for candidate in track.candidates], engine)
+    vectors = engine.embed(faces.images, mirrored=False).vectors
+    frames = np.array([candidate.frame for candidate in track.candidates])
+    parts, start = [track], track.frames[0]
+    for doubt in track.doubts:
+        before = vectors[(frames >= start) & (frames < doubt)][-_CROPS_BEFORE_STEP:]
+        after = vectors[frames >= doubt][:1]
+        if float((before @ after.T).max(initial=-1.0)) < engine.threshold.scale * _MIN_OVER_STEP:
+            parts[-1:], start = _cut(parts[-1], doubt), doubt
+    return parts
 
 
 def split_mixed(track: Track, exemplars: tuple[Exemplar, ...], engine: FaceEngine) -> list[Track]:

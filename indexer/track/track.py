@@ -120,6 +120,9 @@ class Track:
     first_in_transition: bool = False
     unoccluded: UnoccludedFace | None = None  # while only fragments of the face are detected
     extended_back: bool = False
+    doubts: list[int] = field(
+        default_factory=list
+    )  # frames after a slow step whose patch does not say who it is
     first_seconds: float = 0.0  # when the frame of the first detection is shown
     last_seconds: float = 0.0  # when the last frame is
     detected_seconds: float = (

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from facereel.indexer.scan.frame_view import FrameView
-from facereel.indexer.timing import rounding
+from facereel.indexer.timing import SLOW_STEP, rounding
 from facereel.indexer.track.association import is_occupied, place_scores, shifted, visible_share
 from facereel.indexer.track.fragments import bounding_box, fragments_of
 from facereel.indexer.track.track import Candidate, Track, UnoccludedFace, VideoFormat
@@ -49,6 +49,7 @@ class Tracker:
         self._ended: list[Track] = []
         self.brief: list[float] = []  # seconds of each face that was there too briefly for a tracklet
         self._shot, self._shot_start = 0, start
+        self._slow_step = False  # from the last view but one to the last one of the shot
         self._track_of_face: dict[int, Track] = {}  # by the number of the face in the last view
         # Faces of the last view that something narrow divides, by the number of their strongest fragment: the numbers
         # of all fragments, and what must be added to the box around them to give the box of the face.
@@ -64,6 +65,7 @@ class Tracker:
             self._close_shot("scene_cut")
             self._shot, self._shot_start = shot, view.index
         view.in_transition = in_transition
+        self._slow_step = bool(self._views) and view.seconds - self._views[-1].seconds > SLOW_STEP
         self._views.append(view)
         boxes = xyxy_to_xywh(view.faces.boxes)
         if view.continues and same_shot:
@@ -151,6 +153,9 @@ class Tracker:
         gap = [between for between in self._views if track.frames[-1] < between.index < view.index]
         if gap and not track.bridge(gap, view, box):
             return False
+        assert track.patch is not None
+        if self._slow_step and view.match_patch(track.patch, box).ncc < _MIN_NCC_FAR:
+            track.doubts.append(view.index)
         self._extend_track(track, box, face, view)
         return True
 
