@@ -242,6 +242,14 @@ def test_clothes_that_all_wear_say_nothing(uniform: tuple[int, int, int]) -> Non
     assert cluster(film) == by_faces(film) == list(range(2 * CAST))
 
 
+def test_two_who_wear_the_same_are_not_told_apart_by_it() -> None:
+    """Two referees among players: hardly anybody is dressed as they are, but one stands beside the other."""
+    film = wide_shot(0, suits(1), 0.03) + wide_shot(500, suits(2), 0.03)
+    assert cluster(film)[CAST] == 0
+    twin = replace(film[1], clothes=wearing(RED, seed=5))
+    assert cluster([film[0], twin, *film[2:]])[CAST] not in (0, 1)
+
+
 def test_clothes_say_nothing_where_nobody_shares_a_frame() -> None:
     """Then the video does not show whether clothes tell its people apart."""
     faces = look(0, 0, 50, 0.03, clothes=wearing(RED)), look(70, 60, 100, 0.03, clothes=wearing(RED))

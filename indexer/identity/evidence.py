@@ -19,14 +19,15 @@ from facereel.store.model.records import CLOTHES_BINS, Floats
 Matrix = NDArray[np.float64]
 
 # Clothes count for a join by the share of strangers who are dressed as much alike. Taken off is what every second pair
-# of strangers reaches. On a sitcom, a stage, dancers, a rally, a comedy and portraits; from 1.75 on people are mixed.
-_CLOTHES_WEIGHT, _CLOTHES_CHANCE = 1.5, 0.7
+# of strangers reaches. On a sitcom, a stage, dancers, a rally, a comedy and portraits nobody is mixed up to a weight of
+# 1.75, also with similarities 7% higher or lower; from 2 on two faces in the dark are.
+_CLOTHES_WEIGHT, _CLOTHES_CHANCE = 1.75, 0.7
 _MAX_CLOTHES = 4.0
 # They count against one by the share of pairs of one person that are dressed as differently, where both faces are so
 # poor that they say little, and so close in time that nobody changes clothes. Taken off is the mean of that share.
 _POOR_QUALITY = 0.12
 _SCENE_SECONDS = 30.0
-_DIFFERENCE_CHANCE = 1.0
+_DIFFERENCE_WEIGHT, _DIFFERENCE_CHANCE = 1.5, 1.0
 _MAX_DIFFERENCE = 3.0
 _SURE_LOG_ODDS = 4.0  # of faces that surely are one person
 # People change clothes from scene to scene, not within one: after this time they count half, seconds.
@@ -65,14 +66,14 @@ def log_odds(evidence: Evidence) -> Matrix:
     """
     count = len(evidence.qualities)
     odds = np.empty((count, count))
-    strangers, same = _clothes_of_pairs(evidence)
+    clothes = _clothes_of_pairs(evidence)
     people = _most_at_once(evidence.spans)
     for start in range(0, count, _ROWS):
         rows = slice(start, start + _ROWS)
         block = odds[rows]
         quality = np.minimum(evidence.qualities[rows, None], evidence.qualities[None])
         block[:] = face_log_odds(evidence.embeddings[rows] @ evidence.embeddings.T, quality)
-        block += _clothes_log_odds(evidence, rows, strangers, same)
+        block += _clothes_log_odds(evidence, rows, clothes)
         block += _place_log_odds(evidence, rows)
         block -= np.log(np.maximum(people[rows, None], people[None]))
         block[_share_a_frame(evidence.spans, rows)] = -np.inf
@@ -80,45 +81,66 @@ def log_odds(evidence: Evidence) -> Matrix:
     return odds
 
 
-def _clothes_of_pairs(evidence: Evidence) -> tuple[Floats, Floats]:
-    """How much the clothes are alike of pairs that share a frame, and of those that surely are one person; rising."""
-    known = _with_clothes(evidence)
+@dataclass(frozen=True, slots=True, eq=False)
+class _ClothesOfPairs:
+    """How much the clothes of pairs are alike of whom the video shows who they are; all rising."""
+
+    strangers: Floats  # of pairs that share a frame
+    by_tracklet: list[Floats]  # the same for each of N tracklets
+    same: Floats  # of pairs whose faces surely are one person
+
+
+def _clothes_of_pairs(evidence: Evidence) -> _ClothesOfPairs:
+    known, count = _with_clothes(evidence), len(evidence.qualities)
+    by_tracklet: list[Floats] = []
     strangers, same = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
-    for start in range(0, len(known), _ROWS):
+    for start in range(0, count, _ROWS):
         rows = slice(start, start + _ROWS)
-        pairs = known[rows, None] & known[None]
-        pairs &= np.arange(len(known))[None] > np.arange(len(known))[rows, None]
-        share = _share_a_frame(evidence.spans, rows)
         alike = evidence.clothes[rows] @ evidence.clothes.T
+        share = _share_a_frame(evidence.spans, rows)
         faces = face_log_odds(
             evidence.embeddings[rows] @ evidence.embeddings.T,
             np.minimum(evidence.qualities[rows, None], evidence.qualities[None]),
         )
-        sure = (faces > _SURE_LOG_ODDS) & (_seconds_between(evidence, rows) < _SCENE_SECONDS)
+        sure = ~share & (faces > _SURE_LOG_ODDS) & (_seconds_between(evidence, rows) < _SCENE_SECONDS)
+        pairs = known[rows, None] & known[None]
+        others = np.arange(count)[None] != np.arange(count)[rows, None]
+        by_tracklet += [np.sort(row[own]) for row, own in zip(alike, pairs & share & others, strict=True)]
+        pairs &= np.arange(count)[None] > np.arange(count)[rows, None]
         strangers.append(alike[pairs & share])
-        same.append(alike[pairs & ~share & sure])
-    return np.sort(np.concatenate(strangers)), np.sort(np.concatenate(same))
+        same.append(alike[pairs & sure])
+    return _ClothesOfPairs(np.sort(np.concatenate(strangers)), by_tracklet, np.sort(np.concatenate(same)))
 
 
-def _clothes_log_odds(evidence: Evidence, rows: slice, strangers: Floats, same: Floats) -> Matrix:
+def _clothes_log_odds(evidence: Evidence, rows: slice, clothes: _ClothesOfPairs) -> Matrix:
     """From how much the clothes of strangers and those of one person are alike in this video.
 
-    Both shares are conformal p-values (Vovk et al., "Algorithmic learning in a random world", 2005): without pairs to
-    compare with they are 1 and say nothing.
+    The shares of all strangers and of all sure pairs are conformal p-values (Vovk et al., "Algorithmic learning in a
+    random world", 2005): without pairs to compare with they are 1 and say nothing.
     """
     alike = evidence.clothes[rows] @ evidence.clothes.T
-    as_alike = len(strangers) - np.searchsorted(strangers, alike, side="left")
-    surprise = -np.log((1 + as_alike) / (1 + len(strangers)))
+    as_alike = len(clothes.strangers) - np.searchsorted(clothes.strangers, alike, side="left")
+    surprise = -np.log((1 + as_alike) / (1 + len(clothes.strangers)))
+    # Whom somebody in a frame with one of the two resembles as much is not told from that one by clothes.
+    by_row = [_surprise(own, row) for own, row in zip(clothes.by_tracklet[rows], alike, strict=True)]
+    by_column = [_surprise(own, column) for own, column in zip(clothes.by_tracklet, alike.T, strict=True)]
+    surprise = np.minimum(surprise, np.minimum(np.stack(by_row), np.stack(by_column, axis=1)))
     odds = np.clip(_CLOTHES_WEIGHT * (surprise - _CLOTHES_CHANCE), 0, _MAX_CLOTHES)
     between = _seconds_between(evidence, rows)
     odds *= 0.5 ** (between / _CLOTHES_HALF_LIFE)
-    as_different = np.searchsorted(same, alike, side="right")
-    difference = -np.log((1 + as_different) / (1 + len(same)))
-    against = np.clip(_CLOTHES_WEIGHT * (difference - _DIFFERENCE_CHANCE), 0, _MAX_DIFFERENCE)
+    as_different = np.searchsorted(clothes.same, alike, side="right")
+    difference = -np.log((1 + as_different) / (1 + len(clothes.same)))
+    against = np.clip(_DIFFERENCE_WEIGHT * (difference - _DIFFERENCE_CHANCE), 0, _MAX_DIFFERENCE)
     better = np.maximum(evidence.qualities[rows, None], evidence.qualities[None])
     odds -= against * ((better < _POOR_QUALITY) & (between < _SCENE_SECONDS))
     known = _with_clothes(evidence)
     return np.asarray(odds * (known[rows, None] & known[None]))
+
+
+def _surprise(strangers: Floats, alike: Floats) -> Matrix:
+    """Of clothes that are as much alike (M,) as those of some of one tracklet's strangers; else nothing limits it."""
+    as_alike = len(strangers) - np.searchsorted(strangers, alike, side="left")
+    return np.where(as_alike > 0, -np.log(np.maximum(as_alike, 1) / (1 + len(strangers))), np.inf)
 
 
 def _with_clothes(evidence: Evidence) -> NDArray[np.bool_]:
