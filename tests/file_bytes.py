@@ -45,6 +45,25 @@ def _write_stamp(content: bytearray, at: int, stamp: int) -> None:
     struct.pack_into(">H", content, at + 3, (stamp & 0x7FFF) << 1 | 1)
 
 
+def repeat_fields(path: Path) -> Path:
+    """Set repeat_first_field in every second picture of a bare MPEG-2 stream (ISO/IEC 13818-2, 6.2.3.1)."""
+    content = bytearray(path.read_bytes())
+    sequence = content.find(b"\0\0\1\xb5")
+    while sequence >= 0:
+        if content[sequence + 4] >> 4 == 1:
+            content[sequence + 5] &= ~0x08  # progressive_sequence
+        sequence = content.find(b"\0\0\1\xb5", sequence + 4)
+    at, number = content.find(b"\0\0\1\xb5"), 0
+    while at >= 0:
+        if content[at + 4] >> 4 == 8:
+            content[at + 7] |= 0x02 * (number % 2 == 0)
+            content[at + 8] |= 0x80  # progressive_frame
+            number += 1
+        at = content.find(b"\0\0\1\xb5", at + 4)
+    path.write_bytes(content)
+    return path
+
+
 def set_edits(path: Path, edits: Sequence[tuple[int, int]], track: int = 0, rate: float = 1.0) -> Path:
     """Give a track of an MP4 whose index is at the end these edits: (milliseconds shown, start in its own ticks).
 

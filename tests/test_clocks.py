@@ -14,9 +14,9 @@ from av.stream import Disposition
 os.environ.setdefault("SVT_LOG", "1")
 
 from facereel.indexer.media.decode_log import DecodeLog
-from facereel.indexer.media.video import Probe, probe
+from facereel.indexer.media.video import Probe, probe, read_frames
 from facereel.query.clips.cutter import cut_clips
-from tests.file_bytes import move_clock, set_edits, write_packed, write_streams
+from tests.file_bytes import move_clock, repeat_fields, set_edits, write_packed, write_streams
 from tests.test_cutter import decode, make_clips
 from tests.test_cutter import numbers as numbers_of
 from tests.test_video import read
@@ -166,6 +166,15 @@ def test_the_film_is_the_default_stream_that_is_no_still(tmp_path: Path) -> None
             assert (name, numbers, log.warnings()) == (name, list(range(50)), ())
 
 
+def test_another_angle_is_said(tmp_path: Path) -> None:
+    film, default = Recipe(frames=50, size=(160, 90)), int(Disposition.default)
+    path = write_streams(tmp_path / "angles.mp4", [(film, "libx264", default), (film, "libx264", 0)])
+    header, log, numbers = read(path, film)
+    assert numbers == list(range(50))
+    (warning,) = header.video("0" * 64, log).warnings
+    assert warning.startswith("another video stream")
+
+
 def test_the_sound_is_no_comment_and_no_description(tmp_path: Path) -> None:
     film, default, none = Recipe(frames=50, size=(160, 90)), int(Disposition.default), 0
     comment, blind = int(Disposition.comment), int(Disposition.visual_impaired)
@@ -204,6 +213,15 @@ def test_a_bare_stream_has_the_rate_of_its_headers(
     assert length == pytest.approx(float(15 / rate))
 
 
+def test_a_field_that_is_shown_again_takes_its_time(tmp_path: Path) -> None:
+    """Film on NTSC discs: every second picture says that its first field is repeated."""
+    recipe = Recipe(frames=30, size=(160, 96), codec="mpeg2video", b_frames=0)
+    path = repeat_fields(write_video(tmp_path / "a.m2v", recipe))
+    _, log, numbers, seconds = shown(path, recipe)
+    assert (numbers, log.warnings()) == (list(range(30)), ())
+    assert np.diff(seconds) == pytest.approx([0.06, 0.04] * 15)
+
+
 def test_a_bare_stream_of_jpegs_is_a_film(tmp_path: Path) -> None:
     recipe = Recipe(frames=20, size=(160, 90), codec="mjpeg", pix_fmt="yuvj420p")
     path = write_video(tmp_path / "a.mjpeg", recipe)
@@ -236,6 +254,47 @@ def test_edits_are_obeyed_and_nothing_is_called_damaged(tmp_path: Path, name: st
     assert seconds == pytest.approx([start + 0.04 * number for number in range(len(frames) + 1)], abs=0.001)
     spans = [(0, 5), (8, 14), (len(frames) - 4, len(frames))]
     assert [cut for cut, _ in cut_numbers(path, recipe, spans)] == [frames[a:b] for a, b in spans]
+
+
+def test_the_sound_has_the_same_edits(tmp_path: Path) -> None:
+    recipe = Recipe(frames=50, size=(160, 90), b_frames=0, audio="aac", chirps=(5, 33, 40))
+    path = write_video(tmp_path / "a.mp4", recipe)
+    # AAC begins with 1024 samples that are not to be heard. The second edit begins within a block of 1024, of which
+    # FFmpeg, as players do, gives the whole.
+    set_edits(path, [(400, 0), (800, 30 * TICK)])
+    set_edits(path, [(400, 1024), (800, 1024 + 30 * 1920)], track=1)
+    video, times = index_pass(path)
+    clips = make_clips(video, times, recipe, [(0, 30), (11, 25)])
+    cut_clips(video, clips, times, tmp_path)
+    for clip in clips:
+        decoded = decode(tmp_path / clip.file)
+        expected = [(frame - clip.start) / 25 for frame in (5, 13, 20) if frame >= clip.start]
+        assert onsets(decoded.sound, decoded.rate, len(expected)) == pytest.approx(
+            expected, abs=1024 / 48_000
+        )
+
+
+@pytest.mark.parametrize("kind", ["restart", "jump"])
+def test_a_run_that_goes_on_has_the_same_times(tmp_path: Path, kind: str) -> None:
+    if kind == "restart":
+        path = joined(tmp_path, -70)
+    else:
+        path = move_clock(
+            write_video(tmp_path / "a.ts", SMALL), lambda stamp: stamp + 9_000_000 * (stamp > 70_000)
+        )
+    header, log, numbers = read(path, SMALL)
+    times = log.times(header.frame_rate, header.time_base)
+    (interruption,) = log.interruptions
+    for first in (0, 7, interruption - 1, interruption, interruption + 5):
+        again = DecodeLog()
+        again.resume(list(log.pts), first)
+        indexes = [frame.index for frame in read_frames(header, again)]
+        assert indexes == list(range(first, len(numbers)))
+        resumed = again.times(header.frame_rate, header.time_base, first)
+        assert resumed.pts.tolist() == times.pts[first:].tolist()
+        assert resumed.durations.tolist() == times.durations[first:].tolist()
+        if first < interruption:
+            assert again.interruptions == log.interruptions
 
 
 def test_frames_that_were_dropped_or_packed_in_avi_are_no_damage(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ _EXTRA_SOUND = int(
     | Disposition.descriptions | Disposition.clean_effects | Disposition.karaoke | Disposition.dependent
 )  # fmt: skip
 _COUNTED_PACKETS = 2000
+_ANGLE = 0.5  # of the pictures that the longest stream has; previews have a frame a second or less
 _PROTOCOLS = {"protocol_whitelist": "file"}
 
 
@@ -80,7 +81,7 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
     pictures, then the largest, then the first. Raises VideoError without such a stream or a decoder for it, or when its
     header states larger pictures.
     """
-    streams = [stream for stream in container.streams.video if not int(stream.disposition) & _STILL]
+    streams = _moving(container)
     if not streams:
         raise VideoError(f"{printable(path)} has no video stream; give a file with moving pictures")
     stream = streams[0] if len(streams) == 1 else _film(streams, path)
@@ -104,18 +105,35 @@ def sound_stream(container: InputContainer) -> AudioStream | None:
     return min(streams, key=lambda stream: (_is_extra(stream), not _is_default(stream)), default=None)
 
 
-def _film(streams: list[VideoStream], path: Path) -> VideoStream:
-    pictures = [stream.frames for stream in streams]
-    if not all(pictures):
-        pictures = _count_pictures(path, [stream.index for stream in streams])
+def other_films(container: InputContainer, path: Path) -> int:
+    """How many streams besides the film are no still and no preview, as other angles are."""
+    streams = _moving(container)
+    return sum(share >= _ANGLE for share in _shares(streams, path)) - 1 if len(streams) > 1 else 0
 
-    def order(place: int) -> tuple[bool, bool, bool, int, int]:
+
+def _moving(container: InputContainer) -> list[VideoStream]:
+    return [stream for stream in container.streams.video if not int(stream.disposition) & _STILL]
+
+
+def _film(streams: list[VideoStream], path: Path) -> VideoStream:
+    shares = _shares(streams, path)
+
+    def order(place: int) -> tuple[bool, bool, bool, float, int]:
         stream = streams[place]
         size = (stream.width or 0) * (stream.height or 0)
         playable = stream.codec_context is not None
-        return not playable, pictures[place] < 2, not _is_default(stream), -pictures[place], -size
+        return not playable, not shares[place], not _is_default(stream), -shares[place], -size
 
     return streams[min(range(len(streams)), key=order)]
+
+
+def _shares(streams: list[VideoStream], path: Path) -> list[float]:
+    """Pictures of each stream as a share of those of the longest, in tenths; 0 for a still."""
+    pictures = [stream.frames for stream in streams]
+    if not all(pictures):
+        pictures = _count_pictures(path, [stream.index for stream in streams])
+    most = max(1, *pictures)
+    return [max(0.1, round(number / most, 1)) if number > 1 else 0.0 for number in pictures]
 
 
 def _count_pictures(path: Path, streams: list[int]) -> list[int]:

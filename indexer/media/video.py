@@ -19,7 +19,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from facereel.indexer.media.clock import BARE, GAP_STEPS, MP4, UNTIMED, FrameClock, usual_duration
-from facereel.indexer.media.container import error_text, open_video, picture_stream, sound_stream
+from facereel.indexer.media.container import error_text, open_video, other_films, picture_stream, sound_stream
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.display import orientation
 from facereel.indexer.media.frame import Frame
@@ -58,6 +58,7 @@ class Probe:
     has_audio: bool
     frame_estimate: int  # 0 when the file does not say
     format_name: str  # of the container, as FFmpeg calls it
+    other_films: int = 0  # streams of pictures that are not read
 
     @property
     def timed(self) -> bool:
@@ -80,6 +81,14 @@ class Probe:
         if status.st_mtime_ns != self.mtime_ns:
             raise VideoError(f"{printable(self.path)} changed while it was indexed; index it again")
 
+    def _unread(self) -> tuple[str, ...]:
+        if not self.other_films:
+            return ()
+        others = (
+            "another video stream" if self.other_films == 1 else f"{self.other_films} other video streams"
+        )
+        return (f"{others}, perhaps other angles, not read; to search one extract it into a file of its own",)
+
     def video(self, sha256: str, log: DecodeLog) -> Video:
         """The record of this video after it was read."""
         return Video(
@@ -88,7 +97,7 @@ class Probe:
             sample_aspect_ratio=self.sample_aspect_ratio,
             time_base=self.time_base, frame_rate=self.frame_rate,
             origin_pts=self.origin_pts, codec=self.codec, has_audio=self.has_audio,
-            frame_count=len(log.pts), warnings=log.warnings(), restarts=log.restarts,
+            frame_count=len(log.pts), warnings=(*log.warnings(), *self._unread()), restarts=log.restarts,
         )  # fmt: skip
 
 
@@ -118,7 +127,7 @@ def probe(path: Path) -> Probe:
             time_base=time_base, frame_rate=rate or Fraction(25),
             origin_pts=_origin(container, time_base), codec=stream.codec_context.codec.canonical_name,
             has_audio=sound_stream(container) is not None, frame_estimate=_estimate(container, stream, rate),
-            format_name=container.format.name,
+            format_name=container.format.name, other_films=other_films(container, path),
         )  # fmt: skip
 
 

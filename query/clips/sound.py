@@ -99,7 +99,7 @@ def _placed(
                 position += block.shape[1]
             resampler = None
         if frame is None or frame_format is None:
-            return
+            continue
         if resampler is None:
             resampler = AudioResampler("fltp", "stereo", rate)
             sample_format, expected = frame_format, time
@@ -120,8 +120,8 @@ def _converted(resampler: AudioResampler, frame: AudioFrame | None) -> list[Samp
     return [np.asarray(block.to_ndarray(), np.float32) for block in resampler.resample(frame)]
 
 
-def _frames(container: InputContainer, stream: AudioStream, start: Fraction) -> Iterator[AudioFrame]:
-    """Decoded sound from before `start` on, or from the start of the file's sound."""
+def _frames(container: InputContainer, stream: AudioStream, start: Fraction) -> Iterator[AudioFrame | None]:
+    """As _decode, from before `start` on, or from the start of the file's sound."""
     for margin in SEEK_MARGINS:
         try:
             target = (
@@ -133,16 +133,20 @@ def _frames(container: InputContainer, stream: AudioStream, start: Fraction) -> 
         except (av.error.FFmpegError, OSError):
             continue
         frames = _decode(_packets(container, stream))
-        first = next(frames, None)
+        first = next((frame for frame in frames if frame is not None), None)
         if first is not None and (margin is None or (first.time is not None and first.time <= start)):
             frames = chain([first], frames)
             return frames if margin is None else _settled(frames, start)
     return iter(())
 
 
-def _settled(frames: Iterator[AudioFrame], start: Fraction) -> Iterator[AudioFrame]:
+def _settled(frames: Iterator[AudioFrame | None], start: Fraction) -> Iterator[AudioFrame | None]:
     """Frames from shortly before the start on: in program streams the times of the first after a seek are guessed."""
-    return dropwhile(lambda frame: frame.time is not None and frame.time < start - SETTLED_MARGIN, frames)
+
+    def is_early(frame: AudioFrame | None) -> bool:
+        return frame is None or (frame.time is not None and frame.time < start - SETTLED_MARGIN)
+
+    return dropwhile(is_early, frames)
 
 
 def _from(start: Fraction, packets: Iterator[Packet]) -> Iterator[Packet]:
@@ -155,8 +159,11 @@ def _packets(container: InputContainer, stream: AudioStream) -> Iterator[Packet]
         yield from container.demux(stream)
 
 
-def _decode(packets: Iterable[Packet]) -> Iterator[AudioFrame]:
+def _decode(packets: Iterable[Packet]) -> Iterator[AudioFrame | None]:
+    """Blocks of sound; None where an edit list leaves some out, so that the next one does not follow the last."""
     for packet in packets:
+        if packet.is_discard:
+            yield None
         try:
             yield from cast("list[AudioFrame]", packet.decode())
         except av.error.FFmpegError:
