@@ -27,7 +27,7 @@ demo: $(RUN)  ## index the sample video and cut the clips of one of its people
 	@echo "  $(BIN)/python cli.py --help"
 
 test: lint  ## lint, check types, run the tests
-	$(BIN)/python -m pytest --numprocesses auto
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 lint: $(DEV)  ## ruff, hadolint and, from Python 3.11 on, mypy; without the tests
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 import av
@@ -122,6 +123,11 @@ def draw_face(picture: Image, person: str, box: Sequence[float]) -> None:
 
 def backdrop(size: tuple[int, int] = (320, 180), shade: int = 120, seed: int = 0) -> Image:
     """A grey background (H, W, 3) without faces: soft spots around `shade`, others for every seed."""
+    return _backdrop(size, shade, seed).copy()
+
+
+@lru_cache(maxsize=32)  # films ask for the same one frame after frame
+def _backdrop(size: tuple[int, int], shade: int, seed: int) -> Image:
     rng = np.random.default_rng(seed)
     spots = rng.integers(max(0, shade - 60), min(255, shade + 60), (6, 8)).astype(np.uint8)
     grey = cv2.resize(spots, size, interpolation=cv2.INTER_CUBIC)

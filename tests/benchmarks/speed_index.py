@@ -37,11 +37,24 @@ STAGES = {
     "facereel.indexer.engines.opencv_zoo:OpenCVZoo.embed": "embed",
     "facereel.indexer.track.tracker:Tracker.step": "track",
     "facereel.indexer.track.tracker:Tracker.finish": "track",
-    "facereel.indexer.scan.scan:align": "exemplars",
+    "facereel.indexer.scan.scan:cut_out": "exemplars",
+    "facereel.indexer.scan.scan:clothes_histogram": "clothes",
+    "facereel.indexer.engines.opencv_zoo:OpenCVZoo.landmarks": "landmarks",
     "facereel.indexer.segments:choose": "exemplars",
     "facereel.store.resume.unfinished:UnfinishedIndex.add": "write",
 }
-ORDER = ("convert", "shots", "detect", "interpolate", "track", "exemplars", "embed", "write")
+ORDER = (
+    "convert",
+    "shots",
+    "detect",
+    "interpolate",
+    "track",
+    "exemplars",
+    "clothes",
+    "landmarks",
+    "embed",
+    "write",
+)
 PLAIN_FRAMES = 60
 
 
