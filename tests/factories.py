@@ -20,6 +20,7 @@ from facereel.store.index.crops import decode_crop, encode_crop
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model.config import Config
 from facereel.store.model.records import (
+    CLOTHES_BINS,
     Checkpoint,
     Cluster,
     EngineInfo,
@@ -174,7 +175,10 @@ def make_contents(
         end = int(rng.integers(start, edges[shot + 1])) + 1
         person = 1 + number % 2
         width, score = float(rng.uniform(20, 300)), float(rng.uniform())
-        rows.append(Tracklet(number, shot, start, end, "scene_cut", "occlusion", person, width, score))
+        clothes = bytes([number] * CLOTHES_BINS) if number % 2 else None
+        rows.append(
+            Tracklet(number, shot, start, end, "scene_cut", "occlusion", person, width, score, clothes)
+        )
         sightings[number] = make_sightings(rng, start, end)
         if looks:
             frames = rng.integers(start, end, looks).tolist()

@@ -89,6 +89,7 @@ def test_rows_that_are_missing_or_wrong_are_damage(tmp_path: Path) -> None:
         "UPDATE exemplars SET crop = x'ffd8'",
         "UPDATE exemplars SET landmarks = '[1]'",
         "UPDATE tracklets SET score = 'high'",
+        "UPDATE tracklets SET clothes = zeroblob(391)",
         "UPDATE vectors SET sha256 = ''",
     ):
         (folder / DATABASE).write_bytes(whole)
