@@ -92,6 +92,7 @@ MAY_DECODE = {
     "indexer/media/packets.py",
     "indexer/media/video.py",
     "indexer/media/display.py",
+    "indexer/media/fields.py",
     "indexer/media/frame.py",
     "query/clips/cutter.py",
     "query/clips/mp4.py",

@@ -22,6 +22,7 @@ from facereel.indexer.media.clock import BARE, GAP_STEPS, MP4, UNTIMED, FrameClo
 from facereel.indexer.media.container import error_text, open_video, other_films, picture_stream, sound_stream
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.display import orientation
+from facereel.indexer.media.fields import deinterlaced
 from facereel.indexer.media.frame import Frame
 from facereel.indexer.media.packets import Packet, Placed, placed_packets
 from facereel.store.files.names import printable
@@ -148,7 +149,8 @@ def read_frames(video: Probe, log: DecodeLog, threads: int = 0) -> Iterator[Fram
         log.gaps = clock.gaps
         first = log.first_pts
         restarts: deque[int] = deque()  # ticks of the first packets after restarts to come
-        for picture in _pictures(container, stream, log, video.path, usual, restarts):
+        pictures = _pictures(container, stream, log, video.path, usual, restarts)
+        for picture in deinterlaced(pictures):
             if first is not None and (picture.pts is None or picture.pts < first):
                 continue
             first = None
@@ -225,14 +227,14 @@ def _packets(
 def _ready(
     packet: Packet, waiting: list[Packet] | None, first_pts: int | None
 ) -> tuple[list[Packet], list[Packet] | None]:
-    """Packets to decode now, and those that wait: all since the last keyframe, until `first_pts` is reached.
+    """Packets to decode now, and those that wait: all since the last keyframe before `first_pts`, until it is reached.
 
-    Once it is reached nothing waits any more (None).
+    Then nothing waits any more (None). Before it, since even a keyframe is deinterlaced with the picture before it.
     """
     if waiting is None or first_pts is None:
         return [packet], None
     if packet.size and (packet.dts is None or packet.dts <= first_pts):
-        starts = packet.is_keyframe and packet.pts is not None and packet.pts <= first_pts
+        starts = packet.is_keyframe and packet.pts is not None and packet.pts < first_pts
         return [], [packet] if starts else [*waiting, packet]
     return [*waiting, packet], None
 
