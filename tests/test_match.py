@@ -214,6 +214,19 @@ def test_a_group_that_just_misses_comes_in_when_it_looks_like_the_sure_ones() ->
     assert "below the threshold" in misses[0].explanation
 
 
+@pytest.mark.parametrize(
+    ("similarity", "common", "found"), [(0.47, 0.2, [1]), (0.47, 0.6, [1, 2]), (0.6, 0.2, [1, 2])]
+)
+def test_a_second_group_far_below_the_first_must_look_like_it(
+    similarity: float, common: float, found: list[int]
+) -> None:
+    """Clustering kept the two apart: a look-alike reaches the threshold, and not much more."""
+    film = Film()
+    film.add(1, 0, 70, face(0.75, 0.5))
+    film.add(2, 100, 170, face(similarity, common))
+    assert numbers(film.ask()[0]) == found
+
+
 @pytest.mark.parametrize(("width", "found"), [(40, [1, 2]), (16, [1])])
 def test_but_not_when_it_is_too_small_to_look_like_anybody(width: float, found: list[int]) -> None:
     film = Film()

@@ -34,12 +34,14 @@ _MIN_FACE_PROBABILITY = 0.75
 _SURER = 0.1
 # A cluster just below the threshold still matches when it looks like the sure matches of the same video.
 _EXPANSION_SLACK = 0.06
-_EXPANSION_SIMILARITY = 0.45
+_EXPANSION_SIMILARITY = 0.50
 # It does not when no exemplar is this wide, pixels: of pairs of strangers at 16 px one in a hundred reaches 0.48.
 _EXPANSION_WIDTH = 18.0
-# A second cluster of the same video that looks unlike the first needs more than the threshold.
+# A further cluster of the same video needs more than the threshold when it looks unlike the sure matches, and more yet
+# when it is far less similar to the person than they are: clustering had reasons to keep it apart.
 _UNLIKE = 0.30
 _SURE = 0.55
+_FAR_LESS = 0.15
 # One photo among several counts on its own when its similarity is higher than that of all together by this much.
 _SINGLE_PHOTO_PENALTY = 0.04
 _MIN_SINGLE_CONFIDENCE = 0.5  # face confidence that a photo needs for that
@@ -200,7 +202,9 @@ class _Competition:
         alike = _similarity_to_accepted(self.faces.clusters, index, self.accepted)
         if short and (alike < self.scale * _EXPANSION_SIMILARITY or _is_narrow(self.faces, index)):
             return
-        unlike = alike < self.scale * _UNLIKE
+        highest = max((self.similarities[other] for other in self.accepted), default=0.0)
+        far_less = self.similarities[index] < highest - self.scale * _FAR_LESS
+        unlike = alike < self.scale * (_EXPANSION_SIMILARITY if far_less else _UNLIKE)
         if self.accepted and self.similarities[index] < self.scale * _SURE and unlike:
             self.refused[index] = f"unlike the sure matches of this video (similarity {alike:.2f})"
             return
