@@ -94,6 +94,7 @@ MAY_DECODE = {
     "indexer/media/display.py",
     "indexer/media/fields.py",
     "indexer/media/frame.py",
+    "indexer/media/tone_mapping.py",
     "query/clips/cutter.py",
     "query/clips/mp4.py",
     "query/clips/sound.py",

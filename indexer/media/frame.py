@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange
 
+from facereel.indexer.media.tone_mapping import is_hdr, tone_mapped, tone_mapped_grey
 from facereel.store.model.records import Grey, Image
 
 _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
@@ -32,11 +33,16 @@ class Frame:
 
     def image(self, width: int, height: int) -> Image:
         """The upright picture as BGR (height, width, 3)."""
-        return self._upright(self._convert(*self._coded_size(width, height), "bgr24"))
+        size = self._coded_size(width, height)
+        if is_hdr(self.picture):
+            return self._upright(tone_mapped(self.picture, *size))
+        return self._upright(self._convert(*size, "bgr24"))
 
     def grey(self, width: int, height: int) -> Grey:
         """The upright picture in grey (height, width), with the levels that the video has: 0 to 255 or 16 to 235."""
         size = self._coded_size(width, height)
+        if is_hdr(self.picture):
+            return self._upright(tone_mapped_grey(self.picture, *size))
         planar = self.picture.format.name in _PLANAR
         return self._upright(_scale(self._plane(0), *size) if planar else self._convert(*size, "gray"))
 
@@ -45,7 +51,7 @@ class Frame:
 
         Colours are computed by the matrix of standard definition, whatever the video's: a detector sees no difference.
         """
-        if self.picture.format.name not in _PLANAR:
+        if self.picture.format.name not in _PLANAR or is_hdr(self.picture):
             return self.image(width, height)
         half = self._coded_size(width // 2, height // 2)
         chroma = [self._upright(_scale(self._plane(number), *half)) for number in (1, 2)]

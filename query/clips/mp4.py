@@ -23,6 +23,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from facereel.indexer.media.clock import usual_duration
 from facereel.indexer.media.container import open_video, picture_stream, sound_stream
 from facereel.indexer.media.packets import Packet, placed_packets
+from facereel.indexer.media.tone_mapping import is_hdr, tone_mapped
 from facereel.query.clips.resample import Plane, crop_planes, samples_per_pixel
 from facereel.query.clips.sound import cut_sound, output_rate
 from facereel.query.records import ClipPlan
@@ -47,7 +48,12 @@ class Colours:
 
 
 def colours_of(frame: VideoFrame) -> Colours:
-    """The colour space that a frame states; without one what players assume: BT.709 from 720 lines up."""
+    """The colour space that a frame states; without one what players assume: BT.709 from 720 lines up.
+
+    HDR becomes BT.709.
+    """
+    if is_hdr(frame):
+        return Colours(BT709, BT709, BT709)
     large = max(frame.width, frame.height) >= 1280 or min(frame.width, frame.height) >= 720
     matrix = frame.colorspace
     if matrix not in (BT709, BT470BG, SMPTE170M, BT2020):
@@ -62,7 +68,12 @@ def colours_of(frame: VideoFrame) -> Colours:
 
 
 def planes_of(frame: VideoFrame, colours: Colours) -> list[Plane]:
-    """Y, U and V of a decoded picture as 8-bit 4:2:0 of limited range; views if it has this format already."""
+    """Y, U and V of a decoded picture as 8-bit 4:2:0 of limited range; views if it has this format already.
+
+    `colours` are those of colours_of.
+    """
+    if is_hdr(frame):
+        frame = VideoFrame.from_ndarray(tone_mapped(frame, frame.width, frame.height), "bgr24")
     full = frame.color_range == ColorRange.JPEG
     if frame.format.name != "yuv420p" or full:
         target = Colorspace.ITU709 if colours.matrix == BT709 else Colorspace.ITU601
