@@ -146,6 +146,7 @@ def _add_segments(
                 tracklet,
                 sightings.boxes[[0, -1]],
                 *embeddings_and_qualities(exemplars),
+                [exemplar.face_probability for exemplar in exemplars],
                 video.frame_rate,
             )
             for tracklet, sightings, exemplars in segment.tracklets

@@ -355,7 +355,7 @@ def test_a_tracklet_counts_by_its_seconds_and_not_by_its_frames(rate: int) -> No
         tracklet = Tracklet(1, 0, 0, seconds * rate, "scene_cut", "scene_cut", 1, 60.0, 0.9)
         one = np.ones((1, 4), np.float32), np.full(1, 0.5, np.float32)
         ends = np.zeros((2, 4), np.float32)
-        return tracklet_identity(tracklet, ends, *one, Fraction(rate)).weight
+        return tracklet_identity(tracklet, ends, *one, [], Fraction(rate)).weight
 
     assert weight(2) == pytest.approx(weight(1) * np.sqrt(2))
     assert weight(10) == weight(3) == pytest.approx(weight(1) * np.sqrt(3))

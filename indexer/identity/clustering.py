@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from facereel.indexer.identity.evidence import Evidence, log_odds, unit_clothes
 from facereel.store.model.pooling import cluster_weight, pool
 from facereel.store.model.records import Cluster, Floats, Tracklet
+from facereel.store.model.views import shows_face
 
 # Log odds down to which clusters are joined. At 0 both answers are as probable; two people in one cluster are worse
 # than one person in two. From 0 to 0.8 the clusters of nine films hardly differ.
@@ -31,6 +32,7 @@ class TrackletIdentity:
     seconds: float  # from start to end
     ends: Floats  # (2, 4) its first and its last box, x y w h
     clothes: bytes | None = None  # see Tracklet
+    joinable: bool = True  # false where no crop shows a face: it may be no person at all
 
     @property
     def weight(self) -> float:
@@ -39,9 +41,17 @@ class TrackletIdentity:
 
 
 def tracklet_identity(
-    tracklet: Tracklet, ends: Floats, embeddings: Floats, qualities: Floats, frame_rate: Fraction
+    tracklet: Tracklet,
+    ends: Floats,
+    embeddings: Floats,
+    qualities: Floats,
+    face_probabilities: Sequence[float | None],
+    frame_rate: Fraction,
 ) -> TrackletIdentity:
-    """The identity of a tracklet from its first and last box (2, 4), embeddings (N, D) and qualities (N,)."""
+    """The identity of a tracklet from its first and last box (2, 4) and its N exemplars.
+
+    Embeddings are (N, D), qualities (N,).
+    """
     return TrackletIdentity(
         embedding=pool(embeddings, qualities),
         quality=float(qualities.max(initial=0)),
@@ -52,6 +62,7 @@ def tracklet_identity(
         seconds=float((tracklet.end - tracklet.start) / frame_rate),
         ends=np.round(ends, 1),  # as an index stores them, so that a resumed run gives the same clusters
         clothes=tracklet.clothes,
+        joinable=shows_face(tracklet.face_width, face_probabilities),
     )
 
 
@@ -79,7 +90,10 @@ def cluster(identities: Sequence[TrackletIdentity], scale: float = 1.0) -> list[
     if not identities:
         return []
     weights = np.array([identity.weight for identity in identities])
-    return link(log_odds(_evidence(identities, scale)), weights, MIN_LOG_ODDS)
+    odds = log_odds(_evidence(identities, scale))
+    single = [not identity.joinable for identity in identities]
+    odds[single], odds[:, single] = -np.inf, -np.inf
+    return link(odds, weights, MIN_LOG_ODDS)
 
 
 def _evidence(identities: Sequence[TrackletIdentity], scale: float) -> Evidence:

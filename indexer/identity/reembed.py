@@ -62,8 +62,9 @@ def reembed_index(folder: Path, engine: FaceEngine) -> Reembedded:
             recognised += faces
             vectors = np.array([face.embedding for face in faces], np.float32).reshape(-1, info.dim)
             worth = np.array([face.quality for face in faces], np.float32)
+            probabilities = [face.face_probability for face in faces]
             ends, rate = index.end_boxes(tracklet), index.video.frame_rate
-            identities.append(tracklet_identity(tracklet, ends, vectors, worth, rate))
+            identities.append(tracklet_identity(tracklet, ends, vectors, worth, probabilities, rate))
     clusters = _with_names(make_clusters(identities, engine.threshold.scale), old_clusters)
     settings: dict[str, float | int | str] = {REEMBEDDED: indexed_by, "threshold": engine.threshold.value}
     recognition = Recognition(info, tuple(recognised), clusters, settings)

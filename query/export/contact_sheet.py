@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,12 @@ from facereel.store.index.reader import VideoIndex
 from facereel.store.index.summary import screen_time
 from facereel.store.model.errors import UnwritableError
 from facereel.store.model.pooling import SUFFICIENT_QUALITY
-from facereel.store.model.records import Exemplar, FrameTimes, Image, Video
+from facereel.store.model.records import Cluster, Exemplar, FrameTimes, Image, Tracklet, Video
+from facereel.store.model.views import View, shows_face, view_of
 
 CROPS_IN_A_ROW = 8
 _FACE, _GAP, _LABEL, _HEADER, _CAPTION = 112, 10, 190, 44, 20  # pixels
+_SMALL_FACE = 56  # pixels: of what cannot be recognised
 _PAPER, _INK, _FAINT = (250, 250, 248), (30, 30, 34), (120, 120, 126)
 
 
@@ -35,15 +37,26 @@ class Row:
     tracklets: int
     quality_sum: float  # of all exemplars
     exemplars: tuple[Exemplar, ...]  # those drawn, by time
+    view: View
 
     @property
-    def weak(self) -> bool:
-        """Whether the cluster is hard to recognise: one or two exemplars, dark ones, the back of a head."""
-        return self.quality_sum < SUFFICIENT_QUALITY
+    def recognisable(self) -> bool:
+        """Whether a face is to be seen, and in more than one or two poor exemplars."""
+        return self.view != "none" and self.quality_sum >= SUFFICIENT_QUALITY
+
+    @property
+    def crop_side(self) -> int:
+        """Side of a drawn crop, pixels."""
+        return _FACE if self.recognisable else _SMALL_FACE
+
+    @property
+    def height(self) -> int:
+        """Pixels of the sheet that the row takes."""
+        return self.crop_side + _CAPTION + _GAP
 
 
 def rows_of(index: VideoIndex) -> list[Row]:
-    """A row for each cluster of a video with exemplars: by time on screen, weak ones last."""
+    """A row for each cluster of a video with exemplars: by time on screen, the unrecognisable last."""
     times, tracklets, exemplars = index.times(), index.tracklets(), index.exemplars()
     rows = []
     for cluster in index.clusters():
@@ -52,8 +65,24 @@ def rows_of(index: VideoIndex) -> list[Row]:
         best = best_exemplars(by_tracklet)
         if best:
             seconds = screen_time(cluster, tracklets, index.video, times)
-            rows.append(Row(cluster.number, cluster.name, seconds, len(cluster.tracklets), quality_sum, best))
-    return sorted(rows, key=lambda row: (row.weak, -row.seconds, row.cluster))
+            view = _view(cluster, tracklets, exemplars)
+            rows.append(
+                Row(cluster.number, cluster.name, seconds, len(cluster.tracklets), quality_sum, best, view)
+            )
+    # What shows no face at all comes after faces that are hard to recognise.
+    return sorted(rows, key=lambda row: (not row.recognisable, row.view == "none", -row.seconds, row.cluster))
+
+
+def _view(
+    cluster: Cluster, tracklets: Sequence[Tracklet], exemplars: Mapping[int, Sequence[Exemplar]]
+) -> View:
+    """From which side a cluster shows its face: by the crops of those of its tracklets that show one."""
+    frontalities: list[float] = []
+    for tracklet in tracklets:
+        own = exemplars.get(tracklet.number, ()) if tracklet.cluster == cluster.number else ()
+        if own and shows_face(tracklet.face_width, [exemplar.face_probability for exemplar in own]):
+            frontalities += [exemplar.frontality for exemplar in own]
+    return view_of(frontalities)
 
 
 def best_exemplars(
@@ -69,16 +98,18 @@ def best_exemplars(
 
 def draw(rows: Sequence[Row], left_out: int, video: Video, times: FrameTimes) -> Image:
     """The sheet as an RGB picture (H, W, 3)."""
-    line = _FACE + _CAPTION + _GAP
     width = _GAP + _LABEL + CROPS_IN_A_ROW * (_FACE + _GAP)
-    height = _HEADER + max(1, len(rows)) * line + (_HEADER if left_out else _GAP)
+    content = sum(row.height for row in rows) or _FACE
+    height = _HEADER + content + (_HEADER if left_out else _GAP)
     sheet = Pillow.new("RGB", (width, height), _PAPER)
     pen = ImageDraw.Draw(sheet)
     clusters = count(len(rows) + left_out, "cluster")
     title = f"{_drawable(video.name)}   {clusters} in {clock(video.length(times))}"
     pen.text((_GAP, 12), title, _INK, ImageFont.load_default(17))
-    for number, row in enumerate(rows):
-        _draw_row(sheet, pen, row, _HEADER + number * line, video, times)
+    top = _HEADER
+    for row in rows:
+        _draw_row(sheet, pen, row, top, video, times)
+        top += row.height
     if left_out:
         text = f"{count(left_out, 'cluster is', 'clusters are')} not shown; --most N shows more"
         pen.text((_GAP, height - 30), text, _FAINT, ImageFont.load_default(14))
@@ -107,20 +138,27 @@ def _draw_row(
     sheet: Pillow.Image, pen: ImageDraw.ImageDraw, row: Row, top: int, video: Video, times: FrameTimes
 ) -> None:
     name = _drawable(row.name) if row.name else ""
-    pen.text((_GAP, top + 18), name or f"cluster {row.cluster}", _INK, ImageFont.load_default(17))
+    small = not row.recognisable
+    title, faint, line = (14, 11, 14) if small else (17, 14, 20)  # pixels
+    pen.text((_GAP, top + line - 2), name or f"cluster {row.cluster}", _INK, ImageFont.load_default(title))
     lines = [f"{clock(row.seconds)[:-2]} on screen", count(row.tracklets, "face track")]
     if name:
         lines.insert(0, f"cluster {row.cluster}")
-    if row.weak:
+    if row.view == "none":
+        lines.append("no clear face")
+    elif small:
         lines.append("hard to recognise")
-    for number, text in enumerate(lines):
-        pen.text((_GAP, top + 44 + 20 * number), text, _FAINT, ImageFont.load_default(14))
+    elif row.view == "profile":
+        lines.append("only from the side")
+    for number, text in enumerate(lines, start=2):
+        pen.text((_GAP, top + line * number + 2), text, _FAINT, ImageFont.load_default(faint))
+    side = row.crop_side
     for number, exemplar in enumerate(row.exemplars):
-        left = _GAP + _LABEL + number * (_FACE + _GAP)
+        left = _GAP + _LABEL + number * (side + _GAP)
         crop = np.ascontiguousarray(aligned_face(exemplar)[..., ::-1])
-        sheet.paste(Pillow.fromarray(crop), (left, top))
+        sheet.paste(Pillow.fromarray(crop).resize((side, side)), (left, top))
         moment = clock(video.seconds(int(times.pts[exemplar.frame])))[:-2]
-        pen.text((left, top + _FACE + 3), moment, _FAINT, ImageFont.load_default(12))
+        pen.text((left, top + side + 3), moment, _FAINT, ImageFont.load_default(faint - 2))
 
 
 def _drawable(name: str) -> str:

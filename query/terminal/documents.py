@@ -110,6 +110,8 @@ def sheet(sheet: Sheet) -> dict[str, Any]:
             "name": row.name,
             "tracklets": row.tracklets,
             "seconds": round(row.seconds, 3),
+            "view": row.view,
+            "recognisable": row.recognisable,
         }
         for row in sheet.rows
     ]

@@ -219,7 +219,10 @@ def sheet(sheet: Sheet) -> None:
         if sheet.left_out
         else ""
     )
-    say(f"{count(len(sheet.rows), 'person', 'people')} in {printable(sheet.file)}{rest}")
+    people = sum(row.view != "none" for row in sheet.rows)
+    more = len(sheet.rows) - people
+    unseen = f", and {count(more, 'cluster')} without a clear face," if more else ""
+    say(f"{count(people, 'person', 'people')}{unseen} in {printable(sheet.file)}{rest}")
 
 
 def health(health: Health) -> None:

@@ -162,20 +162,23 @@ class IndexWriter:
         """Sightings so far."""
         return int(self._db.execute("SELECT count(*) FROM sightings").fetchone()[0])
 
-    def tracklets(self) -> Iterator[tuple[Tracklet, Floats, Floats, Floats]]:
-        """The tracklets so far: each with its first and last box (2, 4), its exemplars' embeddings and qualities.
+    def tracklets(self) -> Iterator[tuple[Tracklet, Floats, Floats, Floats, list[float | None]]]:
+        """The tracklets so far: each with its first and last box (2, 4), and what its exemplars are worth.
 
-        Embeddings are (N, D), qualities (N,).
+        These are embeddings (N, D), qualities (N,) and face probabilities.
         """
-        query = "SELECT embedding, quality FROM exemplars WHERE tracklet = ? ORDER BY exemplar"
+        query = (
+            "SELECT embedding, quality, face_probability FROM exemplars WHERE tracklet = ? ORDER BY exemplar"
+        )
         cursor = self._db.cursor()
         cursor.row_factory = sqlite3.Row
         for row in cursor.execute("SELECT * FROM tracklets ORDER BY tracklet"):
             found = self._db.execute(query, (row["tracklet"],)).fetchall()
-            embeddings = np.stack([np.frombuffer(blob, "<f4") for blob, _ in found])
+            embeddings = np.stack([np.frombuffer(blob, "<f4") for blob, _, _ in found])
             tracklet = rows.tracklet_of(row)
             ends = rows.end_boxes(self._db, tracklet)
-            yield tracklet, ends, embeddings, np.array([quality for _, quality in found], np.float32)
+            qualities = np.array([quality for _, quality, _ in found], np.float32)
+            yield tracklet, ends, embeddings, qualities, [probability for _, _, probability in found]
 
     def _create(self, run: str) -> None:
         from sqlite_utils import Database

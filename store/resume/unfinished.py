@@ -77,7 +77,7 @@ class UnfinishedIndex:
         with self._reading():
             return self._opened().ticks()
 
-    def tracklets(self) -> Iterator[tuple[Tracklet, Floats, Floats, Floats]]:
+    def tracklets(self) -> Iterator[tuple[Tracklet, Floats, Floats, Floats, list[float | None]]]:
         """As IndexWriter.tracklets."""
         with self._reading():
             yield from self._opened().tracklets()

@@ -38,8 +38,11 @@ def reclustered(store: Path, scale: float = 1.0, clothes: bool = True) -> Path:
             qualities = np.array([face.quality for face in exemplars], np.float32)
             evidence = tracklet if clothes else replace(tracklet, clothes=None)
             identities.append(
-                tracklet_identity(evidence, index.end_boxes(tracklet), embeddings, qualities, rate)
-            )
+                tracklet_identity(
+                    evidence, index.end_boxes(tracklet), embeddings, qualities,
+                    [face.face_probability for face in exemplars], rate,
+                )
+            )  # fmt: skip
     clusters = make_clusters(identities, scale)
     replace_recognition(folder, Recognition(engine, tuple(faces), clusters, {}), version)
     return copy
