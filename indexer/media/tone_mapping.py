@@ -1,8 +1,8 @@
 """HDR pictures (PQ, HLG) as a screen for SDR shows them: BT.709 colours, with the highlights compressed.
 
-SDR white counts as 203 cd/m2, the reference white of HDR (ITU-R BT.2408). The curve is the EETF of ITU-R BT.2390, 5.4.1,
-on each of red, green and blue: up to 92 cd/m2 nothing changes, from there to 1000 it compresses. Higher levels are
-clipped, whatever a master's metadata say, so that the same level always looks the same.
+SDR white counts as 203 cd/m2, the reference white of HDR (ITU-R BT.2408). The curve is the EETF of ITU-R BT.2390,
+5.4.1, on each of red, green and blue: up to 92 cd/m2 nothing changes, from there to 1000 it compresses. Higher levels
+are clipped, whatever a master's metadata say, so that the same level always looks the same.
 """
 
 from __future__ import annotations
