@@ -234,6 +234,16 @@ def test_clothes_join_small_faces_that_say_too_little() -> None:
     assert by_faces(film) == list(range(2 * CAST))
 
 
+def test_what_shows_no_face_is_nobody_and_no_evidence() -> None:
+    """A lamp that wears what somebody wears neither joins anybody nor makes the clothes common."""
+    film = wide_shot(0, suits(1), 0.03) + wide_shot(500, suits(2), 0.03)
+    lamps = [
+        replace(film[place], embedding=unit(np.ones(2 * CAST, np.float32)), clothes=film[other].clothes, joinable=False)
+        for place, other in ((0, 1), (1, 2), (2, 0))
+    ]
+    assert cluster([*lamps, *film]) == [0, 1, 2, *[3, 4, 5, 6, 7] * 2]
+
+
 @pytest.mark.parametrize("uniform", [DARK, RED])
 def test_clothes_that_all_wear_say_nothing(uniform: tuple[int, int, int]) -> None:
     """In the dark, or in a team: those who share a frame show that one's clothes are everybody's."""

@@ -87,13 +87,20 @@ def make_clusters(identities: Sequence[TrackletIdentity], scale: float = 1.0) ->
 
 def cluster(identities: Sequence[TrackletIdentity], scale: float = 1.0) -> list[int]:
     """The cluster of each tracklet, a label from 0 on; labels are in order of each cluster's first tracklet."""
+    # What is nobody's face is no evidence either: what lies below a lamp is not somebody's clothes.
+    faces = [place for place, identity in enumerate(identities) if identity.joinable]
+    joined = _join([identities[place] for place in faces], scale)
+    groups = dict(zip(faces, joined, strict=True))
+    labels: dict[tuple[bool, int], int] = {}
+    keys = ((place in groups, groups.get(place, place)) for place in range(len(identities)))
+    return [labels.setdefault(key, len(labels)) for key in keys]
+
+
+def _join(identities: Sequence[TrackletIdentity], scale: float) -> list[int]:
     if not identities:
         return []
     weights = np.array([identity.weight for identity in identities])
-    odds = log_odds(_evidence(identities, scale))
-    single = [not identity.joinable for identity in identities]
-    odds[single], odds[:, single] = -np.inf, -np.inf
-    return link(odds, weights, MIN_LOG_ODDS)
+    return link(log_odds(_evidence(identities, scale)), weights, MIN_LOG_ODDS)
 
 
 def _evidence(identities: Sequence[TrackletIdentity], scale: float) -> Evidence:
