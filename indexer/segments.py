@@ -17,6 +17,7 @@ from itertools import pairwise
 import numpy as np
 
 from facereel.indexer.engines.protocol import FaceEngine
+from facereel.indexer.identity.changes import split_at_changes
 from facereel.indexer.identity.exemplars import choose, embed
 from facereel.indexer.identity.splitting import split_at_doubts, split_mixed
 from facereel.indexer.media.video import Probe
@@ -189,7 +190,7 @@ def _make_tracklets(track: Track, engine: FaceEngine, config: Config) -> list[Fo
     Numbers of tracklet and shot come with the segment, that of the cluster at the end.
     """
     found: list[FoundTracklet] = []
-    for sure in split_at_doubts(track, engine):
+    for sure in _sure_parts(track, engine, config):
         exemplars = embed(choose(sure.candidates, config.exemplars, engine), engine)
         parts = split_mixed(sure, exemplars, engine)
         if parts == [sure]:
@@ -202,6 +203,15 @@ def _make_tracklets(track: Track, engine: FaceEngine, config: Config) -> list[Fo
             if own
         ]
     return found
+
+
+def _sure_parts(track: Track, engine: FaceEngine, config: Config) -> list[Track]:
+    """The parts of a track in which the same face plainly goes on; without those that are too short to be kept."""
+    parts = split_at_changes(track, engine)
+    if len(parts) > 1:
+        least = config.min_seconds * track.video.frame_rate
+        parts = [part for part in parts if len(part.frames) >= least]
+    return [sure for part in parts for sure in split_at_doubts(part, engine)]
 
 
 def _tracklet(track: Track, sightings: Sightings) -> Tracklet:

@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "indexer.shots": ("indexer.engines", "indexer.machine", "indexer.timing", "store"),
     "indexer.scan": ("indexer.media", "indexer.engines", "indexer.shots", "indexer.timing", "store"),
     "indexer.track": ("indexer.scan", "indexer.timing", "store"),
-    "indexer.identity": ("indexer.engines", "indexer.track", "store"),
+    "indexer.identity": ("indexer.engines", "indexer.timing", "indexer.track", "store"),
     "indexer.segments": (
         "indexer.timing",
         "indexer.media",

@@ -377,3 +377,28 @@ def test_an_edge_of_light_is_no_face() -> None:
         tracks += tracker.step(lit(frame), 0)
     tracks += tracker.finish()
     assert spans(tracks) == [(0, 20), (40, 60)]
+
+
+def replaced(frame: int, neighbour: float) -> FrameView:
+    """A face that becomes another from frame 20 to 28, as somebody takes its place; and a neighbour at x."""
+    view = view_of(frame, [Actor(1, hold(100, 50), range(60)), Actor(3, hold(neighbour, 50), range(60))])
+    share = min(max((frame - 20) / 8, 0.0), 1.0)
+    mixed = (1 - share) * portrait(1) + share * portrait(100)
+    view.grey[50:112, 100:150] = np.clip(cv2.resize(mixed, (50, 62)), 0, 255).astype(np.uint8)
+    return view
+
+
+@pytest.mark.parametrize(("neighbour", "meeting"), [(155, True), (240, False)])
+def test_the_moment_is_noted_at_which_a_face_is_not_the_one_of_shortly_before(
+    neighbour: float, meeting: bool
+) -> None:
+    tracker, tracks = Tracker(VideoFormat(WIDTH, HEIGHT, RATE), Config()), []
+    for frame in range(60):
+        tracks += tracker.step(replaced(frame, neighbour), 0)
+    tracks += tracker.finish()
+    changed, other = sorted(tracks, key=lambda track: float(track.boxes[0][0]))
+    assert spans([changed, other]) == [(0, 60), (0, 60)]
+    [change] = changed.changes
+    assert 22 <= change.frame <= 30
+    assert change.meeting == meeting
+    assert other.changes == []

@@ -13,6 +13,8 @@ _MIN_IOU = 0.2
 _MAX_DISTANCE = 0.6  # between the centres, in widths of the smaller box
 _MAX_JUMP = 2.0  # the same for a detection that is within reach but not near
 _MAX_GROWTH = 1.6  # ratio of sizes from one frame to the next
+# Space between two boxes that meet, in widths of the smaller: a face that was lost comes closer unseen.
+_MAX_SPACE, _MAX_SPACE_LOST = 0.4, 1.0
 _MAX_OVERLAP = 0.4  # share of the smaller box from which on two boxes are at the same place
 
 
@@ -35,6 +37,13 @@ def is_occupied(box: Floats, others: list[Floats]) -> bool:
         return False
     overlaps = overlap_of_smaller(xywh_to_xyxy(box[None]), xywh_to_xyxy(np.array(others)))
     return bool((overlaps > _MAX_OVERLAP).any())
+
+
+def is_close(box: Floats, other: Floats, lost: bool = False) -> bool:
+    """May one of two faces soon hide the other? `lost`: the other box (4,) is where a face was before it was lost."""
+    space = np.maximum(np.maximum(box[:2] - other[:2] - other[2:], other[:2] - box[:2] - box[2:]), 0)
+    most = _MAX_SPACE_LOST if lost else _MAX_SPACE
+    return float(np.hypot(*space)) < most * float(min(box[2], other[2]))
 
 
 def place_scores(predicted: Floats, boxes: Floats) -> tuple[Floats, NDArray[np.bool_]]:

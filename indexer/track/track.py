@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -40,6 +40,9 @@ _PATCH_SECONDS = (
 # The outermost patches of a track may already show half a cover: at either end another one is compared as well, which
 # is so far from it.
 _END_SECONDS = 0.2
+# A face that is not visible any more where it was tracked this time later has turned, or is another face. A head that
+# passes close before another takes its place within a quarter of a second; a shorter time sees too little of that.
+_CHANGE_SECONDS = 0.4
 _MAX_CANDIDATES = 64
 
 
@@ -76,6 +79,11 @@ class VideoFormat:
         """Number of patches at either end of a track of which the outermost and the innermost are compared."""
         return frames_in(_END_SECONDS, self.frame_rate)
 
+    @cached_property
+    def change_time(self) -> float:
+        """Seconds after which a face is compared with itself again."""
+        return time_limit(_CHANGE_SECONDS, self.frame_rate)
+
     def steps(self, seconds: float) -> int:
         """How many frames of the mean rate lie in the time between two frames, at least one."""
         return max(1, round(seconds * self.frame_rate))
@@ -99,6 +107,14 @@ class UnoccludedFace:
     patch: Grey
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A moment from which on the face of shortly before is not visible any more where the track goes on."""
+
+    frame: int
+    meeting: bool  # another face is close by, or was within the longest gap
+
+
 @dataclass(slots=True, eq=False)
 class Track:
     """One face in every frame from `frames[0]` to `frames[-1]`."""
@@ -111,12 +127,15 @@ class Track:
     scores: array[float] = field(default_factory=lambda: array("f"))
     sources: list[int] = field(default_factory=list)
     candidates: list[Candidate] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    last_change: float = 0.0  # seconds when the face was last another one than shortly before
     velocity: Floats = field(default_factory=lambda: np.zeros(2, np.float32))  # pixels a frame
     patch: Grey | None = None  # with which later frames are compared
     patch_seconds: float = 0.0  # when its frame is shown
     patch_in_transition: bool = False
     first_patches: list[Grey] = field(default_factory=list)
     last_patches: deque[Grey] = field(init=False)
+    recent_patches: deque[tuple[float, Grey]] = field(default_factory=deque)  # with the seconds of each
     first_in_transition: bool = False
     unoccluded: UnoccludedFace | None = None  # while only fragments of the face are detected
     extended_back: bool = False
@@ -163,12 +182,31 @@ class Track:
         if len(self.first_patches) < self.video.end_frames:
             self.first_patches.append(patch)
         self.last_patches.append(patch)
+        self.recent_patches.append((view.seconds, patch))
+        while view.seconds - self.recent_patches[0][0] > self.video.change_time:
+            self.recent_patches.popleft()
         if self.patch is None or strong or view.seconds - self.patch_seconds > self.video.patch_age:
             self.patch, self.patch_seconds, self.patch_in_transition = (
                 patch,
                 view.seconds,
                 view.in_transition,
             )
+
+    def changes_in(self, view: FrameView) -> bool:
+        """Is the face of shortly before not visible any more in this view, the last one, for the first time?
+
+        While a face goes on changing that is one change.
+        """
+        _, earlier_patch = self.recent_patches[0]
+        if view.in_transition or view.match_patch(earlier_patch, self.boxes[-1]).visible:
+            return False
+        first = not self.changed_recently(view.seconds)
+        self.last_change = view.seconds
+        return first
+
+    def changed_recently(self, seconds: float) -> bool:
+        """Was the face another one than shortly before at some time shortly before these seconds?"""
+        return bool(self.changes) and seconds - self.last_change <= self.video.change_time
 
     def add_candidate(self, candidate: Candidate) -> None:
         """Add a crop. When there are too many, the worse of every two neighbours is dropped."""
@@ -252,6 +290,23 @@ class Track:
         self._keep(slice(sum(1 for own in self.frames if own < frame)))
         self.candidates = [candidate for candidate in self.candidates if candidate.frame < frame]
         self.patch_in_transition = True
+
+    def part(self, start: int, end: int) -> Track:
+        """The frames [start, end) of this track, of which there must be some, as a track of its own."""
+        first = self.frames[0]
+        frames = slice(max(start - first, 0), end - first)
+        part = replace(
+            self, frames=self.frames[frames], boxes=self.boxes.part(frames), scores=self.scores[frames],
+            sources=self.sources[frames],
+            candidates=[candidate for candidate in self.candidates if start <= candidate.frame < end],
+            changes=[change for change in self.changes if start <= change.frame < end],
+            doubts=[frame for frame in self.doubts if start < frame < end],
+        )  # fmt: skip
+        if start > first:
+            part.start_reason = "identity_change"
+        if end <= self.frames[-1]:
+            part.end_reason = "identity_change"
+        return part
 
     def trim(self, in_transition: Callable[[int], bool]) -> None:
         """Drop frames at both ends that show two shots at once."""

@@ -9,15 +9,16 @@ otherwise the track ends and a new one starts. No track goes on over a scene cha
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.timing import SLOW_STEP, rounding
-from facereel.indexer.track.association import is_occupied, place_scores, shifted, visible_share
+from facereel.indexer.track.association import is_close, is_occupied, place_scores, shifted, visible_share
 from facereel.indexer.track.fragments import bounding_box, fragments_of
-from facereel.indexer.track.track import Candidate, Track, UnoccludedFace, VideoFormat
+from facereel.indexer.track.track import Candidate, Change, Track, UnoccludedFace, VideoFormat
 from facereel.store.model.boxes import xyxy_to_xywh
 from facereel.store.model.config import Config
 from facereel.store.model.records import Floats, Ints, Reason
@@ -75,6 +76,9 @@ class Tracker:
                     self._extend_track(track, boxes[face], face, view)
         else:
             self._match(boxes, view)
+        for track in self._track_of_face.values():
+            if track.changes_in(view):
+                track.changes.append(Change(view.index, self._meets(track)))
         for track in [track for track in self._tracks if view.seconds - track.last_seconds > self._max_gap]:
             self._end(track)
         while view.seconds - self._views[0].seconds > self._reach:
@@ -169,6 +173,17 @@ class Tracker:
         if crop is not None:
             track.add_candidate(Candidate(view.index, score, crop, view.clothes.get(face)))
 
+    def _meets(self, track: Track) -> bool:
+        """Is a face close that was tracked together with that of this track, and lost since at most?"""
+        last = track.frames[-1]
+        return any(
+            is_close(track.boxes[-1], other.boxes[-1], lost=other.frames[-1] < last)
+            for other in self._tracks
+            if other is not track
+            and other.frames[-1] > track.frames[0]
+            and other.detected_seconds >= self._config.min_seconds
+        )
+
     def _find_fragments(self, boxes: Floats, view: FrameView) -> None:
         """Find the tracks whose face something narrow divides in this view, with boxes (N, 4).
 
@@ -205,6 +220,10 @@ class Tracker:
                 self._end(other)
         track = Track(self._shot, "occlusion", self._video)
         self._extend_track(track, box, face, view)
+        # Who was hidden, or in profile before the other, may come out only now.
+        for other in self._tracks:
+            if other.changed_recently(view.seconds) and is_close(box, other.boxes[-1]):
+                other.changes[-1] = replace(other.changes[-1], meeting=True)
         self._tracks.append(track)
 
     def _extend_back(self, track: Track) -> None:

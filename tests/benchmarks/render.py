@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from facereel.store.model.records import Floats, Image
+from tests.benchmarks.heads import head
 from tests.benchmarks.portraits import Portrait
 from tests.benchmarks.stage import Sprite, actor, room, turned
 
@@ -31,6 +32,7 @@ class Layer:
     what: Portrait | Sprite
     path: Path
     yaw: Callable[[float], float] | None = None  # degrees, for people
+    solid: bool = False  # turns as a head with a nose (heads.py), not as a portrait rolled round a cylinder
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,6 +171,12 @@ def _sprite(layer: Layer, t: float) -> Sprite:
     prepared = next(
         w for w in (25, 50, 100, SPRITE_FACE, 2 * SPRITE_FACE) if width <= w or w == 2 * SPRITE_FACE
     )
+    if layer.solid:
+        return head(
+            layer.what,
+            min(prepared, SPRITE_FACE),
+            6 * round(layer.yaw(t) / 6) if layer.yaw is not None else 0,
+        )
     sprite = actor(layer.what, prepared)
     return turned(sprite, layer.yaw(t)) if layer.yaw is not None else sprite
 
@@ -199,7 +207,7 @@ def _face(
 ) -> tuple[str, Box, float, Floats]:
     """Where a face is: its whole box, its whole area, and the part of it inside the picture (H, W)."""
     assert sprite.face is not None
-    straight = _sprite(Layer(layer.what, layer.path), t).face
+    straight = _sprite(Layer(layer.what, layer.path, solid=layer.solid), t).face
     mask = np.asarray(cv2.warpAffine(sprite.face, matrix, size, flags=cv2.INTER_LINEAR), dtype=np.float32)
     assert straight is not None
     total = float(straight.sum()) * float(abs(np.linalg.det(matrix[:, :2])))

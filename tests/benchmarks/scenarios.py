@@ -69,7 +69,12 @@ def scenario(group: str, needs: int = 1) -> Callable[[Callable[[Cast], Scene]], 
 
 def all_scenarios() -> dict[str, Scenario]:
     """Every scenario for which there are people enough, in the order of the files."""
-    from tests.benchmarks import scenes_changes, scenes_occlusion, scenes_picture  # noqa: F401  they register
+    from tests.benchmarks import (  # noqa: F401  they register
+        scenes_changes,
+        scenes_meeting,
+        scenes_occlusion,
+        scenes_picture,
+    )
 
     people = len(portraits.load_cast())
     return {name: s for name, s in SCENARIOS.items() if s.needs <= people}
@@ -112,7 +117,7 @@ def _write(video: Path, scene: Scene, seed: int) -> list[list[Seen]]:
 def _digest() -> str:
     """Changes when the generator's code or its photos change."""
     here = Path(__file__).parent
-    makers = ["stage.py", "render.py", "encode.py", "truth.py", "paths.py", "scenarios.py"]
+    makers = ["stage.py", "heads.py", "render.py", "encode.py", "truth.py", "paths.py", "scenarios.py"]
     makers += sorted(p.name for p in here.glob("scenes_*.py"))
     code = b"".join((here / name).read_bytes() for name in makers)
     return hashlib.sha256(code + portraits.cast_digest().encode()).hexdigest()[:12]

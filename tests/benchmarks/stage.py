@@ -132,12 +132,12 @@ def turned(sprite: Sprite, yaw: float) -> Sprite:
     source = np.sin(np.radians(np.clip(angle, -89, 89))) * radius + sprite.anchor[0]
     ys = np.repeat(np.arange(height, dtype=np.float32)[:, None], width, axis=1)
     xs = np.repeat(source[None, :].astype(np.float32), height, axis=0)
-    head = ellipse((width, height), sprite.anchor, (radius, 0.70 * _tall(sprite)), 0.08 * sprite.unit)
+    head = ellipse((width, height), sprite.anchor, (radius, 0.70 * face_height(sprite)), 0.08 * sprite.unit)
     whole = np.asarray(sprite.colour / np.maximum(sprite.alpha[..., None], 1e-3), dtype=np.float32)
     rolled: Array = cv2.remap(whole, xs, ys, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     ear = 72 - 26 * min(1.0, abs(yaw) / 30)  # what lies behind it in the photo is wall, not head
     back = np.clip((np.abs(angle) - ear) / 8, 0, 1).astype(np.float32)[None, :, None]
-    rolled = rolled * (1 - back) + _back_of_head(sprite, whole) * back
+    rolled = rolled * (1 - back) + back_of_head(sprite, whole) * back
     keep = (head * (np.abs(across) < 1)[None, :])[..., None]
     colour = (whole * (1 - keep) + rolled * keep) * np.maximum(sprite.alpha, keep[..., 0])[..., None]
     face = cv2.remap(sprite.face, xs, ys, cv2.INTER_LINEAR) * (1 - back[..., 0]) * keep[..., 0]
@@ -145,16 +145,17 @@ def turned(sprite: Sprite, yaw: float) -> Sprite:
     return Sprite(colour.astype(np.float32), alpha, face.astype(np.float32), sprite.anchor, sprite.unit)
 
 
-def _tall(sprite: Sprite) -> float:
+def face_height(sprite: Sprite) -> float:
+    """Height of the sprite's face, pixels."""
     assert sprite.face is not None
     return float((sprite.face.max(axis=1) > 0.5).sum())
 
 
-def _back_of_head(sprite: Sprite, whole: Floats) -> Floats:
+def back_of_head(sprite: Sprite, whole: Floats) -> Floats:
     """Hair in the colour of the crown, in strands."""
     height, width = sprite.alpha.shape
     cx, cy = (int(v) for v in sprite.anchor)
-    reach, tall = int(0.3 * sprite.unit), _tall(sprite)
+    reach, tall = int(0.3 * sprite.unit), face_height(sprite)
     top = whole[max(0, int(cy - 0.62 * tall)) : int(cy - 0.35 * tall), cx - reach : cx + reach].reshape(-1, 3)
     light = top.sum(axis=1)
     hair = np.minimum(np.median(top[light <= np.quantile(light, 0.3)], axis=0), 120)

@@ -1,0 +1,73 @@
+"""Tracks that went over to another face: cut where a face changed and embeddings say that it is not the same person.
+
+Where two faces meet and one hides the other, boxes follow each other smoothly, and the patch of each frame looks like
+that of the frame before. The tracker notes when the face of shortly before is gone; the crops on either side decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from facereel.indexer.engines.face_crops import align_faces
+from facereel.indexer.engines.protocol import FaceEngine
+from facereel.indexer.timing import frames_in
+from facereel.indexer.track.track import Candidate, Change, Track
+from facereel.store.model.pooling import unit
+from facereel.store.model.records import Floats
+
+# Similarity of the crops before a meeting to those after it from which on it is plain that the same face goes on.
+# Measured on 24 rendered meetings and nine films: two people reach 0.30, one person falls to 0.31 in a head that turns.
+_MIN_SIMILARITY = 0.30
+_CROPS = 3  # on either side
+_PLAINLY_SAME = 0.45  # of one crop on either side, which then suffices
+# Crops closer to the change than this may show both faces, seconds.
+_MARGIN_SECONDS = 0.16
+# How much more similar a crop between must be to one side than to the other to belong to it.
+_MIN_LEAD = 0.1
+
+
+def split_at_changes(track: Track, engine: FaceEngine) -> list[Track]:
+    """The track itself, or its parts without the frames in which it went over to another face."""
+    for change in track.changes:
+        edges = _edges(track, change, engine) if change.meeting else None
+        if edges is not None:
+            before = track.part(track.frames[0], edges[0] + 1)
+            return [before, *split_at_changes(track.part(edges[1], track.frames[-1] + 1), engine)]
+    return [track]
+
+
+def _edges(track: Track, change: Change, engine: FaceEngine) -> tuple[int, int] | None:
+    """Last frame of the face before a change and first frame of the other face after it; None if it is the same."""
+    margin = frames_in(_MARGIN_SECONDS, track.video.frame_rate)
+    before = [one for one in track.candidates if one.frame <= change.frame - margin][-_CROPS:]
+    after = [one for one in track.candidates if one.frame >= change.frame + margin][:_CROPS]
+    if not before or not after or _plainly_same(before, after, engine):
+        return None
+    vectors_before, vectors_after = _embed(before, engine), _embed(after, engine)
+    pooled = np.stack([unit(vectors.sum(axis=0)) for vectors in (vectors_before, vectors_after)])
+    if float(pooled[0] @ pooled[1]) >= engine.threshold.scale * _MIN_SIMILARITY:
+        return None
+    first, last = before[-1].frame, after[0].frame
+    between = [one for one in track.candidates if first < one.frame < last]
+    if between:
+        lead = _embed(between, engine) @ (pooled[0] - pooled[1])
+        for one, value in zip(between, lead.tolist(), strict=True):
+            if value > _MIN_LEAD:
+                first = one.frame
+            elif value < -_MIN_LEAD:
+                last = one.frame
+                break
+    return first, last
+
+
+def _plainly_same(before: list[Candidate], after: list[Candidate], engine: FaceEngine) -> bool:
+    best = [max(side, key=lambda one: one.score * one.crop.box[2]) for side in (before, after)]
+    first, second = _embed(best, engine)
+    return float(first @ second) >= engine.threshold.scale * _PLAINLY_SAME
+
+
+def _embed(candidates: Sequence[Candidate], engine: FaceEngine) -> Floats:
+    faces = align_faces([one.crop for one in candidates], engine)
+    return engine.embed(faces.images, mirrored=False).vectors
