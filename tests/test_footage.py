@@ -67,14 +67,14 @@ def test_where_a_truth_lists_everybody_a_box_on_nothing_is_wrong() -> None:
 
 def test_one_cluster_a_person_is_perfect_and_an_object_counts_apart() -> None:
     tracklets = {1: sightings(0, 6, ANN), 2: sightings(10, 20, BOB), 3: sightings(0, 20, POT)}
-    score = score_clusters(partial_truth(), tracklets, {1: (1,), 2: (2,), 3: (3,)})
+    score = score_clusters(partial_truth(), tracklets, {1: (1,), 2: (2,), 3: (3,)}, {1, 2, 3})
     assert (score.precision, score.recall, score.people, score.clusters) == (1.0, 1.0, 2, 2)
     assert (score.objects, score.mixed, score.unlisted, score.frames) == (1, (), 0, 16)
 
 
 def test_two_people_in_one_cluster_cost_precision_by_frames() -> None:
     tracklets = {1: sightings(0, 6, ANN), 2: sightings(10, 20, BOB)}
-    score = score_clusters(partial_truth(), tracklets, {7: (1, 2)})
+    score = score_clusters(partial_truth(), tracklets, {7: (1, 2)}, {7})
     assert score.precision == pytest.approx((6 * 6 / 16 + 10 * 10 / 16) / 16)
     assert score.recall == 1.0
     assert score.mixed == ("7: ann, bob",)
@@ -82,20 +82,25 @@ def test_two_people_in_one_cluster_cost_precision_by_frames() -> None:
 
 def test_a_person_in_two_clusters_costs_recall_by_frames() -> None:
     tracklets = {1: sightings(10, 14, BOB), 2: sightings(14, 20, BOB)}
-    score = score_clusters(partial_truth(), tracklets, {1: (1,), 2: (2,)})
+    score = score_clusters(partial_truth(), tracklets, {1: (1,), 2: (2,)}, {1, 2})
     assert score.recall == pytest.approx((4 * 4 / 10 + 6 * 6 / 10) / 10)
     assert (score.precision, score.clusters) == (1.0, 2)
 
 
 def test_a_tracklet_on_nobody_is_unlisted_and_frames_that_need_not_be_found_do_not_count() -> None:
     tracklets = {1: sightings(0, 8, ANN), 2: sightings(0, 8, NOWHERE), 3: sightings(6, 8, ANN)}
-    score = score_clusters(partial_truth(), tracklets, {1: (1,), 2: (2,), 3: (3,)})
+    score = score_clusters(partial_truth(), tracklets, {1: (1,), 2: (2,), 3: (3,)}, {1, 2, 3})
     assert (score.unlisted, score.frames, score.clusters) == (1, 6, 1)
 
 
 def test_an_object_in_the_cluster_of_a_face_is_no_cluster_of_objects() -> None:
     tracklets = {1: sightings(0, 6, ANN), 2: sightings(0, 20, POT)}
-    assert score_clusters(partial_truth(), tracklets, {1: (1, 2)}).objects == 0
+    assert score_clusters(partial_truth(), tracklets, {1: (1, 2)}, {1}).objects == 0
+
+
+def test_an_object_that_is_not_shown_as_a_person_does_not_count() -> None:
+    tracklets = {1: sightings(0, 6, ANN), 3: sightings(0, 20, POT)}
+    assert score_clusters(partial_truth(), tracklets, {1: (1,), 3: (3,)}, {1}).objects == 0
 
 
 def test_of_each_time_the_nearest_frame_stays() -> None:

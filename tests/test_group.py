@@ -238,7 +238,12 @@ def test_what_shows_no_face_is_nobody_and_no_evidence() -> None:
     """A lamp that wears what somebody wears neither joins anybody nor makes the clothes common."""
     film = wide_shot(0, suits(1), 0.03) + wide_shot(500, suits(2), 0.03)
     lamps = [
-        replace(film[place], embedding=unit(np.ones(2 * CAST, np.float32)), clothes=film[other].clothes, joinable=False)
+        replace(
+            film[place],
+            embedding=unit(np.ones(2 * CAST, np.float32)),
+            clothes=film[other].clothes,
+            joinable=False,
+        )
         for place, other in ((0, 1), (1, 2), (2, 0))
     ]
     assert cluster([*lamps, *film]) == [0, 1, 2, *[3, 4, 5, 6, 7] * 2]

@@ -121,7 +121,7 @@ def _clothes_log_odds(evidence: Evidence, rows: slice, clothes: _ClothesOfPairs)
     alike = evidence.clothes[rows] @ evidence.clothes.T
     as_alike = len(clothes.strangers) - np.searchsorted(clothes.strangers, alike, side="left")
     surprise = -np.log((1 + as_alike) / (1 + len(clothes.strangers)))
-    # Whom somebody in a frame with one of the two resembles as much is not told from that one by clothes.
+    # Whom somebody in a frame with one of the two resembles as much cannot be distinguished from that one by clothes.
     by_row = [_surprise(own, row) for own, row in zip(clothes.by_tracklet[rows], alike, strict=True)]
     by_column = [_surprise(own, column) for own, column in zip(clothes.by_tracklet, alike.T, strict=True)]
     surprise = np.minimum(surprise, np.minimum(np.stack(by_row), np.stack(by_column, axis=1)))

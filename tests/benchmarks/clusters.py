@@ -11,14 +11,14 @@ from tests.benchmarks.figures import Figure, at_least, at_most
 from tests.benchmarks.media_truth import Film, films, footage_videos, partial_films
 from tests.benchmarks.recluster import reclustered
 from tests.benchmarks.report import Report, say
-from tests.benchmarks.run_facereel import ask, ask_store, indexed
+from tests.benchmarks.run_facereel import ask_store, indexed, shown_clusters
 from tests.benchmarks.scoring_clusters import ClusterScore, score_clusters
 
 PRECISION, RECALL = 0.99, 0.90  # of a film whose truth lists the faces of wide shots
 ROUNDING = 1e-9
 FEW_PEOPLE, SURPLUS = 10, 1  # a film of fewer people than that shows at most so many too many
 
-# How many people are plainly to be seen in each video, counted by eye.
+# How many people show their faces in each video, those in the background too; counted by eye on frames and sheets.
 PEOPLE_BY_EYE: dict[str, int] = json.loads((Path(__file__).with_name("people_by_eye.json")).read_text())
 
 
@@ -50,14 +50,14 @@ def clusters(only: str) -> Iterator[Report]:
 
 def _score(film: Film, store: Path) -> ClusterScore:
     answer = ask_store(store, {})
-    return score_clusters(film.truth, answer.tracklets, answer.clusters)
+    return score_clusters(film.truth, answer.tracklets, answer.clusters, shown_clusters(store, film.video))
 
 
 def _people_shown(only: str) -> Iterator[Report]:
     rows, figures = [], []
     for video in footage_videos(only):
         say(video.name)
-        shown, people = len(ask(video, {}).clusters), PEOPLE_BY_EYE.get(video.name)
+        shown, people = len(shown_clusters(indexed(video), video)), PEOPLE_BY_EYE.get(video.name)
         rows.append({"video": video.name, "people by eye": people, "people shown": shown})
         if people is not None and people < FEW_PEOPLE:
             figures.append(at_most(f"people shown beyond those there, {video.name}", shown - people, SURPLUS))

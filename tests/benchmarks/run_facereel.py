@@ -58,6 +58,15 @@ def ask_store(store: Path, people: Mapping[str, Sequence[Path]], query_options: 
     return Answer(answers, shots, tracklets, clusters)
 
 
+def shown_clusters(store: Path, video: Path) -> set[int]:
+    """The clusters of a video that `faces` shows as people: those with a clear face; raises as `indexed`."""
+    with tempfile.TemporaryDirectory(dir=store.parent) as temporary:
+        words = _command(
+            "faces", str(video), "--store", str(store), "--out", f"{temporary}/sheet.png", "--most", "10000", "--json"
+        )  # fmt: skip
+    return {row["cluster"] for row in json.loads(words)["clusters"] if row["view"] != "none"}
+
+
 @cache
 def indexed(video: Path, options: tuple[str, ...] = ()) -> Path:
     """A store that holds the index of that video only; made once a run for the same options.

@@ -8,7 +8,7 @@ comes with the hand-checked truth.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.benchmarks.scoring import RIGHT, Box, Truth, boxes_by_frame, clipped, frames_in, iou
@@ -23,15 +23,18 @@ class ClusterScore:
     people: int  # of the truth that have a tracklet
     clusters: int  # that hold a face of the truth
     mixed: tuple[str, ...]  # clusters that hold two people or more: number and names
-    objects: int  # clusters that hold objects of the truth and no face
+    objects: int  # clusters shown as people that hold objects of the truth and no face
     unlisted: int  # tracklets on nobody of the truth
     frames: int  # that were scored
 
 
 def score_clusters(
-    truth: Truth, tracklets: Mapping[int, Mapping[int, Box]], clusters: Mapping[int, Sequence[int]]
+    truth: Truth,
+    tracklets: Mapping[int, Mapping[int, Box]],
+    clusters: Mapping[int, Sequence[int]],
+    shown: Collection[int],
 ) -> ClusterScore:
-    """Score clusters (number -> tracklets) of tracklets (number -> frame -> x y w h).
+    """Score clusters (number -> tracklets) of tracklets (number -> frame -> x y w h); `shown` are shown as people.
 
     A tracklet is of the person or object on whose boxes most of its frames lie.
     """
@@ -68,7 +71,7 @@ def score_clusters(
         people=len(own),
         clusters=len(size),
         mixed=tuple(f"{c}: {', '.join(names)}" for c, names in names_in.items() if len(names) > 1),
-        objects=len(objects - set(size)),
+        objects=len(objects & set(shown) - set(size)),
         unlisted=unlisted,
         frames=size.total(),
     )
