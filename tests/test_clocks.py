@@ -15,7 +15,11 @@ os.environ.setdefault("SVT_LOG", "1")
 
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import Probe, probe, read_frames
+from facereel.indexer.pipeline import index_video
 from facereel.query.clips.cutter import cut_clips
+from facereel.store.index.reader import VideoIndex
+from facereel.store.model.config import Config
+from tests.fake_engine import FakeEngine, backdrop, draw_face, write_film
 from tests.file_bytes import move_clock, repeat_fields, set_edits, write_packed, write_streams
 from tests.test_cutter import decode, make_clips
 from tests.test_cutter import numbers as numbers_of
@@ -295,6 +299,27 @@ def test_a_run_that_goes_on_has_the_same_times(tmp_path: Path, kind: str) -> Non
         assert resumed.durations.tolist() == times.durations[first:].tolist()
         if first < interruption:
             assert again.interruptions == log.interruptions
+
+
+@pytest.mark.parametrize("kind", ["restart", "jump"])
+def test_nobody_is_followed_across_an_interruption(tmp_path: Path, kind: str) -> None:
+    """Even if the picture is the same afterwards: who stays there, and for how long, is not known."""
+    picture = backdrop()
+    draw_face(picture, "red", (100, 60, 60, 60))
+    path = write_film(tmp_path / "a.ts", [picture] * (20 if kind == "restart" else 40))
+    if kind == "restart":
+        path.write_bytes(2 * path.read_bytes())
+    else:
+        move_clock(path, lambda stamp: stamp + 450_000 * (stamp >= 20 * 3600))
+    folder = index_video(
+        probe(path), "0" * 64, tmp_path / "store", FakeEngine(), Config(), lambda done, total: None
+    )
+    with VideoIndex(folder) as index:
+        assert [(shot.start, shot.end) for shot in index.shots()] == [(0, 20), (20, 40)]
+        assert [(tracklet.start, tracklet.end) for tracklet in index.tracklets()] == [(0, 20), (20, 40)]
+        assert index.video.restarts == (kind == "restart")
+        times = index.times()
+        assert float(times.durations[19] * index.video.time_base) == pytest.approx(0.04)
 
 
 def test_frames_that_were_dropped_or_packed_in_avi_are_no_damage(tmp_path: Path) -> None:

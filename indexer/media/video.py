@@ -18,6 +18,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from facereel.indexer.media.avi import is_whole
 from facereel.indexer.media.clock import BARE, GAP_STEPS, MP4, UNTIMED, FrameClock, usual_duration
 from facereel.indexer.media.container import error_text, open_video, other_films, picture_stream, sound_stream
 from facereel.indexer.media.decode_log import DecodeLog
@@ -244,12 +245,15 @@ def _shortfall(
 ) -> str:
     """How far a file goes that ends before its header says it does, in words; empty for a complete one."""
     kind = container.format.name
-    if kind not in _LENGTH_STATED or (kind == "avi" and _is_whole_riff(path)):
+    if kind not in _LENGTH_STATED:
         return ""
+    whole = kind == "avi" and is_whole(path, stream.index, stream.frames)
     # An index names exactly the packets that FFmpeg gives: an edit list leaves some out, and gives others twice.
-    expected = len(stream.index_entries) if kind == MP4 else stream.frames
+    expected = len(stream.index_entries) if whole or kind == MP4 else stream.frames
     if packets < expected:
         return f"{packets} of {expected} packets"
+    if whole:
+        return ""
     rate = float(stream.average_rate or 25)
     seconds = {
         number: float(tick * (container.streams[number].time_base or 0)) for number, tick in reached.items()
@@ -264,19 +268,6 @@ def _shortfall(
     stated = (start + (container.duration or 0)) / av.time_base
     end = max(seconds.values(), default=0.0)
     return f"{end:.1f} s of {stated:.1f} s" if end < stated - _TOLERANCE else ""
-
-
-def _is_whole_riff(path: Path) -> bool:
-    """Whether a file holds all of its RIFF chunks. What its header counts includes frames that were never captured."""
-    end, size = 0, path.stat().st_size
-    with path.open("rb") as file:
-        while len(head := file.read(8)) == 8 and head[:4] == b"RIFF":
-            length = int.from_bytes(head[4:], "little")
-            if not length:  # never filled in
-                return False
-            end += 8 + length + length % 2
-            file.seek(end)
-    return 0 < end <= size + 1
 
 
 def _stated_end(stream: VideoStream) -> float | None:
