@@ -12,8 +12,9 @@ from facereel.indexer.identity.exemplars import pool
 from facereel.indexer.track.track import Track
 from facereel.store.model.records import Exemplar
 
-# At a change of person the exemplars after it are similar to each other and not to those before. Measured: the two
-# halves of a track of one turning, badly lit face stay above 0.25; halves of two people reach 0.2.
+# At a change of person the exemplars after it are similar to each other and not to those before. Measured on 13 films:
+# of 721 divisions of one person's track the least similar reaches 0.216, one in a thousand lies below 0.22 and three
+# below 0.25. Exemplars of two people of one film are less similar than 0.20 in 51% of 9,632 pairs, than 0.22 in 57%.
 _MAX_ACROSS = 0.2
 _MIN_WITHIN = 0.4
 # Where a track goes on over a slow step, one of the last crops before it and the first after it must be this similar:

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 FALSE_MATCH_RATES = (1e-2, 1e-3, 1e-4)  # shares of the pairs of different people that pass
 THRESHOLD_RATE = 1e-3  # the one from which the threshold for films is derived
-# Films need a higher threshold than photos. For the default engine it is DEFAULT_THRESHOLD by films, and 0.386 by
+# Films need a higher threshold than photos. For the default engine it is DEFAULT_THRESHOLD by films, and 0.383 by
 # photos at THRESHOLD_RATE (240 photos of 24 people).
-FILMS_OVER_PHOTOS = DEFAULT_THRESHOLD / 0.386
+FILMS_OVER_PHOTOS = DEFAULT_THRESHOLD / 0.383
 MIN_SAME_PAIRS = 20  # with fewer pairs of one person, their share above a threshold says little
 
 Scores = NDArray[np.float64]

@@ -103,7 +103,9 @@ def identities(only: str, engine: Words = ()) -> Iterator[Report]:
     if len(people) < 4:
         say("identity: needs four people with eight photos each; set FACEREEL_MEDIA")
         return
-    yield f"identity, {len(people)} people", identity.measure(people), []
+    rows = identity.table(people)
+    yield f"identity, {len(people)} people", rows, identity.figures(rows, len(people))
+    yield "identity, by photos and crops", identity.measure({n: p.full for n, p in people.items()}), []
 
 
 def compared(only: str) -> Iterator[Report]:
