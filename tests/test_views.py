@@ -97,6 +97,7 @@ def test_the_sheet_has_people_first_and_the_rest_small(tmp_path: Path) -> None:
         rows = contact_sheet.rows_of(index)
         picture = contact_sheet.draw(rows, 0, index.video, index.times())
         people = contact_sheet.draw(rows[:2], 0, index.video, index.times())
+        assert (index.people_count(), len(index.clusters())) == (2, 4)
     assert [(row.cluster, row.view, row.recognisable) for row in rows] == [
         (FRONT, "frontal", True), (SIDE, "profile", True), (POT, "none", False), (TURNED, "none", False),
     ]  # fmt: skip

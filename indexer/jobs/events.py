@@ -61,6 +61,7 @@ class Indexed:
     faces: int  # faces in frames
     tracklets: int
     clusters: int
+    people: int  # clusters that show a clear face
     warnings: tuple[str, ...]  # what could not be read of the video
     # Frames that were lost, as in IndexStats; None where an older version did not count them.
     frames_skipped: int | None

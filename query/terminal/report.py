@@ -46,7 +46,7 @@ def indexed(event: Indexed) -> None:
         say(f"{name}: {clock(event.duration)} indexed in {event.seconds:.1f} s ({speed})")
     figures = (
         count(event.frames, "frame"), count(event.shots, "shot"), count(event.faces, "face"),
-        _tracks(event.tracklets), count(event.clusters, "person", "people"),
+        _tracks(event.tracklets), count(event.people, "person", "people"),
     )  # fmt: skip
     say("  " + ", ".join(figures))
     if event.brief_faces:

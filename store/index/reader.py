@@ -50,6 +50,7 @@ from facereel.store.model.records import (
     Tracklet,
     Video,
 )
+from facereel.store.model.views import shows_face
 
 logger = logging.getLogger(__name__)
 
@@ -199,6 +200,16 @@ class VideoIndex:
         """How many exemplars its tracklets have together."""
         with reading(self.folder, self.video.path):
             return int(self._all("SELECT count(*) FROM exemplars")[0][0])
+
+    def people_count(self) -> int:
+        """How many of its clusters show a clear face: the others may be no people at all."""
+        query = """SELECT cluster, tracklet, face_width, face_probability
+                   FROM tracklets LEFT JOIN exemplars USING (tracklet)"""
+        with reading(self.folder, self.video.path):
+            by_tracklet: dict[tuple[int, int, float], list[float | None]] = {}
+            for cluster, tracklet, width, probability in self._all(query):
+                by_tracklet.setdefault((cluster, tracklet, width), []).append(probability)
+        return len({key[0] for key, own in by_tracklet.items() if shows_face(key[2], own)})
 
     def pooled(self) -> PooledEmbeddings:
         """One embedding for each tracklet and each cluster, pooled from the exemplars."""
