@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 from facereel.indexer.media.avi import is_whole
 from facereel.indexer.media.clock import BARE, GAP_STEPS, MP4, UNTIMED, FrameClock, usual_duration
 from facereel.indexer.media.container import error_text, open_video, other_films, picture_stream, sound_stream
+from facereel.indexer.media.cropping import crop_of, cropped
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.display import orientation
 from facereel.indexer.media.fields import deinterlaced
@@ -113,10 +114,11 @@ def probe(path: Path) -> Probe:
     status = path.stat()
     with open_video(path) as container:
         stream = picture_stream(container, path)
-        first = _first_frame(container, stream, path)
+        coded = _first_frame(container, stream, path)
+        (first,) = cropped([coded], crop_of(path, container.format.name, stream))
         aspect = Fraction(stream.sample_aspect_ratio or 1)
         aspect = aspect if aspect > 0 else Fraction(1)
-        rotation, mirrored = orientation(first)
+        rotation, mirrored = orientation(coded)
         width, height = max(1, round(first.width * aspect)), first.height
         if rotation in (90, 270):
             width, height = height, width
@@ -151,7 +153,7 @@ def read_frames(video: Probe, log: DecodeLog, threads: int = 0) -> Iterator[Fram
         first = log.first_pts
         restarts: deque[int] = deque()  # ticks of the first packets after restarts to come
         pictures = _pictures(container, stream, log, video.path, usual, restarts)
-        for picture in deinterlaced(pictures):
+        for picture in cropped(deinterlaced(pictures), crop_of(video.path, video.format_name, stream)):
             if first is not None and (picture.pts is None or picture.pts < first):
                 continue
             first = None

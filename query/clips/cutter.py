@@ -24,6 +24,7 @@ from av.video.stream import VideoStream
 
 from facereel.indexer.media.clock import UNTIMED, FrameClock, usual_duration
 from facereel.indexer.media.container import error_text, open_video, picture_stream
+from facereel.indexer.media.cropping import NOTHING, crop_of, cropped
 from facereel.indexer.media.fields import deinterlaced
 from facereel.indexer.media.packets import Packet, placed_packets
 from facereel.indexer.media.source import check_source
@@ -196,7 +197,10 @@ def _frames(
             raise _FrameMissingError(number)
         pictures = _pictures_from_keyframe(packets, int(times.pts[number]))
     clock = FrameClock(container.format.name, stream.start_time or 0, usual, video.time_base)
-    for picture in deinterlaced(pictures):
+    crop = crop_of(Path(video.path), container.format.name, stream)
+    if (stream.height or 0) - crop.top - crop.bottom not in (video.height, video.width):
+        crop = NOTHING  # an index of a version that showed the margins
+    for picture in cropped(deinterlaced(pictures), crop):
         tick = clock.tick(picture.pts, picture.dts, picture.duration)
         if tick > times.pts[number]:
             break
