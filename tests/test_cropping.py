@@ -1,11 +1,12 @@
-"""What a container leaves out of a picture is neither searched nor cut."""
+"""What a container leaves out of a picture is neither searched nor cut; what it says of its view is passed on."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 
 import av
 import numpy as np
@@ -15,20 +16,20 @@ from facereel.indexer.media.cropping import NOTHING, crop_of
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import probe, read_frames
 from tests.test_cutter import cut, decode, numbers
-from tests.video_factory import Recipe, code_box, draw, read_number, write_video
+from tests.video_factory import Recipe, code_box, draw, index_pass, read_number, write_video
 
 LEFT, TOP, RIGHT, BOTTOM = MARGINS = 24, 10, 8, 6
 SHOWN = Recipe(frames=12, size=(256, 144))
 
 
-def write_with_margins(path: Path) -> Path:
+def write_with_margins(path: Path, encoder: Mapping[str, str] = MappingProxyType({})) -> Path:
     """SHOWN inside a bright margin; nothing says yet that it is one."""
     width, height = SHOWN.size[0] + LEFT + RIGHT, SHOWN.size[1] + TOP + BOTTOM
     options = {"write_crc32": "0"} if path.suffix == ".mkv" else {}
     with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.options = {"preset": "ultrafast", "crf": "14"}
+        stream.codec_context.options = {"preset": "ultrafast", "crf": "14", **encoder}
         for number in range(SHOWN.frames):
             picture = np.full((height, width, 3), 250, np.uint8)
             picture[TOP : height - BOTTOM, LEFT : width - RIGHT] = draw(SHOWN, number)
@@ -55,13 +56,9 @@ def add_aperture(path: Path, numbers: Sequence[int]) -> None:
     path.write_bytes(content[:end] + box + content[end:])
 
 
-def add_pixel_crop(path: Path, margins: Sequence[int]) -> None:
-    """The four elements of Matroska at the start of the master Video; the Void before the tracks becomes smaller."""
+def add_to_video(path: Path, elements: bytes) -> None:
+    """Elements at the start of Matroska's master Video; the Void before the tracks becomes smaller."""
     content = bytearray(path.read_bytes())
-    elements = b"".join(
-        name + b"\x81" + bytes([value])
-        for name, value in zip((b"\x54\xcc", b"\x54\xbb", b"\x54\xdd", b"\x54\xaa"), margins, strict=True)
-    )
     # PixelWidth, the first element of Video.
     width = content.index(b"\xb0\x82" + struct.pack(">H", SHOWN.size[0] + LEFT + RIGHT))
     tracks = content.rindex(b"\x16\x54\xae\x6b", 0, width)
@@ -84,7 +81,15 @@ def add_pixel_crop(path: Path, margins: Sequence[int]) -> None:
 def write_cropped(path: Path) -> Path:
     write_with_margins(path)
     if path.suffix == ".mkv":
-        add_pixel_crop(path, MARGINS)
+        names = (
+            b"\x54\xcc",
+            b"\x54\xbb",
+            b"\x54\xdd",
+            b"\x54\xaa",
+        )  # PixelCropLeft, ...Top, ...Right, ...Bottom
+        add_to_video(
+            path, b"".join(name + bytes([0x81, side]) for name, side in zip(names, MARGINS, strict=True))
+        )
     else:
         across, down = LEFT - RIGHT, TOP - BOTTOM  # twice the offset of the middle
         add_aperture(path, (SHOWN.size[0], 1, SHOWN.size[1], 1, across, 2, down, 2))
@@ -129,3 +134,18 @@ def test_files_without_margins_lose_nothing_and_damage_is_no_error(tmp_path: Pat
                 damaged[int(place)] = int(rng.integers(256))
             path.write_bytes(damaged[: int(rng.integers(1, len(content)))])
             assert min(crop_of(path, kind, stream)) >= 0
+
+
+def test_a_spherical_video_is_said_to_be_one(tmp_path: Path) -> None:
+    path = write_with_margins(tmp_path / "round.mkv")
+    add_to_video(path, b"\x76\x70\x84\x76\x71\x81\x01")  # Projection, its type equirectangular
+    [warning] = index_pass(path)[0].warnings
+    assert "spherical" in warning
+
+
+@pytest.mark.parametrize(("packing", "words"), [(3, "side by side"), (4, "one above the other"), (5, None)])
+def test_stereo_3d_is_said_to_be_it(tmp_path: Path, packing: int, words: str | None) -> None:
+    """By the SEI message of H.264; frames in turn (5) are pictures as others are."""
+    path = write_with_margins(tmp_path / "3d.mp4", {"x264-params": f"frame-packing={packing}"})
+    warnings = index_pass(path)[0].warnings
+    assert [str(words) in warning for warning in warnings] == ([True] if words else [])

@@ -1,9 +1,10 @@
-"""How a decoded picture is to be shown: what the container and the stream say of its orientation."""
+"""How a decoded picture is to be shown: what the container and the stream say of its orientation and of its view."""
 
 from __future__ import annotations
 
 import math
 import struct
+import sys
 from typing import cast
 
 import av
@@ -28,3 +29,33 @@ def orientation(picture: av.VideoFrame) -> tuple[int, bool]:
     a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
     mirrored = a * d - b * c < 0
     return round(math.degrees(math.atan2(b, -a if mirrored else a)) / 90) * 90 % 360, mirrored
+
+
+# By FFmpeg's AVStereo3DType; of the others a decoder gives one eye, or both are one picture.
+_BOTH_EYES = {1: "side by side", 2: "one above the other", 5: "side by side"}
+# By FFmpeg's AVSphericalProjection; 4 is a plain picture.
+_SPHERES = {
+    0: "all round",
+    1: "all round, as a cube",
+    2: "all round",
+    3: "half round",
+    5: "through a fisheye",
+}
+
+
+def unusual_view(picture: av.VideoFrame) -> tuple[str, ...]:
+    """Warnings about a picture that a plain player shows otherwise than a viewer for it does."""
+    try:
+        sides = cast(SideDataContainer, picture.side_data)
+        kinds = {data.type: int.from_bytes(bytes(data)[:4], sys.byteorder) for data in sides}
+    except ValueError:  # as above
+        return ()
+    eyes, sphere = _BOTH_EYES.get(kinds.get(Type.STEREO3D, 0)), _SPHERES.get(kinds.get(Type.SPHERICAL, 4))
+    warnings = []
+    if eyes is not None:
+        warnings.append(f"stereo 3D with both eyes in a picture, {eyes}: everybody is found twice")
+    if sphere is not None:
+        warnings.append(
+            f"a spherical video ({sphere}), searched as it is stored: faces near its edges are warped"
+        )
+    return tuple(warnings)

@@ -23,7 +23,7 @@ from facereel.indexer.media.clock import BARE, GAP_STEPS, MP4, UNTIMED, FrameClo
 from facereel.indexer.media.container import error_text, open_video, other_films, picture_stream, sound_stream
 from facereel.indexer.media.cropping import crop_of, cropped
 from facereel.indexer.media.decode_log import DecodeLog
-from facereel.indexer.media.display import orientation
+from facereel.indexer.media.display import orientation, unusual_view
 from facereel.indexer.media.fields import deinterlaced
 from facereel.indexer.media.frame import Frame
 from facereel.indexer.media.packets import Packet, Placed, placed_packets
@@ -62,6 +62,7 @@ class Probe:
     frame_estimate: int  # 0 when the file does not say
     format_name: str  # of the container, as FFmpeg calls it
     other_films: int = 0  # streams of pictures that are not read
+    view: tuple[str, ...] = ()  # warnings about stereo 3D and spherical pictures
 
     @property
     def timed(self) -> bool:
@@ -100,7 +101,7 @@ class Probe:
             sample_aspect_ratio=self.sample_aspect_ratio,
             time_base=self.time_base, frame_rate=self.frame_rate,
             origin_pts=self.origin_pts, codec=self.codec, has_audio=self.has_audio,
-            frame_count=len(log.pts), warnings=(*log.warnings(), *self._unread()), restarts=log.restarts,
+            frame_count=len(log.pts), warnings=(*log.warnings(), *self._unread(), *self.view), restarts=log.restarts,
         )  # fmt: skip
 
 
@@ -132,6 +133,7 @@ def probe(path: Path) -> Probe:
             origin_pts=_origin(container, time_base), codec=stream.codec_context.codec.canonical_name,
             has_audio=sound_stream(container) is not None, frame_estimate=_estimate(container, stream, rate),
             format_name=container.format.name, other_films=other_films(container, path),
+            view=unusual_view(coded),
         )  # fmt: skip
 
 
