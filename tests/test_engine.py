@@ -13,9 +13,11 @@ import pytest
 from facereel.indexer.engines import opencv_zoo, weights
 from facereel.indexer.engines.alignment import align
 from facereel.indexer.engines.devices import Compute
+from facereel.indexer.engines.face_crops import cut_out
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.engines.registry import LOADERS, load_engine
 from facereel.indexer.engines.status import known_engines
+from facereel.store.model.boxes import xyxy_to_xywh
 from facereel.store.model.errors import EngineError
 from facereel.store.model.records import Faces, Image
 from tests.fake_engine import backdrop, draw_face
@@ -194,3 +196,23 @@ def test_an_engine_whose_recogniser_cannot_be_loaded_is_not_ready(monkeypatch: p
     (row,) = [row for row in known_engines(Compute()) if row["engine"] == "opencv-zoo"]
     assert "not_there.onnx is not installed" in row["state"]
     assert row["licence"] == opencv_zoo.LICENCE
+
+
+def test_landmarks_are_the_same_alone_as_in_a_batch(engine: FaceEngine, pictures: dict[str, Image]) -> None:
+    picture = pictures["one"]
+    faces = engine.detect(picture)
+    crops = [
+        cut_out(picture, box, points)
+        for box, points in zip(xyxy_to_xywh(faces.boxes), faces.landmarks, strict=True)
+    ] * 2
+    found = engine.landmarks(crops)
+    assert found.points.shape == (len(crops), 5, 2)
+    assert found.face_probabilities.shape == (len(crops),)
+    assert ((found.face_probabilities >= 0) & (found.face_probabilities <= 1)).all()
+    np.testing.assert_allclose(found.points[0], engine.landmarks(crops[:1]).points[0], atol=0.01)
+    # In pixels of the picture: inside the box, eyes above the mouth.
+    x0, y0, x1, y1 = faces.boxes[0]
+    points = found.points[0]
+    assert ((points >= (x0, y0)) & (points <= (x1, y1))).all()
+    assert points[:2, 1].max() < points[3:, 1].min()
+    assert len(engine.landmarks([])) == 0

@@ -65,10 +65,10 @@ def test_a_small_face_keeps_its_pixels(width: int) -> None:
     np.testing.assert_array_equal(crop.image, picture[y : y + side, x : x + side])
 
 
-def test_a_large_face_is_scaled_down_where_it_is_stored() -> None:
-    picture, face = smooth_picture(), face_at(600, 450, 400)
-    assert len(cut_out(picture, *face).image) <= MAX_CROP_SIDE
-    assert len(cut_out(picture, *face, shrink=False).image) > 800
+def test_a_large_face_is_scaled_down() -> None:
+    crop = cut_out(smooth_picture(), *face_at(600, 450, 400))
+    assert 180 <= len(crop.image) <= MAX_CROP_SIDE
+    assert crop.scale == pytest.approx(len(crop.image) / (1.8 * 400 * 100 / 78), rel=0.01)
 
 
 @pytest.mark.parametrize(("x", "y"), [(0, 0), (1199, 899), (600, -40), (1235, 450)])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +22,13 @@ from facereel.store.index.database import DATABASE
 from facereel.store.index.reader import VideoIndex
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import StoreError, UnwritableError
-from tests.fake_engine import backdrop, write_film
+from facereel.store.model.records import EngineInfo, FaceCrop, Landmarks
+from tests.fake_engine import FakeEngine, backdrop, write_film
 from tests.insightface_pack import build_pack
-from tests.program import SAMPLES, Run
+from tests.program import ROOT, SAMPLES, Run
 
 FAKE = ("--engine", "fake")
+STORE_0_1 = ROOT / "tests" / "data" / "store-0.1"
 
 
 def only(store: Path) -> Path:
@@ -158,3 +162,38 @@ def test_real_faces_are_recognised_as_when_they_were_indexed(
         found.append([(clip["start"], clip["end"]) for clip in results[0]["clips"]])
     assert found[0] == found[1]
     assert found[0]
+
+
+class OtherLandmarks(FakeEngine):
+    """The same squares, aligned by another landmark model: its points lie lower."""
+
+    @property
+    def info(self) -> EngineInfo:
+        return replace(super().info, landmarks_sha256="c" * 64)
+
+    def landmarks(self, crops: Sequence[FaceCrop]) -> Landmarks:
+        found = super().landmarks(crops)
+        lower = np.array([[0, 0.1 * float(crop.box[3])] for crop in crops], np.float32).reshape(-1, 1, 2)
+        return Landmarks(found.points + lower, np.full(len(found), 0.75, np.float32))
+
+
+def test_other_landmarks_align_the_stored_crops_again(store: Path) -> None:
+    with VideoIndex(only(store)) as index:
+        before = [look for looks in index.exemplars().values() for look in looks]
+    engine = OtherLandmarks()
+    assert not reembed_index(only(store), engine).skipped
+    with VideoIndex(only(store)) as index:
+        after = [look for looks in index.exemplars().values() for look in looks]
+        assert index.engine.landmarks_sha256 == "c" * 64
+    for old, new in zip(before, after, strict=True):
+        lower = np.array([0, 0.1 * float(old.box[3])], np.float32)
+        np.testing.assert_allclose(new.landmarks, old.landmarks + lower, atol=0.01)
+        assert new.face_probability == 0.75
+        assert new.jpeg == old.jpeg
+    assert reembed_index(only(store), engine).skipped
+
+
+def test_faces_that_are_stored_aligned_stay_so(tmp_path: Path) -> None:
+    """Of an index of version 0.1 no other landmarks can be had: only another recogniser is worth the work."""
+    store = Path(shutil.copytree(STORE_0_1, tmp_path / "old"))
+    assert reembed_index(only(store), OtherLandmarks()).skipped

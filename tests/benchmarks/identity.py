@@ -212,12 +212,12 @@ def _face(image: Image, engine: FaceEngine) -> FaceCrop | None:
         return None
     largest = int(np.argmax(np.prod(faces.boxes[:, 2:] - faces.boxes[:, :2], axis=1) * (faces.scores > 0.5)))
     box, landmarks = xyxy_to_xywh(faces.boxes)[largest] / scale, faces.landmarks[largest] / scale
-    return cut_out(padded, box, landmarks, shrink=False)
+    return cut_out(padded, box, landmarks)
 
 
 def _shrink(crop: FaceCrop) -> Image:
     """The picture of a face crop in which the face is as wide as small faces are, as JPEG shows it."""
-    scale = SMALL / float(crop.box[2])
+    scale = SMALL / (float(crop.box[2]) * crop.scale)
     small = cv2.resize(crop.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     _, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, SMALL_QUALITY])
     return np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), np.uint8)
