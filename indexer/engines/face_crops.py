@@ -17,11 +17,12 @@ from facereel.indexer.engines.protocol import FaceEngine
 from facereel.store.index.crops import ALIGNED_SIZE, decode_crop
 from facereel.store.model.records import Exemplar, FaceCrop, Floats, Image
 
-# Side of the square that is cut out, in longer sides of the box: an aligned face lies inside, also when it is tilted.
+# Side of the square that is cut out, in longer sides of the box. Of 1,322 exemplars of six films 2% have more than 2% of
+# their aligned face outside, none more than 10%: corners of tilted ones.
 MARGIN = 1.8
-# The longer side of the box is scaled down to this, pixels; in an aligned face it is 95 to 105 long. More does not help:
-# of 240 photos of 24 people, one against one, true pairs at one stranger in 1,000 and in 10,000 are 93.8% and 87.0% so,
-# 93.4% and 86.9% with 100, 93.6% and 86.9% in the pictures as they are.
+# The longer side of the box is scaled down to this, pixels; in an aligned face it is 95 to 105 long. More changes
+# nothing: of 240 photos of 24 people, one against one, true pairs at one stranger in 1,000 and in 10,000 are 93.8% and
+# 87.0%; with 100 px 93.4% and 86.9%, in the pictures as they are 93.6% and 86.9%.
 _BOX_SIDE = 112
 
 
