@@ -15,7 +15,7 @@ from facereel.store.model.records import Cluster, Floats, Tracklet
 from facereel.store.model.views import shows_face
 
 # Log odds down to which clusters are joined. At 0 both answers are as probable; two people in one cluster are worse
-# than one person in two. From 0 to 0.8 the clusters of nine films hardly differ.
+# than one person in two. On eleven films, at 0.25 two faces in the dark are mixed, from 0.75 on people fall apart.
 MIN_LOG_ODDS = 0.5
 
 
