@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -21,6 +21,7 @@ from tests.video_factory import Recipe, write_video
 
 Light = NDArray[np.float64]
 
+BT2020 = 9  # the matrix, in code points of ITU-T H.273
 TRANSFERS = {"pq": ColorTrc.SMPTE2084, "hlg": ColorTrc.ARIB_STD_B67}
 SIDE = 32  # pixels of a patch
 RECIPE = Recipe(frames=4, size=(5 * SIDE, 2 * SIDE), faces=((40, 10, 40, 40),) * 4)
@@ -60,9 +61,22 @@ def hlg(light: Light) -> Light:
     )
 
 
+def coded(levels: Light) -> av.VideoFrame:
+    """RGB of BT.2020, 0 to 1, as yuv420p of 10 bits and limited range (ITU-R BT.2020, table 4)."""
+    luma = levels @ (0.2627, 0.6780, 0.0593)
+    chroma = [(levels[..., 2] - luma) / 1.8814, (levels[..., 0] - luma) / 1.4746]
+    planes = [876 * luma + 64, *(896 * plane[::2, ::2] + 512 for plane in chroma)]
+    frame = av.VideoFrame(*RECIPE.size, "yuv420p10le")
+    for plane, numbers in zip(frame.planes, planes, strict=True):
+        lines = np.zeros((plane.height, plane.line_size // 2), np.uint16)
+        lines[:, : plane.width] = np.rint(numbers)
+        plane.update(lines.tobytes())
+    return frame
+
+
 def write_hdr(path: Path, kind: str) -> Path:
     """The scene in four frames of HEVC, 10 bits, BT.2020."""
-    levels = np.rint(np.clip((pq if kind == "pq" else hlg)(scene()), 0, 1) * 65535).astype(np.uint16)
+    levels = np.clip((pq if kind == "pq" else hlg)(scene()), 0, 1)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx265", rate=25)
         assert isinstance(stream, VideoStream)
@@ -70,13 +84,10 @@ def write_hdr(path: Path, kind: str) -> Path:
         stream.pix_fmt = "yuv420p10le"
         context = stream.codec_context
         context.color_primaries, context.color_trc = ColorPrimaries.BT2020, TRANSFERS[kind]
-        context.colorspace, context.color_range = Colorspace.BT2020, ColorRange.MPEG
+        context.colorspace, context.color_range = BT2020, ColorRange.MPEG
         context.options = {"preset": "ultrafast", "crf": "8", "x265-params": "log-level=none:pools=1"}
         for number in range(RECIPE.frames):
-            frame = av.VideoFrame.from_ndarray(levels, "rgb48le").reformat(
-                format="yuv420p10le", dst_colorspace=Colorspace.BT2020, dst_color_range=ColorRange.MPEG
-            )
-            frame.color_primaries, frame.color_trc = ColorPrimaries.BT2020, TRANSFERS[kind]
+            frame = coded(levels)
             frame.pts, frame.time_base = number, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
