@@ -147,6 +147,7 @@ def clip_row(score: ClipScore) -> dict[str, Any]:
     return {
         "recall": score.recall if score.must else None,
         "wrong": len(score.wrong),
+        "wrong at": " ".join(frame_spans(score.wrong)[:3]) or None,
         "unlisted": len(score.unlisted),
         "clips": score.clips,
         "cuts": score.cuts,
