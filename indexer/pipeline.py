@@ -130,8 +130,12 @@ def _add_segments(
     checkpoint = after = unfinished.checkpoint
     identities: list[TrackletIdentity] = []
     if checkpoint.frames:
-        identities.extend(tracklet_identity(*stored, video.frame_rate) for stored in unfinished.tracklets())
-        log.resume(unfinished.ticks(), checkpoint.search_frame)
+        times = unfinished.times()
+        identities.extend(
+            tracklet_identity(*stored, times.span(stored[0].start, stored[0].end, video.time_base))
+            for stored in unfinished.tracklets()
+        )
+        log.resume([*times.pts.tolist(), times.end_pts(checkpoint.frames)], checkpoint.search_frame)
     # What a decoder invents for lost data may be other when it begins elsewhere, and without time stamps frames have
     # no name: then nothing more is committed before the end, and the next run begins at the last checkpoint.
     for segment in _segments(video, log, engine, config, progress, checkpoint):
@@ -147,7 +151,7 @@ def _add_segments(
                 sightings.boxes[[0, -1]],
                 *embeddings_and_qualities(exemplars),
                 [exemplar.face_probability for exemplar in exemplars],
-                video.frame_rate,
+                times.span(tracklet.start - start, tracklet.end - start, video.time_base),
             )
             for tracklet, sightings, exemplars in segment.tracklets
         )

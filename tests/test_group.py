@@ -19,7 +19,7 @@ from facereel.indexer.identity.clustering import (
     tracklet_identity,
 )
 from facereel.indexer.scan.clothes import clothes_histogram, pool_clothes
-from facereel.store.model.records import CLOTHES_BINS, Floats, Image, Tracklet
+from facereel.store.model.records import CLOTHES_BINS, Floats, FrameTimes, Image, Tracklet
 
 RED, GREEN, BLUE, DARK = (30, 30, 190), (40, 150, 30), (170, 60, 20), (14, 12, 13)  # BGR
 
@@ -370,7 +370,9 @@ def test_a_tracklet_counts_by_its_seconds_and_not_by_its_frames(rate: int) -> No
         tracklet = Tracklet(1, 0, 0, seconds * rate, "scene_cut", "scene_cut", 1, 60.0, 0.9)
         one = np.ones((1, 4), np.float32), np.full(1, 0.5, np.float32)
         ends = np.zeros((2, 4), np.float32)
-        return tracklet_identity(tracklet, ends, *one, [], Fraction(rate)).weight
+        times = FrameTimes(np.arange(seconds * rate), np.ones(seconds * rate, np.int64))
+        span = times.span(0, seconds * rate, Fraction(1, rate))
+        return tracklet_identity(tracklet, ends, *one, [], span).weight
 
     assert weight(2) == pytest.approx(weight(1) * np.sqrt(2))
     assert weight(10) == weight(3) == pytest.approx(weight(1) * np.sqrt(3))

@@ -133,3 +133,12 @@ def test_somebody_who_moves_between_two_frames_stays_one(tmp_path: Path) -> None
     slides = [(slide(0, "red", 100 + 8 * step), 1.0) for step in range(5)]
     slides[2] = (with_beard(slides[2][0].copy()), 1.0)
     assert spans(look_at(tmp_path / "moves.mp4", slides)) == [(0, 5)]
+
+
+def test_people_are_numbered_by_the_time_for_which_they_are_there(tmp_path: Path) -> None:
+    """Not by their frames: green's one picture is shown for longer than all of red's."""
+    film = [(slide(0, "red", 60 + step), 0.04) for step in range(25)]
+    contents = look_at(
+        tmp_path / "still.mp4", [*film, (slide(1, "green"), 0.9), *film, (slide(1, "green"), 1.5)]
+    )
+    assert [tracklet.cluster for tracklet in contents.tracklets] == [2, 1, 2, 1]

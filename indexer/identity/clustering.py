@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +27,8 @@ class TrackletIdentity:
     shot: int
     start: int  # frames, [start, end)
     end: int
-    start_seconds: float
-    seconds: float  # from start to end
+    start_seconds: float  # when its first frame is shown
+    seconds: float  # for which it is there
     ends: Floats  # (2, 4) its first and its last box, x y w h
     clothes: bytes | None = None  # see Tracklet
     joinable: bool = True  # false where no crop shows a face: it may be no person at all
@@ -46,11 +45,11 @@ def tracklet_identity(
     embeddings: Floats,
     qualities: Floats,
     face_probabilities: Sequence[float | None],
-    frame_rate: Fraction,
+    span: tuple[float, float],
 ) -> TrackletIdentity:
     """The identity of a tracklet from its first and last box (2, 4) and its N exemplars.
 
-    Embeddings are (N, D), qualities (N,).
+    Embeddings are (N, D), qualities (N,). `span` is from when to when the tracklet is there, seconds.
     """
     return TrackletIdentity(
         embedding=pool(embeddings, qualities),
@@ -58,8 +57,8 @@ def tracklet_identity(
         shot=tracklet.shot,
         start=tracklet.start,
         end=tracklet.end,
-        start_seconds=float(tracklet.start / frame_rate),
-        seconds=float((tracklet.end - tracklet.start) / frame_rate),
+        start_seconds=span[0],
+        seconds=span[1] - span[0],
         ends=np.round(ends, 1),  # as an index stores them, so that a resumed run gives the same clusters
         clothes=tracklet.clothes,
         joinable=shows_face(tracklet.face_width, face_probabilities),
@@ -67,21 +66,20 @@ def tracklet_identity(
 
 
 def make_clusters(identities: Sequence[TrackletIdentity], scale: float = 1.0) -> tuple[Cluster, ...]:
-    """The clusters of tracklets 1, 2, ...; numbered from 1, the one with most frames first.
+    """The clusters of tracklets 1, 2, ...; numbered from 1, the one that is there longest first.
 
     `scale` is that of the engine's similarities, see Threshold.scale.
     """
     members: dict[int, list[int]] = {}
-    frames: dict[int, int] = {}
+    seconds: dict[int, float] = {}
     for tracklet, (label, identity) in enumerate(
         zip(cluster(identities, scale), identities, strict=True), start=1
     ):
         members.setdefault(label, []).append(tracklet)
-        frames[label] = frames.get(label, 0) + identity.end - identity.start
-    most_frames_first = sorted(members, key=lambda label: (-frames[label], label))
+        seconds[label] = seconds.get(label, 0.0) + identity.seconds
+    longest_first = sorted(members, key=lambda label: (-round(seconds[label], 3), label))
     return tuple(
-        Cluster(number, None, tuple(members[label]))
-        for number, label in enumerate(most_frames_first, start=1)
+        Cluster(number, None, tuple(members[label])) for number, label in enumerate(longest_first, start=1)
     )
 
 

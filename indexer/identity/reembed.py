@@ -57,14 +57,15 @@ def reembed_index(folder: Path, engine: FaceEngine) -> Reembedded:
         if old.aligns_and_embeds_like(info):
             return result
         indexed_by = str(index.config.get(REEMBEDDED, old.name))
-        recognised, identities = [], []
+        recognised, identities, times = [], [], index.times()
         for tracklet, faces in _recognise_again(index, index.tracklets(), engine):
             recognised += faces
             vectors = np.array([face.embedding for face in faces], np.float32).reshape(-1, info.dim)
             worth = np.array([face.quality for face in faces], np.float32)
             probabilities = [face.face_probability for face in faces]
-            ends, rate = index.end_boxes(tracklet), index.video.frame_rate
-            identities.append(tracklet_identity(tracklet, ends, vectors, worth, probabilities, rate))
+            ends = index.end_boxes(tracklet)
+            span = times.span(tracklet.start, tracklet.end, index.video.time_base)
+            identities.append(tracklet_identity(tracklet, ends, vectors, worth, probabilities, span))
     clusters = _with_names(make_clusters(identities, engine.threshold.scale), old_clusters)
     settings: dict[str, float | int | str] = {REEMBEDDED: indexed_by, "threshold": engine.threshold.value}
     recognition = Recognition(info, tuple(recognised), clusters, settings)

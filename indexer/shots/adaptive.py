@@ -95,11 +95,14 @@ class AdaptiveShotDetector:
         proposals = {cut.frame_num for cut in self._adaptive.process_frame(timecode, thumbnail)}
         if self._is_partial_cut(index - self._quiet):
             proposals.add(index - self._quiet)
-        self._proposals += [
-            cut for cut in proposals if cut not in self._proposals and not self._is_wide_step(cut)
-        ]
+        for cut in proposals:
+            if not self._is_wide_step(cut):
+                self._propose(cut)
         if self._is_wide_step(index):
             self._proposals.append(index)
+            # AdaptiveDetector overlooks where a picture that is shown for long begins, as it soon changes again.
+            if not self._is_wide_step(index - 1):
+                self._propose(index - 1)
         self._judge_proposals()
         if index % (2 * self._film_frame) == 0:  # often enough, at half the cost
             self._search_transitions()
@@ -108,6 +111,11 @@ class AdaptiveShotDetector:
     def finish(self) -> None:
         """No more frames will come: all answers are final."""
         self._over = True
+        # AdaptiveDetector has no frames beside the last ones; a film that was cut roughly ends with the next shot.
+        for index in range(self._next - self._quiet, self._next):
+            before, after = self._at(index - 1), self._at(index)
+            if before and after and not (before.blank or after.blank):
+                self._propose(index)
         self._judge_proposals()
 
     def cuts(self) -> list[int]:
@@ -140,6 +148,10 @@ class AdaptiveShotDetector:
         before, after = self._at(index - 1), self._at(index)
         return bool(before and after and after.seconds - before.seconds > _WIDE_STEP)
 
+    def _propose(self, cut: int) -> None:
+        if cut not in self._proposals and cut not in self._cuts:
+            self._proposals.append(cut)
+
     def _judge_proposals(self) -> None:
         waiting = []
         for cut in self._proposals:
@@ -155,7 +167,7 @@ class AdaptiveShotDetector:
         last, first = self._at(cut - 1), self._at(cut)
         if last is None or first is None:
             return False
-        earlier, later = self._beside(last, -1), self._beside(first, 1)
+        earlier, later = self._shown_before(first), self._shown_after(first)
         if scene_similarity(last, first) > SAME_SCENE:
             return self._is_partial_cut(cut) and not any(
                 self._replaced(side, thumbnail) < _MIN_REPLACED
@@ -166,13 +178,22 @@ class AdaptiveShotDetector:
         was_there = any(scene_similarity(other, first) > SAME_SCENE for other in earlier)
         return not (returns or was_there)
 
-    def _beside(self, thumbnail: Thumbnail, direction: int) -> list[Thumbnail]:
-        """The thumbnails before (-1) or after (1) one, nearest first, up to the time of a flash away."""
-        found = []
-        other = self._at(thumbnail.index + direction)
-        while other is not None and abs(other.seconds - thumbnail.seconds) < self._flash:
+    def _shown_before(self, first: Thumbnail) -> list[Thumbnail]:
+        """The thumbnails before the last one before `first` that were there within the time of a flash before it."""
+        found: list[Thumbnail] = []
+        last, other = self._at(first.index - 1), self._at(first.index - 2)
+        while last is not None and other is not None and first.seconds - last.seconds < self._flash:
             found.append(other)
-            other = self._at(other.index + direction)
+            last, other = other, self._at(other.index - 1)
+        return found
+
+    def _shown_after(self, first: Thumbnail) -> list[Thumbnail]:
+        """The thumbnails that follow `first` within the time of a flash."""
+        found: list[Thumbnail] = []
+        other = self._at(first.index + 1)
+        while other is not None and other.seconds - first.seconds < self._flash:
+            found.append(other)
+            other = self._at(other.index + 1)
         return found
 
     def _is_partial_cut(self, cut: int) -> bool:

@@ -153,10 +153,11 @@ class IndexWriter:
         self._db.execute("COMMIT")
         self.completed = True
 
-    def ticks(self) -> list[int]:
-        """When each frame so far is shown, and, last, when the one after them is."""
+    def times(self) -> FrameTimes:
+        """When each frame so far is shown."""
         found = self._db.execute("SELECT pts, duration FROM frames ORDER BY frame").fetchall()
-        return [pts for pts, _ in found] + [sum(found[-1])]
+        pts, durations = np.array(found, np.int64).reshape(-1, 2).T
+        return FrameTimes(pts, durations)
 
     def faces(self) -> int:
         """Sightings so far."""

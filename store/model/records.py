@@ -81,6 +81,10 @@ class FrameTimes:
         """Tick at which a half-open range that ends before `end_frame` is over."""
         return int(self.pts[end_frame - 1] + self.durations[end_frame - 1])
 
+    def span(self, start: int, end: int, time_base: Fraction) -> tuple[float, float]:
+        """From when to when the frames [start, end) are shown, seconds since tick 0."""
+        return float(int(self.pts[start]) * time_base), float(self.end_pts(end) * time_base)
+
 
 @dataclass(frozen=True, slots=True)
 class Shot:

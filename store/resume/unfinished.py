@@ -72,10 +72,10 @@ class UnfinishedIndex:
         """Whether an earlier run completed it and was stopped before it moved the folder into place."""
         return self._writer is not None and self._writer.completed
 
-    def ticks(self) -> list[int]:
-        """When each frame up to the checkpoint is shown, and, last, when the one after them is."""
+    def times(self) -> FrameTimes:
+        """When each frame up to the checkpoint is shown."""
         with self._reading():
-            return self._opened().ticks()
+            return self._opened().times()
 
     def tracklets(self) -> Iterator[tuple[Tracklet, Floats, Floats, Floats, list[float | None]]]:
         """As IndexWriter.tracklets."""

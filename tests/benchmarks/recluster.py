@@ -24,7 +24,7 @@ def reclustered(store: Path, scale: float = 1.0, clothes: bool = True) -> Path:
     shutil.copytree(store, copy)
     folder = index_folder(copy)
     with VideoIndex(folder) as index:
-        version, engine, rate = index.version, index.engine, index.video.frame_rate
+        version, engine, times = index.version, index.engine, index.times()
         faces, identities = [], []
         for tracklet in index.tracklets():
             exemplars = index.exemplars([tracklet.number])[tracklet.number]
@@ -39,10 +39,14 @@ def reclustered(store: Path, scale: float = 1.0, clothes: bool = True) -> Path:
             evidence = tracklet if clothes else replace(tracklet, clothes=None)
             identities.append(
                 tracklet_identity(
-                    evidence, index.end_boxes(tracklet), embeddings, qualities,
-                    [face.face_probability for face in exemplars], rate,
+                    evidence,
+                    index.end_boxes(tracklet),
+                    embeddings,
+                    qualities,
+                    [face.face_probability for face in exemplars],
+                    times.span(tracklet.start, tracklet.end, index.video.time_base),
                 )
-            )  # fmt: skip
+            )
     clusters = make_clusters(identities, scale)
     replace_recognition(folder, Recognition(engine, tuple(faces), clusters, {}), version)
     return copy
