@@ -20,11 +20,11 @@ Matrix = NDArray[np.float64]
 
 # Clothes count for a join by the share of strangers who are dressed as much alike. Taken off is what every second pair
 # of strangers reaches. On a sitcom, a stage, dancers, a rally, a comedy and portraits nobody is mixed up to a weight of
-# 1.75, also with similarities 7% higher or lower; from 2 on two faces in the dark are.
+# 1.75; from 2 on, or with similarities 7% higher, two faces in the dark are.
 _CLOTHES_WEIGHT, _CLOTHES_CHANCE = 1.75, 0.7
 _MAX_CLOTHES = 4.0
 # They count against one by the share of pairs of one person that are dressed as differently, where both faces are so
-# poor that they say little, and so close in time that nobody changes clothes. Taken off is the mean of that share.
+# poor that they say little, and so close in time that nobody changes clothes. Taken off is what chance gives.
 _POOR_QUALITY = 0.12
 _SCENE_SECONDS = 30.0
 _DIFFERENCE_WEIGHT, _DIFFERENCE_CHANCE = 1.5, 1.0
