@@ -62,9 +62,8 @@ class NearTracklet:
     threshold: float  # similarity that it, or its cluster, had to reach
     explanation: str  # why it does not match, for the user
     folder: Path = Path()  # of the index
-    evidence: float = (
-        -1.0
-    )  # that it is the person all the same: the higher of its similarities to photos and matches
+    # How much speaks for the person all the same: 1 in a matching cluster, else its similarity to photos or matches.
+    evidence: float = -1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -33,7 +33,7 @@ from facereel.store.model import pooling
 from facereel.store.model.errors import DamagedIndexError, NotIndexedError
 from facereel.store.model.records import Cluster, EngineInfo, Floats, Sightings
 from tests.exhaustive import answer_of_index
-from tests.factories import IndexContents, make_contents, make_video, write_index
+from tests.factories import IndexContents, make_contents, make_sightings, make_video, write_index
 
 DIM = 16
 ENGINE = EngineInfo("fake", DIM, "a" * 64, "b" * 64)
@@ -102,25 +102,37 @@ def similarities_of(found: Iterable[MatchingTracklet | NearTracklet]) -> dict[tu
 
 def test_near_misses_that_look_like_the_matches_come_first(tmp_path: Path) -> None:
     """A turned head is unlike the photo, a stranger's is closer; but it is like the same person in the same film."""
-    towards = {
-        1: (0.8, 0.6, 0.0),
-        2: (0.38, 0.0, 0.92),
-        3: (0.31, 0.85, -0.42),
-    }  # a match, a stranger, the turned head
-    made = make_contents(1, make_video("/videos/a.mp4", "a", 200), 1, 3, 2, DIM)
+    # A match, a stranger, the turned head, and one in the cluster of the match that is too unlike the photo.
+    towards = {1: (0.8, 0.6, 0.0), 2: (0.38, 0.0, 0.92), 3: (0.31, 0.85, -0.42), 4: (0.1, 0.0, -0.99)}
+    of_cluster = {1: 1, 2: 2, 3: 3, 4: 1}
+    made = make_contents(1, make_video("/videos/a.mp4", "a", 200), 1, 4, 2, DIM)
     exemplars = {}
     for number, vector in towards.items():
         embedding = pooling.unit(np.array([*vector, *[0.0] * (DIM - 3)], np.float32))
         exemplars[number] = tuple(
             replace(one, embedding=embedding, quality=0.5) for one in made.exemplars[number]
         )
-    tracklets = tuple(replace(item, cluster=item.number) for item in made.tracklets)
-    clusters = tuple(Cluster(number, None, (number,)) for number in towards)
-    write_index(tmp_path, replace(made, tracklets=tracklets, exemplars=exemplars, clusters=clusters))
+    tracklets = tuple(
+        replace(item, cluster=of_cluster[item.number], start=40 * item.number, end=40 * item.number + 30)
+        for item in made.tracklets
+    )
+    clusters = (Cluster(1, None, (1, 4)), Cluster(2, None, (2,)), Cluster(3, None, (3,)))
+    sightings = {
+        item.number: make_sightings(np.random.default_rng(1), item.start, item.end) for item in tracklets
+    }
+    exemplars = {
+        item.number: tuple(replace(one, frame=item.start) for one in exemplars[item.number])
+        for item in tracklets
+    }
+    write_index(
+        tmp_path,
+        replace(made, tracklets=tracklets, exemplars=exemplars, clusters=clusters, sightings=sightings),
+    )
     answer = ask(tmp_path, photo(np.eye(DIM, dtype=np.float32)[0]))
     assert [match.tracklet.number for match, _ in answer.matches] == [1]
-    assert [miss.tracklet.number for miss in answer.near_misses] == [3, 2]
-    assert answer.near_misses[0].similarity < answer.near_misses[1].similarity
+    assert [miss.tracklet.number for miss in answer.near_misses] == [4, 3, 2]
+    by_photo = [miss.similarity for miss in answer.near_misses]
+    assert by_photo == sorted(by_photo)
 
 
 @settings(max_examples=12, deadline=None)

@@ -297,9 +297,10 @@ def _with_evidence(
 ) -> list[NearTracklet]:
     """The near misses, those first that most likely show the person.
 
-    Faces of one video resemble each other more than a photo: a small or turned face that the photos miss is still
-    similar to a matching cluster of the same video. On a sitcom, one photo of each of six people, this raises the
-    average precision of the order from 0.45 to 0.84.
+    First come those of a matching cluster, whose own similarity is too low. Then a small or turned face that the photos
+    miss may still look like a matching cluster of the same video. Average precision on a sitcom, one photo a question:
+    where clusters are good, 1.00 instead of 0.84 (5 questions with such near misses); with poor clusters, by faces of
+    wide shots alone, 0.84 instead of 0.45 (8 questions).
     """
     numbers = known.clusters.numbers
     matching = np.isin(numbers, [item.tracklet.cluster for item in matches])
@@ -307,10 +308,21 @@ def _with_evidence(
         axis=0, initial=-1.0
     )
     to_matches = dict(zip(faces.best.tracklets.tolist(), alike.tolist(), strict=True))
+    clusters = set(numbers[matching].tolist())
     found = [
-        replace(miss, evidence=max(miss.similarity, to_matches[miss.tracklet.number])) for miss in near_misses
+        replace(
+            miss,
+            evidence=1.0
+            if miss.tracklet.cluster in clusters
+            else max(miss.similarity, to_matches[miss.tracklet.number]),
+        )
+        for miss in near_misses
     ]
-    return sorted(found, key=lambda miss: -miss.evidence)
+    return sorted(found, key=_most_evidence)
+
+
+def _most_evidence(miss: NearTracklet) -> tuple[float, float]:
+    return -miss.evidence, -miss.similarity
 
 
 def _read_again(index: VideoIndex, known: VideoClusters) -> VideoClusters:
@@ -348,7 +360,7 @@ def _answer(
     return PersonMatches(
         person,
         tuple(pair for answer in answers for pair in answer.matches),
-        tuple(sorted(near_misses, key=lambda miss: -miss.evidence)),
+        tuple(sorted(near_misses, key=_most_evidence)),
         {answer.video.sha256: answer.times for answer in answers if answer.times is not None},
         where,
         counts,
