@@ -28,6 +28,7 @@ class DecodeLog:
         default_factory=lambda: array("q")
     )  # as the frames say, 0 where they do not
     packets: int = 0  # of the video stream that should give a frame
+    may_hide: bool = False  # the codec stores pictures that are not for display
     damaged: int = 0  # packets that could not be decoded
     concealed: int = 0  # frames that the decoder marks as partly invented
     misplaced: int = 0  # frames whose time stamp is not after the frame before
@@ -48,9 +49,11 @@ class DecodeLog:
     def undecoded(self) -> int:
         """Packets that gave no frame although the decoder reported no error; several threads lose some reports.
 
-        Other packets never give one: a second field, a picture that is not for display. They leave no gap.
+        Where each field has a packet of its own, and where pictures may not be for display, only gaps tell.
         """
-        return min(max(0, self.packets - self.damaged - len(self.pts)), self._missing()[1])
+        lost = max(0, self.packets - self.damaged - len(self.pts))
+        fields = 1.8 * len(self.pts) < self.packets < 2.1 * len(self.pts)
+        return min(lost, self._missing()[1]) if fields or self.may_hide else lost
 
     def resume(self, pts: list[int], frame: int) -> None:
         """Continue with `frame`: take over the ticks of an earlier run, which include that frame's own."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -38,6 +38,8 @@ _TOLERANCE = 0.5  # seconds by which a complete file may be short: streams end a
 _TOLERANCE_FRAMES = 0.75  # by which a video stream may be short of its own stated length: times are rounded
 _SLOWER = 1.2  # a film with pauses has an average rate so much below the usual one
 _MAX_RATE = 1000  # frames a second; FFmpeg gives 60,000 for DV
+_BEGINS_ANYWHERE = BARE | {"mpegts", "mpeg"}
+_VP8 = frozenset({"vp8", "libvpx"})
 _REPEAT = 8  # bytes; MPEG-4 in AVI repeats a frame by a packet as small as this
 _MATROSKA_DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
@@ -150,6 +152,7 @@ def read_frames(video: Probe, log: DecodeLog, threads: int = 0) -> Iterator[Fram
             stream.codec_context.thread_count = threads
         usual = usual_duration(video.frame_rate, video.time_base)
         clock = FrameClock(video.format_name, stream.start_time or 0, usual, video.time_base)
+        log.may_hide = video.codec in ("vp9", "av1")
         clock.resume(log.pts)
         log.gaps = clock.gaps
         first = log.first_pts
@@ -177,29 +180,69 @@ def _pictures(
     container: InputContainer, stream: VideoStream, log: DecodeLog, path: Path, usual: int = 1,
     restarts: deque[int] | None = None,
 ) -> Iterator[av.VideoFrame]:  # fmt: skip
-    empty = _REPEAT if stream.codec_context.name == "mpeg4" else 0
+    expects = _Expectation(stream.codec_context.name, container.format.name in _BEGINS_ANYWHERE)
     waiting: list[Packet] | None = None if log.first_pts is None else []
-    started = False  # with a picture that needs no other
-    # Where a recording ends the container takes its last packet for torn.
+    # Where a recording ends the container takes its last packet, or the first of the next one, for torn.
+    after_break = False
     ends: set[int | None] = set()
+    torn: set[int | None] = set()
+    early: list[int] | None = [] if container.format.name in _BEGINS_ANYWHERE else None
     for packet, restart, before_break in _packets(container, stream, log, path, usual):
         if restart and restarts is not None and packet.pts is not None:
             restarts.append(packet.pts)
-        log.packets += packet.size > empty and not packet.is_discard
-        if before_break:
+        expected = expects.frame_of(packet)
+        log.packets += expected
+        if expected and early is not None and packet.pts is not None:
+            early.append(packet.pts)
+        at_break, after_break = before_break or after_break, before_break
+        if at_break:
             ends.add(packet.pts)
+        elif expected and packet.is_corrupt:
+            log.damaged += 1
+            torn.add(packet.pts)
         ready, waiting = _ready(packet, waiting, log.first_pts)
         for item in ready:
-            started = started or item.is_keyframe
             try:
                 pictures = stream.decode(item)
             except av.error.FFmpegError:
-                # A recording may begin anywhere: what comes before its first keyframe is not damaged.
-                log.damaged += started
+                log.damaged += expects.started and not item.is_corrupt
                 continue
             for picture in pictures:
+                if early is not None and picture.pts is not None:
+                    # Until a picture is complete that is refreshed piece by piece, none is given.
+                    log.packets -= sum(pts < picture.pts for pts in early)
+                    early = None
+                is_torn = picture.pts in torn
+                torn.discard(picture.pts)
+                log.damaged -= is_torn  # it gave a frame
                 log.concealed += picture.is_corrupt and picture.pts not in ends
                 yield picture
+
+
+@dataclass(slots=True)
+class _Expectation:
+    """Tells which packets of a whole file give a frame."""
+
+    codec: str
+    begins_anywhere: bool  # such a recording may begin between two keyframes
+    first: int | None = None  # tick of the first keyframe
+
+    started: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.started = not self.begins_anywhere
+
+    def frame_of(self, packet: Packet) -> bool:
+        """Whether the next packet should give a frame."""
+        if packet.is_keyframe and self.first is None:
+            self.started, self.first = True, packet.pts
+        # Pictures shown before the first keyframe may refer to some before it, which the file does not hold.
+        early = self.first is not None and packet.pts is not None and packet.pts < self.first
+        if packet.is_discard or early or not self.started:
+            return False
+        if self.codec in _VP8 and packet.size:
+            return bool(bytes(packet)[0] & 0x10)  # show_frame, RFC 6386, 9.1
+        return packet.size > (_REPEAT if self.codec == "mpeg4" else 0)
 
 
 def _packets(
