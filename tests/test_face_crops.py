@@ -124,7 +124,7 @@ def test_a_small_face_is_aligned_as_the_large_one(engine: FaceEngine, width: int
     assert error < 0.04 * width
 
 
-def test_a_face_is_told_from_a_pattern(engine: FaceEngine) -> None:
+def test_a_face_is_more_probable_than_a_pattern(engine: FaceEngine) -> None:
     box, landmarks = face_at(600, 450, 90)
     pattern = cut_out(smooth_picture(), box, landmarks)
     assert engine.landmarks([portrait_crop(engine)]).face_probabilities[0] > 0.9

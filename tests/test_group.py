@@ -257,7 +257,7 @@ def test_clothes_that_all_wear_say_nothing(uniform: tuple[int, int, int]) -> Non
     assert cluster(film) == by_faces(film) == list(range(2 * CAST))
 
 
-def test_two_who_wear_the_same_are_not_told_apart_by_it() -> None:
+def test_the_same_clothes_do_not_make_two_one() -> None:
     """Two referees among players: hardly anybody is dressed as they are, but one stands beside the other."""
     film = wide_shot(0, suits(1), 0.03) + wide_shot(500, suits(2), 0.03)
     assert cluster(film)[CAST] == 0
