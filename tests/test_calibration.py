@@ -92,7 +92,7 @@ def test_a_calibration_is_measured_drawn_written_and_used(
         assert np.asarray(plot).std() > 10
     ask = ("query", photos / "red.png", "--store", store, "--dry-run", "--json", *FAKE)
     plain = run(*ask)
-    assert json.loads(plain.stdout)["results"][0]["threshold"] == pytest.approx(0.42)
+    assert json.loads(plain.stdout)["results"][0]["threshold"] == pytest.approx(0.44)
     chosen = run(*ask, "--calibration", file)
     assert json.loads(chosen.stdout)["results"][0]["threshold"] == pytest.approx(known["threshold"])
     assert f"{known['threshold']:.2f} from {file}" in chosen.stderr

@@ -27,13 +27,13 @@ def test_each_engine_is_listed_with_licence_state_and_bar(run: Run) -> None:
     known = {row["engine"]: row for row in json.loads(run("engines", "--json").stdout)["engines"]}
     assert {DEFAULT_ENGINE, *PACKS} <= known.keys()
     assert known[DEFAULT_ENGINE]["state"] == "ready"
-    assert known[DEFAULT_ENGINE]["threshold"] == 0.42
-    assert "nine films" in known[DEFAULT_ENGINE]["threshold_source"]
+    assert known[DEFAULT_ENGINE]["threshold"] == 0.44
+    assert "13 films" in known[DEFAULT_ENGINE]["threshold_source"]
     assert known["buffalo_l"]["state"] == "not here: engines --get buffalo_l"
     assert known["buffalo_l"]["licence"] == "non-commercial research only"
     assert "search_ms" not in known[DEFAULT_ENGINE]
     text = run("engines").stdout
-    assert "0.42" in text
+    assert "0.44" in text
     assert "buffalo_l" in text
 
 

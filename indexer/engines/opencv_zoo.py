@@ -35,7 +35,7 @@ STRIDES = (8, 16, 32)
 NO_FACE, CLEAR_FACE = 5.0, 11.0
 LICENCE = "MIT and Apache-2.0: free, also for commercial use"
 THRESHOLD = Threshold(
-    DEFAULT_THRESHOLD, "24 people, searched in 13 films without them: 1.6 in 10,000 clusters pass"
+    DEFAULT_THRESHOLD, "24 people, searched in 13 films without them: 5 in 100,000 clusters pass"
 )
 
 
