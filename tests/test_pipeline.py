@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from facereel.indexer.engines.face_crops import aligned_face
 from facereel.indexer.engines.registry import load_engine
 from facereel.indexer.jobs import job
 from facereel.indexer.jobs.events import Indexed, Job
@@ -118,7 +119,8 @@ def test_all_parts_fit_together(contents: IndexContents) -> None:
         assert 1 <= len(looks) <= Config().exemplars
         for look in looks:
             assert tracklet.start <= look.frame < tracklet.end
-            assert decode_crop(look.jpeg).shape == (112, 112, 3)
+            assert decode_crop(look.jpeg).shape[0] == decode_crop(look.jpeg).shape[1] >= look.box[2:].max()
+            assert aligned_face(look).shape == (112, 112, 3)
             assert look.embedding.shape == (FakeEngine().info.dim,)
             assert 0 < look.quality <= 1
     members = [number for person in contents.clusters for number in person.tracklets]

@@ -146,6 +146,8 @@ def test_a_clip_is_sdr_and_says_so(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le"])
 def test_sdr_is_untouched(tmp_path: Path, pix_fmt: str) -> None:
-    frame = first_frame(write_video(tmp_path / "sdr.mp4", Recipe(frames=1, pix_fmt=pix_fmt, codec="libx265")))
+    frame = first_frame(
+        write_video(tmp_path / "sdr.mp4", Recipe(frames=1, pix_fmt=pix_fmt, codec="libx265", b_frames=0))
+    )
     plain = frame.picture.reformat(160, 90, "bgr24", interpolation="AREA").to_ndarray()
     assert (frame.image(160, 90) == plain).all()

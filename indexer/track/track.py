@@ -197,11 +197,10 @@ class Track:
 
         While a face goes on changing that is one change.
         """
-        _, earlier_patch = self.recent_patches[0]
-        box = self.boxes[-1]
+        (_, earlier_patch), (_, patch) = self.recent_patches[0], self.recent_patches[-1]
         # Most faces hardly move: then the patches suffice, without a search around the box.
-        same = ncc(earlier_patch, view.patch(box)) >= MIN_NCC_VISIBLE
-        if view.in_transition or same or view.match_patch(earlier_patch, box).visible:
+        same = ncc(earlier_patch, patch) >= MIN_NCC_VISIBLE
+        if view.in_transition or same or view.match_patch(earlier_patch, self.boxes[-1]).visible:
             return False
         first = not self.changed_recently(view.seconds)
         self.last_change = view.seconds
