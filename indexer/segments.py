@@ -39,6 +39,7 @@ from facereel.store.model.records import (
     Sightings,
     Tracklet,
 )
+from facereel.store.model.views import shows_face
 
 # Time beside a gradual transition in which the other shot may still be faintly visible: patches are not matched there.
 BESIDE_TRANSITION_SECONDS = 0.16
@@ -200,9 +201,15 @@ def _make_tracklets(track: Track, engine: FaceEngine, config: Config) -> list[Fo
         found += [
             (_tracklet(part, part.sightings()), part.sightings(), own)
             for part, own in zip(parts, chosen, strict=True)
-            if own
         ]
-    return found
+    return [item for item in found if _shows_face(item)]
+
+
+def _shows_face(found: FoundTracklet) -> bool:
+    """Is it a face? Objects and hands that look like one for a moment would become people."""
+    tracklet, _, exemplars = found
+    probabilities = [exemplar.face_probability for exemplar in exemplars]
+    return bool(exemplars) and shows_face(tracklet.face_width, probabilities)
 
 
 def _sure_parts(track: Track, engine: FaceEngine, config: Config) -> list[Track]:

@@ -1,8 +1,9 @@
-"""What shows no clear face is kept, but is nobody: it joins no cluster, and the contact sheet has it last and small."""
+"""What shows no clear face becomes nobody; where an index holds it, the contact sheet has it last and small."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import pytest
 from facereel.indexer.identity.clustering import TrackletIdentity, cluster
 from facereel.query.export import contact_sheet
 from facereel.store.index.reader import VideoIndex
-from facereel.store.model.records import Cluster
+from facereel.store.model.records import Cluster, FaceCrop, Image, Landmarks
 from facereel.store.model.views import shows_face, view_of
-from tests.factories import IndexContents, make_contents, write_index
+from tests.factories import IndexContents, index_contents, make_contents, write_index
+from tests.fake_engine import FakeEngine, backdrop, draw_face, write_film
 from tests.program import Run
 
 FRONT, SIDE, POT, TURNED = 1, 2, 3, 4  # tracklets, each a cluster of its own
@@ -42,6 +44,31 @@ def test_the_best_crop_says_the_view() -> None:
     assert view_of([0.1, 0.9]) == "frontal"
     assert view_of([0.1, 0.2]) == "profile"
     assert view_of([]) == "none"
+
+
+class Doubtful(FakeEngine):
+    """Its landmark model takes green squares for objects."""
+
+    def landmarks(self, crops: Sequence[FaceCrop]) -> Landmarks:
+        """Blue, green, red of the middle of each crop tell."""
+        middles = [crop.image[len(crop.image) // 2, len(crop.image) // 2] for crop in crops]
+        faces = [float(middle.argmax() != 1) for middle in middles]
+        return replace(super().landmarks(crops), face_probabilities=np.array(faces, np.float32))
+
+
+def test_an_object_is_not_kept(tmp_path: Path) -> None:
+    def pictures() -> Iterator[Image]:
+        for frame in range(12):
+            picture = backdrop()
+            draw_face(picture, "green", (30 + frame, 60, 50, 50))
+            draw_face(picture, "red", (200, 40 + frame, 60, 60))
+            yield picture
+
+    film = write_film(tmp_path / "film.mp4", pictures())
+    both = index_contents(film, FakeEngine())
+    assert len(both.tracklets) == 2
+    (tracklet,) = index_contents(film, Doubtful()).tracklets
+    assert tracklet.face_width == pytest.approx(60, abs=4)
 
 
 def test_what_shows_no_clear_face_joins_nobody() -> None:

@@ -8,13 +8,13 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 # `none`: no crop shows a clear face. It may be a head from behind or half out of the picture, or no person at all: a
-# pot, a lamp, a hand.
+# pot, a lamp, a hand. Indexing drops such tracklets; where `reembed` asks another landmark model they may come up.
 View: TypeAlias = Literal["frontal", "profile", "none"]
 
 # Mean of the highest and the average face probability of a tracklet's crops from which on it shows a face. On the 13
 # films with footage the six objects that were tracked reach 0.48; of the tracklets of people in their truths the lowest
-# has 0.53 (a head thrown forward), the next 0.67. Heads from behind and deep profiles lie on both sides: so what is
-# below is kept, and only never joined with anybody.
+# has 0.53 (a head thrown forward), the next 0.67. Heads from behind, deep profiles and faces in the dark lie on both
+# sides: those below are lost with the objects, about 25 heads in these films, none of whom a photo would find.
 _MIN_FACE_PROBABILITY = 0.5
 # Below this width, pixels, the landmark model was not measured; true faces of 9 to 11 px get 0.35 to 0.6.
 _MIN_WIDTH = 12.0
