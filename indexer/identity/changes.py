@@ -33,31 +33,53 @@ _MIN_LEAD = 0.1
 
 def split_at_changes(track: Track, engine: FaceEngine) -> list[Track]:
     """The track itself, or its parts without the frames in which it went over to another face."""
+    return _split(track, _Recogniser(engine))
+
+
+class _Recogniser:
+    """Embeds candidates of one track, each once: meetings that follow each other share most of their crops."""
+
+    def __init__(self, engine: FaceEngine) -> None:
+        self.scale = engine.threshold.scale
+        self._engine = engine
+        self._vectors: dict[int, Floats] = {}  # by frame
+
+    def embed(self, candidates: Sequence[Candidate]) -> Floats:
+        """Embeddings (N, D)."""
+        new = [one for one in candidates if one.frame not in self._vectors]
+        if new:
+            faces = align_faces([one.crop for one in new], self._engine)
+            vectors = self._engine.embed(faces.images, mirrored=False).vectors
+            self._vectors |= {one.frame: vector for one, vector in zip(new, vectors, strict=True)}
+        return np.stack([self._vectors[one.frame] for one in candidates])
+
+
+def _split(track: Track, recogniser: _Recogniser) -> list[Track]:
     for change in track.changes:
-        edges = _edges(track, change, engine) if change.meeting else None
+        edges = _edges(track, change, recogniser) if change.meeting else None
         if edges is not None:
             before = track.part(track.frames[0], edges[0] + 1)
-            return [before, *split_at_changes(track.part(edges[1], track.frames[-1] + 1), engine)]
+            return [before, *_split(track.part(edges[1], track.frames[-1] + 1), recogniser)]
     return [track]
 
 
-def _edges(track: Track, change: Change, engine: FaceEngine) -> tuple[int, int] | None:
+def _edges(track: Track, change: Change, recogniser: _Recogniser) -> tuple[int, int] | None:
     """Last frame of the face before a change and first frame of the other face after it; None if it is the same."""
     margin = frames_in(_MARGIN_SECONDS, track.video.frame_rate)
     before = [one for one in track.candidates if one.frame <= change.frame - margin][-_CROPS:]
     after = [one for one in track.candidates if one.frame >= change.frame + margin][:_CROPS]
-    if len(before) < 2 or not after or _plainly_same(before, after, engine):
+    if len(before) < 2 or not after or _plainly_same(before, after, recogniser):
         return None
-    vectors_before, vectors_after = _embed(before, engine), _embed(after, engine)
-    if _mean_similarity(vectors_before) < engine.threshold.scale * _MIN_WITHIN:
+    vectors_before, vectors_after = recogniser.embed(before), recogniser.embed(after)
+    if _mean_similarity(vectors_before) < recogniser.scale * _MIN_WITHIN:
         return None
     pooled = np.stack([unit(vectors.sum(axis=0)) for vectors in (vectors_before, vectors_after)])
-    if float(pooled[0] @ pooled[1]) >= engine.threshold.scale * _MIN_SIMILARITY:
+    if float(pooled[0] @ pooled[1]) >= recogniser.scale * _MIN_SIMILARITY:
         return None
     first, last = before[-1].frame, after[0].frame
     between = [one for one in track.candidates if first < one.frame < last]
     if between:
-        lead = _embed(between, engine) @ (pooled[0] - pooled[1])
+        lead = recogniser.embed(between) @ (pooled[0] - pooled[1])
         for one, value in zip(between, lead.tolist(), strict=True):
             if value > _MIN_LEAD:
                 first = one.frame
@@ -67,17 +89,12 @@ def _edges(track: Track, change: Change, engine: FaceEngine) -> tuple[int, int] 
     return first, last
 
 
-def _plainly_same(before: list[Candidate], after: list[Candidate], engine: FaceEngine) -> bool:
+def _plainly_same(before: list[Candidate], after: list[Candidate], recogniser: _Recogniser) -> bool:
     best = [max(side, key=lambda one: one.score * one.crop.box[2]) for side in (before, after)]
-    first, second = _embed(best, engine)
-    return float(first @ second) >= engine.threshold.scale * _PLAINLY_SAME
+    first, second = recogniser.embed(best)
+    return float(first @ second) >= recogniser.scale * _PLAINLY_SAME
 
 
 def _mean_similarity(vectors: Floats) -> float:
     """Mean similarity of the pairs of two or more embeddings (N, D)."""
     return float((vectors @ vectors.T)[np.triu_indices(len(vectors), 1)].mean())
-
-
-def _embed(candidates: Sequence[Candidate], engine: FaceEngine) -> Floats:
-    faces = align_faces([one.crop for one in candidates], engine)
-    return engine.embed(faces.images, mirrored=False).vectors
