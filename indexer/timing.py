@@ -8,7 +8,7 @@ _FILM_RATE = 25  # frames a second: rules of scan, track and shots were measured
 _SLOWEST_FILM = 18  # frames a second below which frames are too far apart to be counted as those of a film
 # Of frames that are further apart than this, seconds, neither place nor patch says who a face is: heads turn, people
 # walk, and another one sits where the first one sat.
-SLOW_STEP = 0.2
+SLOW_STEP = 0.22  # 5 frames a second are not that slow, however their times are rounded
 # What a time may be longer than its limit, seconds: times in a file are rounded, at most by half of a film's frame.
 _ROUNDING = 0.02
 

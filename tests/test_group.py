@@ -319,6 +319,14 @@ def test_who_appears_elsewhere_in_a_shot_is_somebody_else_unless_the_face_says_s
     assert cluster([look(0, 0, 50, quality=0.5), look(10, 60, 99, quality=0.5, x=400)]) == [0, 0]
 
 
+def test_in_a_long_shot_somebody_may_have_walked_elsewhere() -> None:
+    speaking = look(0, 0, 50, quality=0.06)
+    elsewhere = look(55, 60, 99, quality=0.06, x=400)
+    minutes_later = replace(elsewhere, start=5000, end=5039, start_seconds=200.0)
+    assert cluster([speaking, elsewhere]) == [0, 1]
+    assert cluster([speaking, minutes_later]) == [0, 0]
+
+
 def test_in_a_crowd_a_face_must_be_more_alike() -> None:
     pair = [look(0, 0, 50, quality=0.06), look(55, 100, 150, quality=0.06, shot=1)]
     strangers = [look(120 + 8 * n, 0, 50, quality=0.06, x=100.0 * n) for n in range(1, 12)]

@@ -358,6 +358,19 @@ def test_a_scene_gives_the_same_tracks_at_any_frame_rate(factor: int) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("rate", "doubtful"), [(5, []), (4, list(range(1, 40)))])
+def test_either_all_steps_of_a_steady_clock_are_slow_or_none(rate: int, doubtful: list[int]) -> None:
+    """A face whose lower part changes from frame to frame: its patch says too little after a slow step."""
+    tracker = Tracker(VideoFormat(WIDTH, HEIGHT, rate), Config())
+    for frame in range(40):
+        view = view_of(frame, [Actor(1, hold(60, 50), range(40))], rate=rate)
+        if frame % 2:
+            view.grey[88:, 60:110] //= 3
+        assert not tracker.step(view, 0)
+    [track] = tracker.finish()
+    assert (len(track.frames), track.doubts) == (40, doubtful)
+
+
 def lit(frame: int) -> FrameView:
     """A face lit from the right, which a plain cover passes from frame 20 to 39: its edge is where the light began."""
     covered = 20 <= frame < 40

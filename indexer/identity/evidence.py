@@ -32,8 +32,10 @@ _MAX_DIFFERENCE = 3.0
 _SURE_LOG_ODDS = 4.0  # of faces that surely are one person
 # People change clothes from scene to scene, not within one: after this time they count half, seconds.
 _CLOTHES_HALF_LIFE = 180.0
-# Who leaves a place in a shot and who appears elsewhere in it are rarely one person: so many widths of the face away.
+# Who leaves a place in a shot and who at once appears elsewhere in it are rarely one person: so many widths of the face
+# away. In a long shot people walk about: the evidence fades evenly, and after this time, seconds, it says nothing.
 _FAR, _FAR_LOG_ODDS = 3.0, -3.0
+_CROSSING_SECONDS = 10.0
 _ROWS = 256  # pairs of so many tracklets with all others are worked on at once
 
 
@@ -154,12 +156,13 @@ def _seconds_between(evidence: Evidence, rows: slice) -> Matrix:
 
 
 def _place_log_odds(evidence: Evidence, rows: slice) -> Matrix:
-    """Against a join of two tracklets of one shot when the later one begins far from where the earlier one ends."""
+    """Against a join of two tracklets of one shot when the later one soon begins far from where the earlier ended."""
     first, last = evidence.ends[:, 0], evidence.ends[:, 1]
     later = evidence.spans[rows, 0, None] > evidence.spans[None, :, 0]
     distance = np.where(later, _distance(first[rows], last), _distance(last[rows], first))
     same_shot = evidence.shots[rows, None] == evidence.shots[None]
-    return np.where(same_shot & (distance > _FAR), _FAR_LOG_ODDS, 0.0)
+    remaining = np.maximum(0, 1 - _seconds_between(evidence, rows) / _CROSSING_SECONDS)
+    return np.where(same_shot & (distance > _FAR), _FAR_LOG_ODDS * remaining, 0.0)
 
 
 def _distance(boxes: Floats, others: Floats) -> Matrix:
