@@ -62,8 +62,10 @@ class NearTracklet:
     threshold: float  # similarity that it, or its cluster, had to reach
     explanation: str  # why it does not match, for the user
     folder: Path = Path()  # of the index
-    # How much speaks for the person all the same: 1 in a matching cluster, else its similarity to photos or matches.
+    # How much speaks for the person all the same: 1 in a matching cluster, else its similarity to photos or matches; -1
+    # where it is ruled out.
     evidence: float = -1.0
+    ruled_out: bool = False  # of a matching cluster, but in one frame with a surer match of another
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -100,34 +100,57 @@ def similarities_of(found: Iterable[MatchingTracklet | NearTracklet]) -> dict[tu
     return {(item.video.sha256, item.tracklet, item.explanation): item.similarity for item in found}
 
 
+def write_tracklets(
+    store: Path, towards: Mapping[int, tuple[float, ...]], of_cluster: dict[int, int], starts: dict[int, int]
+) -> None:
+    """An index of tracklets 1, 2, ... of 30 frames, each with what its faces look like, its cluster, its start."""
+    made = make_contents(1, make_video("/videos/a.mp4", "a", 200), 1, len(towards), 2, DIM)
+    tracklets = tuple(
+        replace(
+            item, cluster=of_cluster[item.number], start=starts[item.number], end=starts[item.number] + 30
+        )
+        for item in made.tracklets
+    )
+    exemplars = {}
+    for item in tracklets:
+        vector = towards[item.number]
+        embedding = pooling.unit(np.array([*vector, *[0.0] * (DIM - len(vector))], np.float32))
+        exemplars[item.number] = tuple(
+            replace(one, embedding=embedding, quality=0.5, frame=item.start)
+            for one in made.exemplars[item.number]
+        )
+    clusters = tuple(
+        Cluster(number, None, tuple(item.number for item in tracklets if item.cluster == number))
+        for number in sorted(set(of_cluster.values()))
+    )
+    sightings = {
+        item.number: make_sightings(np.random.default_rng(1), item.start, item.end) for item in tracklets
+    }
+    write_index(
+        store,
+        replace(made, tracklets=tracklets, exemplars=exemplars, clusters=clusters, sightings=sightings),
+    )
+
+
+def test_who_is_in_one_frame_with_a_surer_match_is_the_last_near_miss(tmp_path: Path) -> None:
+    """Tracklet 3 is in the cluster of 1 and 2, but 4, a surer match, is in its frames; 5 is a stranger."""
+    write_tracklets(
+        tmp_path,
+        {1: (0.9, 0.436), 2: (0.9, 0.436), 3: (0.4, 0.917), 4: (0.6, 0.8), 5: (0.38, 0.0, 0.92)},
+        {1: 1, 2: 1, 3: 1, 4: 2, 5: 3},
+        {1: 0, 2: 40, 3: 80, 4: 90, 5: 160},
+    )
+    answer = ask(tmp_path, photo(np.eye(DIM, dtype=np.float32)[0]))
+    assert [match.tracklet.number for match, _ in answer.matches] == [1, 2, 4]
+    assert [(miss.tracklet.number, miss.ruled_out) for miss in answer.near_misses] == [(5, False), (3, True)]
+
+
 def test_near_misses_that_look_like_the_matches_come_first(tmp_path: Path) -> None:
     """A turned head is unlike the photo, a stranger's is closer; but it is like the same person in the same film."""
     # A match, a stranger, the turned head, and one in the cluster of the match that is too unlike the photo.
     towards = {1: (0.8, 0.6, 0.0), 2: (0.38, 0.0, 0.92), 3: (0.31, 0.85, -0.42), 4: (0.1, 0.0, -0.99)}
-    of_cluster = {1: 1, 2: 2, 3: 3, 4: 1}
-    made = make_contents(1, make_video("/videos/a.mp4", "a", 200), 1, 4, 2, DIM)
-    exemplars = {}
-    for number, vector in towards.items():
-        embedding = pooling.unit(np.array([*vector, *[0.0] * (DIM - 3)], np.float32))
-        exemplars[number] = tuple(
-            replace(one, embedding=embedding, quality=0.5) for one in made.exemplars[number]
-        )
-    tracklets = tuple(
-        replace(item, cluster=of_cluster[item.number], start=40 * item.number, end=40 * item.number + 30)
-        for item in made.tracklets
-    )
-    clusters = (Cluster(1, None, (1, 4)), Cluster(2, None, (2,)), Cluster(3, None, (3,)))
-    sightings = {
-        item.number: make_sightings(np.random.default_rng(1), item.start, item.end) for item in tracklets
-    }
-    exemplars = {
-        item.number: tuple(replace(one, frame=item.start) for one in exemplars[item.number])
-        for item in tracklets
-    }
-    write_index(
-        tmp_path,
-        replace(made, tracklets=tracklets, exemplars=exemplars, clusters=clusters, sightings=sightings),
-    )
+    starts = {number: 40 * number for number in towards}
+    write_tracklets(tmp_path, towards, {1: 1, 2: 2, 3: 3, 4: 1}, starts)
     answer = ask(tmp_path, photo(np.eye(DIM, dtype=np.float32)[0]))
     assert [match.tracklet.number for match, _ in answer.matches] == [1]
     assert [miss.tracklet.number for miss in answer.near_misses] == [4, 3, 2]

@@ -159,6 +159,7 @@ def test_a_doubtful_tracklet_of_a_match_does_not_remove_a_sure_one() -> None:
     assert numbers(hits) == [1, 3]
     assert numbers(misses) == [2]
     assert "one frame with tracklet 3" in misses[0].explanation
+    assert misses[0].ruled_out
 
 
 def test_a_tracklet_that_is_no_match_itself_removes_nobody() -> None:
@@ -167,6 +168,16 @@ def test_a_tracklet_that_is_no_match_itself_removes_nobody() -> None:
     film.add(1, 100, 140, face(0.0, 0.5), quality=0.2)
     film.add(2, 120, 190, face(0.6, 0.5), quality=0.4)
     assert numbers(film.ask()[0]) == [1, 3]
+
+
+def test_a_tracklet_that_is_no_match_itself_does_not_remove_its_own_group() -> None:
+    film = Film()
+    film.add(1, 0, 190, face(0.8, 0.5), face(0.8, 0.5))
+    film.add(2, 200, 270, face(0.7, 0.5), face(0.7, 0.5))
+    film.add(2, 100, 140, face(0.0, 0.5), quality=0.2)
+    hits, misses = film.ask()
+    assert numbers(hits) == [1, 2]
+    assert numbers(misses) == [3]
 
 
 @pytest.mark.parametrize(("similarity", "quality", "found"), [(0.05, 0.03, [1, 2]), (0.05, 0.5, [1])])
@@ -188,6 +199,16 @@ def test_who_is_seen_from_behind_matches_only_by_what_is_visible(similarity: flo
     hits, misses = film.ask()
     assert numbers(hits) == found
     assert all("no face is visible" in miss.explanation for miss in misses)
+
+
+@pytest.mark.parametrize(("width", "found"), [(11, [1, 2]), (12, [1])])
+def test_a_face_too_small_for_the_landmark_model_comes_in_with_its_group(
+    width: float, found: list[int]
+) -> None:
+    film = Film()
+    film.add(1, 0, 70, face(0.8), face(0.8))
+    film.behind.add(film.add(1, 100, 120, face(0.3), quality=0.2, width=width))
+    assert numbers(film.ask()[0]) == found
 
 
 def test_touching_in_time_is_not_sharing_a_frame() -> None:

@@ -17,6 +17,7 @@ from facereel.store.files.names import printable
 from facereel.store.model.boxes import overlap_of_smaller, xyxy_to_xywh
 from facereel.store.model.errors import PhotoError
 from facereel.store.model.records import Faces, Floats, Image
+from facereel.store.model.views import MIN_FRONTALITY
 
 # Lengths of the longer side, pixels, at which a photo is searched: large faces are found in small pictures, small ones
 # in large pictures. More than 1600 finds faces that are too small to recognise.
@@ -25,7 +26,6 @@ _MIN_SCORE = 0.7  # of the detector
 _SAME_FACE_OVERLAP = 0.5  # over the smaller box: two detections at different sizes are one face
 # Below these a reference gets a warning.
 _SMALL_WIDTH = 40.0  # pixels; single photos with smaller faces lose a tenth of their true matches
-_PROFILE_FRONTALITY = 0.25
 _LOW_CONFIDENCE = 0.4  # the face confidence at which patterns match as often as faces
 
 
@@ -103,6 +103,6 @@ def _warnings(width: float, frontality: float, confidence: float) -> list[str]:
         texts.append(f"the face is only {width:.0f} px wide; a larger photo finds more")
     if confidence < _LOW_CONFIDENCE:
         texts.append("the face is hard to recognise (tilted, covered or blurred); another photo finds more")
-    elif frontality < _PROFILE_FRONTALITY:
+    elif frontality < MIN_FRONTALITY:
         texts.append("the face is seen from the side; a frontal photo finds more")
     return texts

@@ -8,7 +8,7 @@ below the threshold; a tracklet whose cluster does not match stays out. Pure fun
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from facereel.query.records import MatchingTracklet, NearTracklet, Reference
 from facereel.store.index.embeddings import BestExemplars, ClusterEmbeddings
-from facereel.store.model import pooling
+from facereel.store.model import pooling, views
 from facereel.store.model.face_odds import similarity_at
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import Floats, Tracklet, Video
@@ -27,9 +27,6 @@ _EXTRA_FOR_LOW_QUALITY = 0.02
 # A tracklet of a matching cluster may look unlike the person (a profile, bad light, few pixels), but not plainly like
 # a stranger: log odds. Of a good face that is a similarity of 0.2; a poor one is hardly ever plainly a stranger.
 _MIN_OWN_LOG_ODDS = -6.0
-# A tracklet none of whose crops is so probably a face shows a person from behind, if at all: it matches only by its own
-# similarity. One of six crops of a face that turns to the camera at all reaches it, of things in sitcoms none.
-_MIN_FACE_PROBABILITY = 0.75
 # A tracklet is surer than another one when its similarity is higher by this much.
 _SURER = 0.1
 # A cluster just below the threshold still matches when it looks like the sure matches of the same video.
@@ -49,7 +46,6 @@ _NEAR_MISS = 0.12  # below the threshold
 # Exemplars below these are named in the explanation of a near miss.
 _SMALL_WIDTH = 30  # pixels
 _BLURRED = 0.25
-_PROFILE = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,10 +71,13 @@ class VideoFaces:
     clusters: ClusterEmbeddings  # (C,)
     folder: Path = Path()  # of the index
 
-    def members(self, cluster: int) -> list[int]:
-        """Positions of the tracklets of the cluster at that position."""
-        number = int(self.clusters.numbers[cluster])
-        return [position for position, item in enumerate(self.tracklets) if item.cluster == number]
+    def members(self) -> list[list[int]]:
+        """Positions of the tracklets of each of the C clusters."""
+        members: dict[int, list[int]] = {number: [] for number in self.clusters.numbers.tolist()}
+        for position, item in enumerate(self.tracklets):
+            if item.cluster in members:
+                members[item.cluster].append(position)
+        return list(members.values())
 
 
 def directions(references: Sequence[Reference], scale: float = 1.0) -> Directions:
@@ -124,22 +123,25 @@ def match(
     minimums = scale * similarity_at(_MIN_OWN_LOG_ODDS, faces.best.qualities)
     near_miss = scale * _NEAR_MISS
     thresholds = threshold_for(faces.clusters.quality_sums, base, scale)
-    visible = faces.best.face_probabilities >= _MIN_FACE_PROBABILITY
+    # One that shows a person from behind, if at all, matches only by its own similarity.
+    widths = np.array([item.face_width for item in faces.tracklets], np.float32)
+    visible = views.match_by_cluster(widths, faces.best.face_probabilities)
     answers = (own >= minimums) & (visible | (own >= base))
-    competition = _Competition(faces, own, clusters, thresholds, answers, scale)
+    members = faces.members()
+    competition = _Competition(faces, members, own, clusters, thresholds, answers, scale)
     competition.run()
     accepted, refused = set(competition.accepted), competition.refused
     matches, near_misses = [], []
     for index in range(len(clusters)):
-        members = faces.members(index)
         similarity, threshold = float(clusters[index]), float(thresholds[index])
-        for position in members:
+        for position in members[index]:
             value, minimum = float(own[position]), float(minimums[position])
             if index in accepted and position in competition.doubtful:
                 reason = competition.doubtful[position]
-                near_misses.append(_near_miss(faces, position, value, threshold, reason))
+                ruled_out = _near_miss(faces, position, value, threshold, reason)
+                near_misses.append(replace(ruled_out, ruled_out=True))
             elif index in accepted and answers[position]:
-                matches.append(_match(faces, position, value, similarity, threshold, len(members)))
+                matches.append(_match(faces, position, value, similarity, threshold, len(members[index])))
             elif index in accepted:
                 too_low = f"its own similarity {value:.2f} is below the minimum of {minimum:.2f}"
                 reason = f"in a matching cluster, but {'no face is visible' if value >= minimum else too_low}"
@@ -162,6 +164,7 @@ class _Competition:
     """
 
     faces: VideoFaces
+    members: Sequence[Sequence[int]]  # (C,) positions of tracklets
     own: Floats  # (T,)
     similarities: Floats  # (C,)
     thresholds: NDArray[np.float64]  # (C,)
@@ -200,7 +203,7 @@ class _Competition:
             )
             return
         alike = _similarity_to_accepted(self.faces.clusters, index, self.accepted)
-        if short and (alike < self.scale * _EXPANSION_SIMILARITY or _is_narrow(self.faces, index)):
+        if short and (alike < self.scale * _EXPANSION_SIMILARITY or self._is_narrow(index)):
             return
         highest = max((self.similarities[other] for other in self.accepted), default=0.0)
         far_less = self.similarities[index] < highest - self.scale * _FAR_LESS
@@ -216,14 +219,15 @@ class _Competition:
         self.accepted.append(index)
 
     def _rivals(self, index: int) -> list[tuple[int, int]]:
-        """Positions of tracklets of a cluster, each with one that answers already and shares a frame with it."""
+        """Positions of tracklets of a cluster that would answer, each with one that does and shares a frame with it."""
         tracklets = self.faces.tracklets
+        candidates = [mine for mine in self.members[index] if self.answers[mine]]
         return [
             (mine, other)
             for cluster in self.accepted
-            for other in self.faces.members(cluster)
+            for other in self.members[cluster]
             if self.answers[other] and other not in self.doubtful
-            for mine in self.faces.members(index)
+            for mine in candidates
             if tracklets[mine].start < tracklets[other].end and tracklets[other].start < tracklets[mine].end
         ]
 
@@ -236,10 +240,9 @@ class _Competition:
         numbers = self.faces.clusters.numbers
         return int(np.flatnonzero(numbers == self.faces.tracklets[position].cluster)[0])
 
-
-def _is_narrow(faces: VideoFaces, cluster: int) -> bool:
-    """Are all best exemplars of a cluster too narrow to tell whom they look like?"""
-    return bool((faces.best.widths[faces.members(cluster)] < _EXPANSION_WIDTH).all())
+    def _is_narrow(self, index: int) -> bool:
+        """Are all best exemplars of a cluster too narrow to tell whom they look like?"""
+        return bool((self.faces.best.widths[self.members[index]] < _EXPANSION_WIDTH).all())
 
 
 def _similarity_to_accepted(clusters: ClusterEmbeddings, index: int, accepted: list[int]) -> float:
@@ -278,6 +281,6 @@ def _weaknesses(best: BestExemplars, position: int) -> str:
         poor.append(f"small ({best.widths[position]:.0f} px)")
     if best.sharpness[position] < _BLURRED:
         poor.append("blurred")
-    if best.frontality[position] < _PROFILE:
+    if best.frontality[position] < views.MIN_FRONTALITY:
         poor.append("from the side")
     return f"; its best face crop is {', '.join(poor)}" if poor else ""

@@ -297,10 +297,10 @@ def _with_evidence(
 ) -> list[NearTracklet]:
     """The near misses, those first that most likely show the person.
 
-    First come those of a matching cluster, whose own similarity is too low. Then a small or turned face that the photos
-    miss may still look like a matching cluster of the same video. Average precision on a sitcom, one photo a question:
-    where clusters are good, 1.00 instead of 0.84 (5 questions with such near misses); with poor clusters, by faces of
-    wide shots alone, 0.84 instead of 0.45 (8 questions).
+    First come those of a matching cluster, whose own similarity is too low, last those that are ruled out. A
+    small or turned face that the photos miss may still look like a matching cluster of the same video. Average
+    precision on a sitcom, one photo a question: where clusters are good, 1.00 instead of 0.84 (5 questions with
+    such near misses); with poor clusters, by faces of wide shots alone, 0.84 instead of 0.45 (8 questions).
     """
     numbers = known.clusters.numbers
     matching = np.isin(numbers, [item.tracklet.cluster for item in matches])
@@ -309,16 +309,15 @@ def _with_evidence(
     )
     to_matches = dict(zip(faces.best.tracklets.tolist(), alike.tolist(), strict=True))
     clusters = set(numbers[matching].tolist())
-    found = [
-        replace(
-            miss,
-            evidence=1.0
-            if miss.tracklet.cluster in clusters
-            else max(miss.similarity, to_matches[miss.tracklet.number]),
-        )
-        for miss in near_misses
-    ]
-    return sorted(found, key=_most_evidence)
+
+    def evidence(miss: NearTracklet) -> float:
+        if miss.ruled_out:
+            return -1.0
+        if miss.tracklet.cluster in clusters:
+            return 1.0
+        return max(miss.similarity, float(to_matches[miss.tracklet.number]))
+
+    return sorted((replace(miss, evidence=evidence(miss)) for miss in near_misses), key=_most_evidence)
 
 
 def _most_evidence(miss: NearTracklet) -> tuple[float, float]:

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
+
+from facereel.store.model.records import Floats
 
 # `none`: no crop shows a clear face. It may be a head from behind or half out of the picture, or no person at all: a
 # pot, a lamp, a hand. Indexing drops such tracklets; where `reembed` asks another landmark model they may come up.
@@ -16,10 +19,14 @@ View: TypeAlias = Literal["frontal", "profile", "none"]
 # has 0.53 (a head thrown forward), the next 0.67. Heads from behind, deep profiles and faces in the dark lie on both
 # sides: those below are lost with the objects, about 25 heads in these films, none of whom a photo would find.
 _MIN_FACE_PROBABILITY = 0.5
+# The highest face probability from which on a tracklet may match by its cluster alone. It is above the limit of
+# the mean, since it is of one crop and keeps heads from behind out of clips, not only objects out of the index.
+# One of six crops of a face that turns to the camera at all reaches it, of objects in sitcoms none.
+_MIN_MATCHING_PROBABILITY = 0.75
 # Below this width, pixels, the landmark model was not measured; true faces of 9 to 11 px get 0.35 to 0.6.
 _MIN_WIDTH = 12.0
-# Frontality from which on a face is not in profile; query/search/matching.py calls less `from the side`.
-_MIN_FRONTALITY = 0.25
+# Frontality from which on a face is not in profile.
+MIN_FRONTALITY = 0.25
 
 
 def shows_face(face_width: float, face_probabilities: Sequence[float | None]) -> bool:
@@ -30,8 +37,13 @@ def shows_face(face_width: float, face_probabilities: Sequence[float | None]) ->
     return (max(known) + float(np.mean(known))) / 2 >= _MIN_FACE_PROBABILITY
 
 
+def match_by_cluster(face_widths: Floats, highest_probabilities: Floats) -> NDArray[np.bool_]:
+    """Do T tracklets show enough of a face to match by their clusters? (T,) widths in pixels, highest probabilities."""
+    return np.asarray((face_widths < _MIN_WIDTH) | (highest_probabilities >= _MIN_MATCHING_PROBABILITY))
+
+
 def view_of(shown: Sequence[float]) -> View:
     """The view of the frontalities of crops that show a face; `none` without any."""
     if not shown:
         return "none"
-    return "frontal" if max(shown) >= _MIN_FRONTALITY else "profile"
+    return "frontal" if max(shown) >= MIN_FRONTALITY else "profile"
