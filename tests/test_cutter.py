@@ -17,6 +17,7 @@ os.environ.setdefault("SVT_LOG", "1")
 from facereel.indexer.media.source import check_source
 from facereel.query.clips.cutter import cut_clips
 from facereel.query.clips.plan import ClipOptions, plan_clips
+from facereel.query.clips.sound import cut_sound
 from facereel.query.records import ClipPlan, CropMode, MatchingTracklet
 from facereel.store.model.errors import CutError, VideoError
 from facereel.store.model.records import FrameTimes, Sightings, Tracklet, Video
@@ -152,6 +153,7 @@ SOUNDS = {
     "opus.webm": Recipe(codec="libvpx-vp9", audio="libopus", time_base=MS),
     "pcm.avi": Recipe(codec="mpeg4", b_frames=0, audio="pcm_s16le"),
     "pcm-reordered.avi": Recipe(audio="pcm_s16le"),
+    "long-blocks.mkv": Recipe(audio="pcm_s16le", audio_block=91_200, time_base=MS),
     "mp3.mkv": Recipe(audio="libmp3lame", time_base=MS),
     "aac.ts": Recipe(audio="aac"),
     "ac3.vob": Recipe(codec="mpeg2video", audio="ac3"),
@@ -178,6 +180,16 @@ def test_sound_is_in_sync_and_as_long_as_the_picture(tmp_path: Path, name: str) 
         # Players end the sound where the file says; FFmpeg decodes the last block of 1024 samples whole.
         assert decoded.sound_duration == pytest.approx(float(decoded.end), abs=1 / decoded.rate)
         assert 0 <= len(decoded.sound) / decoded.rate - decoded.sound_duration < 1024 / decoded.rate
+
+
+def test_a_block_that_covers_the_start_is_heard(tmp_path: Path) -> None:
+    recipe = SOUNDS["long-blocks.mkv"]
+    path = write_video(tmp_path / "a.mkv", Recipe(**{**recipe.__dict__, "chirps": (38,)}))
+    with av.open(str(path)) as source:
+        stream = source.streams.audio[0]
+        blocks = list(cut_sound(source, stream, Fraction(7, 5), Fraction(9, 5), source.demux(stream)))
+    sound = np.concatenate(blocks, axis=1).mean(axis=0)
+    assert onsets(sound, stream.rate, 1) == pytest.approx([0.12], abs=0.002)
 
 
 def test_without_sound_has_no_sound_stream(tmp_path: Path) -> None:

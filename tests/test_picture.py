@@ -321,3 +321,22 @@ def test_a_truncated_photo_says_what_it_is(tmp_path: Path) -> None:
             PhotoError, match=r"cannot be read as a photo \(.*\); it is a photo .*copy it again"
         ):
             read_photo(path)
+
+
+def test_an_error_of_any_kind_in_a_damaged_photo_is_told_in_words(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", np.zeros((8, 8), np.uint16))
+    # The place of the pixels as a fraction: Pillow raises TypeError.
+    content, place = path.read_bytes(), struct.pack("<HH", 273, 4)
+    path.write_bytes(content.replace(place, struct.pack("<HH", 273, 10)))
+    with pytest.raises(PhotoError, match=r"cannot be read as a photo \(.*\); it is a photo \(TIFF\)"):
+        read_photo(path)
+
+
+def test_a_gif_is_no_video_whatever_its_palette(tmp_path: Path) -> None:
+    path = tmp_path / "a.gif"
+    picture = np.random.default_rng(1).integers(0, 255, (64, 96, 3), dtype=np.uint8)
+    rgb(picture).quantize(256).save(path)
+    content = bytearray(path.read_bytes())
+    content[188] = content[376] = 0x47
+    path.write_bytes(content)
+    assert read_photo(path).shape == (64, 96, 3)

@@ -52,6 +52,7 @@ class Recipe:
     audio_rate: int = RATE
     audio_layout: str = "stereo"
     audio_span: tuple[float, float] | None = None  # seconds of the file that have sound; all when None
+    audio_block: int = 1024  # samples in a block, where the codec has no size of its own
     audio_tail: float = 0.0  # seconds that the sound goes on after the picture
     chirps: tuple[int, ...] = ()  # frames at whose start a chirp sounds
     faces: tuple[Box, ...] | None = None  # where the threshold code stands in each frame, displayed pixels
@@ -200,8 +201,8 @@ def _write_sound(
     first, last = recipe.audio_span or (0.0, len(wave) / rate)
     wave, offset = wave[round(first * rate) : round(last * rate)], round(first * rate)
     channels = av.AudioLayout(recipe.audio_layout).nb_channels
-    for position in range(0, len(wave), 1024):
-        block = np.ascontiguousarray(np.tile(wave[position : position + 1024], (channels, 1)))
+    for position in range(0, len(wave), recipe.audio_block):
+        block = np.ascontiguousarray(np.tile(wave[position : position + recipe.audio_block], (channels, 1)))
         sounding = av.AudioFrame.from_ndarray(block, "fltp", recipe.audio_layout)
         sounding.sample_rate, sounding.time_base = rate, Fraction(1, rate)
         sounding.pts = offset + position

@@ -39,8 +39,8 @@ MAX_TIME_ERROR_JOINED = Fraction(1, 200)
 # Seconds before the start of the clip to seek to, one after the other: the first block after a seek is incomplete (AAC
 # overlaps blocks, Opus needs 80 ms before it), and in some files a seek ends late. None is the start of the file.
 USUAL_MARGIN = Fraction(1)
-# Seconds before the start of the clip from which on the times of blocks count.
-SETTLED_MARGIN = Fraction(2, 5)
+# Blocks that end more than these seconds before the start of the clip are skipped.
+_EARLY_SECONDS = Fraction(2, 5)
 SEEK_MARGINS = (USUAL_MARGIN, Fraction(10), None)
 
 
@@ -136,21 +136,32 @@ def _frames(container: InputContainer, stream: AudioStream, start: Fraction) -> 
         first = next((frame for frame in frames if frame is not None), None)
         if first is not None and (margin is None or (first.time is not None and first.time <= start)):
             frames = chain([first], frames)
-            return frames if margin is None else _settled(frames, start)
+            return frames if margin is None else _skip_early_blocks(frames, start)
     return iter(())
 
 
-def _settled(frames: Iterator[AudioFrame | None], start: Fraction) -> Iterator[AudioFrame | None]:
-    """Frames from shortly before the start on: in program streams the times of the first after a seek are guessed."""
+def _skip_early_blocks(frames: Iterator[AudioFrame | None], start: Fraction) -> Iterator[AudioFrame | None]:
+    """Blocks from shortly before the start on: in program streams the times of the first after a seek are guessed.
+
+    A block may last for seconds (PCM in long chunks, FLAC), so its end counts.
+    """
 
     def is_early(frame: AudioFrame | None) -> bool:
-        return frame is None or (frame.time is not None and frame.time < start - SETTLED_MARGIN)
+        if frame is None:
+            return True
+        length = Fraction(frame.samples, frame.sample_rate)
+        return frame.time is not None and frame.time + length < start - _EARLY_SECONDS
 
     return dropwhile(is_early, frames)
 
 
 def _from(start: Fraction, packets: Iterator[Packet]) -> Iterator[Packet]:
-    return dropwhile(lambda packet: packet.pts is None or packet.pts * packet.time_base < start, packets)
+    """Packets from the first on that lasts until `start`, seconds, or begins after it."""
+
+    def is_early(packet: Packet) -> bool:
+        return packet.pts is None or (packet.pts + (packet.duration or 0)) * packet.time_base < start
+
+    return dropwhile(is_early, packets)
 
 
 def _packets(container: InputContainer, stream: AudioStream) -> Iterator[Packet]:

@@ -62,7 +62,9 @@ def read_photo(path: Path) -> Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about large pictures and unusual tags
             return _read(path, kind)
-    except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError) as error:
+    except PhotoError:
+        raise
+    except Exception as error:  # of damaged files Pillow and its plugins raise errors of many kinds
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         remedy = "give a JPEG, PNG or WebP"
         if kind is not None:

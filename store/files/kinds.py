@@ -89,7 +89,8 @@ def kind_of(path: Path) -> Kind | None:
         return Kind("QuickTime", "video")
     if head[:4] == b"RIFF":
         return {b"WEBP": Kind("WebP", "photo"), b"AVI ": Kind("AVI", "video")}.get(head[8:12])
-    if len(head) > 188 and head[0] == head[188] == 0x47:
+    # GIF begins with the same byte.
+    if head[:564:188] == b"GGG" and not head.startswith(b"GIF8"):
         return Kind("MPEG transport stream", "video")
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<svg", b"<?xml")) and b"<svg" in text:
