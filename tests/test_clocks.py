@@ -364,3 +364,15 @@ def test_a_recording_that_begins_between_keyframes_is_not_damaged(tmp_path: Path
         _, log, numbers = read(path, recipe)
         assert numbers[-20:] == list(range(40, 60))
         assert log.warnings() == ()
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("ts", "libx264"), ("vob", "mpeg2video")])
+def test_a_resumed_run_counts_what_was_lost(tmp_path: Path, suffix: str, codec: str) -> None:
+    recipe = Recipe(frames=60, size=(160, 90), gop=20, codec=codec)
+    header, log, _ = read(write_video(tmp_path / f"a.{suffix}", recipe), recipe)
+    assert log.packets == len(log.pts) == 60
+    again = DecodeLog()
+    again.resume(list(log.pts), 45)
+    for _ in read_frames(header, again):
+        pass
+    assert (again.packets, again.undecoded) == (60, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +16,9 @@ import pytest
 from facereel.indexer.media.cropping import NOTHING, crop_of
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import probe, read_frames
-from tests.test_cutter import cut, decode, numbers
+from facereel.query.clips.cutter import cut_clips
+from facereel.store.files.digest import hash_file
+from tests.test_cutter import cut, decode, make_clips, numbers
 from tests.video_factory import Recipe, code_box, draw, index_pass, read_number, write_video
 
 LEFT, TOP, RIGHT, BOTTOM = MARGINS = 24, 10, 8, 6
@@ -110,6 +113,20 @@ def test_margins_are_neither_searched_nor_cut(tmp_path: Path, suffix: str) -> No
         clip_file = decode(target)
         assert numbers(clip, clip_file, SHOWN) == list(range(3, 9))
         assert max(int(picture[:, edge].max()) for picture in clip_file.pictures for edge in (0, -1)) < 215
+
+
+def test_an_index_that_has_the_margins_is_cut_with_them(tmp_path: Path) -> None:
+    path = write_with_margins(tmp_path / "a.mp4")
+    before, times = index_pass(path)
+    add_aperture(path, (SHOWN.size[0], 1, before.height, 1, LEFT - RIGHT, 2, 0, 1))
+    now = probe(path)
+    assert (now.width, now.height) == (SHOWN.size[0], before.height)
+    index = replace(before, sha256=hash_file(path), size=now.size, mtime_ns=now.mtime_ns)
+    clips = make_clips(index, times, SHOWN, [(3, 9)], "none")
+    cut_clips(index, clips, times, tmp_path)
+    [picture, *_] = decode(tmp_path / clips[0].file).pictures
+    assert picture.shape == (before.height, before.width)
+    assert picture[:, 0].min() > 215
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ def test_an_index_of_the_version_before_is_upgraded_in_place(old_store: Path) ->
     (folder,) = index_folders(old_store)
     columns, rows = {}, {}
     with closing(sqlite3.connect(folder / DATABASE)) as before:
+        before.execute("UPDATE config SET value = 5 WHERE key = 'min_detections'")
+        before.commit()
         for table in ("video", "frames", "shots", "people", "tracklets", "sightings", "exemplars"):
             columns[table] = [column[1] for column in before.execute(f"PRAGMA table_info({table})")]
             rows[table] = before.execute(f"SELECT * FROM {table}").fetchall()
@@ -43,6 +45,7 @@ def test_an_index_of_the_version_before_is_upgraded_in_place(old_store: Path) ->
         assert set(index.config) >= {"threshold", "exemplars", "low_res_interval", "crop_interval"}
         # Clothes came later.
         assert set(index.config) - {"threshold"} == set(Config.__slots__) - {"clothes"}
+        assert index.config["min_seconds"] == 5 / 25
         assert len(index.exemplar_arrays()) == len(rows["exemplars"])
         assert len(index.sightings([1, 2, 3])) == 3
         assert (index.video.rotation, index.video.mirrored) == (0, False)

@@ -102,6 +102,7 @@ def _is_intact(target: Path, checksum: Path) -> bool:
 
 
 def source_path(weights: Weights) -> Path:
+    """The file in its package; raises EngineError when the package is missing or the file is another."""
     spec = find_spec(weights.package)
     for folder in list(spec.submodule_search_locations or []) if spec else []:
         path = Path(folder) / weights.file

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 import sys
+from fractions import Fraction
 from typing import cast
 
 import av
@@ -29,6 +30,12 @@ def orientation(picture: av.VideoFrame) -> tuple[int, bool]:
     a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
     mirrored = a * d - b * c < 0
     return round(math.degrees(math.atan2(b, -a if mirrored else a)) / 90) * 90 % 360, mirrored
+
+
+def displayed_size(width: int, height: int, aspect: Fraction, rotation: int) -> tuple[int, int]:
+    """Width and height of the upright picture with square pixels; `aspect` is that of a coded pixel."""
+    width = max(1, round(width * aspect))
+    return (height, width) if rotation in (90, 270) else (width, height)
 
 
 # By FFmpeg's AVStereo3DType; of the others a decoder gives one eye, or both are one picture.

@@ -23,7 +23,7 @@ from facereel.indexer.media.clock import BARE, GAP_STEPS, MP4, UNTIMED, FrameClo
 from facereel.indexer.media.container import error_text, open_video, other_films, picture_stream, sound_stream
 from facereel.indexer.media.cropping import crop_of, cropped
 from facereel.indexer.media.decode_log import DecodeLog
-from facereel.indexer.media.display import orientation, unusual_view
+from facereel.indexer.media.display import displayed_size, orientation, unusual_view
 from facereel.indexer.media.fields import deinterlaced
 from facereel.indexer.media.frame import Frame
 from facereel.indexer.media.packets import Packet, Placed, placed_packets
@@ -122,9 +122,7 @@ def probe(path: Path) -> Probe:
         aspect = Fraction(stream.sample_aspect_ratio or 1)
         aspect = aspect if aspect > 0 else Fraction(1)
         rotation, mirrored = orientation(coded)
-        width, height = max(1, round(first.width * aspect)), first.height
-        if rotation in (90, 270):
-            width, height = height, width
+        width, height = displayed_size(first.width, first.height, aspect, rotation)
         rate = _frame_rate(container, stream)
         time_base = Fraction(stream.time_base or Fraction(1, 1000))
         return Probe(
@@ -210,7 +208,9 @@ def _pictures(
             for picture in pictures:
                 if early is not None and picture.pts is not None:
                     # Until a picture is complete that is refreshed piece by piece, none is given.
-                    log.packets -= sum(pts < picture.pts for pts in early)
+                    # A resumed run decodes later pictures only, but counts all packets of the file.
+                    shown = log.pts[0] if log.pts else picture.pts
+                    log.packets -= sum(pts < shown for pts in early)
                     early = None
                 is_torn = picture.pts in torn
                 torn.discard(picture.pts)

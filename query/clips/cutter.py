@@ -25,6 +25,7 @@ from av.video.stream import VideoStream
 from facereel.indexer.media.clock import UNTIMED, FrameClock, usual_duration
 from facereel.indexer.media.container import error_text, open_video, picture_stream
 from facereel.indexer.media.cropping import NOTHING, crop_of, cropped
+from facereel.indexer.media.display import displayed_size
 from facereel.indexer.media.fields import deinterlaced
 from facereel.indexer.media.packets import Packet, placed_packets
 from facereel.indexer.media.source import check_source
@@ -198,7 +199,8 @@ def _frames(
         pictures = _pictures_from_keyframe(packets, int(times.pts[number]))
     clock = FrameClock(container.format.name, stream.start_time or 0, usual, video.time_base)
     crop = crop_of(Path(video.path), container.format.name, stream)
-    if (stream.height or 0) - crop.top - crop.bottom not in (video.height, video.width):
+    whole = displayed_size(stream.width or 0, stream.height or 0, video.sample_aspect_ratio, video.rotation)
+    if whole == (video.width, video.height):
         crop = NOTHING  # an index of a version that showed the margins
     for picture in cropped(deinterlaced(pictures), crop):
         tick = clock.tick(picture.pts, picture.dts, picture.duration)

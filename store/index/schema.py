@@ -175,10 +175,11 @@ def m008_crops_and_display(db: Database) -> None:
     # The crop stays last: it overflows its page, and what is asked for often should not lie behind it.
     columns = [column.name for column in exemplars.columns if column.name not in ("embedding", "crop")]
     exemplars.transform(column_order=[*columns, "embedding", "crop"])
-    # Faces too brief for a tracklet, NULL where nobody counted; three detections were the least, at any frame rate.
+    # Faces too brief for a tracklet, NULL where nobody counted.
     db.table("stats").add_column("brief_faces", int)
     db.table("stats").add_column("brief_seconds", float)
-    db.execute("UPDATE config SET key = 'min_seconds', value = 3 / 25.0 WHERE key = 'min_detections'")
+    # A tracklet's least length was a number of detections, at any frame rate; here as if of 25 a second.
+    db.execute("UPDATE config SET key = 'min_seconds', value = value / 25.0 WHERE key = 'min_detections'")
 
 
 MIGRATIONS: tuple[Callable[[Database], None], ...] = (
