@@ -323,7 +323,7 @@ def test_a_truncated_photo_says_what_it_is(tmp_path: Path) -> None:
             read_photo(path)
 
 
-def test_an_error_of_any_kind_in_a_damaged_photo_is_told_in_words(tmp_path: Path) -> None:
+def test_an_error_of_any_kind_in_a_damaged_photo_is_said_in_words(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", np.zeros((8, 8), np.uint16))
     # The place of the pixels as a fraction: Pillow raises TypeError.
     content, place = path.read_bytes(), struct.pack("<HH", 273, 4)
