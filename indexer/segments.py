@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -32,6 +32,7 @@ from facereel.store.model.config import Config
 from facereel.store.model.records import (
     DETECTED,
     Checkpoint,
+    Exemplar,
     FoundTracklet,
     Reason,
     Segment,
@@ -109,7 +110,7 @@ class _OpenSegment:
         self._setting, self._recogniser, self.before = setting, recogniser, before
         self._searched = 0
         self._durations: list[float] = []  # of the frames so far, seconds
-        self._pending: list[Future[list[FoundTracklet]]] = []
+        self._pending: list[Future[_Found]] = []
         video_format = VideoFormat(video.width, video.height, float(video.frame_rate))
         self._tracker = Tracker(video_format, setting.config, start)
         self.shots = InterruptedShots(shot_detector(video.frame_rate, setting.config), setting.interruptions)
@@ -147,7 +148,9 @@ class _OpenSegment:
             Shot(before.shots + place, start, following)
             for place, (start, following) in enumerate(pairwise([*starts, end]))
         )
-        found = sorted((item for work in self._pending for item in work.result()), key=_first_sighting)
+        work = [pending.result() for pending in self._pending]
+        found = sorted((item for one in work for item in one.tracklets), key=_first_sighting)
+        brief = [*self._tracker.brief, *(seconds for one in work for seconds in one.brief)]
         tracklets = tuple(
             (
                 replace(
@@ -165,8 +168,8 @@ class _OpenSegment:
             shots=before.shots + len(shots),
             tracklets=before.tracklets + len(tracklets),
             searched=before.searched + self._searched,
-            brief_faces=before.brief_faces + len(self._tracker.brief),
-            brief_seconds=before.brief_seconds + sum(self._tracker.brief),
+            brief_faces=before.brief_faces + len(brief),
+            brief_seconds=before.brief_seconds + sum(brief),
             search_frame=search_frame,
             fingerprint=fingerprints.get(search_frame, 0),
         )
@@ -175,34 +178,57 @@ class _OpenSegment:
     def _keep(self, tracks: list[Track]) -> None:
         for track in tracks:
             track.trim(self.shots.in_transition)
-            first = track.frames[0] - self.before.frames if track.frames else 0
-            shown = sum(self._durations[first : first + len(track.frames)])
-            if shown < self._setting.config.min_seconds:
-                self._tracker.brief.append(shown)
+            if not track.frames:
                 continue
+            first = track.frames[0] - self.before.frames
+            durations = self._durations[first : first + len(track.frames)]
             self._pending.append(
-                self._recogniser.submit(_make_tracklets, track, self._setting.engine, self._setting.config)
+                self._recogniser.submit(
+                    _make_tracklets, track, durations, self._setting.engine, self._setting.config
+                )
             )
 
 
-def _make_tracklets(track: Track, engine: FaceEngine, config: Config) -> list[FoundTracklet]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """What a track turns out to be."""
+
+    tracklets: list[FoundTracklet]
+    brief: list[float]  # seconds of each part that is too brief for a tracklet
+
+
+def _make_tracklets(track: Track, durations: Sequence[float], engine: FaceEngine, config: Config) -> _Found:
     """A track with its exemplars; several when it turns out to hold several people, none without a face.
 
-    Numbers of tracklet and shot come with the segment, that of the cluster at the end.
+    `durations` are those of its frames, seconds. Numbers of tracklet and shot come with the segment, that of the
+    cluster at the end.
     """
+
+    def long_enough(part: Track) -> bool:
+        first = part.frames[0] - track.frames[0]
+        shown = sum(durations[first : first + len(part.frames)])
+        if shown < config.min_seconds:
+            brief.append(shown)
+        return shown >= config.min_seconds
+
     found: list[FoundTracklet] = []
-    for sure in _sure_parts(track, engine, config):
+    brief: list[float] = []
+    for sure in filter(long_enough, _sure_parts(track, engine)):
         exemplars = embed(choose(sure.candidates, config.exemplars, engine), engine)
         parts = split_mixed(sure, exemplars, engine)
         if parts == [sure]:
-            chosen = [exemplars]
-        else:
-            chosen = [embed(choose(part.candidates, config.exemplars, engine), engine) for part in parts]
-        found += [
-            (_tracklet(part, part.sightings()), part.sightings(), own)
-            for part, own in zip(parts, chosen, strict=True)
-        ]
-    return [item for item in found if _shows_face(item)]
+            found.append(_with_exemplars(sure, exemplars))
+            continue
+        for part in filter(long_enough, parts):
+            found.append(
+                _with_exemplars(part, embed(choose(part.candidates, config.exemplars, engine), engine))
+            )
+    return _Found([item for item in found if _shows_face(item)], brief)
+
+
+def _with_exemplars(track: Track, exemplars: tuple[Exemplar, ...]) -> FoundTracklet:
+    sightings = track.sightings()
+    return _tracklet(track, sightings), sightings, exemplars
 
 
 def _shows_face(found: FoundTracklet) -> bool:
@@ -212,13 +238,9 @@ def _shows_face(found: FoundTracklet) -> bool:
     return bool(exemplars) and shows_face(tracklet.face_width, probabilities)
 
 
-def _sure_parts(track: Track, engine: FaceEngine, config: Config) -> list[Track]:
-    """The parts of a track in which the same face plainly goes on; without those that are too short to be kept."""
-    parts = split_at_changes(track, engine)
-    if len(parts) > 1:
-        least = config.min_seconds * track.video.frame_rate
-        parts = [part for part in parts if len(part.frames) >= least]
-    return [sure for part in parts for sure in split_at_doubts(part, engine)]
+def _sure_parts(track: Track, engine: FaceEngine) -> list[Track]:
+    """The parts of a track in which the same face plainly goes on."""
+    return [sure for part in split_at_changes(track, engine) for sure in split_at_doubts(part, engine)]
 
 
 def _tracklet(track: Track, sightings: Sightings) -> Tracklet:

@@ -19,7 +19,8 @@ from facereel.indexer.identity.clustering import (
     tracklet_identity,
 )
 from facereel.indexer.scan.clothes import clothes_histogram, pool_clothes
-from facereel.store.model.records import CLOTHES_BINS, Floats, FrameTimes, Image, Tracklet
+from facereel.store.index.rows import sighting_rows, sightings_of
+from facereel.store.model.records import CLOTHES_BINS, Floats, FrameTimes, Image, Sightings, Tracklet
 
 RED, GREEN, BLUE, DARK = (30, 30, 190), (40, 150, 30), (170, 60, 20), (14, 12, 13)  # BGR
 
@@ -368,6 +369,19 @@ def test_clothes_do_not_depend_on_the_size_of_the_picture(zoom: int) -> None:
     assert small_one is not None
     assert large_one is not None
     assert float(np.sqrt(small_one) @ np.sqrt(large_one)) > 0.98
+
+
+def test_ends_are_those_that_an_index_stores() -> None:
+    """To the last bit: a run that resumes reads them from there, and must come to the same clusters."""
+    frames = 2000
+    boxes = np.random.default_rng(4).uniform(1, 2000, (frames, 4)).astype(np.float32)
+    tracklet = Tracklet(1, 0, 0, frames, "scene_cut", "scene_cut", 1, 60.0, 0.9)
+    sightings = Sightings(np.arange(frames), boxes, np.ones(frames, np.float32), np.ones(frames, np.uint8))
+    numbers = [[*row[1:-1], 1] for row in sighting_rows(tracklet, sightings)]
+    stored = sightings_of(np.array(numbers), 0, frames).boxes.reshape(-1, 2, 4)
+    one = np.ones((1, 4), np.float32), np.full(1, 0.5, np.float32)
+    for ends, stored_ends in zip(boxes.reshape(-1, 2, 4), stored, strict=True):
+        assert tracklet_identity(tracklet, ends, *one, [], (0.0, 1.0)).ends.tolist() == stored_ends.tolist()
 
 
 @pytest.mark.parametrize("rate", [25, 60, 100])

@@ -8,6 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
+import numpy as np
 import pytest
 from av.video.stream import VideoStream
 
@@ -111,6 +113,20 @@ def test_what_is_too_brief_to_be_followed_is_left_out_and_said(
     assert (left_out in words) is not kept
 
 
+def test_a_face_of_which_a_dissolve_leaves_nothing_is_not_counted_as_brief(tmp_path: Path) -> None:
+    """It is there for three frames before the middle of the dissolve, and for one after it, which is too brief."""
+    before, after = slide(0, None), slide(1, None)
+    slides = [(before, 0.04)] * 30
+    for step in range(1, 20):
+        picture = np.asarray(cv2.addWeighted(before, 1 - step / 20, after, step / 20, 0), np.uint8)
+        if 8 <= step < 12:
+            draw_face(picture, "red", (100, 60, 30, 30))
+        slides.append((picture, 0.04))
+    contents = look_at(tmp_path / "dissolve.mp4", [*slides, *[(after, 0.04)] * 30])
+    assert [shot.start for shot in contents.shots] == [0, 40]
+    assert (contents.tracklets, contents.stats.brief_faces, contents.stats.brief_seconds) == ((), 1, 0.04)
+
+
 def with_beard(picture: Image) -> Image:
     """Another face than all others: darker in its lower part."""
     picture[96:120, 100:160] = picture[96:120, 100:160] // 3
@@ -127,6 +143,14 @@ def test_somebody_who_takes_the_place_of_another_between_two_frames_is_another(
     assert len(contents.shots) == 1
     assert spans(contents) == [(0, 4), (4, 4 + others)]
     assert [tracklet.cluster for tracklet in contents.tracklets] == [1, 2]
+
+
+def test_somebody_who_takes_a_place_only_briefly_is_left_out_and_said(tmp_path: Path) -> None:
+    green = (with_beard(slide(0, "green")), 0.04)
+    slides = [*[(slide(0, "red"), 1.0)] * 4, green, *[(slide(1, None), 1.0)] * 3]
+    contents = look_at(tmp_path / "seat.mp4", slides)
+    assert spans(contents) == [(0, 4)]
+    assert (contents.stats.brief_faces, contents.stats.brief_seconds) == (1, 0.04)
 
 
 def test_somebody_who_moves_between_two_frames_stays_one(tmp_path: Path) -> None:

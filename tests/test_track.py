@@ -18,7 +18,7 @@ from facereel.indexer.engines.alignment import TEMPLATE
 from facereel.indexer.engines.face_crops import cut_out
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.shots.similarity import THUMBNAIL_SIZE
-from facereel.indexer.track.track import Track, VideoFormat
+from facereel.indexer.track.track import Candidate, Track, VideoFormat
 from facereel.indexer.track.tracker import Tracker
 from facereel.store.model.boxes import iou, xywh_to_xyxy, xyxy_to_xywh
 from facereel.store.model.config import Config
@@ -369,6 +369,14 @@ def test_either_all_steps_of_a_steady_clock_are_slow_or_none(rate: int, doubtful
         assert not tracker.step(view, 0)
     [track] = tracker.finish()
     assert (len(track.frames), track.doubts) == (40, doubtful)
+
+
+def test_the_newest_crop_stays_when_there_are_too_many() -> None:
+    track = Track(0, "scene_cut", VideoFormat(WIDTH, HEIGHT, 25.0))
+    [crop] = crops_of(view_of(0, [Actor(1, hold(60, 50), range(1))]).faces)
+    for frame in range(65):
+        track.add_candidate(Candidate(frame, 0.9 if frame % 2 else 0.8, crop))
+    assert [candidate.frame for candidate in track.candidates] == [*range(1, 64, 2), 64]
 
 
 def lit(frame: int) -> FrameView:

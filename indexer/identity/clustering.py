@@ -59,7 +59,8 @@ def tracklet_identity(
         end=tracklet.end,
         start_seconds=span[0],
         seconds=span[1] - span[0],
-        ends=np.round(ends, 1),  # as an index stores them, so that a resumed run gives the same clusters
+        # As an index stores them, so that a resumed run gives the same clusters.
+        ends=np.round(np.asarray(ends, np.float64), 1).astype(np.float32),
         clothes=tracklet.clothes,
         joinable=shows_face(tracklet.face_width, face_probabilities),
     )

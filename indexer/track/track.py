@@ -214,7 +214,7 @@ class Track:
         """Add a crop. When there are too many, the worse of every two neighbours is dropped."""
         self.candidates.append(candidate)
         if len(self.candidates) > _MAX_CANDIDATES:
-            pairs = zip(self.candidates[::2], self.candidates[1::2], strict=False)
+            pairs = [self.candidates[start : start + 2] for start in range(0, len(self.candidates), 2)]
             self.candidates = [max(pair, key=lambda one: one.score * one.crop.box[2]) for pair in pairs]
 
     def bridge(self, gap: list[FrameView], view: FrameView, box: Floats) -> bool:
