@@ -139,4 +139,4 @@ def test_a_script_reads_the_view_and_a_person_how_many_people_there_are(run: Run
     assert [(row["view"], row["recognisable"]) for row in clusters] == [
         ("frontal", True), ("profile", True), ("none", False), ("none", False),
     ]  # fmt: skip
-    assert run("faces", *options).stdout.startswith("2 people, and 2 clusters without a clear face, in ")
+    assert run("faces", *options).stdout.startswith("2 people, and 2 clusters hard to recognise, in ")

@@ -219,10 +219,10 @@ def sheet(sheet: Sheet) -> None:
         if sheet.left_out
         else ""
     )
-    people = sum(row.view != "none" for row in sheet.rows)
+    people = sum(row.recognisable for row in sheet.rows)
     more = len(sheet.rows) - people
-    unseen = f", and {count(more, 'cluster')} without a clear face," if more else ""
-    say(f"{count(people, 'person', 'people')}{unseen} in {printable(sheet.file)}{rest}")
+    poor = f", and {count(more, 'cluster')} hard to recognise," if more else ""
+    say(f"{count(people, 'person', 'people')}{poor} in {printable(sheet.file)}{rest}")
 
 
 def health(health: Health) -> None:
