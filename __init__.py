@@ -64,7 +64,7 @@ if TYPE_CHECKING:
         result_folders,
     )
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = [
     "Answer",
