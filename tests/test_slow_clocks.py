@@ -109,7 +109,7 @@ def test_what_is_too_brief_to_be_followed_is_left_out_and_said(
     for output in (video, known):
         assert output["brief_faces"] == int(not kept)
         assert output["brief_seconds"] == pytest.approx(0 if kept else frames / rate, abs=0.002)
-    left_out = f"left out, too brief to be followed: 1 face, {frames / rate:.2f} s in all"
+    left_out = f"left out, too short to be followed: 1 face, {frames / rate:.2f} s in all"
     assert (left_out in words) is not kept
 
 

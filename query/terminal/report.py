@@ -51,7 +51,7 @@ def indexed(event: Indexed) -> None:
     say("  " + ", ".join(figures))
     if event.brief_faces:
         left_out = count(event.brief_faces, "face"), f"{event.brief_seconds:.2f} s in all"
-        say(f"  left out, too brief to be followed: {', '.join(left_out)}")
+        say(f"  left out, too short to be followed: {', '.join(left_out)}")
     for line in _losses(event):
         say(f"  {line}")
     video_warnings(event.video, event.warnings)
