@@ -36,7 +36,6 @@ from facereel.store.index.embeddings import (
 )
 from facereel.store.index.vectors import Vectors
 from facereel.store.model.errors import DamagedIndexError, OptionError, StoreError
-from facereel.store.model.pooling import SUFFICIENT_QUALITY
 from facereel.store.model.records import (
     SOURCES,
     Cluster,
@@ -203,17 +202,14 @@ class VideoIndex:
             return int(self._all("SELECT count(*) FROM exemplars")[0][0])
 
     def people_count(self) -> int:
-        """How many of its clusters can be recognised: the others may show somebody again, or no people at all."""
-        query = """SELECT cluster, tracklet, face_width, face_probability, quality
-                   FROM tracklets JOIN exemplars USING (tracklet)"""
+        """How many of its clusters show a clear face: the others may be no people at all."""
+        query = """SELECT cluster, tracklet, face_width, face_probability
+                   FROM tracklets LEFT JOIN exemplars USING (tracklet)"""
         with reading(self.folder, self.video.path):
-            probabilities: dict[tuple[int, int, float], list[float | None]] = {}
-            qualities: dict[int, float] = {}
-            for cluster, tracklet, width, probability, quality in self._all(query):
-                probabilities.setdefault((cluster, tracklet, width), []).append(probability)
-                qualities[cluster] = qualities.get(cluster, 0.0) + quality
-        faces = {key[0] for key, own in probabilities.items() if shows_face(key[2], own)}
-        return sum(qualities[cluster] >= SUFFICIENT_QUALITY for cluster in faces)
+            by_tracklet: dict[tuple[int, int, float], list[float | None]] = {}
+            for cluster, tracklet, width, probability in self._all(query):
+                by_tracklet.setdefault((cluster, tracklet, width), []).append(probability)
+        return len({key[0] for key, own in by_tracklet.items() if shows_face(key[2], own)})
 
     def pooled(self) -> PooledEmbeddings:
         """One embedding for each tracklet and each cluster, pooled from the exemplars."""
