@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from facereel.indexer.engines.face_crops import align_faces
 from facereel.indexer.engines.protocol import FaceEngine
+from facereel.indexer.identity.exemplars import embed_candidates, mean_similarity
 from facereel.indexer.timing import frames_in
 from facereel.indexer.track.track import Candidate, Change, Track
 from facereel.store.model.pooling import unit
@@ -48,8 +48,7 @@ class _Recogniser:
         """Embeddings (N, D)."""
         new = [one for one in candidates if one.frame not in self._vectors]
         if new:
-            faces = align_faces([one.crop for one in new], self._engine)
-            vectors = self._engine.embed(faces.images, mirrored=False).vectors
+            vectors = embed_candidates(new, self._engine)
             self._vectors |= {one.frame: vector for one, vector in zip(new, vectors, strict=True)}
         return np.stack([self._vectors[one.frame] for one in candidates])
 
@@ -71,7 +70,7 @@ def _edges(track: Track, change: Change, recogniser: _Recogniser) -> tuple[int, 
     if len(before) < 2 or not after or _plainly_same(before, after, recogniser):
         return None
     vectors_before, vectors_after = recogniser.embed(before), recogniser.embed(after)
-    if _mean_similarity(vectors_before) < recogniser.scale * _MIN_WITHIN:
+    if mean_similarity(vectors_before) < recogniser.scale * _MIN_WITHIN:
         return None
     pooled = np.stack([unit(vectors.sum(axis=0)) for vectors in (vectors_before, vectors_after)])
     if float(pooled[0] @ pooled[1]) >= recogniser.scale * _MIN_SIMILARITY:
@@ -93,8 +92,3 @@ def _plainly_same(before: list[Candidate], after: list[Candidate], recogniser: _
     best = [max(side, key=lambda one: one.score * one.crop.box[2]) for side in (before, after)]
     first, second = recogniser.embed(best)
     return float(first @ second) >= recogniser.scale * _PLAINLY_SAME
-
-
-def _mean_similarity(vectors: Floats) -> float:
-    """Mean similarity of the pairs of two or more embeddings (N, D)."""
-    return float((vectors @ vectors.T)[np.triu_indices(len(vectors), 1)].mean())

@@ -67,6 +67,17 @@ def align_candidates(candidates: Sequence[Candidate], engine: FaceEngine) -> lis
     ]
 
 
+def embed_candidates(candidates: Sequence[Candidate], engine: FaceEngine) -> Floats:
+    """Embeddings (N, D) of one or more candidates as they are, without choosing among them."""
+    faces = align_faces([candidate.crop for candidate in candidates], engine)
+    return engine.embed(faces.images, mirrored=False).vectors
+
+
+def mean_similarity(vectors: Floats) -> float:
+    """Mean similarity of the pairs of two or more embeddings (N, D)."""
+    return float((vectors @ vectors.T)[np.triu_indices(len(vectors), 1)].mean())
+
+
 def embed(chosen: Sequence[AlignedCandidate], engine: FaceEngine) -> tuple[Exemplar, ...]:
     """Exemplars of chosen crops, best first, in order of time; none when the recogniser sees no face in them."""
     if not chosen:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from facereel.indexer.engines.face_crops import align_faces
 from facereel.indexer.engines.protocol import FaceEngine
-from facereel.indexer.identity.exemplars import pool
+from facereel.indexer.identity.exemplars import embed_candidates, mean_similarity, pool
 from facereel.indexer.track.track import Track
 from facereel.store.model.records import Exemplar
 
@@ -26,8 +25,7 @@ def split_at_doubts(track: Track, engine: FaceEngine) -> list[Track]:
     """The track itself, or its parts where neither patch nor face says that it is the same one after a slow step."""
     if not track.doubts or not track.candidates:
         return [track]
-    faces = align_faces([candidate.crop for candidate in track.candidates], engine)
-    vectors = engine.embed(faces.images, mirrored=False).vectors
+    vectors = embed_candidates(track.candidates, engine)
     frames = np.array([candidate.frame for candidate in track.candidates])
     parts, start = [track], track.frames[0]
     for doubt in track.doubts:
@@ -59,9 +57,7 @@ def _frame_of_change(track: Track, exemplars: tuple[Exemplar, ...], count: int, 
     first, last = exemplars[count - 1].frame, exemplars[count].frame
     between = [candidate for candidate in track.candidates if first < candidate.frame < last]
     if between:
-        faces = align_faces([candidate.crop for candidate in between], engine)
-        vectors = engine.embed(faces.images, mirrored=False).vectors
-        for candidate, vector in zip(between, vectors, strict=True):
+        for candidate, vector in zip(between, embed_candidates(between, engine), strict=True):
             if float(vector @ after) > float(vector @ before):
                 last = candidate.frame
                 break
@@ -78,14 +74,11 @@ def _exemplars_before_change(exemplars: tuple[Exemplar, ...], scale: float) -> i
         before, next_two = exemplars[:count], exemplars[count : count + 2]
         across = float(pool(before) @ pool(next_two))
         several = len(before) >= 2 and len(next_two) == 2
-        if across < scale * _MAX_ACROSS and several and _mean_similarity(next_two) > scale * _MIN_WITHIN:
-            return count
+        if across < scale * _MAX_ACROSS and several:
+            vectors = np.stack([exemplar.embedding for exemplar in next_two])
+            if mean_similarity(vectors) > scale * _MIN_WITHIN:
+                return count
     return None
-
-
-def _mean_similarity(exemplars: tuple[Exemplar, ...]) -> float:
-    vectors = np.stack([exemplar.embedding for exemplar in exemplars])
-    return float((vectors @ vectors.T)[np.triu_indices(len(vectors), 1)].mean())
 
 
 def _largest_move(track: Track, first: int, last: int) -> int:
