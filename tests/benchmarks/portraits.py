@@ -96,8 +96,8 @@ def photos(folder: Path) -> list[Path]:
 
 
 def cast_digest() -> str:
-    """Changes when the photos or the way of measuring them change."""
-    names = [f"{p.parent.name}/{p.name}:{p.stat().st_size}" for d in _folders() for p in photos(d)]
+    """Changes when the photos, their place or the way of measuring them change; the cache holds their paths."""
+    names = [f"{p.resolve()}:{p.stat().st_size}" for d in _folders() for p in photos(d)]
     return hashlib.sha256("\n".join([Path(__file__).read_text(), *names]).encode()).hexdigest()[:12]
 
 
