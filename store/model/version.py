@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from facereel import __version__
 
-RESULTS_VERSION = 3
+RESULTS_VERSION = 4
 # What made the indexes that do not say it.
 FIRST_RESULTS_VERSION = 1
 FIRST_FACEREEL_VERSION = "0.1.0"
