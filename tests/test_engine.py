@@ -141,6 +141,35 @@ def test_boxes_are_pixels_of_the_picture(engine: FaceEngine, pictures: dict[str,
     assert there.boxes[0] == pytest.approx(here.boxes[0] + [70, 40, 70, 40], abs=0.1 * side)
 
 
+def test_regions_hold_what_a_search_of_the_same_pixels_finds(
+    engine: FaceEngine, pictures: dict[str, Image]
+) -> None:
+    regions = []
+    for picture in pictures.values():
+        x0, y0, x1, y1 = engine.detect(picture).boxes[0]
+        margin, side = (x1 - x0) / 2, 150  # no multiple of 32, and too small to be searched at two scales
+        cut = picture[
+            max(0, int(y0 - margin)) : int(y1 + margin), max(0, int(x0 - margin)) : int(x1 + margin)
+        ]
+        for width, height in ((side, side), (97, 131), (side + 9, side - 1), (40, 33)):
+            regions.append(
+                np.asarray(cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+            )
+    regions = regions * 6  # more than a batch of one size
+    regions[5:5] = [np.full((64, 64, 3), 127, np.uint8)]
+    found = engine.detect_regions(regions)
+    assert len(found) == len(regions)
+    for faces, region in zip(found, regions, strict=True):
+        alone = engine.detect(region)
+        assert_sound(faces)
+        np.testing.assert_allclose(faces.boxes, alone.boxes, atol=0.01)
+        np.testing.assert_allclose(faces.scores, alone.scores, atol=1e-4)
+        np.testing.assert_allclose(faces.landmarks, alone.landmarks, atol=0.01)
+    assert sum(len(faces) > 0 for faces in found) > len(regions) / 2
+    assert len(found[5]) == 0
+    assert engine.detect_regions([]) == []
+
+
 def test_embeds_to_unit_vectors_one_by_one_as_in_a_batch(
     engine: FaceEngine, pictures: dict[str, Image]
 ) -> None:

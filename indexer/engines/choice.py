@@ -51,6 +51,9 @@ class Calibrated:
     def detect(self, image: Image) -> Faces:
         return self.engine.detect(image)
 
+    def detect_regions(self, images: Sequence[Image]) -> list[Faces]:
+        return self.engine.detect_regions(images)
+
     def landmarks(self, crops: Sequence[FaceCrop]) -> Landmarks:
         return self.engine.landmarks(crops)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +11,8 @@ from numpy.typing import NDArray
 from facereel.store.model.boxes import overlap_of_smaller, xyxy_to_xywh
 from facereel.store.model.records import Faces, Floats, Image
 
+# Boxes (N, 4) x0 y0 x1 y1, scores (N,), landmarks (N, 5, 2), pixels: several of one face, in no order.
+Detections: TypeAlias = tuple[Floats, Floats, Floats]
 MIN_SCORE = 0.2
 # Detectors miss faces much taller than those of their training (YuNet: 300 px). Large pictures are therefore searched
 # a second time with their longer side scaled to this, pixels.
@@ -24,20 +28,23 @@ def scales(image: Image) -> list[float]:
     return [1.0, SMALL_SIDE / longest] if longest > 1.5 * SMALL_SIDE else [1.0]
 
 
-def scale_and_pad(image: Image, scale: float) -> Image:
-    """The picture at that scale, padded with black on the right and at the bottom to multiples of STRIDE."""
-    if scale != 1.0:
-        height, width = (max(1, round(side * scale)) for side in image.shape[:2])
-        image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+def scaled(image: Image, scale: float) -> Image:
+    """The picture at that scale."""
+    if scale == 1.0:
+        return image
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def padded_size(image: Image) -> tuple[int, int]:
+    """Height and width of the picture with black on the right and at the bottom, multiples of STRIDE."""
     height, width = image.shape[:2]
-    padded = np.zeros((-(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE, 3), np.uint8)
-    padded[:height, :width] = image
-    return padded
+    return -(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE
 
 
-def suppress_overlaps(detections: list[tuple[Floats, Floats, Floats]]) -> Faces:
-    """Faces of the boxes (N, 4), scores (N,) and landmarks (N, 5, 2) of each scale; of those that overlap the best."""
-    boxes, scores, landmarks = (np.concatenate(parts) for parts in zip(*detections, strict=True))
+def suppress_overlaps(by_scale: list[Detections]) -> Faces:
+    """Faces of one picture's detections at each scale; of those that overlap the best."""
+    boxes, scores, landmarks = (np.concatenate(parts) for parts in zip(*by_scale, strict=True))
     xywh = xyxy_to_xywh(boxes).tolist()
     best = cv2.dnn.NMSBoxes(xywh, scores.tolist(), MIN_SCORE, NMS_IOU) if len(boxes) else []
     order = np.asarray(best, dtype=np.int64).reshape(-1)

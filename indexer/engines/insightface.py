@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from facereel.indexer.engines import detections, devices, onet
 from facereel.indexer.engines.alignment import align
+from facereel.indexer.engines.detections import Detections
 from facereel.indexer.engines.devices import Compute
 from facereel.indexer.engines.packs import check_package, licence_of
 from facereel.indexer.engines.protocol import Threshold
@@ -79,14 +80,12 @@ class InsightFacePack:
 
     def detect(self, image: Image) -> Faces:
         """Find faces in a BGR picture (H, W, 3), at its own size and, for large faces, at a small one."""
-        if self._detector.static_input_size is not None:
-            padded, size = _pad_to_shape(image, self._detector.static_input_size)
-            return detections.suppress_overlaps([self._detect(padded, size, 1.0)])
-        by_scale = []
-        for scale in detections.scales(image):
-            padded = detections.scale_and_pad(image, scale)
-            by_scale.append(self._detect(padded, (padded.shape[1], padded.shape[0]), scale))
-        return detections.suppress_overlaps(by_scale)
+        scales = detections.scales(image) if self._detector.static_input_size is None else [1.0]
+        return detections.suppress_overlaps([self._detect_at(image, scale) for scale in scales])
+
+    def detect_regions(self, images: Sequence[Image]) -> list[Faces]:
+        """Find faces in small BGR pictures (H, W, 3), one by one: the package takes no batches."""
+        return [detections.suppress_overlaps([self._detect_at(image, 1.0)]) for image in images]
 
     def landmarks(self, crops: Sequence[FaceCrop]) -> Landmarks:
         """Those of the pack's detector; the probability is ONet's."""
@@ -109,17 +108,21 @@ class InsightFacePack:
         vectors = raw / np.maximum(lengths, 1e-9)[:, None]
         return Embeddings(vectors.astype(np.float32), face_confidences.astype(np.float32))
 
-    def _detect(self, image: Image, size: tuple[int, int], scale: float) -> tuple[Floats, Floats, Floats]:
-        """Boxes (N, 4), scores (N,) and landmarks (N, 5, 2) in pixels of the picture before it was scaled."""
+    def _detect_at(self, image: Image, scale: float) -> Detections:
+        """Detections in a picture searched at that scale, in pixels of the picture."""
+        size = self._detector.static_input_size
+        if size is None:
+            image = detections.scaled(image, scale)
+            height, width = detections.padded_size(image)
+            size = width, height
+        else:
+            height, width = _shape_of(image, size)
         boxes_and_scores, landmarks = self._detector.detect(
-            image, input_size=size, det_thresh=detections.MIN_SCORE
+            _padded(image, height, width), input_size=size, det_thresh=detections.MIN_SCORE
         )
         boxes = np.asarray(boxes_and_scores[:, :4] / scale, np.float32)
-        return (
-            boxes,
-            np.asarray(boxes_and_scores[:, 4], np.float32),
-            np.asarray(landmarks / scale, np.float32),
-        )
+        scores = np.asarray(boxes_and_scores[:, 4], np.float32)
+        return boxes, scores, np.asarray(landmarks / scale, np.float32)
 
     def _raw_vectors(self, crops: NDArray[np.uint8], mirrored: bool) -> Floats:
         """Vectors (N, D) as the recogniser gives them, or the means of those of crops and their mirror images."""
@@ -191,12 +194,15 @@ def _models(folder: Path, compute: Compute) -> tuple[Any, Any]:
     return pack.det_model, pack.models["recognition"]
 
 
-def _pad_to_shape(image: Image, size: tuple[int, int]) -> tuple[Image, tuple[int, int]]:
-    """The picture padded to the aspect ratio of a detector that takes one size only (width, height), and that size."""
+def _shape_of(image: Image, size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the picture padded to the aspect ratio of a size (width, height)."""
     height, width = image.shape[:2]
     longest = max(width / size[0], height / size[1])
-    padded = np.zeros(
-        (max(height, round(longest * size[1])), max(width, round(longest * size[0])), 3), np.uint8
-    )
-    padded[:height, :width] = image
-    return padded, size
+    return max(height, round(longest * size[1])), max(width, round(longest * size[0]))
+
+
+def _padded(image: Image, height: int, width: int) -> Image:
+    """The picture with black on the right and at the bottom."""
+    padded = np.zeros((height, width, 3), np.uint8)
+    padded[: len(image), : image.shape[1]] = image
+    return padded

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from facereel.indexer.engines import detections, devices, onet
+from facereel.indexer.engines.detections import Detections
 from facereel.indexer.engines.devices import Compute
 from facereel.indexer.engines.protocol import Threshold
 from facereel.indexer.engines.weights import Weights, model_path, source_path
@@ -31,6 +33,7 @@ RECOGNIZER = Weights(
     "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
 )
 STRIDES = (8, 16, 32)
+REGION_BATCH = 16  # pictures at once: halves the time of a region of 128 px, larger batches save no more
 # Lengths of SFace's raw vectors on films: flowers, fists, backs of heads 4 to 6, clear frontal faces 10 to 13.
 NO_FACE, CLEAR_FACE = 5.0, 11.0
 LICENCE = "MIT and Apache-2.0: free, also for commercial use"
@@ -78,9 +81,25 @@ class OpenCVZoo:
 
     def detect(self, image: Image) -> Faces:
         """Find faces in a BGR picture (H, W, 3), at its own size and, for large faces, at a small one."""
-        return detections.suppress_overlaps(
-            [self._detect_at(image, scale) for scale in detections.scales(image)]
-        )
+        by_scale = []
+        for scale in detections.scales(image):
+            (found,) = self._search([detections.scaled(image, scale)])
+            by_scale.append((found[0] / scale, found[1], found[2] / scale))
+        return detections.suppress_overlaps(by_scale)
+
+    def detect_regions(self, images: Sequence[Image]) -> list[Faces]:
+        """Find faces in small BGR pictures (H, W, 3), each at its own size only."""
+        by_size: dict[tuple[int, int], list[int]] = {}
+        for place, image in enumerate(images):
+            by_size.setdefault(detections.padded_size(image), []).append(place)
+        found: dict[int, Faces] = {}
+        for places in by_size.values():
+            for start in range(0, len(places), REGION_BATCH):
+                batch = places[start : start + REGION_BATCH]
+                by_image = self._search([images[place] for place in batch])
+                faces = [detections.suppress_overlaps([raw]) for raw in by_image]
+                found.update(zip(batch, faces, strict=True))
+        return [found[place] for place in range(len(images))]
 
     def landmarks(self, crops: Sequence[FaceCrop]) -> Landmarks:
         """ONet's, on YuNet's boxes."""
@@ -105,26 +124,39 @@ class OpenCVZoo:
             face_confidences.astype(np.float32),
         )
 
-    def _detect_at(self, image: Image, scale: float) -> tuple[Floats, Floats, Floats]:
-        padded = detections.scale_and_pad(image, scale)
-        # cv2.split is four times as fast as a transposed copy.
-        blob = np.stack(cv2.split(padded), dtype=np.float32)[None]
-        heads = [np.asarray(head)[0] for head in self._detector.run(None, {"input": blob})]
-        boxes, scores, landmarks = _decode(heads, padded.shape[1])
-        return boxes / scale, scores, landmarks / scale
+    def _search(self, images: Sequence[Image]) -> list[Detections]:
+        """Detections in pictures of one padded size, in pixels of each."""
+        height, width = detections.padded_size(images[0])
+        blob = np.zeros((len(images), 3, height, width), np.float32)
+        for place, image in enumerate(images):
+            # cv2.split is four times as fast as a transposed copy.
+            for channel, plane in enumerate(cv2.split(image)):
+                blob[place, channel, : len(image), : image.shape[1]] = plane
+        heads = self._detector.run(None, {"input": blob})
+        # Of each kind of head the levels one below the other: (N, cells, values).
+        cls, obj, sides, points = (np.concatenate(heads[kind : kind + 3], axis=1) for kind in (0, 3, 6, 9))
+        scores = np.sqrt(np.clip(cls[..., 0], 0, 1) * np.clip(obj[..., 0], 0, 1))
+        cells, strides = _grid(height, width)
+        return [
+            _decode(cells[keep], strides[keep], sides[place, keep], points[place, keep], scores[place, keep])
+            for place, keep in enumerate(np.flatnonzero(of_one > detections.MIN_SCORE) for of_one in scores)
+        ]
 
 
-def _decode(heads: list[Floats], width: int) -> tuple[Floats, Floats, Floats]:
-    """Turn the twelve heads into boxes (N, 4), scores (N,), landmarks (N, 5, 2) above MIN_SCORE."""
-    boxes, scores, landmarks = [], [], []
-    for level, stride in enumerate(STRIDES):
-        cls, obj, box, points = (heads[level + 3 * kind] for kind in range(4))
-        score = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
-        keep = np.flatnonzero(score > detections.MIN_SCORE)
-        cells = np.stack([keep % (width // stride), keep // (width // stride)], axis=1).astype(np.float32)
-        centre = (cells + box[keep, :2]) * stride
-        half = np.exp(box[keep, 2:]) * stride / 2
-        boxes.append(np.concatenate([centre - half, centre + half], axis=1))
-        scores.append(score[keep])
-        landmarks.append((points[keep].reshape(-1, 5, 2) + cells[:, None]) * stride)
-    return np.concatenate(boxes), np.concatenate(scores), np.concatenate(landmarks)
+@lru_cache(maxsize=32)  # a video has one size, its regions a few
+def _grid(height: int, width: int) -> tuple[Floats, Floats]:
+    """Column and row (C, 2) of each cell in its level, and its stride (C, 1), pixels."""
+    cells, strides = [], []
+    for stride in STRIDES:
+        rows, columns = np.indices((height // stride, width // stride), np.float32).reshape(2, -1)
+        cells.append(np.stack([columns, rows], axis=1))
+        strides.append(np.full((len(rows), 1), stride, np.float32))
+    return np.concatenate(cells), np.concatenate(strides)
+
+
+def _decode(cells: Floats, strides: Floats, sides: Floats, points: Floats, scores: Floats) -> Detections:
+    """Turn what the heads say of cells (N, 2) with strides (N, 1) into boxes and landmarks."""
+    centres = (cells + sides[:, :2]) * strides
+    halves = np.exp(sides[:, 2:]) * strides / 2
+    landmarks = (points.reshape(-1, 5, 2) + cells[:, None]) * strides[:, None]
+    return np.concatenate([centres - halves, centres + halves], axis=1), scores, landmarks

@@ -57,6 +57,14 @@ class FaceEngine(Protocol):
         """Find faces in a BGR picture (H, W, 3); weak ones included, down to a score of 0.2."""
         ...
 
+    def detect_regions(self, images: Sequence[Image]) -> list[Faces]:
+        """Find faces in each of many small BGR pictures (H, W, 3), of any sizes, in pixels of each.
+
+        As `detect`, but pictures of about the same size may go through at once, and none is searched a second time for
+        faces that fill it.
+        """
+        ...
+
     def landmarks(self, crops: Sequence[FaceCrop]) -> Landmarks:
         """The points to align each face by, maybe those of the detector, and the probability that it is a face."""
         ...

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from facereel.indexer.engines.detections import suppress_overlaps
+from facereel.indexer.engines.detections import Detections, suppress_overlaps
 from facereel.store.model.records import Faces, Floats, Image
 
 TILES_BELOW = 20  # pixels: faces of this width and more are detected without tiles
@@ -24,7 +24,6 @@ OVERVIEW_SIDE, MIN_OVERVIEW_SCALE = 640, 16.0 / OVERLAP
 _EDGE_DISTANCE = 2.0  # a box closer to a tile's inner edge than this is probably part of a face, pixels
 
 Tile = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels
-Detections = tuple[Floats, Floats, Floats]  # boxes (N, 4), scores (N,), landmarks (N, 5, 2)
 
 
 def tiled_size(width: int, height: int, min_face: int, analysis_width: int) -> tuple[int, int] | None:
