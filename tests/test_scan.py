@@ -20,7 +20,7 @@ from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.scan.scan import Scan
 from facereel.indexer.shots.similarity import THUMBNAIL_SIZE
 from facereel.store.model.config import Config
-from facereel.store.model.records import Faces, Image
+from facereel.store.model.records import DETECTED, INTERPOLATED, Faces, Image
 from tests.fake_engine import FakeEngine, backdrop, draw_face, write_film
 
 Drawn = Callable[[int, Image], None]  # draws into the picture of a frame
@@ -69,7 +69,8 @@ def test_where_nothing_changes_only_keyframes_are_searched(tmp_path: Path) -> No
     views = scan(film(tmp_path / "a.mp4", frames=36))
     assert [view.index for view in views if view.searched] == [0, 10, 20, 30, 35]
     # Between them the same faces continue, which spares the tracker an assignment.
-    assert [view.index for view in views if not view.continues] == [0, 1, 10, 11, 20, 21, 30, 31, 35]
+    assert [view.index for view in views if view.previous[0] < 0] == [0, 1, 10, 11, 20, 21, 30, 31, 35]
+    assert all(view.sources[0] == (DETECTED if view.searched else INTERPOLATED) for view in views)
 
 
 def test_every_frame_can_be_searched(tmp_path: Path) -> None:

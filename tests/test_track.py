@@ -93,9 +93,9 @@ def view_of(
     faces = Faces(rows[:, :4], rows[:, 4], landmarks)
     thumbnail = np.zeros((THUMBNAIL_SIZE[1], THUMBNAIL_SIZE[0], 3), np.uint8)
     pixels = np.asarray(np.clip(grey, 0, 255), np.uint8)
-    return FrameView(
-        frame, frame / rate, 1 / rate, pixels, thumbnail, analysis_faces=faces, crops=crops_of(faces)
-    )
+    view = FrameView(frame, frame / rate, 1 / rate, pixels, thumbnail, crops=crops_of(faces))
+    view.set_faces(faces)
+    return view
 
 
 def crops_of(faces: Faces) -> tuple[FaceCrop, ...]:
@@ -213,6 +213,27 @@ def test_two_who_cross_are_not_mixed(gap: int) -> None:
     assert spans(tracks)[0] == (0, 80) or spans(tracks)[1] == (0, 80)
 
 
+@pytest.mark.parametrize(
+    ("previous", "frames"),
+    [((1, 0), [20, 20]), ((1, -1), [10, 10, 20]), ((-1, 0), [10, 10, 20]), ((-1, -1), [20, 20])],
+)
+def test_linked_faces_continue_their_tracks_and_only_the_others_are_assigned(
+    previous: tuple[int, int], frames: list[int]
+) -> None:
+    """A link that contradicts place and appearance is followed all the same: the two change places."""
+    actors = [Actor(1, hold(40, 60), range(20)), Actor(2, hold(200, 60), range(20))]
+    tracker, tracks = Tracker(VideoFormat(WIDTH, HEIGHT, RATE), Config()), []
+    for frame in range(20):
+        view = view_of(frame, actors)
+        if frame == 10:
+            view.previous = np.array(previous)
+        tracks += tracker.step(view, 0)
+    tracks += tracker.finish()
+    places = [[float(box[0]) for box in track.boxes] for track in tracks]
+    assert all(one[9] != one[10] for one in places if len(one) == 20) == (previous != (-1, -1))
+    assert sorted(map(len, places)) == frames
+
+
 def test_two_side_by_side_keep_to_themselves() -> None:
     tracks = follow([Actor(1, hold(60, 50), range(50)), Actor(2, hold(115, 52), range(50))], 50)
     assert spans(tracks) == [(0, 50), (0, 50)]
@@ -284,7 +305,9 @@ def divided(frame: int, face: Actor, post: tuple[float, float], rate: float) -> 
     boxes = np.array([[x0, y, x1, y + h] for x0, x1 in parts if x1 - x0 > 0.25 * w], np.float32)
     scores, landmarks = np.full(len(boxes), 0.8, np.float32), np.zeros((len(boxes), 5, 2), np.float32)
     faces = Faces(boxes, scores, landmarks)
-    return replace(view, analysis_faces=faces, crops=crops_of(faces))
+    shown = replace(view, crops=crops_of(faces))
+    shown.set_faces(faces)
+    return shown
 
 
 @pytest.mark.parametrize("speed", [3, 5, 8])
@@ -322,7 +345,7 @@ def test_a_face_is_expected_as_far_away_at_any_frame_rate(rate: int) -> None:
     track = Track(0, "video_start", video)
     face = Actor(1, hold(20, 50, dx=100 / rate), range(rate))
     for frame in range(rate):
-        track.add(view_of(frame, [face], rate=rate), np.array(face.path(frame), np.float32), 0.9, strong=True)
+        track.add(view_of(frame, [face], rate=rate), np.array(face.path(frame), np.float32), 0, strong=True)
     for seconds in (0.2, 0.4, 0.8):
         distance = float(
             track.predict(track.last_seconds + round(seconds * rate) / rate)[0] - track.boxes[-1][0]
@@ -339,7 +362,7 @@ def test_a_good_patch_stays_in_use_for_the_same_time(rate: int) -> None:
     face = Actor(1, hold(60, 50), range(2 * rate))
     for frame in range(2 * rate):
         track.add(
-            view_of(frame, [face], rate=rate), np.array(face.path(frame), np.float32), 0.9, strong=frame < 10
+            view_of(frame, [face], rate=rate), np.array(face.path(frame), np.float32), 0, strong=frame < 10
         )
         if track.patch_seconds > 9 / rate:
             break

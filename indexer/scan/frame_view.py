@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facereel.indexer.scan.patch_matching import MIN_NCC_CLEAR, PatchMatch, match_patch, ncc, take_patch
-from facereel.store.model.records import FaceCrop, Faces, Floats, Grey, Image
+from facereel.store.model.records import DETECTED, FaceCrop, Faces, Floats, Grey, Image, Ints
 
 
 @dataclass(eq=False)
@@ -23,11 +24,13 @@ class FrameView:
     thumbnail: Image  # BGR, for the shot detector
     scale: float = 1.0  # displayed pixels a pixel of `grey`
     analysis_faces: Faces | None = None  # in pixels of `grey`; None until the scan knows them
-    interval: tuple[int, int] | None = (
-        None  # the two frames its faces are interpolated from; None if searched
-    )
+    sources: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+    # (N,) DETECTED or INTERPOLATED, of each face
+    previous: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    # (N,) which face of the frame before is the same one, -1 where the scan does not know
+    searched: bool = False  # has the detector searched the whole frame?
+    still: bool = False  # its faces hardly move: they are interpolated over a long stretch
     is_key_frame: bool = False  # the scan may begin with it
-    continues: bool = False  # the same faces in the same order as in the frame before
     crops: tuple[FaceCrop | None, ...] = ()  # one a face, from the full-size picture; None where not taken
     clothes: Mapping[int, Floats] = field(default_factory=dict)  # (CLOTHES_BINS,) by the face that shows them
     in_transition: bool = False  # shows two shots at once, or lies close to a frame that does
@@ -36,6 +39,12 @@ class FrameView:
     )  # (4,) x y w h of the tracks that have a face here
     _patches: dict[bytes, Grey] = field(default_factory=dict)  # by box: several tracks ask for the same ones
 
+    def set_faces(self, faces: Faces, source: int = DETECTED, previous: Ints | None = None) -> None:
+        """Set the faces, pixels of `grey`; `previous` (N,) as the field, all -1 unless given."""
+        self.analysis_faces = faces
+        self.sources = np.full(len(faces), source, np.uint8)
+        self.previous = np.full(len(faces), -1) if previous is None else previous
+
     @cached_property
     def faces(self) -> Faces:
         """The faces in pixels of the displayed picture; not to be asked for before the scan knows them."""
@@ -43,11 +52,6 @@ class FrameView:
         faces = self.analysis_faces
         boxes, landmarks = faces.boxes * self.scale, faces.landmarks * self.scale
         return Faces(np.asarray(boxes, np.float32), faces.scores, np.asarray(landmarks, np.float32))
-
-    @property
-    def searched(self) -> bool:
-        """Did the detector search this frame? Otherwise its faces are interpolated."""
-        return self.interval is None
 
     def patch(self, box: Floats) -> Grey:
         """The patch inside a box (4,) x y w h, displayed pixels."""

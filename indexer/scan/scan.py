@@ -32,7 +32,7 @@ from facereel.indexer.shots.similarity import THUMBNAIL_SIZE
 from facereel.indexer.timing import SLOW_STEP, rounding
 from facereel.store.model.boxes import xyxy_to_xywh
 from facereel.store.model.config import Config
-from facereel.store.model.records import Faces, Image
+from facereel.store.model.records import INTERPOLATED, Faces, Image
 
 _LOW_RESOLUTION_SIDE = 320  # longest side of the picture in which the low-resolution check searches, pixels
 
@@ -116,9 +116,7 @@ class Scan:
         by_index = {frame.index: frame for frame in frames}
         if before is not None:
             self._fill([before.result()[-1], *stretch], by_index, engine)
-        # The frame before a stretch is a key frame, which has no interval.
-        for view, interval in zip(stretch, [None, *(view.interval for view in stretch)], strict=False):
-            view.continues = view.interval is not None and view.interval == interval
+        for view in stretch:
             self._take_crops(by_index[view.index], view)
         views = stretch.copy()
         del stretch[
@@ -128,36 +126,40 @@ class Scan:
 
     def _fill(self, stretch: Stretch, frames: Mapping[int, Frame], engine: FaceEngine) -> None:
         """Find the faces between the first and the last view of a stretch, whose faces are known."""
-        first, *inner, last = stretch
+        inner = stretch[1:-1]
         if not inner:
             return
         inner_faces = interpolate(
             stretch, self.config.weak_score, self.config.strong_score,
             MIN_NCC_LONG_STRETCH if self._is_long(stretch) else MIN_NCC,
         )  # fmt: skip
-        for view, faces in zip(inner, inner_faces, strict=True):
-            view.analysis_faces = faces
-            view.interval = first.index, last.index
         unknown = [place for place, faces in enumerate(inner_faces, start=1) if faces is None]
-        if not unknown and self._misses_somebody(stretch, frames, engine):
-            unknown = [len(stretch) // 2]
-        if unknown:
-            middle = unknown[len(unknown) // 2]
+        middle = unknown[len(unknown) // 2] if unknown else len(stretch) // 2
+        expected = inner_faces[middle - 1]
+        if expected is None or (
+            self._is_long(stretch)
+            and not changes_gradually(stretch)
+            and self._misses_somebody(stretch[middle], expected, frames, engine)
+        ):
             self._search(frames[stretch[middle].index], stretch[middle], engine)
             self._fill(stretch[: middle + 1], frames, engine)
             self._fill(stretch[middle:], frames, engine)
+            return
+        linked = None  # the faces of a searched frame come in another order
+        for view, faces in zip(inner, inner_faces, strict=True):
+            assert faces is not None
+            view.set_faces(faces, INTERPOLATED, linked)
+            view.still = self._is_long(stretch)
+            linked = np.arange(len(faces))
 
-    def _misses_somebody(self, stretch: Stretch, frames: Mapping[int, Frame], engine: FaceEngine) -> bool:
-        """The low-resolution check of a long stretch: does its middle frame show a face that was not interpolated?"""
-        if not self._is_long(stretch) or changes_gradually(stretch):
-            return False
-        middle = stretch[len(stretch) // 2]
-        assert middle.analysis_faces is not None
-        height, width = middle.grey.shape
+    def _misses_somebody(
+        self, view: FrameView, expected: Faces, frames: Mapping[int, Frame], engine: FaceEngine
+    ) -> bool:
+        """The low-resolution check: does a view show a face that is not expected there?"""
+        height, width = view.grey.shape
         shrink = max(1.0, max(height, width) / _LOW_RESOLUTION_SIDE)
         size = 2 * round(width / shrink / 2), 2 * round(height / shrink / 2)
-        detected = engine.detect(self._image(frames[middle.index], middle, size))
-        expected = middle.analysis_faces
+        detected = engine.detect(self._image(frames[view.index], view, size))
         boxes = np.asarray(expected.boxes / shrink, np.float32)
         return not all_expected(
             detected, Faces(boxes, expected.scores, expected.landmarks), self.config.strong_score
@@ -176,12 +178,12 @@ class Scan:
         height, width = view.grey.shape
         size = tiled_size(self.width, self.height, self.config.min_face, width)
         if size is None:
-            view.analysis_faces = engine.detect(self._image(frame, view, (width, height)))
+            view.set_faces(engine.detect(self._image(frame, view, (width, height))))
         else:
             faces = search_tiles(frame.image, engine.detect, size)
             scale = np.float32(width / size[0])
-            view.analysis_faces = Faces(faces.boxes * scale, faces.scores, faces.landmarks * scale)
-        view.interval = None
+            view.set_faces(Faces(faces.boxes * scale, faces.scores, faces.landmarks * scale))
+        view.searched = True
 
     def _take_crops(self, frame: Frame, view: FrameView) -> None:
         """Take the crops and the clothes of the strong faces, where crops are wanted."""
@@ -189,8 +191,7 @@ class Scan:
         view.crops = (None,) * len(faces)
         strong = faces.scores >= self.config.strong_score
         # Where faces hardly move, crops are alike: half as many do.
-        still = view.interval is not None and view.interval[1] - view.interval[0] > self.check_every
-        wanted = view.searched or view.index % (self.crop_every * (1 + still)) == 0
+        wanted = view.searched or view.index % (self.crop_every * (1 + view.still)) == 0
         if not strong.any() or not wanted:
             return
         picture = frame.image(self.width, self.height)

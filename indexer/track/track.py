@@ -20,7 +20,6 @@ from facereel.indexer.timing import film_frames_per_frame, frames_in, time_limit
 from facereel.indexer.track.association import is_occupied, shifted, visible_share
 from facereel.indexer.track.box_buffer import BoxBuffer
 from facereel.store.model.records import (
-    DETECTED,
     INTERPOLATED,
     TRACKED,
     FaceCrop,
@@ -161,10 +160,10 @@ class Track:
         box[:2] += self.velocity * reach
         return box
 
-    def add(self, view: FrameView, box: Floats, score: float, strong: bool) -> None:
-        """Add the detection of the frame after the last one; gaps are filled before.
+    def add(self, view: FrameView, box: Floats, face: int, strong: bool) -> None:
+        """Add a face of the frame after the last one, which has this box (4,); gaps are filled before.
 
-        A detection that is not `strong` may be half covered, so that an older patch stays in use for a while.
+        A face that is not `strong` may be half covered, so that an older patch stays in use for a while.
         """
         if self.frames:
             last = self.boxes[-1]
@@ -174,7 +173,7 @@ class Track:
             self.velocity += gain * (step.astype(np.float32) - self.velocity)
         else:
             self.first_seconds = view.seconds
-        self._append(view, box, score, DETECTED if view.searched else INTERPOLATED)
+        self._append(view, box, float(view.faces.scores[face]), int(view.sources[face]))
         self.detected_seconds += view.duration
         patch = view.patch(box)
         if not self.first_patches:

@@ -69,13 +69,16 @@ class Tracker:
         self._slow_step = bool(self._views) and view.seconds - self._views[-1].seconds > SLOW_STEP
         self._views.append(view)
         boxes = xyxy_to_xywh(view.faces.boxes)
-        if view.continues and same_shot:
-            self._merge_fragments(boxes)
-            for face, track in self._track_of_face.items():
-                if track in self._tracks:
-                    self._extend_track(track, boxes[face], face, view)
+        linked = self._linked_tracks(view) if same_shot else {}
+        if same_shot and (view.previous >= 0).all():
+            self._follow_fragments(view)
         else:
-            self._match(boxes, view)
+            self._find_fragments(boxes, view)
+        self._merge_fragments(boxes)
+        self._track_of_face = {}
+        for face, track in linked.items():
+            self._extend_track(track, boxes[face], face, view)
+        self._match(boxes, view)
         for track in self._track_of_face.values():
             if track.changes_in(view):
                 track.changes.append(Change(view.index, self._meets(track)))
@@ -94,16 +97,20 @@ class Tracker:
         ended, self._ended = self._ended, []
         return ended
 
+    def _linked_tracks(self, view: FrameView) -> dict[int, Track]:
+        """The running tracks of the faces of a view that the scan links with the frame before, by face."""
+        tracks = {face: self._track_of_face.get(before) for face, before in enumerate(view.previous.tolist())}
+        return {face: track for face, track in tracks.items() if track in self._tracks}
+
     def _match(self, boxes: Floats, view: FrameView) -> None:
-        """Assign the faces of a view, with boxes (N, 4), to tracks; start tracks for strong ones that are left."""
-        self._track_of_face = {}
-        self._find_fragments(boxes, view)
-        self._merge_fragments(boxes)
+        """Assign the faces of a view, with boxes (N, 4), that have no track yet; start tracks for strong ones."""
         scores = view.faces.scores.copy()
         scores[[face for faces, _ in self._fragments.values() for face in faces[1:]]] = 0
+        scores[list(self._track_of_face)] = 0
         strong = np.flatnonzero(scores >= self._config.strong_score)
         weak = np.flatnonzero((scores >= self._config.weak_score) & (scores < self._config.strong_score))
-        tracks, new_faces = self._assign(list(self._tracks), boxes, strong, view)
+        waiting = [track for track in self._tracks if track.frames[-1] < view.index]
+        tracks, new_faces = self._assign(waiting, boxes, strong, view)
         self._assign(tracks, boxes, weak, view)
         # Of several new faces at one place the strongest starts a track, whatever order the detector gives them in.
         for face in sorted(new_faces, key=lambda new: (-scores[new], *boxes[new])):
@@ -168,7 +175,7 @@ class Tracker:
         if not track.extended_back and len(track.first_patches) == self._video.end_frames:
             self._extend_back(track)
         score = float(view.faces.scores[face])
-        track.add(view, box, score, score >= self._config.strong_score)
+        track.add(view, box, face, score >= self._config.strong_score)
         crop = view.crops[face]
         if crop is not None:
             track.add_candidate(Candidate(view.index, score, crop, view.clothes.get(face)))
@@ -206,6 +213,15 @@ class Tracker:
                 track.unoccluded = UnoccludedFace(box, unoccluded.patch)
                 fragments.sort(key=lambda face: -float(view.faces.scores[face]))
                 self._fragments[fragments[0]] = fragments, box - bounding_box(boxes[fragments])
+
+    def _follow_fragments(self, view: FrameView) -> None:
+        """Give the fragments of the frame before the numbers that they have in a view whose faces are all linked."""
+        face_of = {before: face for face, before in enumerate(view.previous.tolist())}
+        self._fragments = {
+            face_of[strongest]: ([face_of[face] for face in fragments], difference)
+            for strongest, (fragments, difference) in self._fragments.items()
+            if all(face in face_of for face in fragments)
+        }
 
     def _merge_fragments(self, boxes: Floats) -> None:
         """Replace the box of each divided face's strongest fragment, in boxes (N, 4), by the box of the face."""
