@@ -18,7 +18,7 @@ from tests.benchmarks.render import Event, Join, Layer, Scene, Take, frames_of
 from tests.benchmarks.scoring import iou, score_clips, spans_change
 from tests.benchmarks.scoring_shots import score_shots
 from tests.benchmarks.scoring_tracks import score_tracks
-from tests.benchmarks.speed_index import ORDER, STAGES
+from tests.benchmarks.speed_stages import COUNTERS, ORDER, STAGES
 from tests.benchmarks.stage import thing
 from tests.benchmarks.stopwatch import Stages
 from tests.benchmarks.truth import describe
@@ -352,5 +352,6 @@ def test_written_video_shows_its_pictures(tmp_path: Path, settings: dict[str, An
 
 def test_the_stages_that_are_timed_are_functions_of_the_program() -> None:
     stages = Stages()
-    with stages.watching(STAGES):
+    with stages.watching(STAGES, COUNTERS):
         assert set(STAGES.values()) == set(ORDER)
+    assert COUNTERS.keys() <= STAGES.keys()

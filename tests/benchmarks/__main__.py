@@ -1,5 +1,5 @@
 """python -m tests.benchmarks [PART ...] [--only NAME] [--engine NAME [--calibration FILE]] [--full]
-    [--base FOLDER] [--json FILE]
+    [--base FOLDER] [--rounds N] [--json FILE]
 
 Tables on stdout, progress on stderr, exit 1 when a promised figure is missed. $FACEREEL_MEDIA names the
 folder with the hand-checked footage and photos of known people; without it samples/people play all parts.
@@ -21,7 +21,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks.cost import cost
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.parts import BY_ENGINE, LONG, PARTS
 from tests.benchmarks.run_facereel import engine_words
@@ -35,7 +34,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks", description="Measure what is promised."
     )
-    names = ", ".join((*PARTS, "speed", "cost"))
+    names = ", ".join(("speed", *PARTS))
     parser.add_argument(
         "parts",
         nargs="*",
@@ -43,7 +42,9 @@ def main() -> int:
         help=f"any of {names}; all but {', '.join(LONG)} when none is named",
     )
     parser.add_argument(
-        "--full", action="store_true", help="speed: every size and scene, 30 s each; scan, soak and cost, too"
+        "--full",
+        action="store_true",
+        help="speed: all footage, every size and scene, 30 s each; scan and soak, too",
     )
     parser.add_argument("--long", action="store_true", help="speed: memory for half an hour of video, too")
     parser.add_argument("--only", default="", help="only scenarios and videos whose name holds this")
@@ -52,14 +53,15 @@ def main() -> int:
     )
     parser.add_argument("--calibration", type=Path, help="that engine's bar by this file")
     parser.add_argument(
-        "--base", type=Path, help="cost: compare with the checkout there, whose environment is in .venv"
+        "--base",
+        type=Path,
+        help="speed: index the footage by the checkout there, too; its environment is in .venv",
     )
+    parser.add_argument("--rounds", type=int, default=0, help="speed: measure each so many times")
     parser.add_argument("--json", type=Path, help="also write the figures and every row here")
     chosen = parser.parse_args()
-    parts = PARTS | {
-        "speed": partial(speed, extent=Extent(chosen.full, chosen.long)),
-        "cost": partial(cost, base=chosen.base),
-    }
+    extent = Extent(chosen.full, chosen.long, chosen.rounds, chosen.base)
+    parts = {"speed": partial(speed, extent=extent)} | PARTS
     if unknown := [part for part in chosen.parts if part not in parts]:
         parser.error(f"no part is called {unknown[0]!r}; known: {names}")
     usual = [part for part in parts if part not in LONG or chosen.full]

@@ -146,8 +146,8 @@ PARTS: dict[str, Callable[..., Iterator[Report]]] = {
 }
 
 
-# All scenarios asked twice over; hours of video; three rounds over all footage.
-LONG = ("scan", "soak", "cost")
+# All scenarios asked twice over; hours of video.
+LONG = ("scan", "soak")
 # Those of which another engine may be asked for.
 BY_ENGINE = ("scenarios", "footage", "strangers", "identity")
 

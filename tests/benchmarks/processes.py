@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import resource
+import signal
 import subprocess
 import time
 from collections import defaultdict
@@ -11,9 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmarks.stopwatch import Cost
+
 _PROC = Path("/proc")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _ENDED = "ZX"
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +40,22 @@ class Watched:
 
     samples: list[Sample]
     stdout: str
+    cost: Cost  # of all its processes, those that ended meanwhile too
 
 
 def watch(command: Sequence[str], every: float, done: Callable[[], int], folder: Path) -> Watched:
     """Run a program in a folder and look at it now and then; raises RuntimeError with its last words when it fails."""
     samples: list[Sample] = []
+    _adopt_orphans()
+    before, start = _children_seconds(), time.monotonic()
     process = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
     )
-    start = time.monotonic()
     try:
         while True:
             try:
@@ -51,11 +64,33 @@ def watch(command: Sequence[str], every: float, done: Callable[[], int], folder:
             except subprocess.TimeoutExpired:
                 now = sample(process.pid, done(), time.monotonic() - start)
                 samples += [now] if now.largest else []  # it ends just now
-    finally:
-        process.kill()
+        seconds = time.monotonic() - start
+        _wait_for_group(process.pid)
+    except BaseException:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
     if process.returncode != 0:
         raise RuntimeError(f"{' '.join(command[:5])} ended with {process.returncode}: {stdout[-400:]}")
-    return Watched(samples, stdout)
+    return Watched(samples, stdout, Cost(seconds, _children_seconds() - before))
+
+
+def _adopt_orphans() -> None:
+    """Let processes whose parents end become children of this one: the server that starts workers ends last."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _wait_for_group(group: int) -> None:
+    """Wait for all children of a process group, so that their processor time counts."""
+    with suppress(ChildProcessError):
+        while True:
+            os.waitpid(-group, 0)
+
+
+def _children_seconds() -> float:
+    """Processor seconds of all children that ended, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def sample(root: int, done: int = 0, seconds: float = 0.0) -> Sample:

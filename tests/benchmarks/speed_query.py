@@ -23,15 +23,13 @@ from facereel.store.library.catalogue import Catalogue
 from facereel.store.library.vectors import LIBRARY_VECTORS
 from facereel.store.model.config import Config
 from facereel.store.model.records import FrameTimes, Video
+from tests.benchmarks import speed_targets as asked
 from tests.benchmarks.figures import Figure, at_most
 from tests.benchmarks.run_facereel import ROOT
 from tests.benchmarks.speed_index import decode
 from tests.benchmarks.speed_store import person_query, thousand
 from tests.benchmarks.speed_videos import Input
-from tests.benchmarks.stopwatch import Costs, cost_of, in_turn, median, ratio, run
-
-MOST_HELP, MOST_QUERY, MOST_WARM, MOST_COLD = 0.3, 0.8, 0.5, 2.0  # seconds
-MOST_CUTTING = 0.5  # of the clip's duration
+from tests.benchmarks.stopwatch import Costs, cost_of, cpu, in_turn, run, wall, wall_ratio
 
 
 def start_up(source: Input, engine: FaceEngine, rounds: int) -> tuple[list[dict[str, Any]], list[Figure]]:
@@ -56,8 +54,8 @@ def start_up(source: Input, engine: FaceEngine, rounds: int) -> tuple[list[dict[
             },
         )
     return _rows(costs, "python -c pass"), [
-        at_most("--help, s", median(costs["--help"]), MOST_HELP),
-        at_most("query, one video indexed, nothing cut, s", median(costs["query"]), MOST_QUERY),
+        at_most("--help, s", wall(costs["--help"]), asked.HELP),
+        at_most("query, one video indexed, nothing cut, s", wall(costs["query"]), asked.QUERY),
     ]
 
 
@@ -88,15 +86,15 @@ def matching(engine: FaceEngine, rounds: int) -> tuple[list[dict[str, Any]], lis
     }
     rows = [
         {
-            "matching": name, "wall s": median(own), "CPU s": sorted(c.cpu for c in own)[len(own) // 2],
+            "matching": name, "wall s": wall(own), "CPU s": cpu(own),
             "videos": len(index_folders(store)), "matches": len(answers[0].matches),
             "near": len(answers[0].near_misses),
         }
         for name, own in costs.items()
     ]  # fmt: skip
     return rows, [
-        at_most("matching, warm, s", median(warm), MOST_WARM),
-        at_most("matching, cold, s", median(cold["cold"]), MOST_COLD),
+        at_most("matching, warm, s", wall(warm), asked.WARM_MATCHING),
+        at_most("matching, cold, s", wall(cold["cold"]), asked.COLD_MATCHING),
     ]
 
 
@@ -121,12 +119,12 @@ def cutting(source: Input, engine: FaceEngine, rounds: int) -> tuple[list[dict[s
         )
     row = {
         "video": source.name, "clip": f"{cut.clip.width}x{cut.clip.height}", "clip s": cut.seconds,
-        "wall s": median(costs["cut"]), "wall / duration": median(costs["cut"]) / cut.seconds,
-        "wall / decode": ratio(costs["cut"], costs["decode"]),
-        "CPU s": sorted(cost.cpu for cost in costs["cut"])[rounds // 2],
+        "wall s": wall(costs["cut"]), "wall / duration": wall(costs["cut"]) / cut.seconds,
+        "wall / decode": wall_ratio(costs["cut"], costs["decode"]),
+        "CPU s": cpu(costs["cut"]),
     }  # fmt: skip
     what = f"follow clip, wall time / duration, {source.name}"
-    return [row], [at_most(what, median(costs["cut"]) / cut.seconds, MOST_CUTTING)]
+    return [row], [at_most(what, wall(costs["cut"]) / cut.seconds, asked.CUTTING)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,8 +162,8 @@ def _commands(rounds: int, commands: dict[str, tuple[str, ...]]) -> Costs:
 def _rows(costs: Costs, reference: str) -> list[dict[str, Any]]:
     return [
         {
-            "command": name, "wall s": median(own), "CPU s": sorted(c.cpu for c in own)[len(own) // 2],
-            f"/ {reference}": ratio(own, costs[reference]),
+            "command": name, "wall s": wall(own), "CPU s": cpu(own),
+            f"/ {reference}": wall_ratio(own, costs[reference]),
         }
         for name, own in costs.items()
     ]  # fmt: skip

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any, TypeAlias
 
@@ -26,6 +27,14 @@ class Cost:
 Costs: TypeAlias = dict[str, list[Cost]]
 
 
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """Counts what a function is given."""
+
+    what: str
+    size: Callable[..., int]  # of the function's arguments
+
+
 def cost_of(work: Callable[[], object]) -> Cost:
     """Do it once."""
     cpu, wall = time.process_time(), time.perf_counter()
@@ -33,23 +42,38 @@ def cost_of(work: Callable[[], object]) -> Cost:
     return Cost(time.perf_counter() - wall, time.process_time() - cpu)
 
 
-def in_turn(rounds: int, works: Mapping[str, Callable[[], object]]) -> Costs:
-    """Do each once a round, so that whatever else the machine does hits all alike."""
-    costs: Costs = {name: [] for name in works}
+def measured_in_turn(rounds: int, measures: Mapping[str, Callable[[], Cost]]) -> Costs:
+    """Measure each once a round, so that whatever else the machine does hits all alike."""
+    costs: Costs = {name: [] for name in measures}
     for _ in range(rounds):
-        for name, work in works.items():
-            costs[name].append(cost_of(work))
+        for name, measure in measures.items():
+            costs[name].append(measure())
     return costs
 
 
-def median(costs: Sequence[Cost]) -> float:
+def in_turn(rounds: int, works: Mapping[str, Callable[[], object]]) -> Costs:
+    """Do each once a round in this process."""
+    return measured_in_turn(rounds, {name: partial(cost_of, work) for name, work in works.items()})
+
+
+def wall(costs: Sequence[Cost]) -> float:
     """Median wall time, seconds."""
     return statistics.median(cost.wall for cost in costs)
 
 
-def ratio(costs: Sequence[Cost], reference: Sequence[Cost]) -> float:
+def cpu(costs: Sequence[Cost]) -> float:
+    """Median processor time, seconds."""
+    return statistics.median(cost.cpu for cost in costs)
+
+
+def wall_ratio(costs: Sequence[Cost], reference: Sequence[Cost]) -> float:
     """Median of the rounds' wall times over those of the reference in the same round."""
     return statistics.median(own.wall / other.wall for own, other in zip(costs, reference, strict=True))
+
+
+def cpu_ratio(costs: Sequence[Cost], reference: Sequence[Cost]) -> float:
+    """Median of the rounds' processor times over those of the reference in the same round."""
+    return statistics.median(own.cpu / other.cpu for own, other in zip(costs, reference, strict=True))
 
 
 class Stages:
@@ -57,13 +81,17 @@ class Stages:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
+        self.counts: dict[str, int] = defaultdict(int)
         self._inside = threading.local()
         self._lock = threading.Lock()
 
-    def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The same function, with its processor time noted."""
+    def timed(self, stage: str, function: Callable[..., Any], counter: Counter | None) -> Callable[..., Any]:
+        """The same function, with its processor time noted, and how much work it was given."""
 
         def wrapper(*args: Any, **kwargs: Any) -> Any:
+            if counter is not None:
+                with self._lock:
+                    self.counts[counter.what] += counter.size(*args, **kwargs)
             outer: float = getattr(self._inside, "seconds", 0.0)
             self._inside.seconds = 0.0
             start = time.thread_time()
@@ -78,8 +106,13 @@ class Stages:
         return wrapper
 
     @contextmanager
-    def watching(self, functions: Mapping[str, str]) -> Iterator[None]:
-        """Time `module:function` or `module:Class.method`, each for its stage; AttributeError for others."""
+    def watching(
+        self, functions: Mapping[str, str], counters: Mapping[str, Counter] | None = None
+    ) -> Iterator[None]:
+        """Time `module:function` or `module:Class.method`, each for its stage; AttributeError for others.
+
+        `counters` has some of the same places.
+        """
         changed: list[tuple[Any, str, Any]] = []
         for place, stage in functions.items():
             module, _, name = place.partition(":")
@@ -89,7 +122,7 @@ class Stages:
                 holder = getattr(holder, owner)
             original = getattr(holder, last)
             changed.append((holder, last, original))
-            setattr(holder, last, self.timed(stage, original))
+            setattr(holder, last, self.timed(stage, original, (counters or {}).get(place)))
         try:
             yield
         finally:
