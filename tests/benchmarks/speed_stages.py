@@ -18,6 +18,7 @@ STAGES = {
     "facereel.indexer.shots.adaptive:AdaptiveShotDetector.finish": "shots",
     "facereel.indexer.shots.adaptive:AdaptiveShotDetector.cuts": "shots",
     "facereel.indexer.engines.opencv_zoo:OpenCVZoo.detect": "detect",
+    "facereel.indexer.engines.opencv_zoo:OpenCVZoo.detect_regions": "detect",
     "facereel.indexer.scan.scan:interpolate": "interpolate",
     "facereel.indexer.engines.opencv_zoo:OpenCVZoo.embed": "embed",
     "facereel.indexer.track.tracker:Tracker.step": "track",
@@ -34,6 +35,9 @@ ORDER = (
 SEARCHES, REGIONS, EMBEDDED, ALIGNED = "searches", "regions", "crops embedded", "crops aligned"
 COUNTERS: Mapping[str, Counter] = {
     "facereel.indexer.engines.opencv_zoo:OpenCVZoo.detect": Counter(SEARCHES, lambda engine, image: 1),
+    "facereel.indexer.engines.opencv_zoo:OpenCVZoo.detect_regions": Counter(
+        REGIONS, lambda engine, images: len(images)
+    ),
     "facereel.indexer.engines.opencv_zoo:OpenCVZoo.embed": Counter(
         EMBEDDED, lambda engine, crops, mirrored=True: len(crops) * (1 + mirrored)
     ),
