@@ -234,6 +234,15 @@ def test_linked_faces_continue_their_tracks_and_only_the_others_are_assigned(
     assert sorted(map(len, places)) == frames
 
 
+def test_a_patch_that_the_scan_took_is_not_taken_again() -> None:
+    view, other = (view_of(0, [Actor(seed, hold(60, 50), range(1))]) for seed in (1, 2))
+    [box] = view.boxes
+    view.face_patches = [other.patch(box)]
+    assert view.patch(box) is other.patch(box)
+    assert view.match_patch(other.patch(box), box).visible
+    assert not view.match_patch(other.patch(box), box + np.float32(30)).visible
+
+
 def test_two_side_by_side_keep_to_themselves() -> None:
     tracks = follow([Actor(1, hold(60, 50), range(50)), Actor(2, hold(115, 52), range(50))], 50)
     assert spans(tracks) == [(0, 50), (0, 50)]

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facereel.indexer.scan.patch_matching import MIN_NCC_CLEAR, PatchMatch, match_patch, ncc, take_patch
+from facereel.indexer.scan.patch_matching import (
+    MIN_NCC_CLEAR,
+    MIN_NCC_VISIBLE,
+    Patch,
+    PatchMatch,
+    match_patch,
+    ncc,
+    take_patch,
+)
+from facereel.store.model.boxes import xyxy_to_xywh
 from facereel.store.model.records import DETECTED, FaceCrop, Faces, Floats, Grey, Image, Ints
 
 
@@ -37,7 +46,7 @@ class FrameView:
     tracked_boxes: list[Floats] = field(
         default_factory=list
     )  # (4,) x y w h of the tracks that have a face here
-    _patches: dict[bytes, Grey] = field(default_factory=dict)  # by box: several tracks ask for the same ones
+    face_patches: Sequence[Patch | None] = ()  # one a face, where the scan has taken it at the face's box
 
     def set_faces(self, faces: Faces, source: int = DETECTED, previous: Ints | None = None) -> None:
         """Set the faces, pixels of `grey`; `previous` (N,) as the field, all -1 unless given."""
@@ -53,16 +62,30 @@ class FrameView:
         boxes, landmarks = faces.boxes * self.scale, faces.landmarks * self.scale
         return Faces(np.asarray(boxes, np.float32), faces.scores, np.asarray(landmarks, np.float32))
 
-    def patch(self, box: Floats) -> Grey:
+    @cached_property
+    def boxes(self) -> Floats:
+        """The boxes (N, 4) of the faces, x y w h, displayed pixels."""
+        return xyxy_to_xywh(self.faces.boxes)
+
+    @cached_property
+    def _patches(self) -> dict[bytes, Patch]:
+        """By box: several tracks ask for the same ones."""
+        patches = zip(self.boxes, self.face_patches, strict=bool(self.face_patches))
+        return {box.tobytes(): patch for box, patch in patches if patch is not None}
+
+    def patch(self, box: Floats) -> Patch:
         """The patch inside a box (4,) x y w h, displayed pixels."""
         key = box.tobytes()
         if key not in self._patches:
             self._patches[key] = take_patch(self.grey, box / self.scale)
         return self._patches[key]
 
-    def match_patch(self, patch: Grey, box: Floats) -> PatchMatch:
-        """Is the face of `patch` at a box (4,) x y w h, displayed pixels? Searches around it only when unsure."""
+    def match_patch(self, patch: Patch, box: Floats, sufficient_ncc: float = MIN_NCC_VISIBLE) -> PatchMatch:
+        """Is the face of `patch` at a box (4,) x y w h, displayed pixels? Searches around it only when unsure.
+
+        Blocks of the patch are compared only where the NCC is lower than `sufficient_ncc`.
+        """
         value = ncc(patch, self.patch(box))
         if value >= MIN_NCC_CLEAR:
             return PatchMatch(1.0, value, (0.0, 0.0))
-        return match_patch(patch, self.grey, box / self.scale)
+        return match_patch(patch, self.grey, box / self.scale, sufficient_ncc)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.scan.patch_matching import match_patch, take_patch
 from facereel.store.model.boxes import xyxy_to_xywh
-from facereel.store.model.records import Faces, Floats, Grey
+from facereel.store.model.records import Faces, Floats
 
 # NCC with the face at one of the ends from which on a face is confirmed. Other faces at its place reach 0.73, a full
 # cover 0.58.
@@ -108,7 +108,7 @@ def _confirm(
         for view, place in zip((stretch[0], stretch[-1]), xyxy_to_xywh(ends), strict=True)
     ]
     patches = [take_patch(view.grey, place) for view, place in zip(stretch[1:-1], places, strict=True)]
-    rows = _normalised([end_patches[0], *patches, end_patches[1]])
+    rows = np.stack([patch.row for patch in (end_patches[0], *patches, end_patches[1])])
     confirmed = (rows[1:-1] @ rows[[0, -1]].T).max(axis=1) >= min_ncc
     steady_steps = (rows[1:] * rows[:-1]).sum(axis=1) >= MIN_NCC_STEP
     steady = steady_steps[1:] & steady_steps[:-1]
@@ -119,13 +119,6 @@ def _confirm(
         confirmed[place] = best.ncc >= min_ncc
         shifts[place] = np.array(best.shift) * places[place, 2:]
     return shifts, confirmed & steady
-
-
-def _normalised(patches: list[Grey]) -> Floats:
-    """Patches as rows of mean 0 and length 1: the product of two rows is their NCC."""
-    rows = np.stack(patches).reshape(len(patches), -1).astype(np.float32)
-    rows -= rows.mean(axis=1, keepdims=True)
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1.0))
 
 
 def _pairs(first: Faces, last: Faces, strong: float) -> list[tuple[int, int]] | None:

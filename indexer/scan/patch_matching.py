@@ -8,6 +8,7 @@ counts as visible. Pure functions; boxes are x y w h in pixels of the grey pictu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -31,11 +32,27 @@ MIN_BLOCK_SHARE = 0.5
 MIN_NCC_VISIBLE = 0.8
 
 
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """A small picture of a face."""
+
+    grey: Grey  # (PATCH, PATCH)
+    row: Floats  # (PATCH * PATCH,) its grey levels with mean 0 and length 1: the product of two rows is their NCC
+    deviation: float  # standard deviation of its grey levels
+
+    @cached_property
+    def blocks(self) -> tuple[Floats, Floats, Floats]:
+        """Its grey levels (PATCH, PATCH), and of those of each block (4, 4) the mean and the standard deviation."""
+        return _blocks(self.grey)
+
+
 @dataclass(frozen=True, slots=True)
 class PatchMatch:
     """How a face's patch compares with one place of one picture."""
 
-    block_share: float  # share of the face's structured blocks that correlate, 0..1
+    block_share: (
+        float  # share of the face's structured blocks that correlate, 0..1; 1 where the NCC is sufficient
+    )
     ncc: float  # of the whole patch, -1..1; 0 where the picture has too little contrast for a face
     shift: tuple[float, float]  # from the box to the best match, in widths and heights of the box
 
@@ -45,8 +62,46 @@ class PatchMatch:
         return self.block_share >= MIN_BLOCK_SHARE or self.ncc >= MIN_NCC_VISIBLE
 
 
-def take_patch(grey: Grey, box: Floats, margin: int = 0) -> Grey:
-    """The picture inside a box (4,) as a patch (PATCH, PATCH); `margin` adds that many patch pixels on each side.
+def take_patch(grey: Grey, box: Floats) -> Patch:
+    """The picture inside a box (4,) as a patch."""
+    pixels = _sample(grey, box)
+    mean, deviation = _mean_and_deviation(pixels)
+    row = np.subtract(pixels.ravel(), mean, dtype=np.float32)
+    row /= max(deviation * PATCH, 1.0)
+    return Patch(pixels, row, deviation)
+
+
+def ncc(a: Patch, b: Patch) -> float:
+    """Normalised cross-correlation of two patches without any shift, -1..1."""
+    return float(a.row @ b.row)
+
+
+def match_patch(patch: Patch, grey: Grey, box: Floats, sufficient_ncc: float = MIN_NCC_VISIBLE) -> PatchMatch:
+    """Compare a face's patch with a picture at a box (4,) and up to _MARGIN patch pixels beside it.
+
+    Blocks are compared only where the NCC is lower than `sufficient_ncc`.
+    """
+    region = _sample(grey, box, _MARGIN)
+    scores = cv2.matchTemplate(region, patch.grey, cv2.TM_CCOEFF_NORMED)
+    _, best_ncc, _, (dx, dy) = cv2.minMaxLoc(scores)
+    shift = (dx - _MARGIN) / PATCH, (dy - _MARGIN) / PATCH
+    shifted = region[dy : dy + PATCH, dx : dx + PATCH]
+    if best_ncc < MIN_NCC_CLEAR and _mean_and_deviation(shifted)[1] < max(
+        _MIN_CONTRAST * patch.deviation, 1.0
+    ):
+        best_ncc = 0.0
+    if best_ncc >= sufficient_ncc:
+        return PatchMatch(1.0, float(best_ncc), shift)
+    unshifted = region[_MARGIN : _MARGIN + PATCH, _MARGIN : _MARGIN + PATCH]
+    # When a cover hides most of the face, the best shift follows the cover: so the box itself is compared as well.
+    shifted_share, unshifted_share = _block_share(patch, shifted), _block_share(patch, unshifted)
+    if unshifted_share > shifted_share:
+        return PatchMatch(unshifted_share, float(best_ncc), (0.0, 0.0))
+    return PatchMatch(shifted_share, float(best_ncc), shift)
+
+
+def _sample(grey: Grey, box: Floats, margin: int = 0) -> Grey:
+    """The picture inside a box (4,) in the size of a patch; `margin` adds that many patch pixels on each side.
 
     Outside the picture its edge is repeated.
     """
@@ -74,50 +129,35 @@ def take_patch(grey: Grey, box: Floats, margin: int = 0) -> Grey:
     )
 
 
-def ncc(a: Grey, b: Grey) -> float:
-    """Normalised cross-correlation of two patches without any shift, -1..1."""
-    one, other = a.astype(np.float32).ravel(), b.astype(np.float32).ravel()
-    one -= one.mean()
-    other -= other.mean()
-    return float(one @ other / max(float(np.sqrt((one @ one) * (other @ other))), 1.0))
+def _mean_and_deviation(grey: Grey) -> tuple[float, float]:
+    """Mean and standard deviation of grey levels."""
+    mean, deviation = cv2.meanStdDev(grey)
+    return float(mean[0, 0]), float(deviation[0, 0])
 
 
-def match_patch(patch: Grey, grey: Grey, box: Floats) -> PatchMatch:
-    """Compare a face's patch with a picture at a box (4,) and up to _MARGIN patch pixels beside it."""
-    region = take_patch(grey, box, _MARGIN)
-    scores = cv2.matchTemplate(region, patch, cv2.TM_CCOEFF_NORMED)
-    _, best_ncc, _, (dx, dy) = cv2.minMaxLoc(scores)
-    shift = (dx - _MARGIN) / PATCH, (dy - _MARGIN) / PATCH
-    if best_ncc >= MIN_NCC_CLEAR:
-        return PatchMatch(1.0, float(best_ncc), shift)
-    shifted = region[dy : dy + PATCH, dx : dx + PATCH]
-    if float(shifted.std()) < max(_MIN_CONTRAST * float(patch.std()), 1.0):
-        best_ncc = 0.0
-    unshifted = region[_MARGIN : _MARGIN + PATCH, _MARGIN : _MARGIN + PATCH]
-    # When a cover hides most of the face, the best shift follows the cover: so the box itself is compared as well.
-    shifted_share, unshifted_share = _block_share(patch, shifted), _block_share(patch, unshifted)
-    if unshifted_share > shifted_share:
-        return PatchMatch(unshifted_share, float(best_ncc), (0.0, 0.0))
-    return PatchMatch(shifted_share, float(best_ncc), shift)
-
-
-def _block_share(patch: Grey, other: Grey) -> float:
-    """Share of the patch's structured blocks that correlate with those of another; 0 when fewer than three have
-    structure."""
-    a, b = _blocks(patch), _blocks(other)
-    a -= a.mean(axis=1, keepdims=True)
-    b -= b.mean(axis=1, keepdims=True)
-    deviation_a, deviation_b = np.sqrt((a * a).mean(axis=1)), np.sqrt((b * b).mean(axis=1))
-    structured = deviation_a > max(_MIN_BLOCK_DEVIATION, _MIN_CONTRAST * float(patch.std()))
-    if structured.sum() < 3:
+def _block_share(patch: Patch, other: Grey) -> float:
+    """Share of the patch's structured blocks that correlate with those of another picture (PATCH, PATCH); 0 when
+    fewer than three have structure."""
+    levels, means, deviations = patch.blocks
+    structured = deviations > max(_MIN_BLOCK_DEVIATION, _MIN_CONTRAST * patch.deviation)
+    count = np.count_nonzero(structured)
+    if count < 3:
         return 0.0
-    block_ncc = (a * b).mean(axis=1) / np.maximum(deviation_a * deviation_b, 1.0)
-    equal = (block_ncc > _MIN_BLOCK_NCC) & (deviation_b > _MIN_CONTRAST * deviation_a)
-    return float(equal[structured].mean())
+    other_levels, other_means, other_deviations = _blocks(other)
+    covariances = _block_means(levels * other_levels) - means * other_means
+    block_ncc = covariances / np.maximum(deviations * other_deviations, 1.0)
+    equal = (block_ncc > _MIN_BLOCK_NCC) & (other_deviations > _MIN_CONTRAST * deviations)
+    return float(np.count_nonzero(equal & structured) / count)
 
 
-def _blocks(patch: Grey) -> Floats:
-    """A patch as rows of its blocks: (16, 64)."""
-    count = PATCH // _BLOCK
-    blocks = patch.astype(np.float32).reshape(count, _BLOCK, count, _BLOCK).swapaxes(1, 2)
-    return np.asarray(blocks.reshape(count * count, _BLOCK * _BLOCK))
+def _blocks(grey: Grey) -> tuple[Floats, Floats, Floats]:
+    """Grey levels (PATCH, PATCH), and of those of each block (4, 4) the mean and the standard deviation."""
+    levels = np.subtract(grey, 128, dtype=np.float32)  # small numbers, so that float32 is exact enough
+    means = _block_means(levels)
+    return levels, means, np.sqrt(np.maximum(_block_means(levels * levels) - means * means, 0))
+
+
+def _block_means(levels: Floats) -> Floats:
+    """The mean of each block: (4, 4)."""
+    side = PATCH // _BLOCK
+    return np.asarray(cv2.resize(levels, (side, side), interpolation=cv2.INTER_AREA))

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from facereel.indexer.scan.frame_view import FrameView
-from facereel.indexer.scan.patch_matching import MIN_NCC_CLEAR, MIN_NCC_VISIBLE, ncc
+from facereel.indexer.scan.patch_matching import MIN_NCC_CLEAR, MIN_NCC_VISIBLE, Patch, ncc
 from facereel.indexer.timing import film_frames_per_frame, frames_in, time_limit
 from facereel.indexer.track.association import is_occupied, shifted, visible_share
 from facereel.indexer.track.box_buffer import BoxBuffer
@@ -24,7 +24,6 @@ from facereel.store.model.records import (
     TRACKED,
     FaceCrop,
     Floats,
-    Grey,
     Reason,
     Sightings,
 )
@@ -103,7 +102,7 @@ class UnoccludedFace:
     """A face that something narrow now divides, as it was before."""
 
     box: Floats  # (4,) x y w h: where it is now
-    patch: Grey
+    patch: Patch
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +128,12 @@ class Track:
     changes: list[Change] = field(default_factory=list)
     last_change: float = 0.0  # seconds when the face was last another one than shortly before
     velocity: Floats = field(default_factory=lambda: np.zeros(2, np.float32))  # pixels a frame
-    patch: Grey | None = None  # with which later frames are compared
+    patch: Patch | None = None  # with which later frames are compared
     patch_seconds: float = 0.0  # when its frame is shown
     patch_in_transition: bool = False
-    first_patches: list[Grey] = field(default_factory=list)
-    last_patches: deque[Grey] = field(init=False)
-    recent_patches: deque[tuple[float, Grey]] = field(default_factory=deque)  # with the seconds of each
+    first_patches: list[Patch] = field(default_factory=list)
+    last_patches: deque[Patch] = field(init=False)
+    recent_patches: deque[tuple[float, Patch]] = field(default_factory=deque)  # with the seconds of each
     first_in_transition: bool = False
     unoccluded: UnoccludedFace | None = None  # while only fragments of the face are detected
     extended_back: bool = False
@@ -341,7 +340,7 @@ class Track:
         self.sources.append(source)
         view.tracked_boxes.append(box)
 
-    def _clear_match(self, patches: Sequence[Grey], view: FrameView, place: Floats) -> Floats | None:
+    def _clear_match(self, patches: Sequence[Patch], view: FrameView, place: Floats) -> Floats | None:
         """The box near `place` (4,) where the first patch clearly matches and the others are visible too, or None.
 
         The detector sees no face there. A medium NCC is not enough: a bright edge or skin reaches it.
