@@ -13,8 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scenedetect import FrameTimecode
+from scenedetect.detectors import AdaptiveDetector
 
 from facereel.indexer.shots.adaptive import AdaptiveShotDetector
+from facereel.indexer.shots.content import ADAPTIVE_RATIO, MIN_CONTENT, ContentChanges
 from facereel.indexer.shots.similarity import THUMBNAIL_SIZE
 from facereel.store.model.records import Image
 
@@ -271,3 +274,25 @@ def test_shots_partition_the_timeline_and_final_answers_stay(
     assert detector.final_before == len(pictures)
     edges = [0, *cuts, len(pictures)]
     assert all(one < other for one, other in pairwise(edges)) or not pictures
+
+
+@pytest.mark.parametrize("beside", [1, 2, 4])
+def test_changes_stand_out_as_for_pyscenedetect(beside: int) -> None:
+    film = [
+        (0, 30, False),
+        (1, 3, False),
+        (5, 12, True),
+        (5, 9, False),
+        (2, 40, True),
+        (3, 1, False),
+        (4, 25, False),
+    ]
+    theirs = AdaptiveDetector(
+        adaptive_threshold=ADAPTIVE_RATIO, min_scene_len=1, min_content_val=MIN_CONTENT, window_width=beside
+    )
+    ours, found, expected = ContentChanges(beside), list[int](), list[int]()
+    for index, picture in enumerate(cut_together(film)):
+        expected += [cut.frame_num for cut in theirs.process_frame(FrameTimecode(index, fps=25.0), picture)]
+        found += [index - beside] if ours.push(picture) else []
+    assert found == expected
+    assert len(found) >= 4

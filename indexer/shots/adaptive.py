@@ -1,9 +1,9 @@
 """The default shot detector: cuts, dissolves, fades and wipes; not flashes, strobes, pans, lamps or passers-by.
 
-PySceneDetect's AdaptiveDetector proposes cuts. A proposal is a cut only if no picture shortly after it looks like one
-shortly before it, in layout and in texture, even when shifted a little. Gradual transitions are found by fitting: in a
-transition every picture is a mixture of the two ends, block by block; a moving camera or a passing person makes no
-such pictures.
+A change of content that stands out (content.py) proposes a cut. A proposal is a cut only if no picture shortly after it
+looks like one shortly before it, in layout and in texture, even when shifted a little. Gradual transitions are found by
+fitting: in a transition every picture is a mixture of the two ends, block by block; a moving camera or a passing person
+makes no such pictures.
 """
 
 from __future__ import annotations
@@ -11,32 +11,30 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections import deque
 from fractions import Fraction
+from itertools import islice
 
 import numpy as np
-from scenedetect import FrameTimecode
-from scenedetect.detectors import AdaptiveDetector
 
+from facereel.indexer.shots.content import ContentChanges
 from facereel.indexer.shots.similarity import (
     Thumbnail,
     Transition,
     block_changes,
+    changes_most,
     count_replaced,
     fit_transition,
-    scene_similarity,
+    same_scene,
     thumbnail_of,
 )
 from facereel.indexer.timing import film_frame, rounding
 from facereel.store.model.records import Floats, Image
 
-# Measured on films, television and music videos: neighbours in one shot have a scene_similarity() above 1.32, those
-# across a cut one below 1.19.
+# As in same_scene(). Measured on films, television and music videos: neighbours in one shot have a similarity above
+# 1.32, those across a cut one below 1.19.
 SAME_SCENE = 1.25
-# Proposals of AdaptiveDetector: half of its usual content value, as cuts between similar pictures fall to 8.
-MIN_CONTENT = 7.0
-ADAPTIVE_RATIO = 2.5
-# AdaptiveDetector compares a change with those of the frames beside it. Where frames are further apart than this,
-# seconds, they all change, and each is a proposal. Of neighbours across the cuts of nine films, at 12 frames a second
-# down to 1, none is the same scene, and at 12 it proposes 36 of 40.
+# Where frames are further apart than this, seconds, they all change, no change stands out, and each is a proposal. Of
+# neighbours across the cuts of nine films, at 12 frames a second down to 1, none is the same scene, and at 12 the
+# changes of 36 of 40 stand out.
 _WIDE_STEP = 0.07
 FLASH_SECONDS = 0.4  # after this time a flash is over and the picture is back
 TRANSITION_SECONDS = (0.28, 0.6, 1.2)  # lengths of run in which a gradual transition is searched for
@@ -60,11 +58,7 @@ class AdaptiveShotDetector:
         rate = max(frame_rate, Fraction(1))
         self._film_frame = film_frame(rate)
         self._quiet = _QUIET_FRAMES * self._film_frame
-        self._clock = FrameTimecode(0, fps=float(rate))
-        self._adaptive = AdaptiveDetector(
-            adaptive_threshold=ADAPTIVE_RATIO, min_scene_len=1, min_content_val=MIN_CONTENT,
-            window_width=self._quiet,
-        )  # fmt: skip
+        self._content = ContentChanges(self._quiet)
         self._spans = tuple(max(6, round(seconds * rate)) for seconds in TRANSITION_SECONDS)
         self._flash = FLASH_SECONDS - rounding(rate)
         # Frames until an answer is final, unless there are more of them in the time of a flash.
@@ -91,16 +85,13 @@ class AdaptiveShotDetector:
         new = thumbnail_of(index, seconds, thumbnail)
         self._changes.append(block_changes(self._thumbnails[-1] if self._thumbnails else new, new))
         self._thumbnails.append(new)
-        timecode = FrameTimecode(index, fps=self._clock)
-        proposals = {cut.frame_num for cut in self._adaptive.process_frame(timecode, thumbnail)}
-        if self._is_partial_cut(index - self._quiet):
-            proposals.add(index - self._quiet)
-        for cut in proposals:
-            if not self._is_wide_step(cut):
-                self._propose(cut)
+        cut = index - self._quiet
+        stands_out = self._content.push(thumbnail)
+        if (stands_out or self._is_partial_cut(cut)) and not self._is_wide_step(cut):
+            self._propose(cut)
         if self._is_wide_step(index):
             self._proposals.append(index)
-            # AdaptiveDetector overlooks where a picture that is shown for long begins, as it soon changes again.
+            # Where a picture begins that is shown for long, the change does not stand out: it soon changes again.
             if not self._is_wide_step(index - 1):
                 self._propose(index - 1)
         self._judge_proposals()
@@ -111,7 +102,7 @@ class AdaptiveShotDetector:
     def finish(self) -> None:
         """No more frames will come: all answers are final."""
         self._over = True
-        # AdaptiveDetector has no frames beside the last ones; a film that was cut roughly ends with the next shot.
+        # The last frames have none beside them; a film that was cut roughly ends with the next shot.
         for index in range(self._next - self._quiet, self._next):
             before, after = self._at(index - 1), self._at(index)
             if before and after and not (before.blank or after.blank):
@@ -144,7 +135,7 @@ class AdaptiveShotDetector:
             self._changes.popleft()
 
     def _is_wide_step(self, index: int) -> bool:
-        """Are a frame and the one before it too far apart for AdaptiveDetector?"""
+        """Are a frame and the one before it too far apart for a change to stand out?"""
         before, after = self._at(index - 1), self._at(index)
         return bool(before and after and after.seconds - before.seconds > _WIDE_STEP)
 
@@ -168,14 +159,14 @@ class AdaptiveShotDetector:
         if last is None or first is None:
             return False
         earlier, later = self._shown_before(first), self._shown_after(first)
-        if scene_similarity(last, first) > SAME_SCENE:
+        if same_scene(last, first, SAME_SCENE):
             return self._is_partial_cut(cut) and not any(
                 self._replaced(side, thumbnail) < _MIN_REPLACED
                 for side, others in ((last, later), (first, earlier))
                 for thumbnail in others
             )
-        returns = any(scene_similarity(last, other) > SAME_SCENE for other in later)
-        was_there = any(scene_similarity(other, first) > SAME_SCENE for other in earlier)
+        returns = any(same_scene(last, other, SAME_SCENE) for other in later)
+        was_there = any(same_scene(other, first, SAME_SCENE) for other in earlier)
         return not (returns or was_there)
 
     def _shown_before(self, first: Thumbnail) -> list[Thumbnail]:
@@ -222,14 +213,15 @@ class AdaptiveShotDetector:
     def _search_transitions(self) -> None:
         """Fit the runs that end with the newest frame and hold no cut."""
         last = self._thumbnails[-1]
+        after_cuts = bisect_right(self._cuts, last.index)
         for span in self._spans:
             first = self._at(last.index - span)
             if first is None or last.seconds - first.seconds > _LONGEST_RUN:
                 continue
-            if bisect_right(self._cuts, first.index) < bisect_right(self._cuts, last.index):
+            if bisect_right(self._cuts, first.index) < after_cuts or not changes_most(first, last):
                 continue
-            inner = [self._at(index) for index in range(first.index + 1, last.index)]
-            transition = fit_transition(first, [thumbnail for thumbnail in inner if thumbnail], last)
+            end = len(self._thumbnails)
+            transition = fit_transition(list(islice(self._thumbnails, end - 1 - span, end)))
             if transition is not None:
                 self._transitions.append(transition)
 
@@ -262,4 +254,4 @@ class AdaptiveShotDetector:
         return bool(returns or was_there)
 
     def _is_same_again(self, one: Thumbnail, other: Thumbnail | None) -> bool:
-        return other is not None and scene_similarity(one, other) > MAX_RETURN_SIMILARITY
+        return other is not None and same_scene(one, other, MAX_RETURN_SIMILARITY)

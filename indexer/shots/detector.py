@@ -6,7 +6,6 @@ from fractions import Fraction
 from typing import Protocol
 
 from facereel.indexer.shots.adaptive import AdaptiveShotDetector
-from facereel.indexer.shots.pyscenedetect import content_shots, transnet_shots
 from facereel.store.files.names import printable
 from facereel.store.model.config import Config
 from facereel.store.model.errors import OptionError
@@ -56,13 +55,18 @@ def shot_detector(frame_rate: Fraction, config: Config) -> ShotDetector:
     """
     if config.shots not in SHOTS:
         raise OptionError(f"shots {config.shots!r} is unknown; use one of {', '.join(SHOTS)}")
-    if config.shots == "transnetv2":
-        return transnet_shots(frame_rate, config.shots_model)
-    if config.shots_model:
+    if config.shots_model and config.shots != "transnetv2":
         raise OptionError(
             f"--shots-model {printable(config.shots_model)} is for --shots transnetv2; add that"
         )
-    return content_shots(frame_rate) if config.shots == "content" else AdaptiveShotDetector(frame_rate)
+    if config.shots == "adaptive":
+        return AdaptiveShotDetector(frame_rate)
+    # Imported here because PySceneDetect takes a third of a second to import.
+    from facereel.indexer.shots.pyscenedetect import content_shots, transnet_shots
+
+    if config.shots == "transnetv2":
+        return transnet_shots(frame_rate, config.shots_model)
+    return content_shots(frame_rate)
 
 
 def check_shots(config: Config) -> None:

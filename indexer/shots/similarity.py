@@ -5,6 +5,7 @@ Pure functions; adaptive.py decides what follows for shots.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,7 +22,7 @@ _BLOCK_SHIFT = 1  # how far the content of a block may move and still be the sam
 # Share of the change that a mixture of both ends explains. A pan reaches 0.25, as two unrelated pictures do; a
 # dissolve between moving pictures 0.7 and more.
 MIN_EXPLAINED = 0.62
-MAX_END_SIMILARITY = 0.85  # of the two ends of a gradual transition, as by scene_similarity()
+MAX_END_SIMILARITY = 0.85  # of the two ends of a gradual transition, as by same_scene()
 # A gradual transition changes most blocks by some grey levels. Somebody who leaves, or a panel that slides in, changes
 # only a part of the picture.
 _MIN_BLOCK_CHANGE, _MIN_CHANGED_SHARE = 6.0, 0.6
@@ -49,6 +50,14 @@ class Thumbnail:
         return np.asarray(detail / (contrast + 4), np.float32)
 
     @cached_property
+    def blocks(self) -> Floats:
+        """The layout as rows of its blocks: (48, 48)."""
+        width, height = _BLOCK
+        rows, columns = self.layout.shape[0] // height, self.layout.shape[1] // width
+        blocks = self.layout.reshape(rows, height, columns, width).swapaxes(1, 2)
+        return np.asarray(blocks.reshape(rows * columns, width * height))
+
+    @cached_property
     def blank(self) -> bool:
         """Does it show nothing?"""
         return float(self.grey.std()) < BLANK_DEVIATION
@@ -72,14 +81,21 @@ def thumbnail_of(index: int, seconds: float, picture: Image) -> Thumbnail:
     return Thumbnail(index, seconds, levels, np.asarray(cv2.GaussianBlur(levels, (0, 0), 1)))
 
 
-def scene_similarity(a: Thumbnail, b: Thumbnail) -> float:
-    """NCC of the layouts plus NCC of the textures, -2..2.
+def thumbnail_change(one: Image, other: Image) -> float:
+    """Mean change of level of two pictures of the same size."""
+    return cv2.norm(one, other, cv2.NORM_L1) / one.size
+
+
+def same_scene(a: Thumbnail, b: Thumbnail, threshold: float) -> bool:
+    """Is their similarity, NCC of the layouts plus NCC of the textures, -2..2, above a threshold?
 
     Each is the best over small shifts, so that a moving camera does not look like another scene.
     """
     if a.blank or b.blank:
-        return 2.0 if a.blank and b.blank else 0.0
-    return _shifted_ncc(a.layout, b.layout) + _shifted_ncc(a.texture, b.texture)
+        return threshold < (2.0 if a.blank and b.blank else 0.0)
+    # Textures first: where they differ by so much, no layout helps.
+    texture = _shifted_ncc(a.texture, b.texture)
+    return texture + 1 > threshold and texture + _shifted_ncc(a.layout, b.layout) > threshold
 
 
 def _shifted_ncc(a: Floats, b: Floats) -> float:
@@ -117,57 +133,65 @@ def count_replaced(a: Thumbnail, b: Thumbnail, min_change: float, min_ncc: float
     return count
 
 
-def fit_transition(first: Thumbnail, inner: list[Thumbnail], last: Thumbnail) -> Transition | None:
-    """This run of frames as a gradual transition, if it is a dissolve, a fade or a wipe.
+def changes_most(first: Thumbnail, last: Thumbnail) -> bool:
+    """Do two pictures differ in as many blocks as the ends of a gradual transition do?"""
+    changes = block_changes(first, last)
+    return int(np.count_nonzero(changes > _MIN_BLOCK_CHANGE)) >= _MIN_CHANGED_SHARE * len(changes)
+
+
+def fit_transition(run: Sequence[Thumbnail]) -> Transition | None:
+    """This run of frames, between whose ends most changes, as a gradual transition, if it is a dissolve, fade or wipe.
 
     Every block of a picture between is fitted as (1 - a) first + a last with 0 <= a <= 1.
     """
-    if float((block_changes(first, last) > _MIN_BLOCK_CHANGE).mean()) < _MIN_CHANGED_SHARE:
+    first, *inner, last = run
+    ends = _Ends(first, last)
+    if ends.energy.sum() < _SIZE[0] * _SIZE[1] * _MIN_TOTAL_CHANGE**2 or (first.blank and last.blank):
         return None
-    change = _blocks(last.layout - first.layout)  # (B, P)
-    energy = (change**2).sum(axis=1)
-    if energy.sum() < _SIZE[0] * _SIZE[1] * _MIN_TOTAL_CHANGE**2 or (first.blank and last.blank):
+    explained = _explained(ends, inner)
+    if explained < MIN_EXPLAINED or same_scene(first, last, MAX_END_SIMILARITY):
         return None
-    explained = _explained(first, inner, change, energy)
-    if explained < MIN_EXPLAINED or scene_similarity(first, last) > MAX_END_SIMILARITY:
-        return None
-    shares = [_fit(first, thumbnail, change, energy)[0] for thumbnail in inner]
-    indices = [thumbnail.index for thumbnail in inner]
-    middle = next((index for index, share in zip(indices, shares, strict=True) if share >= 0.5), last.index)
-    mixed = [
-        index
-        for index, share in zip(indices, shares, strict=True)
-        if _MIN_VISIBLE_SHARE < share < 1 - _MIN_VISIBLE_SHARE
-    ]
-    span = (mixed[0], mixed[-1]) if mixed else (middle, middle)
-    return Transition(explained, first.index, last.index, middle, span)
+    shares, _ = ends.fit(inner)
+    visible = np.flatnonzero((shares > _MIN_VISIBLE_SHARE) & (shares < 1 - _MIN_VISIBLE_SHARE)).tolist()
+    closer_to_last = np.flatnonzero(shares >= 0.5).tolist()
+    middle = inner[closer_to_last[0]].index if closer_to_last else last.index
+    mixed = (inner[visible[0]].index, inner[visible[-1]].index) if visible else (middle, middle)
+    return Transition(explained, first.index, last.index, middle, mixed)
 
 
-def _explained(first: Thumbnail, inner: list[Thumbnail], change: Floats, energy: Floats) -> float:
+def _explained(ends: _Ends, inner: Sequence[Thumbnail]) -> float:
     """Share of the change that a mixture explains in three probes of a run; 0 if they do not lead from end to end."""
     quarter = len(inner) // 4
-    probes = inner[quarter], inner[len(inner) // 2], inner[-1 - quarter]
-    fits = [_fit(first, thumbnail, change, energy) for thumbnail in probes]
-    shares = [share for share, _ in fits]
+    shares, explained = ends.fit([inner[quarter], inner[len(inner) // 2], inner[-1 - quarter]])
     in_range = all(low < share < high for share, (low, high) in zip(shares, _PROBE_RANGES, strict=True))
     if not in_range or not shares[0] < shares[1] < shares[2]:
         return 0.0
-    return min(explained for _, explained in fits)
+    return float(explained.min())
 
 
-def _fit(first: Thumbnail, thumbnail: Thumbnail, change: Floats, energy: Floats) -> tuple[float, float]:
-    """A picture as a mixture of both ends: the share of the last one, and how much of the difference to the nearer
-    end the mixture explains. `change` (B, P) leads from the first to the last, `energy` (B,) is its square."""
-    from_first = _blocks(thumbnail.layout - first.layout)
-    share = np.clip((from_first * change).sum(axis=1) / np.maximum(energy, 1e-3), 0, 1)
-    rest = ((from_first - share[:, None] * change) ** 2).sum()
-    nearer = min((from_first**2).sum(), ((from_first - change) ** 2).sum())
-    mean_share = float((share * energy).sum() / max(float(energy.sum()), 1e-3))
-    return mean_share, float(1 - rest / max(float(nearer), 1e-3))
+class _Ends:
+    """The two pictures between which others are fitted."""
+
+    def __init__(self, first: Thumbnail, last: Thumbnail) -> None:
+        self._first = first.blocks
+        self._change = last.blocks - first.blocks  # (B, P)
+        self.energy = _products(self._change, self._change)  # (B,)
+
+    def fit(self, thumbnails: Sequence[Thumbnail]) -> tuple[Floats, Floats]:
+        """Pictures (N) as mixtures of both ends: shares of the last one (N,), and how much of the difference to the
+        nearer end each mixture explains (N,)."""
+        from_first = np.stack([thumbnail.blocks for thumbnail in thumbnails]) - self._first  # (N, B, P)
+        along, to_first = _products(from_first, self._change), _products(from_first, from_first)  # (N, B)
+        shares = np.clip(along / np.maximum(self.energy, 1e-3), 0, 1)
+        # Squares of what is left after a share of the change; to the last picture all of it is taken.
+        rest, to_last = (
+            (to_first - 2 * share * along + share**2 * self.energy).sum(axis=1) for share in (shares, 1.0)
+        )
+        nearer = np.minimum(to_first.sum(axis=1), to_last)
+        mean_shares = (shares * self.energy).sum(axis=1) / max(float(self.energy.sum()), 1e-3)
+        return mean_shares, 1 - rest / np.maximum(nearer, 1e-3)
 
 
-def _blocks(image: Floats) -> Floats:
-    """A picture (36, 64) as rows of its blocks: (48, 48)."""
-    width, height = _BLOCK
-    rows, columns = image.shape[0] // height, image.shape[1] // width
-    return np.asarray(image.reshape(rows, height, columns, width).swapaxes(1, 2).reshape(rows * columns, -1))
+def _products(one: Floats, other: Floats) -> Floats:
+    """Scalar products of rows (..., P): (...)."""
+    return np.asarray(np.einsum("...p,...p->...", one, other))
