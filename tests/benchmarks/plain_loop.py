@@ -15,9 +15,10 @@ import cv2
 import numpy as np
 
 from facereel.indexer.engines.alignment import align
+from facereel.indexer.engines.conversion import MODEL_FORMAT, plain
 from facereel.indexer.engines.opencv_zoo import DETECTOR, RECOGNIZER
 from facereel.indexer.engines.protocol import FaceEngine
-from facereel.indexer.engines.weights import model_path
+from facereel.indexer.engines.weights import cached_model
 from facereel.store.model.config import Config
 from facereel.store.model.records import Image
 
@@ -39,9 +40,10 @@ def with_onnx_runtime(path: Path, engine: FaceEngine) -> int:
 def with_opencv(path: Path) -> int:
     """In OpenCV's own classes and threads; how many faces it embeds."""
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-    detector = cv2.FaceDetectorYN.create(str(model_path(DETECTOR)), "", (320, 320), Config().strong_score)
-    # Unpacked, as ours is: OpenCV cannot run the recogniser as it comes.
-    recognizer = cv2.FaceRecognizerSF.create(str(model_path(RECOGNIZER)), "")
+    # Unpacked, as ours are: OpenCV cannot run the recogniser as it comes.
+    models = [str(cached_model(kind, MODEL_FORMAT, plain, "plain")) for kind in (DETECTOR, RECOGNIZER)]
+    detector = cv2.FaceDetectorYN.create(models[0], "", (320, 320), Config().strong_score)
+    recognizer = cv2.FaceRecognizerSF.create(models[1], "")
     count = 0
     for picture in _pictures(path):
         small, scale = _analysis_picture(picture)
@@ -59,8 +61,8 @@ def _embed_faces(picture: Image, engine: FaceEngine) -> int:
     small, scale = _analysis_picture(picture)
     faces = engine.detect(small)
     strong = faces.landmarks[faces.scores >= Config().strong_score] * np.float32(scale)
-    for landmarks in strong:  # one by one: the recogniser is slower in batches
-        engine.embed(align(picture, landmarks)[None], mirrored=False)
+    if len(strong):
+        engine.embed(np.stack([align(picture, landmarks) for landmarks in strong]), mirrored=False)
     return len(strong)
 
 
