@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.benchmarks.scoring import ClipScore, score_clips
 
 EVERY = ("--scan", "every")
 LARGEST_SLIP = 1  # frames
+SAME_FACE = 0.5  # IoU
 
 
 @dataclass(slots=True)
@@ -24,7 +26,9 @@ class Difference:
     """How far two answers lie apart."""
 
     clips: int = 0  # of the search of every frame
-    unpaired: int = 0  # clips of either that the other has not
+    unpaired: list[dict[str, Any]] = field(
+        default_factory=list
+    )  # clips of either that the other has not, as rows
     slips: list[int] = field(default_factory=list)  # frames between their edges, two a pair
     ious: list[float] = field(default_factory=list)  # of boxes in frames of both
 
@@ -43,12 +47,19 @@ class Compared:
     difference: Difference
     sparse: ClipScore
     every: ClipScore
+    missed: float | None = (
+        None  # share of all faces of the search of every frame that the sparse scan has not
+    )
+    surplus: float | None = None  # the other way round
 
 
 def compare(video: Path, truth: Mapping[str, Any], references: Mapping[str, Sequence[Path]]) -> Compared:
     """Index and ask both ways; scores are against the truth."""
     sparse, every = ask(video, references), ask(video, references, EVERY)
-    result = Compared(Difference(), ClipScore(), ClipScore())
+    faces, every_faces = _faces(sparse), _faces(every)
+    result = Compared(
+        Difference(), ClipScore(), ClipScore(), _missing(every_faces, faces), _missing(faces, every_faces)
+    )
     for person in references:
         result.difference.add(_difference(sparse, every, person))
         result.sparse.add(score_clips(truth, person, sparse.people[person]["clips"]))
@@ -60,12 +71,18 @@ def row(name: str, result: Compared) -> dict[str, Any]:
     """A line of the table."""
     off = result.difference
     return {
-        "video": name, "clips": off.clips, "unpaired": off.unpaired, "worst edge": max(off.slips, default=None),
+        "video": name, "clips": off.clips, "unpaired": len(off.unpaired), "worst edge": max(off.slips, default=None),
         "IoU": statistics.median(off.ious) if off.ious else None,
         "recall": result.sparse.recall if result.sparse.must else None,
         "recall every": result.every.recall if result.every.must else None,
         "wrong": len(result.sparse.wrong), "wrong every": len(result.every.wrong),
+        "faces missed": result.missed, "faces surplus": result.surplus,
     }  # fmt: skip
+
+
+def unpaired_rows(name: str, result: Compared) -> list[dict[str, Any]]:
+    """A line for each clip that only one of the two scans finds, so that each can be looked at."""
+    return [{"video": name, **clip} for clip in result.difference.unpaired]
 
 
 def figures(compared: Sequence[Compared]) -> list[Figure]:
@@ -79,7 +96,7 @@ def figures(compared: Sequence[Compared]) -> list[Figure]:
     far = sum(slip > LARGEST_SLIP for slip in off.slips)
     both = total.sparse.must and total.every.must
     return [
-        at_most("clips that one of the two scans has alone", off.unpaired, 0),
+        at_most("clips that one of the two scans has alone", len(off.unpaired), 0),
         at_most(f"edges more than {LARGEST_SLIP} frame apart", far, 0),
         at_least("boxes: median IoU between the two", statistics.median(off.ious) if off.ious else None, 0.9),
         at_least(
@@ -93,18 +110,59 @@ def figures(compared: Sequence[Compared]) -> list[Figure]:
 
 def _difference(sparse: Answer, every: Answer, person: str) -> Difference:
     """Clips are paired by the most frames that they share."""
-    result, left = Difference(), list(sparse.people[person]["clips"])
+    result, others = Difference(), sparse.people[person]["clips"]
+    left = list(others)
     for clip in every.people[person]["clips"]:
         result.clips += 1
         mate = max(left, key=lambda other: _shared(clip, other), default=None)
         if mate is None or _shared(clip, mate) <= 0:
-            result.unpaired += 1
+            result.unpaired.append(_unpaired_row("every", person, clip, others))
             continue
         left.remove(mate)
         result.slips += [abs(clip[edge] - mate[edge]) for edge in ("start_frame", "end_frame")]
         result.ious += _overlaps(clip, mate)
-    result.unpaired += len(left)
+    result.unpaired += [
+        _unpaired_row("default", person, clip, every.people[person]["clips"]) for clip in left
+    ]
     return result
+
+
+def _unpaired_row(
+    scan: str, person: str, clip: Mapping[str, Any], others: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """A clip that only `scan` finds; `others` are those of the other scan."""
+    frames = clip["end_frame"] - clip["start_frame"]
+    middle = clip["frames"][frames // 2]
+    return {
+        "scan": scan, "person": person, "frames": f"{clip['start_frame']}-{clip['end_frame']}",
+        # What the other scan cut into two clips, or joined, is covered.
+        "covered by the other": sum(max(0, _shared(clip, other)) for other in others) / frames,
+        "at": middle["frame"], "box": " ".join(f"{value:.0f}" for value in middle["box"]),
+        "similarity": clip["similarity"], "matched": clip["matched"],
+        "begins": clip["start_reason"], "ends": clip["end_reason"],
+    }  # fmt: skip
+
+
+def _faces(answer: Answer) -> dict[int, list[list[float]]]:
+    """The boxes of all tracklets, x y w h, by frame."""
+    boxes: dict[int, list[list[float]]] = defaultdict(list)
+    for by_frame in answer.tracklets.values():
+        for frame, box in by_frame.items():
+            boxes[frame].append(box)
+    return boxes
+
+
+def _missing(faces: dict[int, list[list[float]]], others: dict[int, list[list[float]]]) -> float | None:
+    """The share of faces for which there is none among the others, in the same frame and place."""
+    count = sum(map(len, faces.values()))
+    if not count:
+        return None
+    there = 0
+    for frame, boxes in faces.items():
+        if frame in others:
+            corners = (xywh_to_xyxy(np.array(some, np.float32)) for some in (boxes, others[frame]))
+            there += int((iou(*corners).max(axis=1) >= SAME_FACE).sum())
+    return 1 - there / count
 
 
 def _shared(clip: Mapping[str, Any], other: Mapping[str, Any]) -> int:
