@@ -16,7 +16,9 @@ from pathlib import Path
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.identity.clustering import TrackletIdentity, make_clusters, tracklet_identity
 from facereel.indexer.identity.exemplars import embeddings_and_qualities
+from facereel.indexer.media import hardware
 from facereel.indexer.media.decode_log import DecodeLog
+from facereel.indexer.media.hardware import HardwareError
 from facereel.indexer.media.video import Probe, read_frames
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.scan.scan import Scan
@@ -90,19 +92,26 @@ def _read_video(
     """Complete an unfinished index by reading the rest of the video, or all of it."""
     # As if earlier runs had come right before this one: the index names the time of all.
     started = time.monotonic() - unfinished.checkpoint.seconds
-    log, other_picture = DecodeLog(), False
-    try:
-        identities, end = _add_segments(video, engine, config, progress, unfinished, log, started)
-    except _OtherPicture:
-        other_picture = True
-    # After the handler, which holds the first pass's container, threads and pictures.
-    if other_picture:
-        note(
-            f"{printable(video.path.name)}: its pictures are decoded otherwise than in the earlier run; starting again"
-        )
+    name = printable(video.path.name)
+    on_card = engine.device == "cuda" and hardware.is_exact(video.codec, video.pixel_format)
+    if on_card and (reason := hardware.missing_device()):
+        on_card = False
+        note(f"{name}: no graphics card decodes video here ({reason}); decoding in software")
+    while True:
+        log, again = DecodeLog(), ""
+        try:
+            identities, end = _add_segments(
+                video, engine, config, progress, unfinished, log, started, on_card
+            )
+        except _OtherPicture:
+            again = "its pictures are decoded otherwise than in the earlier run; starting again"
+        except HardwareError:
+            again, on_card = "the graphics card could not decode all of it; starting again in software", False
+        if not again:
+            break
+        # After the handlers, which hold the pass's container, threads and pictures.
+        note(f"{name}: {again}")
         unfinished.clear()
-        log = DecodeLog()
-        identities, end = _add_segments(video, engine, config, progress, unfinished, log, started)
     if not log.pts:
         raise VideoError(f"{printable(video.path)} has no frame that can be decoded; the file may be damaged")
     clusters = make_clusters(identities, engine.threshold.scale)
@@ -120,7 +129,7 @@ def _read_video(
 
 def _add_segments(
     video: Probe, engine: FaceEngine, config: Config, progress: OnProgress, unfinished: UnfinishedIndex, log: DecodeLog,
-    started: float,
+    started: float, on_card: bool,
 ) -> tuple[list[TrackletIdentity], Checkpoint]:  # fmt: skip
     """Read the video from the checkpoint on and store its segments; `started` is in seconds of the monotonic clock.
 
@@ -138,7 +147,7 @@ def _add_segments(
         log.resume([*times.pts.tolist(), times.end_pts(checkpoint.frames)], checkpoint.search_frame)
     # What a decoder invents for lost data may be other when it begins elsewhere, and without time stamps frames have
     # no name: then nothing more is committed before the end, and the next run begins at the last checkpoint.
-    for segment in _segments(video, log, engine, config, progress, checkpoint):
+    for segment in _segments(video, log, engine, config, progress, checkpoint, on_card):
         after = replace(segment.after, seconds=time.monotonic() - started)
         segment = replace(segment, after=after)
         start, end = segment.start, after.frames
@@ -159,7 +168,8 @@ def _add_segments(
 
 
 def _segments(
-    video: Probe, log: DecodeLog, engine: FaceEngine, config: Config, progress: OnProgress, checkpoint: Checkpoint
+    video: Probe, log: DecodeLog, engine: FaceEngine, config: Config, progress: OnProgress, checkpoint: Checkpoint,
+    on_card: bool,
 ) -> Iterator[Segment]:  # fmt: skip
     """The segments of a video after the checkpoint; raises _OtherPicture where it cannot be resumed."""
     search_every, low_res_every, crop_every = (
@@ -170,7 +180,7 @@ def _segments(
     frame_rate = float(video.frame_rate)
     scan = Scan(video.width, video.height, frame_rate, search_every, low_res_every, crop_every, config)
     # One thread more than there are for all: the decoder goes on while one of its threads waits for us.
-    views = scan.views(read_frames(video, log, engine.threads + 1), engine)
+    views = scan.views(read_frames(video, log, engine.threads + 1, on_card), engine)
     if checkpoint.frames:
         first = next(views, None)
         if first is None or fingerprint(first) != checkpoint.fingerprint:

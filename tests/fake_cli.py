@@ -20,7 +20,7 @@ def add_fake_engines() -> None:
 
 
 def _fake(name: str, salt: str, compute: Compute) -> FaceEngine:
-    return FakeEngine(name, salt)
+    return FakeEngine(name, salt, compute.device)
 
 
 if __name__ == "__main__":

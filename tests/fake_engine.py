@@ -40,8 +40,8 @@ _SPREAD = 15.0  # degrees: how far hues still look alike
 class FakeEngine:
     """Coloured squares are faces; their hue is who they are. `salt` makes other weights of the engine."""
 
-    def __init__(self, name: str = "fake", salt: str = "") -> None:
-        self._name, self._salt = name, salt
+    def __init__(self, name: str = "fake", salt: str = "", device: str = "cpu") -> None:
+        self._name, self._salt, self._device = name, salt, device
 
     @property
     def info(self) -> EngineInfo:
@@ -61,6 +61,11 @@ class FakeEngine:
     def threads(self) -> int:
         """Two, so that work side by side is tried."""
         return 2
+
+    @property
+    def device(self) -> str:
+        """As it was made."""
+        return self._device
 
     @property
     def licence(self) -> str:

@@ -90,6 +90,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 MAY_DECODE = {
     "indexer/media/container.py",
     "indexer/media/packets.py",
+    "indexer/media/hardware.py",
     "indexer/media/video.py",
     "indexer/media/display.py",
     "indexer/media/cropping.py",

@@ -45,6 +45,10 @@ class Calibrated:
     def threads(self) -> int:
         return self.engine.threads
 
+    @property
+    def device(self) -> str:
+        return self.engine.device
+
     def finish_loading(self) -> None:
         self.engine.finish_loading()
 

@@ -70,6 +70,11 @@ class InsightFacePack:
         return self._compute.allowed
 
     @property
+    def device(self) -> str:
+        """As the user says."""
+        return self._compute.device
+
+    @property
     def licence(self) -> str:
         """InsightFace's for its own packs; nobody knows that of another folder."""
         return licence_of(self._info.name)

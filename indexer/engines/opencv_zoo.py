@@ -75,6 +75,11 @@ class OpenCVZoo:
         return self._compute.allowed
 
     @property
+    def device(self) -> str:
+        """As the user says."""
+        return self._compute.device
+
+    @property
     def licence(self) -> str:
         """YuNet's and ONet's is MIT, SFace's Apache-2.0."""
         return LICENCE

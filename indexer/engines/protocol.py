@@ -49,6 +49,11 @@ class FaceEngine(Protocol):
         """How many threads may use it at the same time."""
         ...
 
+    @property
+    def device(self) -> str:
+        """What the user wants to compute on, one of devices.DEVICES; `cuda` decodes videos, too."""
+        ...
+
     def finish_loading(self) -> None:
         """Wait until detector and recogniser are loaded; raises EngineError when one of them cannot be."""
         ...

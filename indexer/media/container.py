@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import av.error
 from av.audio.stream import AudioStream
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
@@ -41,13 +42,24 @@ _ANGLE = 0.5  # of the pictures that the longest stream has; previews have a fra
 _PROTOCOLS = {"protocol_whitelist": "file"}
 
 
-def open_video(path: Path) -> InputContainer:
-    """Open a video file; use the result in a `with`. Raises VideoError for what is no video, or a playlist."""
+def open_video(path: Path, accelerator: HWAccel | None = None) -> InputContainer:
+    """Open a video file; use the result in a `with`. Raises VideoError for what is no video, or a playlist.
+
+    Where the accelerator cannot be had (no card, or its memory is full) decoding is left to software.
+    """
     kind = kind_of(path)
     try:
         # FFmpeg cannot take an absolute path for a URL or an option.
-        container = av.open(str(path.resolve()), "r", metadata_errors="replace", container_options=_PROTOCOLS)
+        container = av.open(
+            str(path.resolve()),
+            "r",
+            metadata_errors="replace",
+            container_options=_PROTOCOLS,
+            hwaccel=accelerator,
+        )
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        if accelerator is not None:
+            return open_video(path)
         if kind is not None and kind.sort != "video":
             raise _not_a_video(path, kind) from error
         raise VideoError(

@@ -18,6 +18,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from facereel.indexer.media import hardware
 from facereel.indexer.media.avi import is_whole
 from facereel.indexer.media.clock import BARE, GAP_STEPS, MP4, UNTIMED, FrameClock, usual_duration
 from facereel.indexer.media.container import error_text, open_video, other_films, picture_stream, sound_stream
@@ -26,6 +27,7 @@ from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.display import displayed_size, orientation, unusual_view
 from facereel.indexer.media.fields import deinterlaced
 from facereel.indexer.media.frame import Frame
+from facereel.indexer.media.hardware import HardwareError
 from facereel.indexer.media.packets import Packet, Placed, placed_packets
 from facereel.store.files.names import printable
 from facereel.store.model.errors import VideoError
@@ -60,6 +62,7 @@ class Probe:
     frame_rate: Fraction
     origin_pts: int
     codec: str
+    pixel_format: str  # of the first picture, as FFmpeg calls it
     has_audio: bool
     frame_estimate: int  # 0 when the file does not say
     format_name: str  # of the container, as FFmpeg calls it
@@ -131,19 +134,21 @@ def probe(path: Path) -> Probe:
             sample_aspect_ratio=aspect,
             time_base=time_base, frame_rate=rate or Fraction(25),
             origin_pts=_origin(container, time_base), codec=stream.codec_context.codec.canonical_name,
-            has_audio=sound_stream(container) is not None, frame_estimate=_estimate(container, stream, rate),
+            pixel_format=coded.format.name, has_audio=sound_stream(container) is not None,
+            frame_estimate=_estimate(container, stream, rate),
             format_name=container.format.name, other_films=other_films(container, path),
             view=unusual_view(coded),
         )  # fmt: skip
 
 
-def read_frames(video: Probe, log: DecodeLog, threads: int = 0) -> Iterator[Frame]:
+def read_frames(video: Probe, log: DecodeLog, threads: int = 0, on_card: bool = False) -> Iterator[Frame]:
     """Decode every frame once, in display order; times and losses go into `log`.
 
     `threads` 0 leaves their number to FFmpeg. Frames get their ticks from clock.py. After `log.resume` decoding starts
-    at the keyframe before the first frame that is needed.
+    at the keyframe before the first frame that is needed. `on_card`: by an NVIDIA card where it can; raises
+    HardwareError once anything is lost, for a software decoder conceals that otherwise.
     """
-    with open_video(video.path) as container:
+    with open_video(video.path, hardware.accelerator() if on_card else None) as container:
         stream = picture_stream(container, video.path)
         stream.thread_type = "AUTO"
         if threads:
@@ -156,7 +161,11 @@ def read_frames(video: Probe, log: DecodeLog, threads: int = 0) -> Iterator[Fram
         first = log.first_pts
         restarts: deque[int] = deque()  # ticks of the first packets after restarts to come
         pictures = _pictures(container, stream, log, video.path, usual, restarts)
+        if on_card:
+            pictures = map(hardware.planar, pictures)
         for picture in cropped(deinterlaced(pictures), crop_of(video.path, video.format_name, stream)):
+            if on_card and (log.damaged or log.concealed):
+                raise HardwareError
             if first is not None and (picture.pts is None or picture.pts < first):
                 continue
             first = None
@@ -172,6 +181,8 @@ def read_frames(video: Probe, log: DecodeLog, threads: int = 0) -> Iterator[Fram
             seconds = float((log.pts[-1] - video.origin_pts) * video.time_base)
             duration = float((log.durations[-1] or usual) * video.time_base)
             yield Frame(index, picture, seconds, duration, video.rotation, video.mirrored)
+        if on_card and (log.damaged or log.undecoded):
+            raise HardwareError
 
 
 def _pictures(
