@@ -27,7 +27,9 @@ LEFT, RIGHT = [98, 55, 24, 70], [136, 52, 26, 75]
     ],
 )
 def test_which_boxes_are_fragments_of_a_face(boxes: list[list[int]], expected: list[int]) -> None:
-    assert fragments_of(np.array(boxes, np.float32).reshape(-1, 4), np.array(FACE, np.float32)) == expected
+    """The second face, elsewhere, has none."""
+    faces = np.array([FACE, [500, 50, 60, 80]], np.float32)
+    assert fragments_of(np.array(boxes, np.float32).reshape(-1, 4), faces) == [expected, []]
 
 
 def test_the_box_around_fragments() -> None:

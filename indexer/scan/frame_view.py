@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facereel.indexer.scan.patch_matching import (
+    MIN_BLOCK_SHARE,
     MIN_NCC_CLEAR,
     MIN_NCC_VISIBLE,
     Patch,
     PatchMatch,
+    block_share,
     match_patch,
     ncc,
     take_patch,
@@ -89,3 +91,11 @@ class FrameView:
         if value >= MIN_NCC_CLEAR:
             return PatchMatch(1.0, value, (0.0, 0.0))
         return match_patch(patch, self.grey, box / self.scale, sufficient_ncc)
+
+    def shows(self, patch: Patch, box: Floats) -> bool:
+        """Is at least part of the face of `patch` visible at a box (4,) x y w h, displayed pixels?"""
+        here = self.patch(box)
+        # Around the box it is searched for only when the box itself does not show it.
+        if ncc(patch, here) >= MIN_NCC_CLEAR or block_share(patch, here) >= MIN_BLOCK_SHARE:
+            return True
+        return match_patch(patch, self.grey, box / self.scale).visible

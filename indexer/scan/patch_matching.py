@@ -7,6 +7,7 @@ counts as visible. Pure functions; boxes are x y w h in pixels of the grey pictu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -37,13 +38,27 @@ class Patch:
     """A small picture of a face."""
 
     grey: Grey  # (PATCH, PATCH)
-    row: Floats  # (PATCH * PATCH,) its grey levels with mean 0 and length 1: the product of two rows is their NCC
-    deviation: float  # standard deviation of its grey levels
+
+    @cached_property
+    def row(self) -> Floats:
+        """Its grey levels with mean 0 and length 1 (PATCH * PATCH,): the product of two rows is their NCC."""
+        row = np.subtract(self.grey.ravel(), cv2.mean(self.grey)[0], dtype=np.float32)
+        row /= max(math.sqrt(row @ row), 1.0)
+        return row
+
+    @cached_property
+    def deviation(self) -> float:
+        """Standard deviation of its grey levels."""
+        return float(cv2.meanStdDev(self.grey)[1][0, 0])
 
     @cached_property
     def blocks(self) -> tuple[Floats, Floats, Floats]:
         """Its grey levels (PATCH, PATCH), and of those of each block (4, 4) the mean and the standard deviation."""
-        return _blocks(self.grey)
+        levels = np.subtract(
+            self.grey, 128, dtype=np.float32
+        )  # small numbers, so that float32 is exact enough
+        means = _block_means(levels)
+        return levels, means, np.sqrt(np.maximum(_block_means(levels * levels) - means * means, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +79,29 @@ class PatchMatch:
 
 def take_patch(grey: Grey, box: Floats) -> Patch:
     """The picture inside a box (4,) as a patch."""
-    pixels = _sample(grey, box)
-    mean, deviation = _mean_and_deviation(pixels)
-    row = np.subtract(pixels.ravel(), mean, dtype=np.float32)
-    row /= max(deviation * PATCH, 1.0)
-    return Patch(pixels, row, deviation)
+    return Patch(_sample(grey, box))
 
 
 def ncc(a: Patch, b: Patch) -> float:
     """Normalised cross-correlation of two patches without any shift, -1..1."""
     return float(a.row @ b.row)
+
+
+def block_share(patch: Patch, other: Patch) -> float:
+    """Share of the patch's structured blocks that correlate with those of another, 0..1.
+
+    0 when fewer than three have structure.
+    """
+    levels, means, deviations = patch.blocks
+    structured = deviations > max(_MIN_BLOCK_DEVIATION, _MIN_CONTRAST * patch.deviation)
+    count = np.count_nonzero(structured)
+    if count < 3:
+        return 0.0
+    other_levels, other_means, other_deviations = other.blocks
+    covariances = _block_means(levels * other_levels) - means * other_means
+    block_ncc = covariances / np.maximum(deviations * other_deviations, 1.0)
+    equal = (block_ncc > _MIN_BLOCK_NCC) & (other_deviations > _MIN_CONTRAST * deviations)
+    return float(np.count_nonzero(equal & structured) / count)
 
 
 def match_patch(patch: Patch, grey: Grey, box: Floats, sufficient_ncc: float = MIN_NCC_VISIBLE) -> PatchMatch:
@@ -85,16 +113,14 @@ def match_patch(patch: Patch, grey: Grey, box: Floats, sufficient_ncc: float = M
     scores = cv2.matchTemplate(region, patch.grey, cv2.TM_CCOEFF_NORMED)
     _, best_ncc, _, (dx, dy) = cv2.minMaxLoc(scores)
     shift = (dx - _MARGIN) / PATCH, (dy - _MARGIN) / PATCH
-    shifted = region[dy : dy + PATCH, dx : dx + PATCH]
-    if best_ncc < MIN_NCC_CLEAR and _mean_and_deviation(shifted)[1] < max(
-        _MIN_CONTRAST * patch.deviation, 1.0
-    ):
+    shifted = Patch(region[dy : dy + PATCH, dx : dx + PATCH])
+    if best_ncc < MIN_NCC_CLEAR and shifted.deviation < max(_MIN_CONTRAST * patch.deviation, 1.0):
         best_ncc = 0.0
     if best_ncc >= sufficient_ncc:
         return PatchMatch(1.0, float(best_ncc), shift)
-    unshifted = region[_MARGIN : _MARGIN + PATCH, _MARGIN : _MARGIN + PATCH]
+    unshifted = Patch(region[_MARGIN : _MARGIN + PATCH, _MARGIN : _MARGIN + PATCH])
     # When a cover hides most of the face, the best shift follows the cover: so the box itself is compared as well.
-    shifted_share, unshifted_share = _block_share(patch, shifted), _block_share(patch, unshifted)
+    shifted_share, unshifted_share = block_share(patch, shifted), block_share(patch, unshifted)
     if unshifted_share > shifted_share:
         return PatchMatch(unshifted_share, float(best_ncc), (0.0, 0.0))
     return PatchMatch(shifted_share, float(best_ncc), shift)
@@ -105,7 +131,7 @@ def _sample(grey: Grey, box: Floats, margin: int = 0) -> Grey:
 
     Outside the picture its edge is repeated.
     """
-    x, y, w, h = (float(value) for value in box)
+    x, y, w, h = box.tolist()
     side = PATCH + 2 * margin
     step_x, step_y = w / PATCH, h / PATCH
     left, top = x - margin * step_x, y - margin * step_y
@@ -127,34 +153,6 @@ def _sample(grey: Grey, box: Floats, margin: int = 0) -> Grey:
     return np.asarray(
         cv2.warpAffine(grey, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     )
-
-
-def _mean_and_deviation(grey: Grey) -> tuple[float, float]:
-    """Mean and standard deviation of grey levels."""
-    mean, deviation = cv2.meanStdDev(grey)
-    return float(mean[0, 0]), float(deviation[0, 0])
-
-
-def _block_share(patch: Patch, other: Grey) -> float:
-    """Share of the patch's structured blocks that correlate with those of another picture (PATCH, PATCH); 0 when
-    fewer than three have structure."""
-    levels, means, deviations = patch.blocks
-    structured = deviations > max(_MIN_BLOCK_DEVIATION, _MIN_CONTRAST * patch.deviation)
-    count = np.count_nonzero(structured)
-    if count < 3:
-        return 0.0
-    other_levels, other_means, other_deviations = _blocks(other)
-    covariances = _block_means(levels * other_levels) - means * other_means
-    block_ncc = covariances / np.maximum(deviations * other_deviations, 1.0)
-    equal = (block_ncc > _MIN_BLOCK_NCC) & (other_deviations > _MIN_CONTRAST * deviations)
-    return float(np.count_nonzero(equal & structured) / count)
-
-
-def _blocks(grey: Grey) -> tuple[Floats, Floats, Floats]:
-    """Grey levels (PATCH, PATCH), and of those of each block (4, 4) the mean and the standard deviation."""
-    levels = np.subtract(grey, 128, dtype=np.float32)  # small numbers, so that float32 is exact enough
-    means = _block_means(levels)
-    return levels, means, np.sqrt(np.maximum(_block_means(levels * levels) - means * means, 0))
 
 
 def _block_means(levels: Floats) -> Floats:

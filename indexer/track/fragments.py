@@ -16,16 +16,28 @@ _MAX_OVERLAP = 0.4  # of two fragments, as a share of the smaller
 _MIN_IOU = 0.5  # of the box around two fragments with the face's box
 
 
-def fragments_of(boxes: Floats, face: Floats) -> list[int]:
-    """Which of the boxes (N, 4) are fragments of a face whose unoccluded box is `face` (4,): one, two or none."""
-    corners, face_corners = xywh_to_xyxy(boxes), xywh_to_xyxy(face[None])
-    inside = overlap_of_smaller(corners, face_corners)[:, 0] > _MIN_INSIDE
-    fragments: list[int] = np.flatnonzero(inside & (boxes[:, 2] < _MAX_WIDTH * face[2])).tolist()
-    if len(fragments) < 2:
-        return fragments
-    apart = overlap_of_smaller(corners[fragments], corners[fragments])[0, 1] <= _MAX_OVERLAP
-    complete = iou(xywh_to_xyxy(bounding_box(boxes[fragments])[None]), face_corners)[0, 0] > _MIN_IOU
-    return fragments if len(fragments) == 2 and apart and complete else []
+def fragments_of(boxes: Floats, faces: Floats) -> list[list[int]]:
+    """Which of the boxes (N, 4) are fragments of each of some faces, whose unoccluded boxes are (M, 4).
+
+    One, two or none for each face.
+    """
+    inside = overlap_of_smaller(xywh_to_xyxy(faces), xywh_to_xyxy(boxes)) > _MIN_INSIDE
+    narrow = boxes[:, 2] < _MAX_WIDTH * faces[:, 2:3]
+    fragments = [[part for part, is_part in enumerate(row) if is_part] for row in (inside & narrow).tolist()]
+    return [
+        parts if len(parts) < 2 or _are_complete(boxes[parts], face) else []
+        for parts, face in zip(fragments, faces, strict=True)
+    ]
+
+
+def _are_complete(parts: Floats, face: Floats) -> bool:
+    """Are the parts (N, 4) two that lie apart and together make up the face (4,)?"""
+    if len(parts) != 2:
+        return False
+    one, other = xywh_to_xyxy(parts)
+    apart = overlap_of_smaller(one[None], other[None])[0, 0] <= _MAX_OVERLAP
+    around, face_corners = xywh_to_xyxy(np.stack([bounding_box(parts), face]))
+    return bool(apart and iou(around[None], face_corners[None])[0, 0] > _MIN_IOU)
 
 
 def bounding_box(boxes: Floats) -> Floats:

@@ -127,7 +127,7 @@ class Track:
     candidates: list[Candidate] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     last_change: float = 0.0  # seconds when the face was last another one than shortly before
-    velocity: Floats = field(default_factory=lambda: np.zeros(2, np.float32))  # pixels a frame
+    velocity: tuple[float, float] = (0.0, 0.0)  # of the centre, pixels a frame
     patch: Patch | None = None  # with which later frames are compared
     patch_seconds: float = 0.0  # when its frame is shown
     patch_in_transition: bool = False
@@ -155,8 +155,8 @@ class Track:
         steps = self.video.steps(seconds - self.last_seconds)
         decay = self.video.velocity_decay
         reach = decay * (1 - decay**steps) / (1 - decay)
-        box = self.boxes[-1].copy()
-        box[:2] += self.velocity * reach
+        box = self.boxes[-1]
+        box[:2] += np.multiply(self.velocity, reach)
         return box
 
     def add(self, view: FrameView, box: Floats, face: int, strong: bool) -> None:
@@ -165,11 +165,11 @@ class Track:
         A face that is not `strong` may be half covered, so that an older patch stays in use for a while.
         """
         if self.frames:
-            last = self.boxes[-1]
             steps = self.video.steps(view.seconds - self.last_seconds)
-            step = (box[:2] + box[2:] / 2 - last[:2] - last[2:] / 2) / steps
+            x, y, w, h = ((box - self.boxes[-1]) / steps).tolist()
             gain = 1 - (1 - self.video.velocity_gain) ** steps
-            self.velocity += gain * (step.astype(np.float32) - self.velocity)
+            old_x, old_y = self.velocity
+            self.velocity = old_x + gain * (x + w / 2 - old_x), old_y + gain * (y + h / 2 - old_y)
         else:
             self.first_seconds = view.seconds
         self._append(view, box, float(view.faces.scores[face]), int(view.sources[face]))
@@ -198,7 +198,7 @@ class Track:
         (_, earlier_patch), (_, patch) = self.recent_patches[0], self.recent_patches[-1]
         # Most faces hardly move: then the patches suffice, without a search around the box.
         same = ncc(earlier_patch, patch) >= MIN_NCC_VISIBLE
-        if view.in_transition or same or view.match_patch(earlier_patch, self.boxes[-1]).visible:
+        if view.in_transition or same or view.shows(earlier_patch, self.boxes[-1]):
             return False
         first = not self.changed_recently(view.seconds)
         self.last_change = view.seconds
@@ -221,14 +221,14 @@ class Track:
         Returns whether it is, and thus whether the detection belongs to this track.
         """
         assert self.patch is not None
-        if not view.match_patch(self.patch, box).visible:
+        if not view.shows(self.patch, box):
             return False
         patches = self.patch, view.patch(box)
         boxes = []
         for missing in gap:
             share = (missing.seconds - self.last_seconds) / (view.seconds - self.last_seconds)
             place = (1 - share) * self.boxes[-1] + share * box
-            visible = any(missing.match_patch(patch, place).visible for patch in patches)
+            visible = any(missing.shows(patch, place) for patch in patches)
             if not visible or is_occupied(place, missing.tracked_boxes):
                 return False
             boxes.append(place.astype(np.float32))
@@ -347,8 +347,9 @@ class Track:
         """
         if view.in_transition:
             return None
-        match, *others = [view.match_patch(patch, place) for patch in patches]
-        if match.ncc < MIN_NCC_CLEAR or not all(other.visible for other in others):
+        first, *others = patches
+        match = view.match_patch(first, place)
+        if match.ncc < MIN_NCC_CLEAR or not all(view.shows(patch, place) for patch in others):
             return None
         box = shifted(place, match.shift)
         if visible_share(box, self.video.width, self.video.height) < 0.5:

@@ -19,9 +19,8 @@ from facereel.indexer.timing import SLOW_STEP, rounding
 from facereel.indexer.track.association import is_close, is_occupied, place_scores, shifted, visible_share
 from facereel.indexer.track.fragments import bounding_box, fragments_of
 from facereel.indexer.track.track import Candidate, Change, Track, UnoccludedFace, VideoFormat
-from facereel.store.model.boxes import xyxy_to_xywh
 from facereel.store.model.config import Config
-from facereel.store.model.records import Floats, Ints, Reason
+from facereel.store.model.records import Floats, Reason
 
 # Patches of one face in neighbouring frames have an NCC above 0.64 in 99 of 100 cases, or share half of their blocks.
 # Those of different faces at the same place reach an NCC of 0.73.
@@ -68,7 +67,7 @@ class Tracker:
         view.in_transition = in_transition
         self._slow_step = bool(self._views) and view.seconds - self._views[-1].seconds > SLOW_STEP
         self._views.append(view)
-        boxes = xyxy_to_xywh(view.faces.boxes)
+        boxes = view.boxes.copy()
         linked = self._linked_tracks(view) if same_shot else {}
         if same_shot and (view.previous >= 0).all():
             self._follow_fragments(view)
@@ -104,11 +103,13 @@ class Tracker:
 
     def _match(self, boxes: Floats, view: FrameView) -> None:
         """Assign the faces of a view, with boxes (N, 4), that have no track yet; start tracks for strong ones."""
-        scores = view.faces.scores.copy()
-        scores[[face for faces, _ in self._fragments.values() for face in faces[1:]]] = 0
-        scores[list(self._track_of_face)] = 0
-        strong = np.flatnonzero(scores >= self._config.strong_score)
-        weak = np.flatnonzero((scores >= self._config.weak_score) & (scores < self._config.strong_score))
+        scores = view.faces.scores.tolist()
+        fragments = {face for faces, _ in self._fragments.values() for face in faces[1:]}
+        free = [
+            face for face in range(len(boxes)) if face not in self._track_of_face and face not in fragments
+        ]
+        strong = [face for face in free if scores[face] >= self._config.strong_score]
+        weak = [face for face in free if self._config.weak_score <= scores[face] < self._config.strong_score]
         waiting = [track for track in self._tracks if track.frames[-1] < view.index]
         tracks, new_faces = self._assign(waiting, boxes, strong, view)
         self._assign(tracks, boxes, weak, view)
@@ -120,43 +121,51 @@ class Tracker:
                 self._start(boxes[face], face, view)
 
     def _assign(
-        self, tracks: list[Track], boxes: Floats, faces: Ints, view: FrameView
+        self, tracks: list[Track], boxes: Floats, faces: list[int], view: FrameView
     ) -> tuple[list[Track], list[int]]:
         """Give faces of a view, with boxes (N, 4), to tracks; returns the tracks and faces that are left."""
-        if not tracks or not len(faces):
-            return tracks, [int(face) for face in faces]
+        if not tracks or not faces:
+            return tracks, faces
         affinity = self._affinity(tracks, boxes[faces], view)
-        used_rows: set[int] = set()
-        used_columns: set[int] = set()
-        while True:
-            rows, columns = linear_sum_assignment(-affinity)
-            pairs = [(r, c) for r, c in zip(rows, columns, strict=True) if affinity[r, c] > 0]
-            if not pairs:
-                break
-            for row, column in pairs:
-                face = int(faces[column])
+        track_of_column: dict[int, int] = {}
+        refused = bool(affinity.any())
+        while refused:
+            rows, columns = linear_sum_assignment(affinity, maximize=True)
+            refused = False
+            for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+                if affinity[row, column] == 0:
+                    continue
+                face = faces[column]
                 if self._link(tracks[row], boxes[face], face, view):
-                    used_rows.add(row)
-                    used_columns.add(column)
+                    track_of_column[column] = row
                     affinity[row], affinity[:, column] = 0, 0
                 else:
                     # The face was hidden in the gap: another track may have it, the next round tells which.
                     affinity[row, column] = 0
-        left_tracks = [track for row, track in enumerate(tracks) if row not in used_rows]
-        return left_tracks, [int(faces[c]) for c in range(len(faces)) if c not in used_columns]
+                    refused = True
+        used = set(track_of_column.values())
+        left_tracks = [track for row, track in enumerate(tracks) if row not in used]
+        return left_tracks, [face for column, face in enumerate(faces) if column not in track_of_column]
 
     def _affinity(self, tracks: list[Track], boxes: Floats, view: FrameView) -> Floats:
         """How well detections (M, 4) fit N tracks in place and appearance: (N, M), 0 where they do not."""
         predicted = np.array([track.predict(view.seconds) for track in tracks])
         place, within_reach = place_scores(predicted, boxes)
         affinity = np.zeros_like(place)
-        for row, column in zip(*np.nonzero((place > 0) | within_reach), strict=True):
-            patch = tracks[row].patch
-            assert patch is not None
-            match = view.match_patch(patch, boxes[column])
-            similar = match.ncc >= _MIN_NCC_NEAR or match.block_share >= _MIN_BLOCK_SHARE_NEAR
-            if match.ncc >= _MIN_NCC_FAR or (place[row, column] > 0 and similar):
+        certain = np.zeros(place.shape, np.bool_)
+        patches = [track.patch for track in tracks]
+        for row, column in zip(*np.nonzero(place), strict=True):
+            match = view.match_patch(patches[row], boxes[column], _MIN_NCC_NEAR)
+            if match.ncc >= _MIN_NCC_NEAR or match.block_share >= _MIN_BLOCK_SHARE_NEAR:
                 affinity[row, column] = place[row, column] + max(match.ncc, 0.0) + 1e-3
+                # Without a gap, in which the face may have been hidden, the link cannot be refused.
+                certain[row, column] = match.ncc >= _MIN_NCC_FAR and tracks[row].frames[-1] == view.index - 1
+        # Who is certain to be near is not looked for further away.
+        unsure = ~certain.any(axis=1, keepdims=True) & ~certain.any(axis=0)
+        for row, column in zip(*np.nonzero(within_reach & unsure), strict=True):
+            match = view.match_patch(patches[row], boxes[column], -1.0)
+            if match.ncc >= _MIN_NCC_FAR:
+                affinity[row, column] = match.ncc + 1e-3
         return affinity
 
     def _link(self, track: Track, box: Floats, face: int, view: FrameView) -> bool:
@@ -197,9 +206,13 @@ class Tracker:
         The detector gives a fragment of such a face on one side or both; patch matching confirms the complete face.
         """
         self._fragments = {}
-        for track in self._tracks if len(boxes) else ():
+        if not len(boxes) or not self._tracks:
+            return
+        faces = [
+            track.unoccluded.box if track.unoccluded else track.widest_recent()[1] for track in self._tracks
+        ]
+        for track, fragments in zip(self._tracks, fragments_of(boxes, np.stack(faces)), strict=True):
             before, track.unoccluded = track.unoccluded, None
-            fragments = fragments_of(boxes, before.box if before else track.widest_recent()[1])
             # A division begins with two fragments; while it lasts one is enough.
             if len(fragments) < (1 if before else 2) or any(face in self._fragments for face in fragments):
                 continue
