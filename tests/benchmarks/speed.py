@@ -22,7 +22,6 @@ from tests.benchmarks.report import Report, say
 from tests.benchmarks.speed_films import (
     CROWDS,
     GRAIN,
-    SET,
     Film,
     in_set,
     measure_film,
@@ -90,12 +89,8 @@ def _footage(only: str, extent: Extent) -> Iterator[Report]:
         return
     whole = only in REAL_SET
     films = in_set("" if whole else only)
-    chosen = (
-        footage_videos(only)
-        if only or extent.full
-        else [path for path in footage_videos() if path.stem in CROWDS]
-    )
-    others = [path for path in chosen if path.stem not in SET]
+    more = only != "" or extent.full
+    others = [path for path in footage_videos(only) if path not in films and (more or path.stem in CROWDS)]
     engine = load_engine()
     engine.finish_loading()
     measured = []

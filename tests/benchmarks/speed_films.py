@@ -120,9 +120,11 @@ class Film:
 
 
 def in_set(only: str = "") -> list[Path]:
-    """The films of the real set whose names hold `only`; none without footage."""
-    videos = [video for video in footage_videos(only) if video.stem in SET]
-    return videos + [grain(film) for film in films("hamilton.") if only in GRAIN]
+    """The films of the real set whose names hold `only`: all videos where the footage is other than that named here."""
+    footage = footage_videos()
+    videos = [video for video in footage if video.stem in SET] or footage
+    grainy = [grain(film) for film in films("hamilton.") if only in GRAIN]
+    return [video for video in videos if only in video.stem] + grainy
 
 
 def measure_film(video: Path, engine: FaceEngine, rounds: int, base: Path | None) -> Film:
