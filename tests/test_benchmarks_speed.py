@@ -1,12 +1,16 @@
-"""The speed benchmark counts all that the program does: every process, every call, the films of another checkout."""
+"""The benchmark counts all that the program does, and names what only one of two scans finds."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.benchmarks.run_facereel import Answer
+from tests.benchmarks.scan_modes import difference, missing_faces
+from tests.benchmarks.speed_films import in_set
 from tests.benchmarks.stopwatch import Cost, Counter, Stages, cpu_ratio, measured_in_turn, wall_ratio
 
 # A program whose work is done by a grandchild that outlives it, as the server that starts workers does.
@@ -41,3 +45,44 @@ def test_ratios_are_medians_of_rounds_and_not_ratios_of_medians() -> None:
     costs = measured_in_turn(3, {"own": lambda: next(own), "other": lambda: next(other)})
     assert wall_ratio(costs["own"], costs["other"]) == 2
     assert cpu_ratio(costs["own"], costs["other"]) == 2
+
+
+def clip(start: int, end: int) -> dict[str, Any]:
+    """A clip whose box stays where it is."""
+    return {
+        "start_frame": start, "end_frame": end, "similarity": 0.7, "matched": "photo",
+        "start_reason": "scene_cut", "end_reason": "left_frame",
+        "frames": [{"frame": frame, "box": [10.0, 20.0, 30.0, 40.0]} for frame in range(start, end)],
+    }  # fmt: skip
+
+
+def answer(*clips: dict[str, Any]) -> Answer:
+    """What the program says of one person."""
+    return Answer({"ann": {"clips": list(clips)}}, [0], {}, {})
+
+
+def test_a_clip_that_one_scan_has_alone_is_named_with_frames_and_box() -> None:
+    off = difference(answer(clip(0, 20), clip(30, 50)), answer(clip(0, 8), clip(9, 20), clip(60, 70)), "ann")
+    rows = {(row["scan"], row["frames"]): row for row in off.unpaired}
+    # Of the two that lie in one clip of the default scan the first takes it.
+    assert set(rows) == {("every", "9-20"), ("every", "60-70"), ("default", "30-50")}
+    assert rows["every", "9-20"]["covered by the other"] == 1
+    assert rows["every", "60-70"]["covered by the other"] == 0
+    assert (rows["default", "30-50"]["at"], rows["default", "30-50"]["box"]) == (40, "10 20 30 40")
+
+
+def test_faces_that_the_other_scan_lacks_are_counted_by_frame_and_place() -> None:
+    here, elsewhere = [0.0, 0.0, 10.0, 10.0], [50.0, 0.0, 10.0, 10.0]
+    assert missing_faces({1: [here, elsewhere], 2: [here]}, {1: [here], 3: [here]}) == pytest.approx(2 / 3)
+    assert missing_faces({}, {1: [here]}) is None
+
+
+def test_the_real_set_is_all_footage_where_that_is_other_than_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACEREEL_MEDIA", str(tmp_path))
+    (tmp_path / "wedding.mp4").touch()
+    assert [video.stem for video in in_set()] == ["wedding"]
+    (tmp_path / "sitcom.mp4").touch()
+    assert [video.stem for video in in_set()] == ["sitcom"]
+    assert in_set("wedding") == []

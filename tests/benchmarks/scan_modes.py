@@ -58,10 +58,14 @@ def compare(video: Path, truth: Mapping[str, Any], references: Mapping[str, Sequ
     sparse, every = ask(video, references), ask(video, references, EVERY)
     faces, every_faces = _faces(sparse), _faces(every)
     result = Compared(
-        Difference(), ClipScore(), ClipScore(), _missing(every_faces, faces), _missing(faces, every_faces)
+        Difference(),
+        ClipScore(),
+        ClipScore(),
+        missing_faces(every_faces, faces),
+        missing_faces(faces, every_faces),
     )
     for person in references:
-        result.difference.add(_difference(sparse, every, person))
+        result.difference.add(difference(sparse, every, person))
         result.sparse.add(score_clips(truth, person, sparse.people[person]["clips"]))
         result.every.add(score_clips(truth, person, every.people[person]["clips"]))
     return result
@@ -108,7 +112,7 @@ def figures(compared: Sequence[Compared]) -> list[Figure]:
     ]
 
 
-def _difference(sparse: Answer, every: Answer, person: str) -> Difference:
+def difference(sparse: Answer, every: Answer, person: str) -> Difference:
     """Clips are paired by the most frames that they share."""
     result, others = Difference(), sparse.people[person]["clips"]
     left = list(others)
@@ -152,7 +156,7 @@ def _faces(answer: Answer) -> dict[int, list[list[float]]]:
     return boxes
 
 
-def _missing(faces: dict[int, list[list[float]]], others: dict[int, list[list[float]]]) -> float | None:
+def missing_faces(faces: dict[int, list[list[float]]], others: dict[int, list[list[float]]]) -> float | None:
     """The share of faces for which there is none among the others, in the same frame and place."""
     count = sum(map(len, faces.values()))
     if not count:
