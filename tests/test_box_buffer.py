@@ -24,6 +24,8 @@ def test_behaves_like_a_list(added: list[tuple[bool, Floats]], start: int, stop:
     assert len(boxes) == len(expected)
     np.testing.assert_array_equal(np.array(list(boxes)), np.array(expected))
     np.testing.assert_array_equal(boxes[-1], expected[-1])
+    first = abs(start) % len(expected)
+    assert boxes.widest(first) == first + int(np.argmax([one[2] for one in expected[first:]]))
     part = slice(start, stop)
     expected_part = np.array(expected[part], np.float32).reshape(-1, 4)
     np.testing.assert_array_equal(boxes.rows(part), expected_part)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,9 +43,11 @@ def is_occupied(box: Floats, others: list[Floats]) -> bool:
 
 def is_close(box: Floats, other: Floats, lost: bool = False) -> bool:
     """May one of two faces soon hide the other? `lost`: the other box (4,) is where a face was before it was lost."""
-    space = np.maximum(np.maximum(box[:2] - other[:2] - other[2:], other[:2] - box[:2] - box[2:]), 0)
-    most = _MAX_SPACE_LOST if lost else _MAX_SPACE
-    return float(np.hypot(*space)) < most * float(min(box[2], other[2]))
+    x, y, w, h = box.tolist()
+    other_x, other_y, other_w, other_h = other.tolist()
+    across = max(x - other_x - other_w, other_x - x - w, 0.0)
+    down = max(y - other_y - other_h, other_y - y - h, 0.0)
+    return bool(math.hypot(across, down) < (_MAX_SPACE_LOST if lost else _MAX_SPACE) * min(w, other_w))
 
 
 def place_scores(predicted: Floats, boxes: Floats) -> tuple[Floats, NDArray[np.bool_]]:
@@ -51,14 +55,14 @@ def place_scores(predicted: Floats, boxes: Floats) -> tuple[Floats, NDArray[np.b
 
     The second array (N, M) tells which detections are not near, but within reach.
     """
-    ious = iou(xywh_to_xyxy(predicted), xywh_to_xyxy(boxes))
-    offsets = (
-        predicted[:, None, :2] + predicted[:, None, 2:] / 2 - boxes[None, :, :2] - boxes[None, :, 2:] / 2
-    )
-    sizes = np.sqrt(np.prod(predicted[:, 2:], axis=1))[:, None], np.sqrt(np.prod(boxes[:, 2:], axis=1))[None]
-    smaller, larger = np.minimum(*sizes), np.maximum(*sizes)
+    corners, others = xywh_to_xyxy(predicted), xywh_to_xyxy(boxes)
+    ious = iou(corners, others)
+    centres, other_centres = (corners[:, :2] + corners[:, 2:]) / 2, (others[:, :2] + others[:, 2:]) / 2
+    offsets = centres[:, None] - other_centres
+    sizes, other_sizes = np.sqrt(predicted[:, 2] * predicted[:, 3]), np.sqrt(boxes[:, 2] * boxes[:, 3])
+    smaller, larger = np.minimum(sizes[:, None], other_sizes), np.maximum(sizes[:, None], other_sizes)
     distance = np.hypot(offsets[..., 0], offsets[..., 1]) / np.maximum(smaller, 1e-6)
     similar_size = larger < _MAX_GROWTH * smaller
     near = similar_size & ((ious > _MIN_IOU) | (distance < _MAX_DISTANCE))
-    scores = np.where(near, ious + 0.5 * np.clip(1 - distance, 0, 1) + 1e-3, 0)
+    scores = np.where(near, ious + 0.5 * np.maximum(1 - distance, 0) + 1e-3, 0)
     return np.asarray(scores, np.float32), np.asarray(similar_size & ~near & (distance < _MAX_JUMP))

@@ -35,6 +35,11 @@ class BoxBuffer:
         """A copy of the boxes of a part, by default all: (N, 4)."""
         return np.array(self.part(part)._values, np.float32).reshape(-1, 4)
 
+    def widest(self, start: int) -> int:
+        """The index of the widest box from `start` on, the first of equals; ValueError where there is none."""
+        widths = self._values[4 * start + 2 :: 4]
+        return start + widths.index(max(widths))
+
     def part(self, part: slice) -> BoxBuffer:
         """A buffer of its own with the boxes of a part; the step of the slice is ignored."""
         start, stop, _ = part.indices(len(self))

@@ -271,10 +271,8 @@ class Track:
 
     def widest_recent(self) -> tuple[int, Floats]:
         """Frame and box (4,) in which the face was widest in the last frames."""
-        recent = slice(-self.video.recent_frames, None)
-        boxes = self.boxes.rows(recent)
-        index = int(boxes[:, 2].argmax())
-        return self.frames[recent][index], boxes[index]
+        index = self.boxes.widest(max(0, len(self.boxes) - self.video.recent_frames))
+        return self.frames[index], self.boxes[index]
 
     def is_fragment_beside(self, box: Floats) -> bool:
         """Has this track shrunk to a fragment of a face of which `box` (4,) is another fragment?

@@ -31,10 +31,12 @@ def overlap_of_smaller(boxes: Floats, others: Floats) -> Floats:
 
 
 def _areas(corners: Floats) -> Floats:
-    return np.asarray(np.prod(corners[:, 2:] - corners[:, :2], axis=1))
+    sides = corners[:, 2:] - corners[:, :2]
+    return np.asarray(sides[:, 0] * sides[:, 1])
 
 
 def _shared(boxes: Floats, others: Floats) -> Floats:
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    return np.asarray(np.prod(np.clip(high - low, 0, None), axis=2))
+    sides = np.maximum(high - low, 0)
+    return np.asarray(sides[..., 0] * sides[..., 1])
