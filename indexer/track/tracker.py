@@ -1,6 +1,6 @@
 """Assigns the faces of each frame to tracks.
 
-Assignment is optimal (scipy) by place and by patch matching, in two rounds as in ByteTrack (Zhang et al., 2022):
+Assignment is optimal by place and by patch matching, in two rounds as in ByteTrack (Zhang et al., 2022):
 strong detections first, then weak ones, which continue tracks but start none. A track without a detection waits for a
 while. When a face comes back, patch matching tells whether it was visible all the time: then the gap is filled;
 otherwise the track ends and a new one starts. No track goes on over a scene change.
@@ -12,10 +12,10 @@ from collections import deque
 from dataclasses import replace
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.timing import SLOW_STEP, rounding
+from facereel.indexer.track.assignment import assign
 from facereel.indexer.track.association import is_close, is_occupied, place_scores, shifted, visible_share
 from facereel.indexer.track.fragments import bounding_box, fragments_of
 from facereel.indexer.track.track import Candidate, Change, Track, UnoccludedFace, VideoFormat
@@ -130,11 +130,8 @@ class Tracker:
         track_of_column: dict[int, int] = {}
         refused = bool(affinity.any())
         while refused:
-            rows, columns = linear_sum_assignment(affinity, maximize=True)
             refused = False
-            for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-                if affinity[row, column] == 0:
-                    continue
+            for row, column in assign(affinity):
                 face = faces[column]
                 if self._link(tracks[row], boxes[face], face, view):
                     track_of_column[column] = row
