@@ -58,7 +58,10 @@ def clip(start: int, end: int) -> dict[str, Any]:
 
 def answer(*clips: dict[str, Any]) -> Answer:
     """What the program says of one person."""
-    return Answer({"ann": {"clips": list(clips)}}, [0], {}, {})
+    tracklets = {
+        number: {frame["frame"]: frame["box"] for frame in one["frames"]} for number, one in enumerate(clips)
+    }
+    return Answer({"ann": {"clips": list(clips)}}, [0], tracklets, {})
 
 
 def test_a_clip_that_one_scan_has_alone_is_named_with_frames_and_box() -> None:
@@ -66,8 +69,8 @@ def test_a_clip_that_one_scan_has_alone_is_named_with_frames_and_box() -> None:
     rows = {(row["scan"], row["frames"]): row for row in off.unpaired}
     # Of the two that lie in one clip of the default scan the first takes it.
     assert set(rows) == {("every", "9-20"), ("every", "60-70"), ("default", "30-50")}
-    assert rows["every", "9-20"]["covered by the other"] == 1
-    assert rows["every", "60-70"]["covered by the other"] == 0
+    assert [rows["every", "9-20"][what] for what in ("face followed", "in other clips")] == [1, 1]
+    assert [rows["every", "60-70"][what] for what in ("face followed", "in other clips")] == [0, 0]
     assert (rows["default", "30-50"]["at"], rows["default", "30-50"]["box"]) == (40, "10 20 30 40")
 
 

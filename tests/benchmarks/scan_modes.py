@@ -114,36 +114,33 @@ def figures(compared: Sequence[Compared]) -> list[Figure]:
 
 def difference(sparse: Answer, every: Answer, person: str) -> Difference:
     """Clips are paired by the most frames that they share."""
-    result, others = Difference(), sparse.people[person]["clips"]
-    left = list(others)
+    result, left = Difference(), list(sparse.people[person]["clips"])
     for clip in every.people[person]["clips"]:
         result.clips += 1
         mate = max(left, key=lambda other: _shared(clip, other), default=None)
         if mate is None or _shared(clip, mate) <= 0:
-            result.unpaired.append(_unpaired_row("every", person, clip, others))
+            result.unpaired.append({"scan": "every", **_unpaired(person, clip, sparse)})
             continue
         left.remove(mate)
         result.slips += [abs(clip[edge] - mate[edge]) for edge in ("start_frame", "end_frame")]
         result.ious += _overlaps(clip, mate)
-    result.unpaired += [
-        _unpaired_row("default", person, clip, every.people[person]["clips"]) for clip in left
-    ]
+    result.unpaired += [{"scan": "default", **_unpaired(person, clip, every)} for clip in left]
     return result
 
 
-def _unpaired_row(
-    scan: str, person: str, clip: Mapping[str, Any], others: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """A clip that only `scan` finds; `others` are those of the other scan."""
+def _unpaired(person: str, clip: Mapping[str, Any], other: Answer) -> dict[str, Any]:
+    """A clip that the other scan has not, and what it has instead: a share of the clip's frames each."""
     frames = clip["end_frame"] - clip["start_frame"]
     middle = clip["frames"][frames // 2]
+    clips = sum(max(0, _shared(clip, one)) for one in other.people[person]["clips"])
+    boxes = {frame["frame"]: [frame["box"]] for frame in clip["frames"]}
     return {
-        "scan": scan, "person": person, "frames": f"{clip['start_frame']}-{clip['end_frame']}",
-        # What the other scan cut into two clips, or joined, is covered.
-        "covered by the other": sum(max(0, _shared(clip, other)) for other in others) / frames,
+        "person": person, "frames": f"{clip['start_frame']}-{clip['end_frame']}",
         "at": middle["frame"], "box": " ".join(f"{value:.0f}" for value in middle["box"]),
         "similarity": clip["similarity"], "matched": clip["matched"],
         "begins": clip["start_reason"], "ends": clip["end_reason"],
+        "face followed": 1 - (missing_faces(boxes, _faces(other)) or 0.0),  # as whomever
+        "in other clips": clips / frames,  # of the same person: cut in two by one of the scans
     }  # fmt: skip
 
 
