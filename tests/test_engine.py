@@ -13,7 +13,7 @@ import pytest
 from facereel.indexer.engines import opencv_zoo, weights
 from facereel.indexer.engines.alignment import align
 from facereel.indexer.engines.devices import Compute
-from facereel.indexer.engines.face_crops import cut_out
+from facereel.indexer.engines.face_crops import Still, cut_out
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.engines.registry import LOADERS, load_engine
 from facereel.indexer.engines.status import known_engines
@@ -231,7 +231,7 @@ def test_landmarks_are_the_same_alone_as_in_a_batch(engine: FaceEngine, pictures
     picture = pictures["one"]
     faces = engine.detect(picture)
     crops = [
-        cut_out(picture, box, points)
+        cut_out(Still(picture), box, points)
         for box, points in zip(xyxy_to_xywh(faces.boxes), faces.landmarks, strict=True)
     ] * 2
     found = engine.landmarks(crops)

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from facereel.indexer.engines.alignment import TEMPLATE, align
-from facereel.indexer.engines.face_crops import align_faces, aligned_face, cut_out, stored_crop
+from facereel.indexer.engines.face_crops import Still, align_faces, aligned_face, cut_out, stored_crop
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.engines.registry import load_engine
 from facereel.store.index.crops import ALIGNED_SIZE, MAX_CROP_SIDE, encode_crop
@@ -48,7 +48,7 @@ def face_at(x: float, y: float, width: float, tilt: float = 0.0) -> tuple[Floats
 def test_a_crop_is_aligned_as_the_whole_picture(width: int, tilt: int) -> None:
     picture = smooth_picture()
     box, landmarks = face_at(600.3, 450.7, width, tilt)
-    crop = cut_out(picture, box, landmarks)
+    crop = cut_out(Still(picture), box, landmarks)
     aligned = align(crop.image, crop.to_image(landmarks))
     # Only corners may lie outside of the crop: a recogniser does not look there.
     difference = np.abs(aligned.astype(int) - align(picture, landmarks))[8:104, 8:104]
@@ -59,14 +59,14 @@ def test_a_crop_is_aligned_as_the_whole_picture(width: int, tilt: int) -> None:
 @pytest.mark.parametrize("width", [10, 30, 60])
 def test_a_small_face_keeps_its_pixels(width: int) -> None:
     picture = smooth_picture()
-    crop = cut_out(picture, *face_at(600, 450, width))
+    crop = cut_out(Still(picture), *face_at(600, 450, width))
     x, y, side = map(int, crop.region)
     assert crop.image.shape == (side, side, 3)
     np.testing.assert_array_equal(crop.image, picture[y : y + side, x : x + side])
 
 
 def test_a_large_face_is_scaled_down() -> None:
-    crop = cut_out(smooth_picture(), *face_at(600, 450, 400))
+    crop = cut_out(Still(smooth_picture()), *face_at(600, 450, 400))
     assert 180 <= len(crop.image) <= MAX_CROP_SIDE
     assert crop.scale == pytest.approx(len(crop.image) / (1.8 * 400 * 100 / 78), rel=0.01)
 
@@ -74,7 +74,7 @@ def test_a_large_face_is_scaled_down() -> None:
 @pytest.mark.parametrize(("x", "y"), [(0, 0), (1199, 899), (600, -40), (1235, 450)])
 def test_beyond_the_edge_a_crop_is_black(x: int, y: int) -> None:
     picture = np.maximum(smooth_picture(), 1)
-    crop = cut_out(picture, *face_at(x, y, 50))
+    crop = cut_out(Still(picture), *face_at(x, y, 50))
     left, top, side = map(int, crop.region)
     rows, columns = np.mgrid[top : top + side, left : left + side]
     inside = (rows >= 0) & (rows < 900) & (columns >= 0) & (columns < 1200)
@@ -92,10 +92,10 @@ def portrait_crop(engine: FaceEngine, width: float | None = None) -> FaceCrop:
     faces = engine.detect(picture)
     box, landmarks = xyxy_to_xywh(faces.boxes)[0], faces.landmarks[0]
     if width is None:
-        return cut_out(picture, box, landmarks)
+        return cut_out(Still(picture), box, landmarks)
     scale = width / float(box[2])
     small = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
-    return cut_out(small, box * np.float32(scale), landmarks * np.float32(scale))
+    return cut_out(Still(small), box * np.float32(scale), landmarks * np.float32(scale))
 
 
 def spoilt(crop: FaceCrop, seed: int) -> FaceCrop:
@@ -126,7 +126,7 @@ def test_a_small_face_is_aligned_as_the_large_one(engine: FaceEngine, width: int
 
 def test_a_face_is_more_probable_than_a_pattern(engine: FaceEngine) -> None:
     box, landmarks = face_at(600, 450, 90)
-    pattern = cut_out(smooth_picture(), box, landmarks)
+    pattern = cut_out(Still(smooth_picture()), box, landmarks)
     assert engine.landmarks([portrait_crop(engine)]).face_probabilities[0] > 0.9
     assert engine.landmarks([pattern]).face_probabilities[0] < 0.3
 

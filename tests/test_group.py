@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from facereel.indexer.engines.face_crops import Still
 from facereel.indexer.identity.clustering import (
     TrackletIdentity,
     cluster,
@@ -35,7 +36,7 @@ def wearing(*colours: tuple[int, int, int], seed: int = 0) -> bytes:
     noisy = stripes + np.random.default_rng(seed).integers(-6, 7, stripes.shape)
     picture = np.concatenate([np.zeros((120, 200, 3)), noisy]).clip(0, 255).astype(np.uint8)
     box = np.array([75, 50, 50, 60], np.float32)
-    histogram = clothes_histogram(picture, box, box[None])
+    histogram = clothes_histogram(Still(picture), box, box[None])
     assert histogram is not None
     stored = pool_clothes([histogram])
     assert stored is not None
@@ -344,16 +345,16 @@ def film_still(clothes: tuple[int, int, int]) -> Image:
 def test_clothes_are_what_is_below_the_face_and_not_behind_another() -> None:
     picture = film_still(RED)
     box, other = np.array([125, 80, 50, 60], np.float32), np.array([60, 150, 190, 150], np.float32)
-    alone = clothes_histogram(picture, box, box[None])
+    alone = clothes_histogram(Still(picture), box, box[None])
     assert alone is not None
     assert alone.shape == (CLOTHES_BINS,)
     assert float(alone.max()) > 0.95
-    assert clothes_histogram(picture, box, np.stack([box, other])) is None
+    assert clothes_histogram(Still(picture), box, np.stack([box, other])) is None
 
 
 def test_a_face_at_the_lower_edge_shows_no_clothes() -> None:
     low = np.array([125, 239, 50, 60], np.float32)
-    assert clothes_histogram(film_still(RED), low, low[None]) is None
+    assert clothes_histogram(Still(film_still(RED)), low, low[None]) is None
     assert pool_clothes([]) is None
 
 
@@ -363,8 +364,8 @@ def test_clothes_do_not_depend_on_the_size_of_the_picture(zoom: int) -> None:
     large = picture.repeat(zoom, axis=0).repeat(zoom, axis=1)
     box = np.array([125, 80, 50, 60], np.float32)
     small_one, large_one = (
-        clothes_histogram(picture, box, box[None]),
-        clothes_histogram(large, box * zoom, box[None] * zoom),
+        clothes_histogram(Still(picture), box, box[None]),
+        clothes_histogram(Still(large), box * zoom, box[None] * zoom),
     )
     assert small_one is not None
     assert large_one is not None

@@ -76,7 +76,7 @@ def test_a_picture_of_a_card_is_that_of_software(
         Fraction(1, 1000),
     )
     assert picture.color_range == levels
-    frame, expected = (Frame(0, one, 0.0, 0.04, 90) for one in (picture, software))
+    frame, expected = (Frame(0, one, 0.0, 0.04, (320, 160), 90) for one in (picture, software))
     grey = expected.grey(160, 320)
     assert np.array_equal(frame.grey(160, 320), grey)
     assert np.array_equal(frame.small(64, 128, grey), expected.small(64, 128, grey))

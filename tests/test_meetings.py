@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from facereel.indexer.engines.alignment import TEMPLATE
-from facereel.indexer.engines.face_crops import cut_out
+from facereel.indexer.engines.face_crops import Still, cut_out
 from facereel.indexer.engines.registry import load_engine
 from facereel.indexer.identity.changes import split_at_changes
 from facereel.indexer.track.track import Candidate, Change, Track, VideoFormat
@@ -39,7 +39,7 @@ def track_of(*people: tuple[str | None, int], change: int, meeting: bool = True)
             if frame % 2 == 0 and person is not None:
                 picture = backdrop()
                 draw_face(picture, person, box.tolist())
-                crop = cut_out(picture, box, (box[:2] + TEMPLATE * 50 / 112).astype(np.float32))
+                crop = cut_out(Still(picture), box, (box[:2] + TEMPLATE * 50 / 112).astype(np.float32))
                 track.candidates.append(Candidate(frame, 0.9, crop))
     return track
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from facereel.indexer.engines.alignment import TEMPLATE
-from facereel.indexer.engines.face_crops import cut_out
+from facereel.indexer.engines.face_crops import Still, cut_out
 from facereel.indexer.identity.exemplars import choose, embed
 from facereel.indexer.identity.splitting import split_mixed
 from facereel.indexer.track.track import Candidate, Track, VideoFormat
@@ -21,7 +21,7 @@ ENGINE = FakeEngine()
 def crop(person: str, box: Floats) -> FaceCrop:
     picture = backdrop()
     draw_face(picture, person, box.tolist())
-    return cut_out(picture, box, (box[:2] + TEMPLATE * box[2] / 112).astype(np.float32))
+    return cut_out(Still(picture), box, (box[:2] + TEMPLATE * box[2] / 112).astype(np.float32))
 
 
 def trail_of(*people: tuple[str, int], every: int = 5) -> Track:

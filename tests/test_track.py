@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facereel.indexer.engines.alignment import TEMPLATE
-from facereel.indexer.engines.face_crops import cut_out
+from facereel.indexer.engines.face_crops import Still, cut_out
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.shots.similarity import THUMBNAIL_SIZE
 from facereel.indexer.track.track import Candidate, Track, VideoFormat
@@ -101,7 +101,9 @@ def view_of(
 def crops_of(faces: Faces) -> tuple[FaceCrop, ...]:
     picture = np.zeros((240, 320, 3), np.uint8)
     boxes = xyxy_to_xywh(faces.boxes)
-    return tuple(cut_out(picture, box, points) for box, points in zip(boxes, faces.landmarks, strict=True))
+    return tuple(
+        cut_out(Still(picture), box, points) for box, points in zip(boxes, faces.landmarks, strict=True)
+    )
 
 
 def follow(

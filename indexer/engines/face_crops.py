@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from facereel.indexer.engines.alignment import align
 from facereel.indexer.engines.protocol import FaceEngine
+from facereel.indexer.scaling import scaled
 from facereel.store.index.crops import ALIGNED_SIZE, decode_crop
 from facereel.store.model.records import Exemplar, FaceCrop, Floats, Image
 
@@ -35,15 +36,47 @@ class AlignedFaces:
     face_probabilities: Floats  # (N,) 0..1
 
 
-def cut_out(picture: Image, box: Floats, landmarks: Floats) -> FaceCrop:
-    """The face with this box (4,) x y w h and these landmarks (5, 2) of a picture (H, W, 3), with a margin."""
+class Picture(Protocol):
+    """A picture of which parts are looked at."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, pixels."""
+        ...
+
+    def part(self, corners: tuple[int, int, int, int], size: tuple[int, int], sparse: bool = False) -> Image:
+        """The part with these corners x0, y0, x1, y1 inside, as BGR in a `size` (width, height).
+
+        A `sparse` one that is made much smaller may be made of only some of its pixels.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Still:
+    """A picture that is there as BGR pixels."""
+
+    image: Image  # (H, W, 3)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """As Picture."""
+        height, width = self.image.shape[:2]
+        return width, height
+
+    def part(self, corners: tuple[int, int, int, int], size: tuple[int, int], sparse: bool = False) -> Image:
+        """As Picture."""
+        x0, y0, x1, y1 = corners
+        return scaled(self.image[y0:y1, x0:x1], *size)
+
+
+def cut_out(picture: Picture, box: Floats, landmarks: Floats) -> FaceCrop:
+    """The face with this box (4,) x y w h and these landmarks (5, 2) of a picture, with a margin."""
     longer = float(max(box[2], box[3], 1.0))
+    shrink = min(1.0, _BOX_SIDE / longer)
     side = max(1, round(MARGIN * longer))
     x, y = (round(float(box[n] + box[n + 2] / 2) - side / 2) for n in (0, 1))
-    image = _square(picture, x, y, side)
-    if longer > _BOX_SIDE:
-        size = max(1, round(side * _BOX_SIDE / longer))
-        image = np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+    image = _square(picture, x, y, side, max(1, round(side * shrink)))
     region = np.array([x, y, side], np.float32)
     return FaceCrop(image, region, np.asarray(box, np.float32), np.asarray(landmarks, np.float32))
 
@@ -73,13 +106,16 @@ def aligned_face(exemplar: Exemplar) -> Image:
     )
 
 
-def _square(picture: Image, x: int, y: int, side: int) -> Image:
-    """The square of a picture with its corner at x, y; black where it lies outside."""
-    height, width = picture.shape[:2]
-    inside = picture[max(0, y) : max(0, min(height, y + side)), max(0, x) : max(0, min(width, x + side))]
-    if inside.shape[:2] == (side, side):
-        return inside.copy()  # a view would keep the whole picture in memory
-    square = np.zeros((side, side, 3), np.uint8)
-    top, left = max(0, -y), max(0, -x)
-    square[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+def _square(picture: Picture, x: int, y: int, side: int, size: int) -> Image:
+    """The square of a picture with its corner at x, y, scaled down to `size`; black where it lies outside."""
+    width, height = picture.size
+    x0, y0, x1, y1 = max(0, x), max(0, y), min(width, x + side), min(height, y + side)
+    left, top, right, bottom = (
+        round(distance * size / side) for distance in (x0 - x, y0 - y, x1 - x, y1 - y)
+    )
+    if (left, top, right, bottom) == (0, 0, size, size):
+        return picture.part((x0, y0, x1, y1), (size, size))
+    square = np.zeros((size, size, 3), np.uint8)
+    if left < right and top < bottom:
+        square[top:bottom, left:right] = picture.part((x0, y0, x1, y1), (right - left, bottom - top))
     return square

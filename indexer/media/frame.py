@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import av
 import cv2
 import numpy as np
+from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange
+from numpy.typing import NDArray
 
 from facereel.indexer.media.tone_mapping import is_hdr, tone_mapped, tone_mapped_grey
+from facereel.indexer.scaling import scaled
 from facereel.store.model.records import Grey, Image
 
+Corners: TypeAlias = tuple[int, int, int, int]  # x0, y0, x1, y1; pixels
 _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+# A part is cut out of a picture at multiples of this, pixels: no format's colours have a coarser grid.
+_COLOUR_STEP = 4
+# Rows of these lengths FFmpeg converts by its fast path, which is also that for whole pictures.
+_ROW_STEP = 32
+_BESIDE = 8  # pixels beside a pixel that its colour may be interpolated from, at most
 # Pixel formats of three planes with one byte a pixel, grey first. A plane of these is scaled down alone, without a
 # conversion of the full picture.
 _PLANAR = frozenset(
@@ -28,15 +38,43 @@ class Frame:
     picture: av.VideoFrame
     seconds: float  # when a player shows it
     duration: float  # for how long, as far as the file says, seconds
+    size: tuple[int, int]  # width and height as displayed, pixels
     rotation: int  # degrees clockwise to the upright picture
     mirrored: bool = False  # left and right are swapped after the rotation
+    _displayed: Image | None = None  # kept only where parts cannot be converted alone
 
     def image(self, width: int, height: int) -> Image:
         """The upright picture as BGR (height, width, 3)."""
-        size = self._coded_size(width, height)
-        if is_hdr(self.picture):
-            return self._upright(tone_mapped(self.picture, *size))
-        return self._upright(self._convert(*size, "bgr24"))
+        return self._upright(_bgr(self.picture, *self._coded_size(width, height)))
+
+    def part(self, corners: Corners, size: tuple[int, int], sparse: bool = False) -> Image:
+        """A part of the upright displayed picture as BGR in a `size` (width, height), without converting the rest.
+
+        Its `corners` x0, y0, x1, y1 lie inside. Before it is scaled its pixels are those of image(); in a picture with
+        odd sides the colours may be interpolated in another way. A `sparse` one that is made much smaller is made of
+        only some of its pixels.
+        """
+        picture = self.picture
+        anamorphic = self._coded_size(*self.size) != (picture.width, picture.height)
+        if anamorphic or not _has_separate_planes(picture):
+            if self._displayed is None:
+                self._displayed = self.image(*self.size)
+            x0, y0, x1, y1 = corners
+            return scaled(self._displayed[y0:y1, x0:x1], *size)
+        x0, y0, x1, y1 = self._coded_corners(corners)
+        width, height = self._coded_size(*size)
+        step = max(1, min((x1 - x0) // (2 * width), (y1 - y0) // (2 * height))) if sparse else 1
+        # With the pixels beside, from which colours are interpolated.
+        left, top = (
+            max(0, x0 - _BESIDE) // _ROW_STEP * _ROW_STEP,
+            max(0, y0 - _BESIDE) // _COLOUR_STEP * _COLOUR_STEP,
+        )
+        right = min(picture.width, -(-(x1 + _BESIDE) // _ROW_STEP) * _ROW_STEP)
+        bottom = min(picture.height, -(-(y1 + _BESIDE) // _COLOUR_STEP) * _COLOUR_STEP)
+        cut = _cut(picture, (left, top, right, bottom), step)
+        pixels = _bgr(cut, cut.width, cut.height)
+        x0, y0, x1, y1 = (x0 - left) // step, (y0 - top) // step, (x1 - left) // step, (y1 - top) // step
+        return scaled(self._upright(pixels[y0:y1, x0:x1]), *size)
 
     def grey(self, width: int, height: int) -> Grey:
         """The upright picture in grey (height, width), with the levels that the video has: 0 to 255 or 16 to 235."""
@@ -44,7 +82,9 @@ class Frame:
         if is_hdr(self.picture):
             return self._upright(tone_mapped_grey(self.picture, *size))
         planar = self.picture.format.name in _PLANAR
-        return self._upright(_scale(self._plane(0), *size) if planar else self._convert(*size, "gray"))
+        return self._upright(
+            scaled(self._plane(0), *size) if planar else _convert(self.picture, *size, "gray")
+        )
 
     def small(self, width: int, height: int, grey: Grey) -> Image:
         """The upright picture as BGR (height, width, 3), both even, made from its `grey`: far cheaper than image().
@@ -54,28 +94,35 @@ class Frame:
         if self.picture.format.name not in _PLANAR or is_hdr(self.picture):
             return self.image(width, height)
         half = self._coded_size(width // 2, height // 2)
-        chroma = [self._upright(_scale(self._plane(number), *half)) for number in (1, 2)]
-        planes = [_scale(grey, width, height), *chroma]
+        chroma = [self._upright(scaled(self._plane(number), *half)) for number in (1, 2)]
+        planes = [scaled(grey, width, height), *chroma]
         if self.picture.color_range == ColorRange.JPEG:  # OpenCV expects levels of 16 to 235, colours to 240
             ranges = (219 / 255, 224 / 255, 224 / 255)
             planes = [_compress_levels(plane, part) for plane, part in zip(planes, ranges, strict=True)]
         packed = np.concatenate([plane.ravel() for plane in planes]).reshape(-1, width)
         return np.asarray(cv2.cvtColor(packed, cv2.COLOR_YUV2BGR_I420), np.uint8)
 
-    def _convert(self, width: int, height: int, pixel_format: str) -> Image:
-        # One thread, because several pictures are converted at the same time.
-        picture = self.picture.reformat(width, height, pixel_format, interpolation="AREA", threads=1)
-        return np.asarray(picture.to_ndarray(), np.uint8)
-
     def _plane(self, number: int) -> Grey:
         plane = self.picture.planes[number]
-        return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[
-            : plane.height, : plane.width
-        ]
+        return _rows(plane)[: plane.height, : plane.width]
 
     def _coded_size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height before rotation."""
         return (height, width) if self.rotation in (90, 270) else (width, height)
+
+    def _coded_corners(self, corners: Corners) -> Corners:
+        """Corners in the displayed picture as corners before rotation, where a pixel is a pixel of both."""
+        x0, y0, x1, y1 = corners
+        width, height = self.size
+        if self.mirrored:
+            x0, x1 = width - x1, width - x0
+        if self.rotation == 90:
+            return y0, width - x1, y1, width - x0
+        if self.rotation == 180:
+            return width - x1, height - y1, width - x0, height - y0
+        if self.rotation == 270:
+            return height - y1, x0, height - y0, x1
+        return x0, y0, x1, y1
 
     def _upright(self, pixels: Image) -> Image:
         turn = _TURNS.get(self.rotation)
@@ -83,18 +130,50 @@ class Frame:
         return np.asarray(cv2.flip(turned, 1) if self.mirrored else turned, np.uint8)
 
 
+def _bgr(picture: av.VideoFrame, width: int, height: int) -> Image:
+    if is_hdr(picture):
+        return tone_mapped(picture, width, height)
+    return _convert(picture, width, height, "bgr24")
+
+
+def _convert(picture: av.VideoFrame, width: int, height: int, pixel_format: str) -> Image:
+    # One thread, because several pictures are converted at the same time.
+    converted = picture.reformat(width, height, pixel_format, interpolation="AREA", threads=1)
+    return np.asarray(converted.to_ndarray(), np.uint8)
+
+
+def _has_separate_planes(picture: av.VideoFrame) -> bool:
+    """Can its pixels be cut out plane by plane?"""
+    return (
+        picture.format.is_planar
+        and len(picture.planes) == len(picture.format.components)
+        and picture.format.components[0].bits <= 16
+    )
+
+
+def _cut(picture: av.VideoFrame, corners: Corners, step: int) -> av.VideoFrame:
+    """Every pixel, or one of `step` in each row and column, of a part of a picture of separate planes.
+
+    The part begins at multiples of _COLOUR_STEP.
+    """
+    left, top, right, bottom = corners
+    cut = av.VideoFrame((right - left) // step, (bottom - top) // step, picture.format.name)
+    cut.colorspace, cut.color_range = picture.colorspace, picture.color_range
+    cut.color_trc, cut.color_primaries = picture.color_trc, picture.color_primaries
+    pixel = np.uint8 if picture.format.components[0].bits <= 8 else np.uint16
+    for plane, own in zip(picture.planes, cut.planes, strict=True):
+        x = left // -(-picture.width // plane.width)
+        y = top // -(-picture.height // plane.height)
+        pixels = _rows(plane, pixel)[y : y + own.height * step : step, x : x + own.width * step : step]
+        _rows(own, pixel)[: own.height, : own.width] = pixels
+    return cut
+
+
+def _rows(plane: VideoPlane, pixel: type[np.uint8 | np.uint16] = np.uint8) -> NDArray[Any]:
+    """The rows of a plane, with what lies between them; writing changes the plane."""
+    return np.frombuffer(memoryview(plane), np.uint8).view(pixel).reshape(plane.height, -1)
+
+
 def _compress_levels(plane: Grey, factor: float) -> Grey:
     """Levels of 0 to 255 as levels from 16 on."""
     return np.asarray(cv2.convertScaleAbs(plane, alpha=factor, beta=16), np.uint8)
-
-
-def _scale(plane: Grey, width: int, height: int) -> Grey:
-    """A plane at another size: halved by averaging as often as possible, which is fast, then interpolated."""
-    while plane.shape[1] >= 2 * width and plane.shape[0] >= 2 * height:
-        half = plane.shape[1] // 2, plane.shape[0] // 2
-        plane = np.asarray(
-            cv2.resize(plane[: 2 * half[1], : 2 * half[0]], half, interpolation=cv2.INTER_AREA)
-        )
-    if plane.shape == (height, width):
-        return np.array(plane)  # a view would keep the full picture in memory
-    return np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR))

@@ -180,7 +180,9 @@ def read_frames(video: Probe, log: DecodeLog, threads: int = 0, on_card: bool = 
             log.durations.append(int(picture.duration or 0))
             seconds = float((log.pts[-1] - video.origin_pts) * video.time_base)
             duration = float((log.durations[-1] or usual) * video.time_base)
-            yield Frame(index, picture, seconds, duration, video.rotation, video.mirrored)
+            yield Frame(
+                index, picture, seconds, duration, (video.width, video.height), video.rotation, video.mirrored
+            )
         if on_card and (log.damaged or log.undecoded):
             raise HardwareError
 

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facereel.store.model.records import CLOTHES_BINS, Floats, Image
+from facereel.indexer.engines.face_crops import Picture
+from facereel.store.model.records import CLOTHES_BINS, Floats
 
 # The part of the picture that is looked at, in widths of the face from its centre: chin to waist, both arms.
 _HALF_WIDTH = 1.2
@@ -23,12 +24,12 @@ _COLOUR = np.digitize(np.arange(256), _COLOUR_STEPS)
 _COLOURS = len(_COLOUR_STEPS) + 1
 
 
-def clothes_histogram(picture: Image, box: Floats, faces: Floats) -> Floats | None:
+def clothes_histogram(picture: Picture, box: Floats, faces: Floats) -> Floats | None:
     """Shares (CLOTHES_BINS,) of the colours below the face with this box (4,) x y w h; None where nothing shows them.
 
-    `faces` (N, 4) x y w h are all faces of the picture (H, W, 3): others than this one hide what is behind them.
+    `faces` (N, 4) x y w h are all faces of the picture: others than this one hide what is behind them.
     """
-    height, width = picture.shape[:2]
+    width, height = picture.size
     x, y = box[0] + box[2] / 2, box[1] + box[3] / 2
     unit = max(float(box[2]), 0.75 * float(box[3]), 1.0)  # a profile is narrower than the head
     left, right = max(0, round(x - _HALF_WIDTH * unit)), min(width, round(x + _HALF_WIDTH * unit))
@@ -37,9 +38,7 @@ def clothes_histogram(picture: Image, box: Floats, faces: Floats) -> Floats | No
         return None
     shrink = min(1.0, _GRID / unit)
     size = max(1, round((right - left) * shrink)), max(1, round((bottom - top) * shrink))
-    step = max(1, int(unit / (2 * _GRID)))  # to read all pixels of a large part would cost ten times as much
-    part = np.ascontiguousarray(picture[top:bottom:step, left:right:step])
-    small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+    small = picture.part((left, top, right, bottom), size, sparse=True)
     visible = np.ones(small.shape[:2], np.bool_)
     for other in faces:
         if not np.array_equal(other, box):

@@ -194,13 +194,12 @@ class Scan:
         wanted = view.searched or view.index % (self.crop_every * (1 + view.still)) == 0
         if not strong.any() or not wanted:
             return
-        picture = frame.image(self.width, self.height)
         boxes = xyxy_to_xywh(faces.boxes)
         view.crops = tuple(
-            cut_out(picture, boxes[n], faces.landmarks[n]) if strong[n] else None for n in range(len(faces))
+            cut_out(frame, boxes[n], faces.landmarks[n]) if strong[n] else None for n in range(len(faces))
         )
         if self.config.clothes:
             histograms = {
-                n: clothes_histogram(picture, boxes[n], boxes) for n in np.flatnonzero(strong).tolist()
+                n: clothes_histogram(frame, boxes[n], boxes) for n in np.flatnonzero(strong).tolist()
             }
             view.clothes = {n: histogram for n, histogram in histograms.items() if histogram is not None}

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from facereel.indexer.engines.alignment import frontality
-from facereel.indexer.engines.face_crops import align_faces, cut_out
+from facereel.indexer.engines.face_crops import Still, align_faces, cut_out
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.query.people.picture import read_photo
 from facereel.query.records import Reference
@@ -65,7 +65,7 @@ def read_reference(path: Path, engine: FaceEngine, face: int | None = None) -> R
         raise PhotoError(f"{printable(path)} has only {only}; --face must be 1 to {len(faces)}, not {face}")
     position = (face or 1) - 1
     box = xyxy_to_xywh(faces.boxes)[position]
-    aligned = align_faces([cut_out(image, box, faces.landmarks[position])], engine)
+    aligned = align_faces([cut_out(Still(image), box, faces.landmarks[position])], engine)
     embedded = engine.embed(aligned.images)
     confidence = float(embedded.face_confidences[0])
     texts = _warnings(float(box[2]), frontality(aligned.landmarks[0]), confidence)

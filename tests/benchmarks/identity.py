@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facereel.indexer.engines.face_crops import align_faces, cut_out
+from facereel.indexer.engines.face_crops import Still, align_faces, cut_out
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.store.model.boxes import xyxy_to_xywh
 from facereel.store.model.records import FaceCrop, Floats, Image
@@ -212,7 +212,7 @@ def _face(image: Image, engine: FaceEngine) -> FaceCrop | None:
         return None
     largest = int(np.argmax(np.prod(faces.boxes[:, 2:] - faces.boxes[:, :2], axis=1) * (faces.scores > 0.5)))
     box, landmarks = xyxy_to_xywh(faces.boxes)[largest] / scale, faces.landmarks[largest] / scale
-    return cut_out(padded, box, landmarks)
+    return cut_out(Still(padded), box, landmarks)
 
 
 def _shrink(crop: FaceCrop) -> Image:

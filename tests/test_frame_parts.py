@@ -1,0 +1,107 @@
+"""Parts of a frame have the pixels that the whole picture has there, whatever the format, colours and orientation."""
+
+from __future__ import annotations
+
+import av
+import cv2
+import numpy as np
+import pytest
+from av.video.reformatter import ColorRange, Colorspace, ColorTrc
+
+from facereel.indexer.media.frame import Frame
+from facereel.store.model.records import Image
+
+SIZE = (300, 226)
+CORNERS = [(0, 0, 300, 226), (51, 33, 155, 120), (200, 101, 300, 226), (7, 180, 60, 226), (64, 64, 192, 128)]
+
+
+def pattern(width: int, height: int) -> Image:
+    rng = np.random.default_rng(3)
+    spots = rng.integers(0, 256, (height // 12, width // 12, 3)).astype(np.uint8)
+    return np.asarray(cv2.resize(spots, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def frame_of(
+    pixel_format: str = "yuv420p", size: tuple[int, int] = SIZE, rotation: int = 0, mirrored: bool = False,
+    space: Colorspace = Colorspace.ITU709, colour_range: ColorRange = ColorRange.MPEG, trc: ColorTrc | None = None,
+    stretch: int = 1,
+) -> Frame:  # fmt: skip
+    """`stretch`: displayed columns by which a coded one is shown."""
+    picture = av.VideoFrame.from_ndarray(pattern(*size), "bgr24").reformat(
+        format=pixel_format, dst_colorspace=space, dst_color_range=colour_range, interpolation="BILINEAR"
+    )
+    if trc is not None:
+        picture.color_trc = trc
+    shown = (size[0] * stretch, size[1]) if rotation in (0, 180) else (size[1], size[0] * stretch)
+    return Frame(0, picture, 0.0, 0.04, shown, rotation, mirrored)
+
+
+def grey(picture: Image) -> Image:
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def assert_same(frame: Frame, exact: bool = True) -> None:
+    """Where FFmpeg interpolates colours one way in the whole and another in a part, at least grey must be the same."""
+    whole = frame.image(*frame.size)
+    for x0, y0, x1, y1 in CORNERS:
+        x1, y1 = min(x1, frame.size[0]), min(y1, frame.size[1])
+        part, expected = frame.part((x0, y0, x1, y1), (x1 - x0, y1 - y0)), whole[y0:y1, x0:x1]
+        assert part.flags.c_contiguous
+        if exact:
+            np.testing.assert_array_equal(part, expected)
+        else:
+            assert np.abs(grey(part).astype(int) - grey(expected)).mean() < 2
+
+
+@pytest.mark.parametrize(
+    "pixel_format",
+    ["yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "yuv410p", "yuv420p10le", "yuv422p10le", "yuva420p",
+     "gbrp", "nv12", "gray", "rgb24", "yuyv422"],
+)  # fmt: skip
+@pytest.mark.parametrize("space", [Colorspace.ITU601, Colorspace.ITU709])
+@pytest.mark.parametrize("colour_range", [ColorRange.MPEG, ColorRange.JPEG])
+def test_a_part_is_that_of_the_whole_picture(
+    pixel_format: str, space: Colorspace, colour_range: ColorRange
+) -> None:
+    exact = pixel_format != "yuv410p"
+    assert_same(frame_of(pixel_format, space=space, colour_range=colour_range), exact)
+
+
+@pytest.mark.parametrize("size", [(320, 240), (301, 227), (854, 480), (642, 362), (638, 359)])
+def test_pictures_of_any_size(size: tuple[int, int]) -> None:
+    assert_same(frame_of(size=size), exact=size[0] % 2 == size[1] % 2 == 0)
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_upright(rotation: int, mirrored: bool) -> None:
+    assert_same(frame_of(size=(320, 240), rotation=rotation, mirrored=mirrored))
+
+
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_as_displayed_where_pixels_are_not_square(rotation: int) -> None:
+    assert_same(frame_of(rotation=rotation, stretch=2))
+
+
+@pytest.mark.parametrize("trc", [ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67])
+def test_hdr(trc: ColorTrc) -> None:
+    assert_same(frame_of("yuv420p10le", space=Colorspace.BT2020, trc=trc))
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+@pytest.mark.parametrize("stretch", [1, 2])
+def test_scaled_down_it_covers_the_same_place(rotation: int, stretch: int) -> None:
+    frame = frame_of(size=(320, 240), rotation=rotation, stretch=stretch)
+    whole = frame.image(*frame.size)
+    for x0, y0, x1, y1 in [(0, 0, 240, 240), (48, 32, 148, 132), (60, 100, 200, 180)]:
+        part = frame.part((x0, y0, x1, y1), ((x1 - x0) // 2, (y1 - y0) // 3))
+
+        def difference(
+            left: int, top: int, part: Image = part, width: int = x1 - x0, height: int = y1 - y0
+        ) -> float:
+            there = whole[top : top + height, left : left + width]
+            scaled = cv2.resize(there, part.shape[1::-1], interpolation=cv2.INTER_AREA)
+            return float(np.abs(grey(part).astype(int) - grey(np.asarray(scaled, np.uint8))).mean())
+
+        assert difference(x0, y0) < 2.5
+        assert difference(x0, y0) < min(difference(abs(x0 - 3), y0), difference(x0, abs(y0 - 3)))
