@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -67,6 +68,10 @@ def fragile_engine(compute: Compute) -> FakeEngine:
 def deadly(compute: Compute) -> FakeEngine:
     os.kill(os.getpid(), signal.SIGILL)
     return FakeEngine()
+
+
+def counting(compute: Compute) -> FakeEngine:
+    raise EngineError(f"OpenCV uses {cv2.getNumThreads()} threads")
 
 
 def film_of(person: str, path: Path, frames: int = 12) -> Path:
@@ -151,6 +156,13 @@ def test_an_engine_that_crashes_or_is_unknown(tmp_path: Path, monkeypatch: pytes
         )
         with pytest.raises(EngineError, match=said):
             next(work)
+
+
+def test_opencv_works_on_the_thread_that_calls_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LOADERS, "counting", counting)
+    work = LocalRunner(partial(load_engine, "counting")).run([Job(tmp_path / "a.mp4", tmp_path, Config())])
+    with pytest.raises(EngineError, match="OpenCV uses 1 threads"):
+        next(work)
 
 
 def test_results_are_those_of_one_by_one(run: Run, tmp_path: Path) -> None:

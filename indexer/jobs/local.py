@@ -277,6 +277,7 @@ def _worker_main(connection: Connection[Any, Any], load: Load, loaders: dict[str
     threading.Thread(target=_end_with_parent, daemon=True).start()
     return_freed_memory()
     limit_memory(free_memory())
+    _use_one_thread_for_a_picture()
     LOADERS.update(loaders)
     with suppress(EOFError, OSError):
         try:
@@ -289,6 +290,13 @@ def _worker_main(connection: Connection[Any, Any], load: Load, loaders: dict[str
         while True:
             job: Job = connection.recv()
             connection.send(_result(job, engine, connection))
+
+
+def _use_one_thread_for_a_picture() -> None:
+    """Several pictures are worked on at once, each by a thread; OpenCV's own threads would wait for work, and spin."""
+    import cv2  # here, because a process that only hands out jobs does not need it
+
+    cv2.setNumThreads(1)
 
 
 def _result(job: Job, engine: FaceEngine, connection: Connection[Any, Any]) -> Indexed | Failed:
