@@ -1,4 +1,4 @@
-"""Which faces between two searched frames are interpolated, and which frames are left to the detector."""
+"""Where a face between two detections is interpolated, and where it is in doubt."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from facereel.indexer.scan.frame_view import FrameView
-from facereel.indexer.scan.interpolation import interpolate
+from facereel.indexer.scan.path import Path, pairs
 from facereel.store.model.records import Faces, Image
 from tests.fake_engine import backdrop, draw_face
 
-WEAK, STRONG = 0.25, 0.6
+WEAK = 0.25
 
 Detection = tuple[float, float, float]  # x, y, score
 
@@ -38,63 +38,63 @@ def faces_at(*detections: Detection) -> Faces:
     return Faces(boxes, np.array([score for *_, score in detections], np.float32), landmarks)
 
 
-def interpolated(
-    views: Sequence[FrameView], first: Sequence[Detection], last: Sequence[Detection]
-) -> list[Faces | None]:
-    """The faces between the first and the last view, which have these."""
-    known = {0: faces_at(*first), len(views) - 1: faces_at(*last)}
-    stretch = [
-        replace(view, seconds=step / 25, analysis_faces=known.get(step)) for step, view in enumerate(views)
-    ]
-    return interpolate(stretch, WEAK, STRONG)
+def path_of(views: Sequence[FrameView], first: Detection, last: Detection) -> Path:
+    """A face between the first and the last view, where it was detected."""
+    stretch = [replace(view, seconds=step / 25) for step, view in enumerate(views)]
+    path = Path(stretch, 0, faces_at(first), 0)
+    path.add(len(views) - 1, faces_at(last), 0, far=10)
+    return path
 
 
 def test_a_face_that_moves_steadily_is_where_it_must_be() -> None:
-    views = [picture(("red", 50 + 4 * step, 60)) for step in range(6)]
-    for step, faces in enumerate(interpolated(views, [(50, 60, 0.9)], [(70, 60, 0.8)]), start=1):
-        assert faces is not None
-        assert faces.boxes[0] == pytest.approx([50 + 4 * step, 60, 110 + 4 * step, 120], abs=0.5)
-        assert faces.landmarks[0, 0] == pytest.approx([60 + 4 * step, 60 + 130 / 9], abs=0.5)
-        assert faces.scores[0] == pytest.approx(0.9 - 0.02 * step, abs=0.001)
+    path = path_of([picture(("red", 50 + 4 * step, 60)) for step in range(6)], (50, 60, 0.9), (70, 60, 0.8))
+    assert path.known.all()
+    assert path.linked.tolist() == [False] + [True] * 5
+    assert path.detected.tolist() == [True] + [False] * 4 + [True]
+    for step in range(6):
+        assert path.boxes[step] == pytest.approx([50 + 4 * step, 60, 110 + 4 * step, 120], abs=0.5)
+        assert path.landmarks[step, 0] == pytest.approx([60 + 4 * step, 60 + 130 / 9], abs=0.5)
+        assert path.scores[step] == pytest.approx(0.9 - 0.02 * step, abs=0.001)
 
 
-def test_a_face_beside_its_interpolated_place_is_found_there() -> None:
-    places = [50, 50, 50, 58, 66, 70]
-    views = [picture(("red", x, 60)) for x in places]
-    inner = interpolated(views, [(50, 60, 0.9)], [(70, 60, 0.9)])
-    for x, faces in zip(places[1:-1], inner, strict=True):
-        assert faces is not None
-        assert faces.boxes[0, 0] == pytest.approx(x, abs=2.5)
+def test_a_face_beside_its_interpolated_place_is_in_doubt_until_it_is_detected() -> None:
+    places = [50, 50, 50, 50, 80, 110, 140]
+    path = path_of([picture(("red", x, 60)) for x in places], (50, 60, 0.9), (140, 60, 0.9))
+    assert not path.known[1:-1].any()
+    assert path.doubts() == [3]
+    path.add(3, faces_at((50, 60, 0.9)), 0, far=10)
+    assert path.known.all()
+    assert path.boxes[:, 0] == pytest.approx(places, abs=0.5)
+    assert path.doubts() == []
 
 
-def test_only_the_covered_frame_and_its_neighbours_are_left_to_the_detector() -> None:
+def test_only_the_covered_frame_and_its_neighbours_are_in_doubt() -> None:
     views = [picture(("red", 50, 60)) for _ in range(6)]
     covered = backdrop()
     covered[40:140, 30:130] = 128
     views[3] = FrameView(3, 0.0, 0.04, view_of(covered).grey, views[3].thumbnail)
-    inner = interpolated(views, [(50, 60, 0.9)], [(50, 60, 0.9)])
-    assert [faces is None for faces in inner] == [False, True, True, True]
+    path = path_of(views, (50, 60, 0.9), (50, 60, 0.9))
+    assert path.known.tolist() == [True, True, False, False, False, True]
+    assert path.doubts() == [3]
+    path.missing[3] = True
+    assert path.doubts() == [2, 4], "what is on either side of a frame without the face is searched, too"
+    path.add(2, faces_at((50, 60, 0.9)), 0, far=10)
+    assert path.linked.tolist() == [False, True, True, False, False, False]
 
 
-@pytest.mark.parametrize(
-    ("first", "last"),
-    [
-        pytest.param([(50, 60, 0.9)], [], id="gone"),
-        pytest.param([(50, 60, 0.9)], [(50, 60, 0.9), (200, 60, 0.9)], id="one more"),
-        pytest.param([(50, 60, 0.9)], [(200, 60, 0.9)], id="too far away"),
-    ],
-)
-def test_where_the_ends_disagree_all_is_left_to_the_detector(
-    first: list[Detection], last: list[Detection]
-) -> None:
-    views = [picture(("red", 50, 60)) for _ in range(5)]
-    assert interpolated(views, first, last) == [None] * 3
-
-
-def test_a_weak_face_at_one_end_only_is_ignored() -> None:
-    views = [picture(("red", 50, 60)) for _ in range(5)]
-    inner = interpolated(views, [(50, 60, 0.9), (200, 60, 0.5)], [(50, 60, 0.9)])
-    assert [len(faces) for faces in inner if faces is not None] == [1, 1, 1]
+def test_far_apart_detections_are_interpolated_only_where_the_face_hardly_changes() -> None:
+    """A head that turns in 12 frames: each is like one of the ends, but not the same."""
+    views = []
+    for step in range(13):
+        ahead = picture(("red", 50, 60))
+        share = 0.35 * (1 - abs(step - 6) / 6)
+        noise = np.random.default_rng(7).integers(0, 255, ahead.grey.shape)
+        grey = ((1 - share) * ahead.grey + share * noise).astype(np.uint8)
+        views.append(FrameView(step, step / 25, 0.04, grey, ahead.thumbnail))
+    near, far = (Path(views, 0, faces_at((50, 60, 0.9)), 0) for _ in range(2))
+    near.add(12, faces_at((50, 60, 0.9)), 0, far=12)
+    far.add(12, faces_at((50, 60, 0.9)), 0, far=11)
+    assert near.known.sum() > far.known.sum()
 
 
 def test_two_faces_at_one_place_are_not_made_one() -> None:
@@ -104,9 +104,20 @@ def test_two_faces_at_one_place_are_not_made_one() -> None:
     other[60:120, 50:110] = cv2.resize(rng.integers(0, 255, (8, 8, 3)).astype(np.uint8), (60, 60))
     before, after = picture(("red", 50, 60)), view_of(other)
     views = [FrameView(0, 0.0, 0.04, view.grey, before.thumbnail) for view in (*[before] * 3, *[after] * 3)]
-    inner = interpolated(views, [(50, 60, 0.9)], [(50, 60, 0.9)])
-    assert [faces is None for faces in inner] == [False, True, True, False]
+    path = path_of(views, (50, 60, 0.9), (50, 60, 0.9))
+    assert path.known.tolist() == [True, True, False, False, True, True]
 
 
-def test_neighbours_leave_nothing_between() -> None:
-    assert interpolated([picture(), picture()], [], []) == []
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [
+        pytest.param([(50, 60, 0.9)], [(60, 60, 0.9), (70, 60, 0.9)], [(0, 0)], id="the nearer one"),
+        pytest.param([(50, 60, 0.9)], [(200, 60, 0.9)], [], id="too far away"),
+        pytest.param([(50, 60, 0.9)], [(50, 60, 0.2)], [], id="too weak"),
+        pytest.param([], [(50, 60, 0.9)], [], id="nobody"),
+    ],
+)
+def test_faces_of_two_frames_are_one_where_each_is_the_others_nearest(
+    first: list[Detection], last: list[Detection], expected: list[tuple[int, int]]
+) -> None:
+    assert pairs(faces_at(*first), faces_at(*last), WEAK) == expected

@@ -68,8 +68,8 @@ def test_faces_are_in_pixels_of_the_displayed_picture(
 def test_where_nothing_changes_only_keyframes_are_searched(tmp_path: Path) -> None:
     views = scan(film(tmp_path / "a.mp4", frames=36))
     assert [view.index for view in views if view.searched] == [0, 10, 20, 30, 35]
-    # Between them the same faces continue, which spares the tracker an assignment.
-    assert [view.index for view in views if view.previous[0] < 0] == [0, 1, 10, 11, 20, 21, 30, 31, 35]
+    # The same face goes on from frame to frame, which spares the tracker an assignment.
+    assert [view.index for view in views if view.previous[0] < 0] == [0]
     assert all(view.sources[0] == (DETECTED if view.searched else INTERPOLATED) for view in views)
 
 
@@ -168,7 +168,7 @@ def test_small_faces_are_searched_in_tiles_when_they_are_asked_for(tmp_path: Pat
     for view in scan(path, min_face=12):
         assert len(view.faces) == 2
         x, y = 1100 + view.index, 600
-        assert view.faces.boxes[-1] == pytest.approx([x, y, x + 12, y + 12], abs=2)
+        assert max(view.faces.boxes, key=lambda box: box[0]) == pytest.approx([x, y, x + 12, y + 12], abs=2)
 
 
 def test_an_error_in_the_engine_reaches_the_caller(tmp_path: Path) -> None:

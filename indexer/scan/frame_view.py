@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -40,8 +41,12 @@ class FrameView:
     previous: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     # (N,) which face of the frame before is the same one, -1 where the scan does not know
     searched: bool = False  # has the detector searched the whole frame?
+    change: float = math.nan  # of the thumbnail since the frame before, mean grey levels
+    after_cut: bool = False  # may a cut be right before it?
+    may_begin: bool = False  # would a scan that begins with it find the same cuts?
     still: bool = False  # its faces hardly move: they are interpolated over a long stretch
     is_key_frame: bool = False  # the scan may begin with it
+    wants_crops: bool = False  # it shows somebody whom no key frame shows
     crops: tuple[FaceCrop | None, ...] = ()  # one a face, from the full-size picture; None where not taken
     clothes: Mapping[int, Floats] = field(default_factory=dict)  # (CLOTHES_BINS,) by the face that shows them
     in_transition: bool = False  # shows two shots at once, or lies close to a frame that does

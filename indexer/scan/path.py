@@ -1,0 +1,142 @@
+"""A face in the frames of a stretch: detected in some, interpolated between these where patches confirm it.
+
+Between two detections of a path its box is interpolated, and its patch in each frame is compared with those at both
+detections and in the next frame. Where that confirms it the detector is spared. Boxes are x0 y0 x1 y1 in pixels of
+`FrameView.grey`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from facereel.indexer.scan.frame_view import FrameView
+from facereel.indexer.scan.patch_matching import Patch, take_patch
+from facereel.store.model.boxes import xyxy_to_xywh
+from facereel.store.model.records import Faces, Floats
+
+# NCC with the face at one of two detections from which on a face between them is confirmed. Other faces at its place
+# reach 0.73, a full cover 0.58.
+MIN_NCC = 0.8
+# Where these are far apart a head may turn, and its box with it, while its NCC stays high: so it must hardly change.
+MIN_NCC_FAR = 0.9
+# NCC from each frame to the next. Without it a cut to another face at the same place would pass: one detection confirms
+# the frames before the cut and the other those after it.
+MIN_NCC_STEP = 0.55
+# The same face: distance of the centres in widths of the smaller, and ratio of the widths.
+MAX_DISTANCE, _MAX_GROWTH = 0.8, 1.5
+
+
+class Path:
+    """One face in the n frames of a stretch, by their places 0 to n - 1.
+
+    `known` (n,) says where the face is plainly there: only there its other values count. `detected` (n,) says where the
+    detector found it, `missing` (n,) where it was searched and not found; `linked` (n,) where patches show that it is
+    the face of the frame before.
+    """
+
+    def __init__(self, views: Sequence[FrameView], place: int, faces: Faces, face: int) -> None:
+        """It was detected at one place so far."""
+        length = len(views)
+        self._views = views
+        self.boxes = np.zeros((length, 4), np.float32)
+        self.scores = np.zeros(length, np.float32)
+        self.landmarks = np.zeros((length, 5, 2), np.float32)
+        self.known, self.detected, self.missing, self.linked = np.zeros((4, length), np.bool_)
+        self.face_of: dict[int, int] = {}  # its number among the faces of the first and the last view
+        self.patches: dict[int, Patch] = {}  # by place
+        self._set(place, faces, face)
+
+    def add(self, place: int, faces: Faces, face: int, far: int) -> None:
+        """It was detected at another place; interpolated between that and its neighbours.
+
+        `far` is the number of frames from which on two detections are far apart.
+        """
+        self._set(place, faces, face)
+        anchors = np.flatnonzero(self.detected)
+        for before, after in pairwise(anchors):
+            if place in (before, after):
+                self._interpolate(int(before), int(after), MIN_NCC if after - before <= far else MIN_NCC_FAR)
+
+    @property
+    def best_score(self) -> float:
+        """The highest score with which the detector found it."""
+        return float(self.scores[self.detected].max())
+
+    def doubts(self) -> list[int]:
+        """The middle one of each run of places between two detections that are neither known nor searched."""
+        anchors = np.flatnonzero(self.detected)
+        open_places = np.flatnonzero(~self.known & ~self.missing)
+        open_places = open_places[(open_places > anchors[0]) & (open_places < anchors[-1])]
+        # A run ends at a detection or where the face is missing, not where patches confirm a frame between.
+        resolved = np.flatnonzero(self.detected | self.missing)
+        runs = np.split(open_places, np.flatnonzero(np.diff(np.searchsorted(resolved, open_places))) + 1)
+        return [int(run[len(run) // 2]) for run in runs if len(run)]
+
+    def _set(self, place: int, faces: Faces, face: int) -> None:
+        self.boxes[place], self.scores[place] = faces.boxes[face], faces.scores[face]
+        self.landmarks[place] = faces.landmarks[face]
+        self.known[place] = self.detected[place] = True
+        if place in (0, len(self.known) - 1):
+            self.face_of[place] = face
+        self._take_patches([place])
+
+    def _interpolate(self, before: int, after: int, min_ncc: float) -> None:
+        """Fill the places between two detections."""
+        seconds = np.array([view.seconds for view in self._views[before : after + 1]])
+        shares = ((seconds[1:-1] - seconds[0]) / (seconds[-1] - seconds[0])).astype(np.float32)
+        inner = slice(before + 1, after)
+        for values in (self.boxes, self.scores, self.landmarks):
+            ends = values[before], values[after]
+            share = shares.reshape(-1, *(1,) * (values.ndim - 1))
+            values[inner] = (1 - share) * ends[0] + share * ends[1]
+        self._take_patches(range(before + 1, after))
+        rows = np.stack([self.patches[place].row for place in range(before, after + 1)])
+        steady = (rows[1:] * rows[:-1]).sum(axis=1) >= MIN_NCC_STEP
+        similar = (rows[1:-1] @ rows[[0, -1]].T).max(axis=1) >= min_ncc
+        self.known[inner] = similar & steady[1:] & steady[:-1]
+        self.linked[before + 1 : after + 1] = (
+            steady & self.known[before + 1 : after + 1] & self.known[before:after]
+        )
+
+    def _take_patches(self, places: Sequence[int]) -> None:
+        for place, box in zip(places, xyxy_to_xywh(self.boxes[places]), strict=True):
+            self.patches[place] = take_patch(self._views[place].grey, box)
+
+
+def pairs(first: Faces, last: Faces, weak: float) -> list[tuple[int, int]]:
+    """Faces of two frames with scores of `weak` or more that are each other's nearest, and close enough to be one."""
+    if not len(first) or not len(last):
+        return []
+    distances = _distances(first.boxes, last.boxes)
+    distances[first.scores < weak] = np.inf
+    distances[:, last.scores < weak] = np.inf
+    return [
+        (a, int(b))
+        for a, b in enumerate(distances.argmin(axis=1))
+        if distances[a, b] <= MAX_DISTANCE and distances[:, b].argmin() == a
+    ]
+
+
+def nearest(faces: Faces, box: Floats, weak: float) -> int | None:
+    """The face with a score of `weak` or more that is nearest to a box (4,), if it is so close that it may be it."""
+    if not len(faces):
+        return None
+    distances = np.where(faces.scores >= weak, _distances(faces.boxes, box[None])[:, 0], np.inf)
+    face = int(distances.argmin())
+    return face if distances[face] <= MAX_DISTANCE else None
+
+
+def _distances(boxes: Floats, others: Floats) -> Floats:
+    """Distances (N, M) between the centres of boxes (N, 4) and others (M, 4), in widths of the smaller.
+
+    Infinite where the widths differ by more than _MAX_GROWTH.
+    """
+    centres, other_centres = (boxes[:, :2] + boxes[:, 2:]) / 2, (others[:, :2] + others[:, 2:]) / 2
+    widths, other_widths = boxes[:, 2] - boxes[:, 0], others[:, 2] - others[:, 0]
+    smaller = np.minimum(widths[:, None], other_widths[None])
+    larger = np.maximum(widths[:, None], other_widths[None])
+    distances = np.linalg.norm(centres[:, None] - other_centres[None], axis=2) / np.maximum(smaller, 1e-6)
+    return np.where(larger < _MAX_GROWTH * smaller, distances, np.inf)

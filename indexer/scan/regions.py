@@ -1,0 +1,75 @@
+"""Search for one face in a region around the place where it is expected, instead of in the whole picture.
+
+A region costs about a tenth of the whole. Pure functions; boxes are x0 y0 x1 y1 in pixels of the picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from facereel.store.model.records import Faces, Floats, Image
+
+# Side of what is searched, pixels: a small face needs its surroundings (of 814 narrower than 32 px in five films, 20
+# with a score of 0.7 in 1,000 are lost in a region of this size, 48 in one of 96, 68 in one of 64), and regions of one
+# size make a batch.
+_SIDE = 128
+# Large faces are scaled down until the region is this many times as wide: the face may have moved by three quarters of
+# its width. Of 1,699 clear faces of eight films, expected up to 0.2 widths beside their place, this loses the fewest.
+_FACES_PER_REGION = 2.5
+_EDGE_DISTANCE = 2.0  # a box closer to a region's edge than this is probably part of a face, pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of a picture."""
+
+    x: int  # pixels of the picture
+    y: int
+    width: int
+    height: int
+    scale: float  # pixels of what is searched a pixel of the picture, at most 1
+
+    def cut(self, picture: Image) -> Image:
+        """What is searched."""
+        part = np.ascontiguousarray(picture[self.y : self.y + self.height, self.x : self.x + self.width])
+        if self.scale == 1.0:
+            return part
+        size = max(1, round(self.width * self.scale)), max(1, round(self.height * self.scale))
+        return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+    @property
+    def searched_pixels(self) -> float:
+        """Pixels of what is searched."""
+        return self.width * self.height * self.scale**2
+
+
+def region_around(box: Floats, width: int, height: int) -> Region:
+    """The region in which a face is searched that is expected at a box (4,), of a picture of this size."""
+    face_side = float((box[2:] - box[:2]).max())
+    side = max(_FACES_PER_REGION * face_side, float(_SIDE))
+    scale = _SIDE / side
+    span_x, span_y = (min(round(side), whole) for whole in (width, height))
+    centre = (box[:2] + box[2:]) / 2
+    x = min(max(round(float(centre[0]) - side / 2), 0), width - span_x)
+    y = min(max(round(float(centre[1]) - side / 2), 0), height - span_y)
+    return Region(x, y, span_x, span_y, scale)
+
+
+def complete_faces(faces: Faces, region: Region, picture: Image) -> Faces:
+    """The faces of a region, pixels of the picture, without those that the region's edges cut off."""
+    corner = np.array([region.x, region.y], np.float32)
+    boxes = faces.boxes / region.scale + np.tile(corner, 2)
+    height, width = picture.shape[:2]
+    right, bottom = region.x + region.width, region.y + region.height
+    inner_edges = np.array([region.x > 0, region.y > 0, right < width, bottom < height])
+    room = np.concatenate(
+        [boxes[:, :2] - corner, np.array([right, bottom], np.float32) - boxes[:, 2:]], axis=1
+    )
+    complete = ~((room < _EDGE_DISTANCE) & inner_edges).any(axis=1)
+    landmarks = faces.landmarks / region.scale + corner
+    return Faces(
+        boxes[complete].astype(np.float32), faces.scores[complete], landmarks[complete].astype(np.float32)
+    )

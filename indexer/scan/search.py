@@ -1,0 +1,76 @@
+"""How a frame is searched: whole, in low resolution, or in regions. Faces are in pixels of the analysis picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from facereel.indexer.engines.protocol import FaceEngine
+from facereel.indexer.media.frame import Frame
+from facereel.indexer.scan.frame_view import FrameView
+from facereel.indexer.scan.regions import Region, complete_faces
+from facereel.indexer.scan.tiles import search_tiles, tiled_size
+from facereel.store.model.config import Config
+from facereel.store.model.records import Faces, Image
+
+_LOW_RESOLUTION_SIDE = 320  # longest side of the picture in which the low-resolution check searches, pixels
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSearch:
+    """The detector, and in which sizes it is given the frames of a video."""
+
+    width: int  # of a frame, displayed pixels
+    height: int
+    config: Config
+    engine: FaceEngine
+
+    def whole(self, frame: Frame, view: FrameView) -> Faces:
+        """The faces of a frame."""
+        height, width = view.grey.shape
+        size = self._tiled_size(view)
+        if size is None:
+            return self.engine.detect(_image(frame, view, (width, height)))
+        return _scaled(search_tiles(frame.image, self.engine.detect, size), width / size[0])
+
+    def low_resolution(self, frame: Frame, view: FrameView) -> Faces:
+        """The larger faces of a frame, for a fraction of the time."""
+        height, width = view.grey.shape
+        shrink = max(1.0, max(height, width) / _LOW_RESOLUTION_SIDE)
+        size = 2 * round(width / shrink / 2), 2 * round(height / shrink / 2)
+        return _scaled(self.engine.detect(_image(frame, view, size)), shrink)
+
+    def region_picture(self, frame: Frame, view: FrameView) -> Image:
+        """The picture from which regions are cut: as large as the smallest face needs it."""
+        height, width = view.grey.shape
+        size = self._tiled_size(view)
+        return _image(frame, view, (width, height)) if size is None else frame.image(*size)
+
+    def regions(self, pictures: Sequence[Image], regions: Sequence[Region], width: int) -> list[Faces]:
+        """The faces of one region of each picture; `width` is that of the analysis picture."""
+        parts = [region.cut(picture) for picture, region in zip(pictures, regions, strict=True)]
+        return [
+            _scaled(complete_faces(faces, region, picture), width / picture.shape[1])
+            for faces, region, picture in zip(
+                self.engine.detect_regions(parts), regions, pictures, strict=True
+            )
+        ]
+
+    def _tiled_size(self, view: FrameView) -> tuple[int, int] | None:
+        return tiled_size(self.width, self.height, self.config.min_face, view.grey.shape[1])
+
+
+def _image(frame: Frame, view: FrameView, size: tuple[int, int]) -> Image:
+    """The picture in `size` (width, height) for a detector. Even sizes take a third of the time of odd ones."""
+    if size[0] % 2 or size[1] % 2:
+        return frame.image(*size)
+    return frame.small(*size, view.grey)
+
+
+def _scaled(faces: Faces, scale: float) -> Faces:
+    if scale == 1.0:
+        return faces
+    factor = np.float32(scale)
+    return Faces(faces.boxes * factor, faces.scores, faces.landmarks * factor)

@@ -1,0 +1,291 @@
+"""Finds the faces of the frames between two that were searched whole, with as little of the detector as possible.
+
+The work list of a stretch, from its first frame to its last:
+
+1. A face of both ends is interpolated (path.py). Where patches do not confirm it, the region around its interpolated
+   place is searched in the middle of the doubtful frames, and so on with what is left: one batch a round.
+2. A face of one end only is followed to the other in regions around where it is expected, until it is lost.
+3. In a long stretch where something moves, the frame in the middle is searched in low resolution.
+4. Who turns up in these searches and is none of these faces is followed to both sides.
+
+A face that is not clear anywhere is searched once at most. Where the regions of one frame are larger than the whole,
+it is searched whole.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from facereel.indexer.media.frame import Frame
+from facereel.indexer.scan.frame_view import FrameView
+from facereel.indexer.scan.path import Path, nearest, pairs
+from facereel.indexer.scan.regions import region_around
+from facereel.indexer.scan.search import FrameSearch
+from facereel.store.model.boxes import iou
+from facereel.store.model.records import DETECTED, INTERPOLATED, Faces, Floats, Image
+
+_SAME_FACE = (
+    0.5  # IoU of two boxes in one frame from which on they are of one face; those of neighbours reach 0.4
+)
+# A face that is not clear where it was found, but has this score, may be so a few frames later: it is searched once.
+_MAYBE_CLEAR = 0.4
+_STRIDE = 4  # frames from one search of a face that is followed to the next, while it is found
+_MAX_MISSES = 5  # frames in which a face is not found until it is not followed any more
+_VELOCITY_GAIN = 0.5  # share of the newest step in a velocity
+# Somebody who comes and goes within a stretch changes at least one cell of this grid (columns, rows) by more grey
+# levels than noise, changing light and a camera on a tripod do.
+_CELLS, _MAX_CELL_CHANGE = (32, 18), 12.0
+
+Place = int  # of a frame in a stretch, from 0
+
+
+@dataclass(slots=True, eq=False)
+class Stretch:
+    """Consecutive frames, of which the first and the last were searched."""
+
+    views: Sequence[FrameView]  # n of them
+    frames: Sequence[Frame]  # n - 2 of them, those between the first and the last
+    search: FrameSearch
+    check_every: int  # frames beyond which it is long: somebody may come and go unseen
+    _paths: list[Path] = field(default_factory=list)
+    _whole: dict[Place, Faces] = field(default_factory=dict)  # of the frames that were searched whole
+    _pictures: dict[Place, Image] = field(default_factory=dict)  # from which regions are cut
+    _strays: list[tuple[Place, Faces, int]] = field(default_factory=list)  # clear faces, maybe of no path
+
+    def find_faces(self) -> None:
+        """Give each view between the first and the last its faces."""
+        first, last = 0, len(self.views) - 1
+        self._whole = {place: self._faces(place) for place in (first, last)}
+        for a, b in pairs(self._whole[first], self._whole[last], self.search.config.weak_score):
+            path = self._begin(first, self._whole[first], a)
+            path.add(last, self._whole[last], b, self.check_every)
+        self._probe(self._paths)
+        self._search_doubts(self._paths)
+        for end, step in ((first, 1), (last, -1)):
+            alone = [
+                self._begin(end, self._whole[end], face)
+                for face in np.flatnonzero(self._whole[end].scores >= _MAYBE_CLEAR).tolist()
+                if not any(path.face_of.get(end) == face for path in self._paths)
+            ]
+            self._follow(alone, step)
+        if self._is_long and not _changes_gradually(self.views):
+            self._check(len(self.views) // 2)
+        while self._strays:
+            place, faces, face = self._strays.pop()
+            if not self._is_known(place, faces.boxes[face]):
+                path = self._begin(place, faces, face)
+                self._follow([path], 1)
+                self._follow([path], -1)
+                self.views[int(path.scores.argmax())].wants_crops = True
+        self._show()
+
+    def _begin(self, place: Place, faces: Faces, face: int) -> Path:
+        path = Path(self.views, place, faces, face)
+        self._paths.append(path)
+        return path
+
+    def _probe(self, paths: Sequence[Path]) -> None:
+        """Search regions in the middle for faces that are not clear at the ends, but nearly so."""
+        middle = len(self.views) // 2
+        self._detect([(path, middle) for path in paths if _MAYBE_CLEAR <= path.best_score < self._strong])
+
+    def _search_doubts(self, paths: Sequence[Path]) -> None:
+        """Search regions of the doubtful frames between detections until none is left; of faces that are ever clear."""
+        while doubts := [
+            (path, place) for path in paths if path.best_score >= self._strong for place in path.doubts()
+        ]:
+            self._detect(doubts)
+
+    def _detect(self, work: Sequence[tuple[Path, Place]]) -> None:
+        """Search the region around the place where each face is interpolated."""
+        answers = self._search([(place, path.boxes[place]) for path, place in work])
+        for (path, place), faces in zip(work, answers, strict=True):
+            face = self._nearest(place, faces, path.boxes[place])
+            if face is None:
+                path.missing[place] = True
+            else:
+                path.add(place, faces, face, self.check_every)
+
+    def _follow(self, paths: Sequence[Path], step: int) -> None:
+        """Search each face, which is known at one place so far, in later frames (`step` 1) or earlier ones (-1)."""
+        end = len(self.views) - 1 if step > 0 else 0
+        runs = [_Run(path, step, end) for path in paths]
+        while runs:
+            answers = self._search([(run.target, run.expected()) for run in runs])
+            for run, faces in zip(runs, answers, strict=True):
+                face = self._nearest(run.target, faces, run.expected())
+                if face is None or self._is_known(run.target, faces.boxes[face]):
+                    run.miss()
+                else:
+                    run.path.add(run.target, faces, face, self.check_every)
+                    run.advance()
+            runs = [run for run in runs if not run.over and run.path.best_score >= self._strong]
+        self._search_doubts(paths)
+
+    def _check(self, place: Place) -> None:
+        """The low-resolution check: who is clearly there and not known is looked at in a region."""
+        faces = self.search.low_resolution(self.frames[place - 1], self.views[place])
+        boxes = [faces.boxes[face] for face in self._clear(faces)]
+        unknown = [box for box in boxes if not self._is_known(place, box)]
+        for faces in self._search([(place, box) for box in unknown]):
+            self._strays += [(place, faces, face) for face in self._clear(faces)]
+
+    def _nearest(self, place: Place, faces: Faces, box: Floats) -> int | None:
+        """The face of a frame that is expected at a box (4,), if it is there; other clear ones are noted."""
+        expected = nearest(faces, box, self.search.config.weak_score)
+        self._strays += [(place, faces, face) for face in self._clear(faces) if face != expected]
+        return expected
+
+    def _search(self, work: Sequence[tuple[Place, Floats]]) -> list[Faces]:
+        """The faces in the region around each box (4,) of the frame at each place."""
+        height, width = self.views[0].grey.shape
+        work_left = [n for n, (place, _) in enumerate(work) if place not in self._whole]
+        regions = {}
+        pixels: defaultdict[Place, float] = defaultdict(float)
+        for n in work_left:
+            place, box = work[n]
+            picture = self._picture(place)
+            scale = np.float32(picture.shape[1] / width)
+            regions[n] = region_around(box * scale, picture.shape[1], picture.shape[0])
+            pixels[place] += regions[n].searched_pixels
+        for place, count in pixels.items():
+            if count > height * width:
+                self._whole[place] = self.search.whole(self.frames[place - 1], self.views[place])
+        in_regions = [n for n in work_left if work[n][0] not in self._whole]
+        found = self.search.regions(
+            [self._picture(work[n][0]) for n in in_regions], [regions[n] for n in in_regions], width
+        )
+        by_work = dict(zip(in_regions, found, strict=True))
+        answers = [by_work[n] if n in by_work else self._whole[place] for n, (place, _) in enumerate(work)]
+        return answers
+
+    def _picture(self, place: Place) -> Image:
+        if place not in self._pictures:
+            self._pictures[place] = self.search.region_picture(self.frames[place - 1], self.views[place])
+        return self._pictures[place]
+
+    def _faces(self, place: Place) -> Faces:
+        faces = self.views[place].analysis_faces
+        assert faces is not None
+        return faces
+
+    def _clear(self, faces: Faces) -> list[int]:
+        return [int(face) for face in np.flatnonzero(faces.scores >= self._strong)]
+
+    def _is_known(self, place: Place, box: Floats) -> bool:
+        known = [path.boxes[place] for path in self._paths if path.known[place]]
+        return bool(known) and bool(iou(box[None], np.stack(known)).max() > _SAME_FACE)
+
+    @property
+    def _strong(self) -> float:
+        return self.search.config.strong_score
+
+    @property
+    def _is_long(self) -> bool:
+        return len(self.views) > self.check_every + 1
+
+    def _show(self) -> None:
+        """Put the faces of all paths into the views."""
+        before = {path: path.face_of[0] for path in self._paths if 0 in path.face_of}
+        for place in range(1, len(self.views) - 1):
+            view, whole = self.views[place], self._whole.get(place)
+            paths = self._distinct(place)
+            if whole is not None:
+                view.searched = True
+                paths += [
+                    Path(self.views, place, whole, face)
+                    for face in range(len(whole))
+                    if not self._is_known(place, whole.boxes[face])
+                ]
+            faces = Faces(
+                np.array([path.boxes[place] for path in paths], np.float32).reshape(-1, 4),
+                np.array([path.scores[place] for path in paths], np.float32),
+                np.array([path.landmarks[place] for path in paths], np.float32).reshape(-1, 5, 2),
+            )
+            view.set_faces(faces)
+            view.face_patches = [path.patches[place] for path in paths]
+            view.sources[:] = [DETECTED if path.detected[place] else INTERPOLATED for path in paths]
+            view.previous[:] = [before.get(path, -1) if path.linked[place] else -1 for path in paths]
+            view.still = self._is_long and not any(path.detected[1:-1].any() for path in paths)
+            before = {path: n for n, path in enumerate(paths)}
+        last = len(self.views) - 1
+        for path in self._paths:
+            if last in path.face_of and path.linked[last]:
+                self.views[last].previous[path.face_of[last]] = before.get(path, -1)
+
+    def _distinct(self, place: Place) -> list[Path]:
+        """The paths that are known at a place; of those that have come to the same face there only the clearest."""
+        paths = [path for path in self._paths if path.known[place]]
+        paths.sort(key=lambda path: (not path.detected[place], -path.scores[place]))
+        distinct: list[Path] = []
+        for path in paths:
+            boxes = [other.boxes[place] for other in distinct]
+            if not boxes or iou(path.boxes[place][None], np.stack(boxes)).max() <= _SAME_FACE:
+                distinct.append(path)
+        return distinct
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """A path that is followed from one place towards the end of the stretch."""
+
+    path: Path
+    step: int  # 1 forwards, -1 backwards
+    end: Place  # the last one, at which the faces are known
+    place: Place = field(init=False)  # where the face was found last
+    target: Place = field(init=False)  # where it is searched next
+    stride: int = _STRIDE  # frames to the next search
+    velocity: Floats = field(default_factory=lambda: np.zeros(2, np.float32))  # pixels a frame
+
+    def __post_init__(self) -> None:
+        places = np.flatnonzero(self.path.detected)
+        self.place = int(places[-1] if self.step > 0 else places[0])
+        self._aim()
+
+    @property
+    def over(self) -> bool:
+        """Is the end reached, or the face lost?"""
+        beyond = (self.target - self.end) * self.step > 0
+        return self.place == self.end or beyond or self._distance > max(_STRIDE, _MAX_MISSES)
+
+    @property
+    def _distance(self) -> int:
+        return abs(self.target - self.place)
+
+    def expected(self) -> Floats:
+        """The box (4,) expected at the target."""
+        moved = np.tile(self.velocity * self._distance, 2)
+        return np.asarray(self.path.boxes[self.place] + moved, np.float32)
+
+    def advance(self) -> None:
+        """The face was found at the target."""
+        last, box = self.path.boxes[self.place], self.path.boxes[self.target]
+        moved = (box[:2] + box[2:] - last[:2] - last[2:]) / 2 / self._distance
+        self.velocity += _VELOCITY_GAIN * (moved - self.velocity)
+        self.place, self.stride = self.target, min(2 * self.stride, _STRIDE)
+        self._aim()
+
+    def miss(self) -> None:
+        """The face was not found at the target: it is searched frame by frame from where it was found last."""
+        if self.stride > 1:
+            self.stride = 1
+            self._aim()
+        else:
+            self.target += self.step
+
+    def _aim(self) -> None:
+        self.target = self.place + self.step * min(self.stride, abs(self.end - self.place))
+
+
+def _changes_gradually(views: Sequence[FrameView]) -> bool:
+    """Do the thumbnails change evenly from the first to the last, so that nobody can have come and gone between?"""
+    cells = np.stack([cv2.resize(view.thumbnail, _CELLS, interpolation=cv2.INTER_AREA) for view in views])
+    levels = cells.astype(np.float32)
+    shares = np.linspace(0, 1, len(views), dtype=np.float32).reshape(-1, 1, 1, 1)
+    expected = (1 - shares) * levels[0] + shares * levels[-1]
+    return bool(np.abs(levels - expected).max() < _MAX_CELL_CHANGE)
