@@ -11,8 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from facereel.indexer.scan import patch_matching
-from facereel.indexer.scan.patch_matching import PATCH, take_patch
-from facereel.store.model.records import Floats, Grey
+from facereel.indexer.scan.frame_view import FrameView
+from facereel.indexer.scan.patch_matching import MIN_BLOCK_SHARE, PATCH, take_patch
+from facereel.store.model.records import Faces, Floats, Grey
 
 SIZE = (240, 320)  # rows, columns
 FACES = [(100, 60, 64, 80), (40, 90, 40, 50), (150, 20, 120, 150)]  # x y w h
@@ -116,6 +117,40 @@ def test_the_wall_behind_a_face_is_not_the_face(box: tuple[int, int, int, int]) 
     for seed in range(200, 212):
         wall = grey(120 + texture(seed, SIZE, 12, 20))
         assert not patch_matching.match_patch(patch, wall, floats(box)).visible
+
+
+@pytest.mark.parametrize("moved", [0, 3])
+def test_blocks_are_compared_only_where_the_ncc_is_not_sufficient(moved: int) -> None:
+    box, picture = FACES[0], scene(FACES[0])
+    patch = take_patch(grey(picture), floats(box))
+    picture[:, : box[0] + box[2] // 2] = 150
+    covered = grey(np.roll(picture, moved, axis=1))
+    match = patch_matching.match_patch(patch, covered, floats(box))
+    quick = patch_matching.match_patch(patch, covered, floats(box), sufficient_ncc=match.ncc)
+    assert MIN_BLOCK_SHARE <= match.block_share < 1
+    assert (quick.block_share, quick.ncc) == (1, match.ncc)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *CHANGES.values(),
+        *[lambda picture, cover=cover: cover(*picture.shape) for cover in COVERS.values()],
+        lambda picture: np.where(np.arange(SIZE[0])[:, None] < 100, picture, 150),
+    ],
+)
+def test_a_view_shows_a_face_where_a_search_around_the_box_finds_it(
+    box: tuple[int, int, int, int], change: Callable[[NDArray[np.float32]], Any]
+) -> None:
+    picture = scene(box)
+    patch, changed = take_patch(grey(picture), floats(box)), grey(change(picture))
+    view = FrameView(0, 0.0, 0.04, changed, np.zeros((1, 1, 3), np.uint8))
+    view.set_faces(
+        Faces(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 5, 2), np.float32))
+    )
+    expected = patch_matching.match_patch(patch, changed, floats(box)).visible
+    assert view.shows(patch, floats(box)) == expected
+    assert view.match_patch(patch, floats(box)).visible == expected
 
 
 @pytest.mark.parametrize("side", ["left", "bottom"])
