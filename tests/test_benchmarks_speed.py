@@ -64,13 +64,15 @@ def answer(*clips: dict[str, Any]) -> Answer:
     return Answer({"ann": {"clips": list(clips)}}, [0], tracklets, {})
 
 
-def test_a_clip_that_one_scan_has_alone_is_named_with_frames_and_box() -> None:
+def test_a_clip_that_one_scan_has_alone_or_otherwise_is_named_with_frames_and_box() -> None:
     off = difference(answer(clip(0, 20), clip(30, 50)), answer(clip(0, 8), clip(9, 20), clip(60, 70)), "ann")
-    rows = {(row["scan"], row["frames"]): row for row in off.unpaired}
+    rows = {(row["scan"], row["frames"]): row for row in off.rows}
     # Of the two that lie in one clip of the default scan the first takes it.
-    assert set(rows) == {("every", "9-20"), ("every", "60-70"), ("default", "30-50")}
-    assert [rows["every", "9-20"][what] for what in ("face followed", "in other clips")] == [1, 1]
-    assert [rows["every", "60-70"][what] for what in ("face followed", "in other clips")] == [0, 0]
+    assert set(rows) == {("every", "0-8"), ("every", "9-20"), ("every", "60-70"), ("default", "30-50")}
+    assert off.unpaired == 3
+    assert [rows["every", frames]["the other's"] for frames in ("0-8", "9-20")] == ["0-20", None]
+    assert [rows["every", "9-20"][what] for what in ("face followed", "in its clips")] == [1, 1]
+    assert [rows["every", "60-70"][what] for what in ("face followed", "in its clips")] == [0, 0]
     assert (rows["default", "30-50"]["at"], rows["default", "30-50"]["box"]) == (40, "10 20 30 40")
 
 

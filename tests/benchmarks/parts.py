@@ -89,14 +89,14 @@ def strangers(only: str, engine: Words = ()) -> Iterator[Report]:
 
 def scans(only: str) -> Iterator[Report]:
     """The sparse scan beside a search of every frame, over scenarios and footage."""
-    compared, rows, unpaired = [], [], []
+    compared, rows, clips = [], [], []
     for name, video, truth, references in _all_questions(only):
         result = scan_modes.compare(video, truth, references)
         compared.append(result)
         rows.append(scan_modes.row(name, result))
-        unpaired += scan_modes.unpaired_rows(name, result)
+        clips += scan_modes.clip_rows(name, result)
     yield "scan", rows, scan_modes.figures(compared)
-    yield "scan: clips that only one of the two finds", unpaired, []
+    yield "scan: clips that only one of the two finds, or otherwise", clips, []
 
 
 def identities(only: str, engine: Words = ()) -> Iterator[Report]:

@@ -26,9 +26,8 @@ class Difference:
     """How far two answers lie apart."""
 
     clips: int = 0  # of the search of every frame
-    unpaired: list[dict[str, Any]] = field(
-        default_factory=list
-    )  # clips of either that the other has not, as rows
+    unpaired: int = 0  # clips of either that the other has not
+    rows: list[dict[str, Any]] = field(default_factory=list)  # those, and pairs whose edges lie far apart
     slips: list[int] = field(default_factory=list)  # frames between their edges, two a pair
     ious: list[float] = field(default_factory=list)  # of boxes in frames of both
 
@@ -36,6 +35,7 @@ class Difference:
         """Sum up."""
         self.clips += other.clips
         self.unpaired += other.unpaired
+        self.rows += other.rows
         self.slips += other.slips
         self.ious += other.ious
 
@@ -75,7 +75,7 @@ def row(name: str, result: Compared) -> dict[str, Any]:
     """A line of the table."""
     off = result.difference
     return {
-        "video": name, "clips": off.clips, "unpaired": len(off.unpaired), "worst edge": max(off.slips, default=None),
+        "video": name, "clips": off.clips, "unpaired": off.unpaired, "worst edge": max(off.slips, default=None),
         "IoU": statistics.median(off.ious) if off.ious else None,
         "recall": result.sparse.recall if result.sparse.must else None,
         "recall every": result.every.recall if result.every.must else None,
@@ -84,9 +84,9 @@ def row(name: str, result: Compared) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def unpaired_rows(name: str, result: Compared) -> list[dict[str, Any]]:
-    """A line for each clip that only one of the two scans finds, so that each can be looked at."""
-    return [{"video": name, **clip} for clip in result.difference.unpaired]
+def clip_rows(name: str, result: Compared) -> list[dict[str, Any]]:
+    """A line for each clip that only one of the two scans finds or that begins or ends elsewhere, to be looked at."""
+    return [{"video": name, **clip} for clip in result.difference.rows]
 
 
 def figures(compared: Sequence[Compared]) -> list[Figure]:
@@ -100,7 +100,7 @@ def figures(compared: Sequence[Compared]) -> list[Figure]:
     far = sum(slip > LARGEST_SLIP for slip in off.slips)
     both = total.sparse.must and total.every.must
     return [
-        at_most("clips that one of the two scans has alone", len(off.unpaired), 0),
+        at_most("clips that one of the two scans has alone", off.unpaired, 0),
         at_most(f"edges more than {LARGEST_SLIP} frame apart", far, 0),
         at_least("boxes: median IoU between the two", statistics.median(off.ious) if off.ious else None, 0.9),
         at_least(
@@ -119,29 +119,40 @@ def difference(sparse: Answer, every: Answer, person: str) -> Difference:
         result.clips += 1
         mate = max(left, key=lambda other: _shared(clip, other), default=None)
         if mate is None or _shared(clip, mate) <= 0:
-            result.unpaired.append({"scan": "every", **_unpaired(person, clip, sparse)})
+            result.unpaired += 1
+            result.rows.append({"scan": "every", **_row(person, clip, sparse, None)})
             continue
         left.remove(mate)
-        result.slips += [abs(clip[edge] - mate[edge]) for edge in ("start_frame", "end_frame")]
+        slips = [abs(clip[edge] - mate[edge]) for edge in ("start_frame", "end_frame")]
+        result.slips += slips
         result.ious += _overlaps(clip, mate)
-    result.unpaired += [{"scan": "default", **_unpaired(person, clip, every)} for clip in left]
+        if max(slips) > LARGEST_SLIP:
+            result.rows.append({"scan": "every", **_row(person, clip, sparse, mate)})
+    result.unpaired += len(left)
+    result.rows += [{"scan": "default", **_row(person, clip, every, None)} for clip in left]
     return result
 
 
-def _unpaired(person: str, clip: Mapping[str, Any], other: Answer) -> dict[str, Any]:
-    """A clip that the other scan has not, and what it has instead: a share of the clip's frames each."""
+def _row(
+    person: str, clip: Mapping[str, Any], other: Answer, mate: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """A clip, and what the other scan has instead: a share of the clip's frames each."""
     frames = clip["end_frame"] - clip["start_frame"]
     middle = clip["frames"][frames // 2]
     clips = sum(max(0, _shared(clip, one)) for one in other.people[person]["clips"])
     boxes = {frame["frame"]: [frame["box"]] for frame in clip["frames"]}
     return {
-        "person": person, "frames": f"{clip['start_frame']}-{clip['end_frame']}",
+        "person": person, "frames": _span(clip), "the other's": _span(mate) if mate else None,
         "at": middle["frame"], "box": " ".join(f"{value:.0f}" for value in middle["box"]),
         "similarity": clip["similarity"], "matched": clip["matched"],
         "begins": clip["start_reason"], "ends": clip["end_reason"],
         "face followed": 1 - (missing_faces(boxes, _faces(other)) or 0.0),  # as whomever
-        "in other clips": clips / frames,  # of the same person: cut in two by one of the scans
+        "in its clips": clips / frames,  # of the same person: one of the scans cuts in two
     }  # fmt: skip
+
+
+def _span(clip: Mapping[str, Any]) -> str:
+    return f"{clip['start_frame']}-{clip['end_frame']}"
 
 
 def _faces(answer: Answer) -> dict[int, list[list[float]]]:
