@@ -38,5 +38,6 @@ def test_boxes_are_given_as_copies() -> None:
     boxes[0][:] = 9
     boxes.rows()[:] = 9
     assert boxes[0].tolist() == [0, 1, 2, 3]
-    with pytest.raises(IndexError):
-        boxes[1]
+    for index in (1, -2):
+        with pytest.raises(IndexError):
+            boxes[index]

@@ -28,7 +28,9 @@ class BoxBuffer:
 
     def __getitem__(self, index: int) -> Floats:
         """A copy of one box; raises IndexError."""
-        start = 4 * range(len(self))[index]
+        start = 4 * index if index >= 0 else len(self._values) + 4 * index
+        if not 0 <= start < len(self._values):
+            raise IndexError(index)
         return np.array(self._values[start : start + 4], np.float32)
 
     def rows(self, part: slice = slice(None)) -> Floats:

@@ -280,8 +280,10 @@ class Track:
         When something narrow passes a face, the detector sees a fragment on either side of it.
         """
         _, widest = self.widest_recent()
+        if self.boxes[-1][2] >= 0.75 * widest[2]:
+            return False
         offset = np.abs(box[:2] + box[2:] / 2 - widest[:2] - widest[2:] / 2)
-        return bool(self.boxes[-1][2] < 0.75 * widest[2] and offset.max() < 0.6 * widest[2])
+        return bool(offset.max() < 0.6 * widest[2])
 
     def end_before(self, frame: int) -> None:
         """Drop a frame and all later ones, which another track takes over; the track is not extended any more."""
