@@ -473,13 +473,15 @@ class Library:
         Closing the generator stops the work; what is complete stays, and the next run resumes the rest.
         """
         from facereel.indexer.jobs.events import Job
-        from facereel.indexer.jobs.local import LocalRunner, max_jobs
+        from facereel.indexer.jobs.local import LocalRunner, max_jobs, prepare
         from facereel.indexer.jobs.paths import check_store
-        from facereel.indexer.shots.detector import check_shots
         from facereel.store.model.config import Config, search_interval
 
         check_store(self.store)
         paths = self._videos(videos)
+        prepare()  # before the imports that this process needs
+        from facereel.indexer.shots.detector import check_shots
+
         config = Config(
             min_face=min_face, search_interval=search_interval(scan), clothes=clothes, shots=shots,
             shots_model=str(shots_model or ""),

@@ -442,6 +442,10 @@ def run() -> None:
             else "python cli.py"
         )
     console.set_program(name)
+    # A worker would import the main module again, and with it the whole command line, which it does not need.
+    main = sys.modules["__main__"]
+    main.__spec__ = None
+    main.__dict__.pop("__file__", None)
     app(prog_name=name)
 
 

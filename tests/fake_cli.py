@@ -24,5 +24,7 @@ def _fake(name: str, salt: str, compute: Compute) -> FaceEngine:
 
 
 if __name__ == "__main__":
-    add_fake_engines()
+    from tests import fake_cli  # by its own name: workers do not import the main module
+
+    fake_cli.add_fake_engines()
     cli.run()

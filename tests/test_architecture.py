@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from facereel.indexer.jobs import local
 from tests.program import ROOT
 
 PROGRAM = sorted(
@@ -232,6 +233,23 @@ def test_help_waits_for_nothing_heavy() -> None:
         [sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.split() == []
+
+
+def test_index_imports_only_what_it_needs() -> None:
+    """Each of these would cost every start of `index` a tenth of a second or more."""
+    hands_out = (
+        "import facereel.indexer.jobs.local, facereel.indexer.shots.detector, facereel.indexer.engines.choice"
+    )
+    hands_out += ", facereel.store.library.catalogue"
+    for source, needless in (
+        (hands_out, {"av", "cv2", "faiss", "onnxruntime", "scenedetect", "scipy", "sqlite_utils"}),
+        (f"import {', '.join(local._PRELOAD)}", {"onnx", "PIL", "rich", "scenedetect", "scipy", "typer"}),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", f"{source}, sys; print(*sorted({needless!r} & sys.modules.keys()))"],
+            cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+        assert done.stdout.split() == []
 
 
 def test_no_module_is_imported_under_two_names() -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
+from multiprocessing import spawn
 from pathlib import Path
+from types import ModuleType
 
 import av
 import numpy as np
@@ -24,6 +27,17 @@ FAKE = ("--engine", "fake")
 
 def test_the_default_engine_is_the_indexers() -> None:
     assert cli.ENGINE == DEFAULT_ENGINE
+
+
+def test_workers_do_not_import_the_command_line_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = ModuleType("__main__")
+    program.__file__ = str(Path(cli.__file__))
+    monkeypatch.setitem(sys.modules, "__main__", program)
+    assert "init_main_from_path" in spawn.get_preparation_data("worker")
+    monkeypatch.setattr(sys, "argv", ["facereel", "--help"])
+    with pytest.raises(SystemExit):
+        cli.run()
+    assert not {"init_main_from_path", "init_main_from_name"} & spawn.get_preparation_data("worker").keys()
 
 
 @pytest.mark.parametrize(

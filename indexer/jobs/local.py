@@ -20,26 +20,28 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from facereel.indexer.engines.protocol import FaceEngine
-from facereel.indexer.engines.registry import LOADERS
 from facereel.indexer.jobs.events import Event, Failed, Indexed, Job, Note, Progress, Started
-from facereel.indexer.jobs.job import run_job
 from facereel.indexer.machine import cores, free_memory, limit_memory, return_freed_memory
 from facereel.store.files.names import printable
-from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import EngineError, FaceReelError, InternalError, VideoError
+
+if TYPE_CHECKING:
+    from facereel.indexer.engines.protocol import FaceEngine
 
 # A server process that has imported everything starts a worker in 20 ms instead of 1 s. On other systems forking is
 # not safe once their frameworks are loaded.
 _CONTEXT: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
 _PRELOAD = [
     "facereel.indexer.jobs.local",
+    "facereel.indexer.jobs.job",
     "facereel.indexer.pipeline",
     "facereel.indexer.engines.opencv_zoo",
+    "facereel.indexer.shots.adaptive",
     "sqlite_utils",
     "faiss",
+    "filelock",
 ]
 # A worker is silent longest while it clusters and writes the index of a long video; hours of video take minutes.
 STALL_SECONDS = 3600.0  # without a message from a worker, after which it is killed
@@ -49,7 +51,7 @@ _PROGRESS_SECONDS = 0.1  # between two Progress events of a worker
 # What a worker takes at most, bytes: 700 MiB at 1080p, and room.
 WORKER_MEMORY = 1 << 30
 
-Load: TypeAlias = Callable[[], FaceEngine]
+Load: TypeAlias = Callable[[], "FaceEngine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,9 @@ class LocalRunner:
 
     def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
         """As Runner.run. Leftovers of dead processes in the stores are cleared first."""
+        prepare()
+        from facereel.store.library.catalogue import Catalogue
+
         catalogues = [Catalogue(store) for store in {job.store for job in jobs}]
         for catalogue in catalogues:
             catalogue.clean()
@@ -88,6 +93,15 @@ class LocalRunner:
                 catalogue.refresh()  # indexes that were replaced under another name
         finally:
             batch.close()
+
+
+def prepare() -> None:
+    """Begin to import what workers need, in the background where the system allows it; may be called again."""
+    if sys.platform == "linux":
+        from multiprocessing import forkserver
+
+        _CONTEXT.set_forkserver_preload(_PRELOAD)
+        forkserver.ensure_running()
 
 
 def max_jobs(wanted: int) -> int:
@@ -219,8 +233,8 @@ class _Batch:
 
 
 def _spawn(load: Load) -> _Worker:
-    if sys.platform == "linux":
-        _CONTEXT.set_forkserver_preload(_PRELOAD)
+    from facereel.indexer.engines.registry import LOADERS
+
     ours, theirs = _CONTEXT.Pipe()
     # Engines that were added to LOADERS go along: a new process would not know them.
     process = _CONTEXT.Process(target=_worker_main, args=(theirs, load, dict(LOADERS)), daemon=True)
@@ -273,6 +287,8 @@ def _not_started(video: Path, error: FaceReelError) -> EngineError:
 
 def _worker_main(connection: Connection[Any, Any], load: Load, loaders: dict[str, Any]) -> None:
     """What a worker does in its own process, until the caller's end of the connection is closed."""
+    from facereel.indexer.engines.registry import LOADERS
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # after Ctrl-C the caller ends it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     return_freed_memory()
@@ -300,6 +316,8 @@ def _use_one_thread_for_a_picture() -> None:
 
 
 def _result(job: Job, engine: FaceEngine, connection: Connection[Any, Any]) -> Indexed | Failed:
+    from facereel.indexer.jobs.job import run_job
+
     last_progress = 0.0
 
     def report(event: Progress | Note) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Protocol
 
-from facereel.indexer.shots.adaptive import AdaptiveShotDetector
 from facereel.store.files.names import printable
 from facereel.store.model.config import Config
 from facereel.store.model.errors import OptionError
@@ -60,6 +59,8 @@ def shot_detector(frame_rate: Fraction, config: Config) -> ShotDetector:
             f"--shots-model {printable(config.shots_model)} is for --shots transnetv2; add that"
         )
     if config.shots == "adaptive":
+        from facereel.indexer.shots.adaptive import AdaptiveShotDetector
+
         return AdaptiveShotDetector(frame_rate)
     # Imported here because PySceneDetect takes a third of a second to import.
     from facereel.indexer.shots.pyscenedetect import content_shots, transnet_shots
@@ -71,4 +72,7 @@ def shot_detector(frame_rate: Fraction, config: Config) -> ShotDetector:
 
 def check_shots(config: Config) -> None:
     """Raise what shot_detector raises once, rather than for every video."""
-    shot_detector(Fraction(25), config)
+    if (
+        config.shots != "adaptive" or config.shots_model
+    ):  # the default needs nothing, and its import takes time
+        shot_detector(Fraction(25), config)

@@ -163,5 +163,5 @@ def _upgrade(path: Path) -> None:
     from sqlite_utils import Database
 
     with closing(sqlite3.connect(path, timeout=30)) as connection, writing(path.parent):
-        schema.migrate(Database(connection))
+        schema.migrate(Database(connection, execute_plugins=False))
         write_checksum(path)

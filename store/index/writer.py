@@ -184,7 +184,7 @@ class IndexWriter:
     def _create(self, run: str) -> None:
         from sqlite_utils import Database
 
-        schema.migrate(Database(self._db))
+        schema.migrate(Database(self._db, execute_plugins=False))
         with self._db:
             self._db.execute("BEGIN")
             for key, value in {**VERSIONS, _RUN: run}.items():
