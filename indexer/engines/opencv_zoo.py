@@ -151,19 +151,20 @@ class OpenCVZoo:
     def _search(self, images: Sequence[Image]) -> list[Detections]:
         """Detections in pictures of one padded size, in pixels of each."""
         height, width = detections.padded_size(images[0])
-        blob = np.zeros((len(images), 3, height, width), np.float32)
+        blob = np.empty((len(images), 3, height, width), np.float32)
         for place, image in enumerate(images):
+            blob[place, :, len(image) :] = 0
+            blob[place, :, :, image.shape[1] :] = 0
             # cv2.split is four times as fast as a transposed copy.
             for channel, plane in enumerate(cv2.split(image)):
                 blob[place, channel, : len(image), : image.shape[1]] = plane
         heads = self._detector.run(None, {"input": blob})[0]
         grid, strides = _grid(height, width)
-        return [
-            _decode(cells[keep], grid[keep], strides[keep])
-            for cells, keep in (
-                (cells, np.flatnonzero(cells[:, :2].min(axis=1) > _MIN_LOGIT)) for cells in heads
-            )
-        ]
+        found = []
+        for cells in heads:
+            keep = np.flatnonzero(np.minimum(cells[:, 0], cells[:, 1]) > _MIN_LOGIT)
+            found.append(_decode(cells[keep], grid[keep], strides[keep]))
+        return found
 
 
 @lru_cache(maxsize=32)  # a video has one size, its regions a few
