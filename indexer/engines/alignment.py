@@ -19,18 +19,16 @@ TEMPLATE = np.array(
 def similarity_transform(source: NDArray[np.floating], target: NDArray[np.floating]) -> Floats:
     """Least-squares rotation, scale and shift, a matrix (2, 3), that takes source (N, 2) to target (N, 2).
 
-    Umeyama, "Least-squares estimation of transformation parameters between two point patterns", 1991.
+    Umeyama, "Least-squares estimation of transformation parameters between two point patterns", 1991. In the plane it
+    is the regression of complex numbers: one number turns and scales.
     """
     source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
-    a, b = source - source_mean, target - target_mean
-    u, singular, vt = np.linalg.svd(b.T @ a / len(source))
-    sign = np.array([1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt)) or 1.0])
-    rotation = u @ np.diag(sign) @ vt
-    scale = (singular * sign).sum() / max(float((a**2).sum()) / len(source), 1e-12)
-    matrix = np.empty((2, 3))
-    matrix[:, :2] = scale * rotation
-    matrix[:, 2] = target_mean - scale * rotation @ source_mean
-    return matrix.astype(np.float32)
+    a, b = (
+        (points - mean) @ np.array([1, 1j]) for points, mean in ((source, source_mean), (target, target_mean))
+    )
+    turn = np.vdot(a, b) / max(np.vdot(a, a).real, 1e-12)
+    linear = np.array([[turn.real, -turn.imag], [turn.imag, turn.real]])
+    return np.column_stack([linear, target_mean - linear @ source_mean]).astype(np.float32)
 
 
 def align(image: Image, landmarks: Floats) -> Image:

@@ -36,15 +36,23 @@ def find_landmarks(session: onnxruntime.InferenceSession, crops: Sequence[FaceCr
     """The landmarks of face crops, all in one batch."""
     if not crops:
         return Landmarks(np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32))
-    inputs, corners, sides = zip(*(_input(crop) for crop in crops), strict=True)
-    batch = (np.stack(inputs)[..., ::-1].astype(np.float32) - 127.5) / 128
-    shares, probabilities = session.run(["dense_6", "softmax_2"], {"input_3": batch.transpose(0, 2, 1, 3)})
+    pictures = np.empty((len(crops), _SIDE, _SIDE, 3), np.float32)
+    corners, sides = [], []
+    for place, crop in enumerate(crops):
+        square, corner, side = _square(crop)
+        # It takes RGB and transposed pictures.
+        pictures[place] = cv2.transpose(cv2.cvtColor(square, cv2.COLOR_BGR2RGB))
+        corners.append(corner)
+        sides.append(side)
+    pictures -= 127.5
+    pictures /= 128
+    shares, probabilities = session.run(["dense_6", "softmax_2"], {"input_3": pictures})
     points = np.asarray(shares, np.float32).reshape(-1, 2, 5).transpose(0, 2, 1)  # five x, then five y
     points = np.stack(corners)[:, None] + points * np.array(sides, np.float32)[:, None, None]
     return Landmarks(points.astype(np.float32), np.asarray(probabilities[:, 1], np.float32))
 
 
-def _input(crop: FaceCrop) -> tuple[Image, Floats, float]:
+def _square(crop: FaceCrop) -> tuple[Image, Floats, float]:
     """The square about the box (48, 48, 3), and its corner (2,) and side in the picture, pixels."""
     x, y, w, h = crop.box.tolist()
     side = max(1, round(max(w, h) * crop.scale))
