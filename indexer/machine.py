@@ -18,7 +18,7 @@ _MALLOC_OPTIONS = {
     -8: 2,  # M_ARENA_MAX: heaps
     -3: 8
     << 20,  # M_MMAP_THRESHOLD: blocks from this size on, bytes, go back to the system when they are freed
-    -1: 64 << 20,  # M_TRIM_THRESHOLD: bytes at its end that a heap keeps
+    -1: 16 << 20,  # M_TRIM_THRESHOLD: bytes at its end that a heap keeps
 }
 
 
