@@ -19,7 +19,7 @@ from facereel.store.model.records import Floats, Grey
 PATCH = 32  # side of a face patch, pixels
 _MARGIN = 8  # how far beside the box the face is searched for, pixels of the patch
 _BLOCK = 8  # side of a block, pixels of the patch
-MIN_NCC_CLEAR = 0.9  # NCC of the whole patch from which on its blocks need not be compared
+MIN_NCC_CLEAR = 0.9  # NCC of the whole patch from which on the face is plainly there
 # A block without structure (a cheek, a shadow) is ignored: it correlates with anything that has the colour of skin.
 _MIN_BLOCK_DEVIATION = 3.0  # standard deviation, grey levels
 _MIN_BLOCK_NCC = 0.55
@@ -35,7 +35,7 @@ MIN_NCC_VISIBLE = 0.8
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """A small picture of a face."""
+    """A small picture of a face, and what its comparisons need: computed once, when first asked for."""
 
     grey: Grey  # (PATCH, PATCH)
 
@@ -54,9 +54,7 @@ class Patch:
     @cached_property
     def blocks(self) -> tuple[Floats, Floats, Floats]:
         """Its grey levels (PATCH, PATCH), and of those of each block (4, 4) the mean and the standard deviation."""
-        levels = np.subtract(
-            self.grey, 128, dtype=np.float32
-        )  # small numbers, so that float32 is exact enough
+        levels = np.subtract(self.grey, 128, dtype=np.float32)  # small enough for exact squares
         means = _block_means(levels)
         return levels, means, np.sqrt(np.maximum(_block_means(levels * levels) - means * means, 0))
 
@@ -65,9 +63,7 @@ class Patch:
 class PatchMatch:
     """How a face's patch compares with one place of one picture."""
 
-    block_share: (
-        float  # share of the face's structured blocks that correlate, 0..1; 1 where the NCC is sufficient
-    )
+    block_share: float  # share of the face's structured blocks that correlate, 0..1; 1 where the NCC suffices
     ncc: float  # of the whole patch, -1..1; 0 where the picture has too little contrast for a face
     shift: tuple[float, float]  # from the box to the best match, in widths and heights of the box
 

@@ -128,9 +128,9 @@ class Tracker:
             return tracks, faces
         affinity = self._affinity(tracks, boxes[faces], view)
         track_of_column: dict[int, int] = {}
-        refused = bool(affinity.any())
-        while refused:
-            refused = False
+        again = True
+        while again:
+            again = False
             for row, column in assign(affinity):
                 face = faces[column]
                 if self._link(tracks[row], boxes[face], face, view):
@@ -139,7 +139,7 @@ class Tracker:
                 else:
                     # The face was hidden in the gap: another track may have it, the next round tells which.
                     affinity[row, column] = 0
-                    refused = True
+                    again = True
         used = set(track_of_column.values())
         left_tracks = [track for row, track in enumerate(tracks) if row not in used]
         return left_tracks, [face for column, face in enumerate(faces) if column not in track_of_column]
@@ -160,7 +160,7 @@ class Tracker:
         # Who is certain to be near is not looked for further away.
         unsure = ~certain.any(axis=1, keepdims=True) & ~certain.any(axis=0)
         for row, column in zip(*np.nonzero(within_reach & unsure), strict=True):
-            match = view.match_patch(patches[row], boxes[column], -1.0)
+            match = view.match_patch(patches[row], boxes[column], sufficient_ncc=-1)  # blocks say too little
             if match.ncc >= _MIN_NCC_FAR:
                 affinity[row, column] = match.ncc + 1e-3
         return affinity
