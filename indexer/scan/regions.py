@@ -19,6 +19,10 @@ _SIDE = 128
 # Large faces are scaled down until the region is this many times as wide: the face may have moved by three quarters of
 # its width. Of 1,699 clear faces of eight films, expected up to 0.2 widths beside their place, this loses the fewest.
 _FACES_PER_REGION = 2.5
+# Corners of regions are multiples of this, pixels. A detector's box depends on where the face lies on its grid of 8,
+# 16 and 32 px: 270 clear faces of three films, up to 51 px wide, come back with a median IoU of 0.90 to 0.96 with the
+# box that a search of the whole picture gives, without with 0.84 to 0.88. With multiples of 32 some are cut off.
+_ALIGNMENT = 16
 _EDGE_DISTANCE = 2.0  # a box closer to a region's edge than this is probably part of a face, pixels
 
 
@@ -52,10 +56,15 @@ def region_around(box: Floats, width: int, height: int) -> Region:
     side = max(_FACES_PER_REGION * face_side, float(_SIDE))
     scale = _SIDE / side
     span_x, span_y = (min(round(side), whole) for whole in (width, height))
-    centre = (box[:2] + box[2:]) / 2
-    x = min(max(round(float(centre[0]) - side / 2), 0), width - span_x)
-    y = min(max(round(float(centre[1]) - side / 2), 0), height - span_y)
-    return Region(x, y, span_x, span_y, scale)
+    centre_x, centre_y = ((box[:2] + box[2:]) / 2).tolist()
+    x = _aligned(centre_x - side / 2, width - span_x)
+    y = _aligned(centre_y - side / 2, height - span_y)
+    return Region(x, y, min(span_x, width - x), min(span_y, height - y), scale)
+
+
+def _aligned(start: float, last: int) -> int:
+    """The multiple of _ALIGNMENT that is nearest to a start, from 0 to the first that is not less than `last`."""
+    return min(max(round(start / _ALIGNMENT), 0), -(-last // _ALIGNMENT)) * _ALIGNMENT
 
 
 def complete_faces(faces: Faces, region: Region, picture: Image) -> Faces:
