@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import onnx
 
 Constant: TypeAlias = NDArray[Any]
-MODEL_FORMAT = 3  # raised when a conversion changes, so that a new version does not use old cache files
+MODEL_FORMAT = 4  # raised when a conversion changes, so that a new version does not use old cache files
 YUNET_STRIDES = (8, 16, 32)
 YUNET_HEADS = ("cls", "obj", "bbox", "kps")  # 1, 1, 4 and 10 values a cell
 FEATURES = "features"  # what SFace's last layer, a matrix of 25 MB, turns into a vector
@@ -113,13 +113,18 @@ class _Graph:
         self.nodes = nodes
 
     def free_batch(self) -> None:
-        """Let the first dimension of inputs, outputs and reshapes, and the sides of pictures, have any size."""
+        """Let the first dimension of inputs, outputs and reshapes have any size, and sides of pictures where they may.
+
+        A matrix product fits one size of picture. That size is left in the model: where ONNX Runtime knows sizes, it
+        adds to a result in place.
+        """
+        free_sides = all(node.op_type != "Gemm" for node in self.nodes)
         for item in [*self.inputs, *self.outputs]:
             dims = item.type.tensor_type.shape.dim
             if len(dims) > 1:
                 dims[0].dim_param = "N"
                 for place, dim in enumerate(dims[1:], start=1):
-                    if len(dims) == 4 and place >= 2:
+                    if len(dims) == 4 and place >= 2 and free_sides:
                         dim.dim_param = f"side{place}"
                     elif len(dims) == 3 and place == 1:
                         dim.dim_param = f"{item.name}_cells"
