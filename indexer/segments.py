@@ -18,7 +18,8 @@ import numpy as np
 
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.identity.changes import split_at_changes
-from facereel.indexer.identity.exemplars import choose, embed
+from facereel.indexer.identity.exemplars import choose_exemplars
+from facereel.indexer.identity.recogniser import TrackRecogniser
 from facereel.indexer.identity.splitting import split_at_doubts, split_mixed
 from facereel.indexer.media.video import Probe
 from facereel.indexer.scan.clothes import pool_clothes
@@ -213,16 +214,15 @@ def _make_tracklets(track: Track, durations: Sequence[float], engine: FaceEngine
 
     found: list[FoundTracklet] = []
     brief: list[float] = []
-    for sure in filter(long_enough, _sure_parts(track, engine)):
-        exemplars = embed(choose(sure.candidates, config.exemplars, engine), engine)
-        parts = split_mixed(sure, exemplars, engine)
+    recogniser = TrackRecogniser(engine)
+    for sure in filter(long_enough, _sure_parts(track, recogniser)):
+        exemplars = choose_exemplars(sure, config.exemplars, recogniser)
+        parts = split_mixed(sure, exemplars, recogniser)
         if parts == [sure]:
             found.append(_with_exemplars(sure, exemplars))
             continue
         for part in filter(long_enough, parts):
-            found.append(
-                _with_exemplars(part, embed(choose(part.candidates, config.exemplars, engine), engine))
-            )
+            found.append(_with_exemplars(part, choose_exemplars(part, config.exemplars, recogniser)))
     return _Found([item for item in found if _shows_face(item)], brief)
 
 
@@ -238,9 +238,11 @@ def _shows_face(found: FoundTracklet) -> bool:
     return bool(exemplars) and shows_face(tracklet.face_width, probabilities)
 
 
-def _sure_parts(track: Track, engine: FaceEngine) -> list[Track]:
+def _sure_parts(track: Track, recogniser: TrackRecogniser) -> list[Track]:
     """The parts of a track in which the same face plainly goes on."""
-    return [sure for part in split_at_changes(track, engine) for sure in split_at_doubts(part, engine)]
+    return [
+        sure for part in split_at_changes(track, recogniser) for sure in split_at_doubts(part, recogniser)
+    ]
 
 
 def _tracklet(track: Track, sightings: Sightings) -> Tracklet:

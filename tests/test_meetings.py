@@ -12,6 +12,7 @@ from facereel.indexer.engines.alignment import TEMPLATE
 from facereel.indexer.engines.face_crops import Still, cut_out
 from facereel.indexer.engines.registry import load_engine
 from facereel.indexer.identity.changes import split_at_changes
+from facereel.indexer.identity.recogniser import TrackRecogniser
 from facereel.indexer.track.track import Candidate, Change, Track, VideoFormat
 from facereel.store.model.records import DETECTED
 from tests.benchmarks.portraits import load_cast
@@ -50,7 +51,9 @@ def spans(tracks: list[Track]) -> list[tuple[int, int]]:
 
 def test_a_track_that_goes_over_to_another_face_ends_with_the_first() -> None:
     """What lies between the last crop of one and the first of the other belongs to neither."""
-    parts = split_at_changes(track_of(("red", 20), (None, 6), ("cyan", 20), change=22), ENGINE)
+    parts = split_at_changes(
+        track_of(("red", 20), (None, 6), ("cyan", 20), change=22), TrackRecogniser(ENGINE)
+    )
     assert spans(parts) == [(0, 19), (26, 46)]
     assert [(part.start_reason, part.end_reason) for part in parts] == [
         ("video_start", "identity_change"), ("identity_change", "occlusion"),
@@ -61,7 +64,9 @@ def test_a_track_that_goes_over_to_another_face_ends_with_the_first() -> None:
 
 
 def test_the_change_is_placed_by_the_crops_around_it() -> None:
-    assert spans(split_at_changes(track_of(("red", 21), ("cyan", 21), change=24), ENGINE)) == [
+    assert spans(
+        split_at_changes(track_of(("red", 21), ("cyan", 21), change=24), TrackRecogniser(ENGINE))
+    ) == [
         (0, 21),
         (22, 42),
     ]
@@ -70,24 +75,24 @@ def test_the_change_is_placed_by_the_crops_around_it() -> None:
 def test_each_change_is_looked_at() -> None:
     track = track_of(("red", 20), ("red", 20), ("cyan", 20), change=20)
     track.changes.append(Change(40, True))
-    assert spans(split_at_changes(track, ENGINE)) == [(0, 39), (40, 60)]
+    assert spans(split_at_changes(track, TrackRecogniser(ENGINE))) == [(0, 39), (40, 60)]
 
 
 def test_the_same_face_goes_on() -> None:
     track = track_of(("red", 20), (None, 6), ("red", 20), change=22)
-    assert split_at_changes(track, ENGINE) == [track]
+    assert split_at_changes(track, TrackRecogniser(ENGINE)) == [track]
 
 
 def test_a_head_that_turns_where_nobody_else_is_stays_one() -> None:
     """As a profile looks like nobody: crops that disagree prove nothing without a second face."""
     track = track_of(("red", 20), ("cyan", 20), change=20, meeting=False)
-    assert split_at_changes(track, ENGINE) == [track]
+    assert split_at_changes(track, TrackRecogniser(ENGINE)) == [track]
 
 
 @pytest.mark.parametrize("change", [1, 39])
 def test_without_crops_on_both_sides_nothing_is_decided(change: int) -> None:
     track = track_of(("red", 20), ("cyan", 20), change=change)
-    assert split_at_changes(track, ENGINE) == [track]
+    assert split_at_changes(track, TrackRecogniser(ENGINE)) == [track]
 
 
 @pytest.mark.parametrize("plan", ["duck", "place"])

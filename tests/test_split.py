@@ -9,9 +9,10 @@ import pytest
 
 from facereel.indexer.engines.alignment import TEMPLATE
 from facereel.indexer.engines.face_crops import Still, cut_out
-from facereel.indexer.identity.exemplars import choose, embed
+from facereel.indexer.identity.exemplars import choose_exemplars
+from facereel.indexer.identity.recogniser import TrackRecogniser
 from facereel.indexer.identity.splitting import split_mixed
-from facereel.indexer.track.track import Candidate, Track, VideoFormat
+from facereel.indexer.track.track import Candidate, Change, Track, VideoFormat
 from facereel.store.model.records import DETECTED, FaceCrop, Floats
 from tests.fake_engine import FakeEngine, backdrop, draw_face
 
@@ -25,10 +26,15 @@ def crop(person: str, box: Floats) -> FaceCrop:
 
 
 def trail_of(*people: tuple[str, int], every: int = 5) -> Track:
-    """A trail of people one after the other, some frames and another place each; looks every few frames."""
+    """A trail of people one after the other, some frames and another place each; looks every few frames.
+
+    The face changes where another person begins, as a tracker notices.
+    """
     track = Track(2, "scene_cut", VideoFormat(320, 180, 25.0), end_reason="left_frame")
     frame = 10
     for number, (person, frames) in enumerate(people):
+        if number:
+            track.changes.append(Change(frame, meeting=False))
         for _ in range(frames):
             box = np.array([100 + 45 * number + 0.3 * frame, 80, 60, 60], np.float32)
             track.frames.append(frame)
@@ -42,7 +48,8 @@ def trail_of(*people: tuple[str, int], every: int = 5) -> Track:
 
 
 def split(track: Track, looks: int = 8) -> list[Track]:
-    return split_mixed(track, embed(choose(track.candidates, looks, ENGINE), ENGINE), ENGINE)
+    recogniser = TrackRecogniser(ENGINE)
+    return split_mixed(track, choose_exemplars(track, looks, recogniser), recogniser)
 
 
 @pytest.mark.parametrize(("first", "second"), [(40, 40), (62, 33), (33, 71)])
@@ -75,8 +82,9 @@ def test_one_person_stays_whole() -> None:
 @pytest.mark.parametrize("looks", [0, 1, 2])
 def test_too_few_looks_prove_nothing(looks: int) -> None:
     whole = trail_of(("red", 20), ("cyan", 20))
-    exemplars = embed(choose(whole.candidates, 8, ENGINE), ENGINE)
-    assert split_mixed(whole, exemplars[:looks], ENGINE) == [whole]
+    recogniser = TrackRecogniser(ENGINE)
+    exemplars = choose_exemplars(whole, 8, recogniser)
+    assert split_mixed(whole, exemplars[:looks], recogniser) == [whole]
 
 
 def test_one_odd_look_proves_nothing() -> None:

@@ -6,16 +6,12 @@ that of the frame before. The tracker notes when the face of shortly before is g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from facereel.indexer.engines.protocol import FaceEngine
-from facereel.indexer.identity.exemplars import embed_candidates, mean_similarity
+from facereel.indexer.identity.recogniser import TrackRecogniser
 from facereel.indexer.timing import frames_in
 from facereel.indexer.track.track import Candidate, Change, Track
-from facereel.store.model.pooling import unit
-from facereel.store.model.records import Floats
+from facereel.store.model.pooling import mean_similarity, unit
 
 # Similarity of the crops before a meeting to those after it from which on it is plain that the same face goes on.
 # Measured with the detector's landmarks on 24 rendered meetings and ten films: two people stay below 0.30; one person
@@ -31,45 +27,24 @@ _MARGIN_SECONDS = 0.16
 _MIN_LEAD = 0.1
 
 
-def split_at_changes(track: Track, engine: FaceEngine) -> list[Track]:
+def split_at_changes(track: Track, recogniser: TrackRecogniser) -> list[Track]:
     """The track itself, or its parts without the frames in which it went over to another face."""
-    return _split(track, _Recogniser(engine))
-
-
-class _Recogniser:
-    """Embeds candidates of one track, each once: meetings that follow each other share most of their crops."""
-
-    def __init__(self, engine: FaceEngine) -> None:
-        self.scale = engine.threshold.scale
-        self._engine = engine
-        self._vectors: dict[int, Floats] = {}  # by frame
-
-    def embed(self, candidates: Sequence[Candidate]) -> Floats:
-        """Embeddings (N, D)."""
-        new = [one for one in candidates if one.frame not in self._vectors]
-        if new:
-            vectors = embed_candidates(new, self._engine)
-            self._vectors |= {one.frame: vector for one, vector in zip(new, vectors, strict=True)}
-        return np.stack([self._vectors[one.frame] for one in candidates])
-
-
-def _split(track: Track, recogniser: _Recogniser) -> list[Track]:
     for change in track.changes:
         edges = _edges(track, change, recogniser) if change.meeting else None
         if edges is not None:
             before = track.part(track.frames[0], edges[0] + 1)
-            return [before, *_split(track.part(edges[1], track.frames[-1] + 1), recogniser)]
+            return [before, *split_at_changes(track.part(edges[1], track.frames[-1] + 1), recogniser)]
     return [track]
 
 
-def _edges(track: Track, change: Change, recogniser: _Recogniser) -> tuple[int, int] | None:
+def _edges(track: Track, change: Change, recogniser: TrackRecogniser) -> tuple[int, int] | None:
     """Last frame of the face before a change and first frame of the other face after it; None if it is the same."""
     margin = frames_in(_MARGIN_SECONDS, track.video.frame_rate)
     before = [one for one in track.candidates if one.frame <= change.frame - margin][-_CROPS:]
     after = [one for one in track.candidates if one.frame >= change.frame + margin][:_CROPS]
     if len(before) < 2 or not after or _plainly_same(before, after, recogniser):
         return None
-    vectors_before, vectors_after = recogniser.embed(before), recogniser.embed(after)
+    vectors_before, vectors_after = (recogniser.embed(side).vectors for side in (before, after))
     if mean_similarity(vectors_before) < recogniser.scale * _MIN_WITHIN:
         return None
     pooled = np.stack([unit(vectors.sum(axis=0)) for vectors in (vectors_before, vectors_after)])
@@ -78,7 +53,7 @@ def _edges(track: Track, change: Change, recogniser: _Recogniser) -> tuple[int, 
     first, last = before[-1].frame, after[0].frame
     between = [one for one in track.candidates if first < one.frame < last]
     if between:
-        lead = recogniser.embed(between) @ (pooled[0] - pooled[1])
+        lead = recogniser.embed(between).vectors @ (pooled[0] - pooled[1])
         for one, value in zip(between, lead.tolist(), strict=True):
             if value > _MIN_LEAD:
                 first = one.frame
@@ -88,7 +63,7 @@ def _edges(track: Track, change: Change, recogniser: _Recogniser) -> tuple[int, 
     return first, last
 
 
-def _plainly_same(before: list[Candidate], after: list[Candidate], recogniser: _Recogniser) -> bool:
+def _plainly_same(before: list[Candidate], after: list[Candidate], recogniser: TrackRecogniser) -> bool:
     best = [max(side, key=lambda one: one.score * one.crop.box[2]) for side in (before, after)]
-    first, second = recogniser.embed(best)
+    first, second = recogniser.embed(best).vectors
     return float(first @ second) >= recogniser.scale * _PLAINLY_SAME

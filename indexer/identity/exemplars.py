@@ -2,96 +2,110 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from facereel.indexer.engines.alignment import frontality
-from facereel.indexer.engines.face_crops import align_faces
-from facereel.indexer.engines.protocol import FaceEngine
-from facereel.indexer.identity.quality import crop_quality, exemplar_quality, sharpness
-from facereel.indexer.track.track import Candidate
+from facereel.indexer.identity.quality import crop_quality, exemplar_quality
+from facereel.indexer.identity.recogniser import AlignedCandidate, TrackRecogniser
+from facereel.indexer.track.track import Candidate, Track
 from facereel.store.index.crops import encode_crop
 from facereel.store.model import pooling
-from facereel.store.model.records import Embeddings, Exemplar, Floats, Image
+from facereel.store.model.records import Exemplar, Floats
+from facereel.store.model.views import shows_face
 
 # A crop below this share of the best one's quality adds more noise than information.
 _MIN_QUALITY_SHARE = 0.3
 # Face confidence that one exemplar of a tracklet must have. Below are flowers, fists, backs of heads, and faces in the
 # dark that nobody could recognise.
 _MIN_FACE_CONFIDENCE = 0.14
+# By how much more a crop counts that is embedded already: one nearly as good costs nothing.
+_EMBEDDED_LEAD = 1.25
+# Three crops of different times tell nearly as much as six: over seven films the similarity of somebody's photos to
+# their best tracklets is 0.03 lower with two, 0.006 with three, 0.002 with four. Two that are as similar as this show
+# one pose, of which a third tells nothing new.
+_USUAL_COUNT, _SAME_POSE = 3, 0.8
+# Where crops on either side of a change of the face are less similar, all are needed to tell whether it is another one:
+# of the crops of two people of one film half are.
+_MIN_ACROSS_CHANGE = 0.2
+# Crops that agree less call for more: reliability of their mean (Spearman-Brown, from their mean similarity). Down to
+# 0.7 the clusters of a sitcom's wide shots are those of six crops; with three of each a tenth of one person is lost.
+_MIN_RELIABILITY = 0.7
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class AlignedCandidate:
-    """A candidate with its aligned face, and what makes it a good or a poor exemplar."""
-
-    candidate: Candidate
-    image: Image  # (112, 112, 3)
-    landmarks: Floats  # (5, 2) pixels of the picture
-    face_probability: float  # 0..1
-    sharpness: float  # 0..1
-    frontality: float  # 0..1
-
-    @property
-    def quality(self) -> float:
-        """Quality of the crop before it is embedded, 0..1."""
-        crop = self.candidate.crop
-        return crop_quality(float(crop.box[2]), self.sharpness, self.frontality, self.candidate.score)
-
-
-def choose(candidates: Sequence[Candidate], count: int, engine: FaceEngine) -> list[AlignedCandidate]:
-    """The best crop of each of `count` equal parts of the candidates' time, poor ones left out; best first."""
+def choose_exemplars(track: Track, count: int, recogniser: TrackRecogniser) -> tuple[Exemplar, ...]:
+    """At most `count` exemplars in order of time, as few as tell who it is; none where no face is to be seen."""
+    candidates = track.candidates
     if not candidates:
-        return []
-    aligned = align_candidates(candidates, engine)
-    qualities = [one.quality for one in aligned]
-    first, span = candidates[0].frame, candidates[-1].frame - candidates[0].frame + 1
-    best: dict[int, int] = {}  # position of a candidate by part
-    for position in sorted(range(len(candidates)), key=lambda position: qualities[position]):
-        best[(candidates[position].frame - first) * count // span] = position
-    minimum = _MIN_QUALITY_SHARE * max(qualities[position] for position in best.values())
-    chosen = [best[part] for part in sorted(best) if qualities[best[part]] >= minimum]
-    return [aligned[position] for position in sorted(chosen, key=lambda position: -qualities[position])]
-
-
-def align_candidates(candidates: Sequence[Candidate], engine: FaceEngine) -> list[AlignedCandidate]:
-    """Each candidate with its aligned face."""
-    faces = align_faces([candidate.crop for candidate in candidates], engine)
-    return [
-        AlignedCandidate(candidate, image, points, probability, sharpness(image), frontality(points))
-        for candidate, image, points, probability in zip(
-            candidates, faces.images, faces.landmarks, faces.face_probabilities.tolist(), strict=True
-        )
-    ]
-
-
-def embed_candidates(candidates: Sequence[Candidate], engine: FaceEngine) -> Floats:
-    """Embeddings (N, D) of one or more candidates as they are, without choosing among them."""
-    faces = align_faces([candidate.crop for candidate in candidates], engine)
-    return engine.embed(faces.images, mirrored=False).vectors
-
-
-def mean_similarity(vectors: Floats) -> float:
-    """Mean similarity of the pairs of two or more embeddings (N, D)."""
-    return float((vectors @ vectors.T)[np.triu_indices(len(vectors), 1)].mean())
-
-
-def embed(chosen: Sequence[AlignedCandidate], engine: FaceEngine) -> tuple[Exemplar, ...]:
-    """Exemplars of chosen crops, best first, in order of time; none when the recogniser sees no face in them."""
-    if not chosen:
         return ()
-    # The two best crops show whether there is a face at all. Most patterns and hands are rejected at that cost.
-    embedded = [_embed(chosen[:2], engine)]
-    if float(embedded[0].face_confidences.max()) < _MIN_FACE_CONFIDENCE:
+    aligned = recogniser.align(
+        _spread(candidates, list(map(_expected_quality, candidates)), count, recogniser)
+    )
+    width = float(np.median([one.crop.box[2] for one in candidates]))
+    if not shows_face(width, [one.face_probability for one in aligned]):
         return ()
-    if len(chosen) > 2:
-        embedded.append(_embed(chosen[2:], engine))
-    vectors = np.concatenate([part.vectors for part in embedded])
-    face_confidences = np.concatenate([part.face_confidences for part in embedded]).tolist()
-    exemplars = map(_exemplar, chosen, vectors, face_confidences)
+    best = max(one.quality for one in aligned)
+    good = {one.candidate.frame: one for one in aligned if one.quality >= _MIN_QUALITY_SHARE * best}
+    ordered = _spread(
+        [one.candidate for one in good.values()], [one.quality for one in good.values()], count, recogniser
+    )
+    # Who is another one after a change of the face is found only by a crop of each stretch between changes.
+    changes = [change.frame for change in track.changes]
+    firsts = {bisect_right(changes, one.frame): one for one in reversed(ordered)}
+    ordered.sort(key=lambda one: one not in firsts.values())
+    chosen = ordered[: max(2, len(firsts))]
+    # They show whether there is a face at all. Most patterns and hands are rejected at that cost.
+    embedded = recogniser.embed(chosen)
+    if float(embedded.face_confidences.max()) < _MIN_FACE_CONFIDENCE:
+        return ()
+    across = float((embedded.vectors @ embedded.vectors.T).min())
+    if len(firsts) > 1 and across < recogniser.scale * _MIN_ACROSS_CHANGE:
+        chosen = ordered
+        embedded = recogniser.embed(chosen)
+    while len(chosen) < len(ordered) and not _suffices(embedded.vectors):
+        chosen = ordered[: len(chosen) + 1]
+        embedded = recogniser.embed(chosen)
+    exemplars = map(
+        _exemplar,
+        (good[one.frame] for one in chosen),
+        embedded.vectors,
+        embedded.face_confidences.tolist(),
+    )
     return tuple(sorted(exemplars, key=lambda exemplar: exemplar.frame))
+
+
+def _expected_quality(candidate: Candidate) -> float:
+    """Quality of a crop by what is known before it is aligned, 0..1."""
+    crop = candidate.crop
+    return crop_quality(float(crop.box[2]), 1.0, frontality(crop.landmarks), candidate.score)
+
+
+def _spread(
+    candidates: Sequence[Candidate], qualities: Sequence[float], count: int, recogniser: TrackRecogniser
+) -> list[Candidate]:
+    """At most `count` good candidates in different parts of the time: the best one, then what is far from those.
+
+    Those that are embedded already come first among nearly as good ones.
+    """
+    frames = np.array([one.frame for one in candidates])
+    known = np.array([recogniser.has_embedded(one) for one in candidates])
+    worth = np.array(qualities) * np.where(known, _EMBEDDED_LEAD, 1.0) + 1e-9
+    distance = np.full(len(frames), (np.ptp(frames) + 1) / count)  # further away counts for no more
+    chosen: list[int] = []
+    for _ in range(min(count, len(frames))):
+        chosen.append(int((worth * distance).argmax()))
+        distance = np.minimum(distance, np.abs(frames - frames[chosen[-1]]))
+    return [candidates[place] for place in chosen]
+
+
+def _suffices(vectors: Floats) -> bool:
+    """Would more crops than these two or more, embedded as (N, D), hardly change their mean?"""
+    count, similarity = len(vectors), pooling.mean_similarity(vectors)
+    if count < _USUAL_COUNT:
+        return similarity >= _SAME_POSE
+    return count * similarity >= _MIN_RELIABILITY * (1 + (count - 1) * similarity)
 
 
 def pool(exemplars: tuple[Exemplar, ...]) -> Floats:
@@ -103,10 +117,6 @@ def embeddings_and_qualities(exemplars: tuple[Exemplar, ...]) -> tuple[Floats, F
     """Embeddings (N, D) and qualities (N,) of one or more exemplars."""
     qualities = np.array([exemplar.quality for exemplar in exemplars], np.float32)
     return np.stack([exemplar.embedding for exemplar in exemplars]), qualities
-
-
-def _embed(chosen: Sequence[AlignedCandidate], engine: FaceEngine) -> Embeddings:
-    return engine.embed(np.stack([one.image for one in chosen]), mirrored=False)
 
 
 def _exemplar(chosen: AlignedCandidate, vector: Floats, face_confidence: float) -> Exemplar:

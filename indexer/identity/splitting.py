@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from facereel.indexer.engines.protocol import FaceEngine
-from facereel.indexer.identity.exemplars import embed_candidates, mean_similarity, pool
-from facereel.indexer.track.track import Track
+from facereel.indexer.identity.exemplars import pool
+from facereel.indexer.identity.recogniser import TrackRecogniser
+from facereel.indexer.track.track import Candidate, Track
+from facereel.store.model.pooling import mean_similarity
 from facereel.store.model.records import Exemplar
 
 # At a change of person the exemplars after it are similar to each other and not to those before. Measured on 13 films:
@@ -21,47 +22,54 @@ _MIN_OVER_STEP = 0.4
 _CROPS_BEFORE_STEP = 3
 
 
-def split_at_doubts(track: Track, engine: FaceEngine) -> list[Track]:
+def split_at_doubts(track: Track, recogniser: TrackRecogniser) -> list[Track]:
     """The track itself, or its parts where neither patch nor face says that it is the same one after a slow step."""
-    if not track.doubts or not track.candidates:
-        return [track]
-    vectors = embed_candidates(track.candidates, engine)
-    frames = np.array([candidate.frame for candidate in track.candidates])
     parts, start = [track], track.frames[0]
     for doubt in track.doubts:
-        before = vectors[(frames >= start) & (frames < doubt)][-_CROPS_BEFORE_STEP:]
-        after = vectors[frames >= doubt][:1]
-        if float((before @ after.T).max(initial=-1.0)) < engine.threshold.scale * _MIN_OVER_STEP:
+        before = [one for one in track.candidates if start <= one.frame < doubt][-_CROPS_BEFORE_STEP:]
+        after = [one for one in track.candidates if one.frame >= doubt][:1]
+        if not _goes_on(before, after, recogniser):
             parts[-1:], start = _cut(parts[-1], doubt), doubt
     return parts
 
 
-def split_mixed(track: Track, exemplars: tuple[Exemplar, ...], engine: FaceEngine) -> list[Track]:
+def _goes_on(before: list[Candidate], after: list[Candidate], recogniser: TrackRecogniser) -> bool:
+    """Is the face of a crop after a slow step that of one before it?"""
+    if not before or not after:
+        return False
+    similarity = recogniser.embed(before).vectors @ recogniser.embed(after).vectors.T
+    return float(similarity.max()) >= recogniser.scale * _MIN_OVER_STEP
+
+
+def split_mixed(track: Track, exemplars: tuple[Exemplar, ...], recogniser: TrackRecogniser) -> list[Track]:
     """The track itself, or its parts when its exemplars show several people."""
-    count = _exemplars_before_change(exemplars, engine.threshold.scale)
+    count = _exemplars_before_change(exemplars, recogniser.scale)
     if count is None:
         return [track]
-    parts = _cut(track, _frame_of_change(track, exemplars, count, engine))
+    parts = _cut(track, _frame_of_change(track, exemplars, count, recogniser))
     if len(parts) == 1:
         return parts
     return [
         piece
         for part, part_exemplars in zip(parts, (exemplars[:count], exemplars[count:]), strict=True)
-        for piece in split_mixed(part, part_exemplars, engine)
+        for piece in split_mixed(part, part_exemplars, recogniser)
     ]
 
 
-def _frame_of_change(track: Track, exemplars: tuple[Exemplar, ...], count: int, engine: FaceEngine) -> int:
+def _frame_of_change(
+    track: Track, exemplars: tuple[Exemplar, ...], count: int, recogniser: TrackRecogniser
+) -> int:
     """First frame of the other person: narrowed down by the candidates between the exemplars around the change."""
     before, after = pool(exemplars[:count]), pool(exemplars[count:])
     first, last = exemplars[count - 1].frame, exemplars[count].frame
     between = [candidate for candidate in track.candidates if first < candidate.frame < last]
-    if between:
-        for candidate, vector in zip(between, embed_candidates(between, engine), strict=True):
-            if float(vector @ after) > float(vector @ before):
-                last = candidate.frame
-                break
-            first = candidate.frame
+    while between:
+        middle = len(between) // 2
+        (vector,) = recogniser.embed([between[middle]]).vectors
+        if float(vector @ after) > float(vector @ before):
+            last, between = between[middle].frame, between[:middle]
+        else:
+            first, between = between[middle].frame, between[middle + 1 :]
     return _largest_move(track, first, last)
 
 

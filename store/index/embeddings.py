@@ -42,7 +42,7 @@ class BestExemplars:
     widths: Floats  # (T,) face width, pixels
     sharpness: Floats  # (T,) 0..1
     frontality: Floats  # (T,) 0..1
-    # (T,) of all exemplars the highest probability that it shows a face, 0..1; 1 in older indexes, which do not say
+    # (T,) the pooled probability that all its exemplars show a face, 0..1; 1 in older indexes, which do not say
     face_probabilities: Floats
 
     def __len__(self) -> int:

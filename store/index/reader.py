@@ -50,7 +50,7 @@ from facereel.store.model.records import (
     Tracklet,
     Video,
 )
-from facereel.store.model.views import shows_face
+from facereel.store.model.views import pooled_probability, shows_face
 
 logger = logging.getLogger(__name__)
 
@@ -226,7 +226,7 @@ class VideoIndex:
             groups = rows_by_tracklet(table[:, 0].astype(np.int64))
             best = [int(own[table[own, 1].astype(np.float32).argmax()]) for own in groups.values()]
             qualities, widths, sharpness, frontality = np.ascontiguousarray(table[best, 1:5].T, np.float32)
-            faces = np.array([table[own, 5].max() for own in groups.values()], np.float32)
+            faces = np.array([pooled_probability(table[own, 5]) for own in groups.values()], np.float32)
             return BestExemplars(
                 np.array(list(groups), np.int64), qualities, widths, sharpness, frontality, faces
             )

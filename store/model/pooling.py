@@ -19,8 +19,8 @@ DEFAULT_THRESHOLD = 0.44
 _MIN_QUALITY = 0.002
 # Length beyond which a tracklet does not count for more, seconds.
 _MAX_SECONDS = 3.0
-# Sum of the qualities of a cluster's exemplars from which on the threshold is not raised.
-SUFFICIENT_QUALITY = 0.4
+# Sum of the qualities of a cluster's exemplars from which on the threshold is not raised: three small ones reach it.
+SUFFICIENT_QUALITY = 0.2
 
 
 def unit(vector: Floats) -> Floats:
@@ -32,6 +32,11 @@ def pool(embeddings: Floats, qualities: Floats) -> Floats:
     """The mean (D,), unit length, of embeddings (N, D) weighted by their qualities (N,)."""
     weights = np.maximum(np.asarray(qualities, np.float32), np.float32(_MIN_QUALITY))
     return unit((weights[:, None] * embeddings).sum(axis=0))
+
+
+def mean_similarity(embeddings: Floats) -> float:
+    """Mean similarity of the pairs of two or more embeddings (N, D)."""
+    return float((embeddings @ embeddings.T)[np.triu_indices(len(embeddings), 1)].mean())
 
 
 def cluster_weight(seconds: float, quality: float) -> float:

@@ -28,7 +28,7 @@ STAGES = {
     "facereel.indexer.scan.scan:cut_out": "exemplars",
     "facereel.indexer.scan.scan:clothes_histogram": "clothes",
     "facereel.indexer.engines.opencv_zoo:OpenCVZoo.landmarks": "landmarks",
-    "facereel.indexer.segments:choose": "exemplars",
+    "facereel.indexer.segments:choose_exemplars": "exemplars",
     "facereel.store.resume.unfinished:UnfinishedIndex.add": "write",
 }
 ORDER = (
