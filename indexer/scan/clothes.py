@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -30,24 +33,27 @@ def clothes_histogram(picture: Picture, box: Floats, faces: Floats) -> Floats | 
     `faces` (N, 4) x y w h are all faces of the picture: others than this one hide what is behind them.
     """
     width, height = picture.size
-    x, y = box[0] + box[2] / 2, box[1] + box[3] / 2
-    unit = max(float(box[2]), 0.75 * float(box[3]), 1.0)  # a profile is narrower than the head
+    # Of Python's own numbers: of NumPy's each step takes as long as one with a small picture.
+    face = box.tolist()
+    x, y, w, h = face
+    x, y = x + w / 2, y + h / 2
+    unit = max(w, 0.75 * h, 1.0)  # a profile is narrower than the head
     left, right = max(0, round(x - _HALF_WIDTH * unit)), min(width, round(x + _HALF_WIDTH * unit))
     top, bottom = max(0, round(y + _TOP * unit)), min(height, round(y + _BOTTOM * unit))
     if right - left < 2 or bottom - top < 2:
         return None
     shrink = min(1.0, _GRID / unit)
     size = max(1, round((right - left) * shrink)), max(1, round((bottom - top) * shrink))
-    small = picture.part((left, top, right, bottom), size, sparse=True)
-    visible = np.ones(small.shape[:2], np.bool_)
-    for other in faces:
-        if not np.array_equal(other, box):
-            _hide(visible, (other[0] - left) * shrink, (other[1] - top) * shrink, other[2:] * shrink)
-    if visible.sum() < _MIN_VISIBLE * 2 * _HALF_WIDTH * (_BOTTOM - _TOP) * (unit * shrink) ** 2:
+    visible = np.ones(size[::-1], np.bool_)
+    for other in faces.tolist():
+        if other != face:
+            _hide(visible, other, (left, top), shrink)
+    if np.count_nonzero(visible) < _MIN_VISIBLE * 2 * _HALF_WIDTH * (_BOTTOM - _TOP) * (unit * shrink) ** 2:
         return None
-    lab = cv2.cvtColor(small, cv2.COLOR_BGR2LAB)[visible]
-    bins = (_LIGHTNESS[lab[:, 0]] * _COLOURS + _COLOUR[lab[:, 1]]) * _COLOURS + _COLOUR[lab[:, 2]]
-    counts = np.bincount(bins, minlength=CLOTHES_BINS)
+    lab = cv2.cvtColor(picture.part((left, top, right, bottom), size, sparse=True), cv2.COLOR_BGR2LAB)
+    light, red, yellow = cv2.split(lab)
+    bins = (_LIGHTNESS[light] * _COLOURS + _COLOUR[red]) * _COLOURS + _COLOUR[yellow]
+    counts = np.bincount(bins[visible], minlength=CLOTHES_BINS)
     return np.asarray(counts / counts.sum(), np.float32)
 
 
@@ -62,6 +68,8 @@ def pool_clothes(histograms: list[Floats]) -> bytes | None:
     return bytes(np.rint(255 * roots).astype(np.uint8))
 
 
-def _hide(visible: NDArray[np.bool_], x: float, y: float, size: Floats) -> None:
-    right, bottom = np.ceil(x + size[0]), np.ceil(y + size[1])
-    visible[max(0, int(y)) : max(0, int(bottom)), max(0, int(x)) : max(0, int(right))] = False
+def _hide(visible: NDArray[np.bool_], face: Sequence[float], corner: tuple[int, int], shrink: float) -> None:
+    """Hide what is behind a face x y w h of the picture; what is visible begins at a corner x, y and is scaled down."""
+    x, y = (face[0] - corner[0]) * shrink, (face[1] - corner[1]) * shrink
+    right, bottom = math.ceil(x + face[2] * shrink), math.ceil(y + face[3] * shrink)
+    visible[max(0, int(y)) : max(0, bottom), max(0, int(x)) : max(0, right)] = False
