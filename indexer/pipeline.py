@@ -35,7 +35,7 @@ from facereel.store.model.records import (
 from facereel.store.resume.unfinished import UnfinishedIndex
 
 # Of decoded pictures, 12 bits a pixel, from one searched frame to the next; three such stretches are in memory at once.
-STRETCH_BYTES = 56 << 20
+STRETCH_BYTES = 40 << 20
 
 OnProgress = Callable[[int, int], None]  # frames done, frames in all as far as known
 

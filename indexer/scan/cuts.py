@@ -32,9 +32,16 @@ def mark_cuts(pictures: Iterable[Picture], reach: int) -> Iterator[Picture]:
     `reach` is how many changes on either side a change is compared with. A scan that begins with a picture cannot
     compare those right after it, so that no cut may be there.
     """
-    for before, (frame, view), after in _with_neighbours(_with_cuts(pictures, reach), reach):
-        view.may_begin = not before or not any(other.after_cut for _, other in after)
-        yield frame, view
+    frames: deque[Frame] = deque()  # without those that were given: full-size pixels take much memory
+
+    def views() -> Iterator[FrameView]:
+        for frame, view in pictures:
+            frames.append(frame)
+            yield view
+
+    for before, view, after in _with_neighbours(_with_cuts(views(), reach), reach):
+        view.may_begin = not before or not any(other.after_cut for other in after)
+        yield frames.popleft(), view
 
 
 def may_be_cut(change: float, around: Sequence[float]) -> bool:
@@ -46,12 +53,12 @@ def may_be_cut(change: float, around: Sequence[float]) -> bool:
     return change >= max(_MIN_CHANGE, _MIN_RATIO * sum(largest) / len(largest))
 
 
-def _with_cuts(pictures: Iterable[Picture], reach: int) -> Iterator[Picture]:
-    for before, (frame, view), after in _with_neighbours(pictures, reach):
-        around = [other.change for _, other in (*before, *after)]
-        complete = len(before) == reach and not math.isnan(before[0][1].change)
+def _with_cuts(views: Iterable[FrameView], reach: int) -> Iterator[FrameView]:
+    for before, view, after in _with_neighbours(views, reach):
+        around = [other.change for other in (*before, *after)]
+        complete = len(before) == reach and not math.isnan(before[0].change)
         view.after_cut = may_be_cut(view.change, around if complete else ())
-        yield frame, view
+        yield view
 
 
 def _with_neighbours(items: Iterable[_Item], reach: int) -> Iterator[tuple[list[_Item], _Item, list[_Item]]]:
