@@ -48,7 +48,6 @@ def sface_body(source: Path) -> bytes:
 def sface_end(source: Path) -> bytes:
     """SFace from FEATURES to vectors."""
     graph = _opencv_zoo(source)
-    graph.rewrite_prelus()
     graph.cut_at_gemm(keep_end=True)
     return graph.to_bytes()
 

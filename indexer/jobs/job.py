@@ -29,7 +29,7 @@ def run_job(job: Job, engine: FaceEngine, report: Report = lambda event: None) -
     While another process indexes the same content this one waits, and takes that index. A video that is in the library
     unchanged at the same path is not read.
     """
-    # Imported here because it takes a second, which a process that only hands out jobs should not wait.
+    # Imported here because it takes long, and a video that is indexed already does not need it.
     from facereel.indexer.media.video import probe
     from facereel.indexer.pipeline import index_video
 
