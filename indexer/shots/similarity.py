@@ -60,7 +60,7 @@ class Thumbnail:
     @cached_property
     def blank(self) -> bool:
         """Does it show nothing?"""
-        return float(self.grey.std()) < BLANK_DEVIATION
+        return float(cv2.meanStdDev(self.grey)[1].item()) < BLANK_DEVIATION
 
 
 @dataclass(frozen=True, slots=True)
