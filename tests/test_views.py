@@ -14,7 +14,7 @@ from facereel.indexer.identity.clustering import TrackletIdentity, cluster
 from facereel.query.export import contact_sheet
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model.records import Cluster, FaceCrop, Image, Landmarks
-from facereel.store.model.views import shows_face, view_of
+from facereel.store.model.views import match_by_cluster, pooled_probability, shows_face, view_of
 from tests.factories import IndexContents, index_contents, make_contents, write_index
 from tests.fake_engine import FakeEngine, backdrop, draw_face, write_film
 from tests.program import Run
@@ -54,6 +54,14 @@ class Doubtful(FakeEngine):
         middles = [crop.image[len(crop.image) // 2, len(crop.image) // 2] for crop in crops]
         faces = [float(middle.argmax() != 1) for middle in middles]
         return replace(super().landmarks(crops), face_probabilities=np.array(faces, np.float32))
+
+
+def test_one_crop_in_which_a_head_turns_is_not_enough_to_match_by_its_cluster() -> None:
+    turning, turned = [0.98, 0.5, 0.4], [0.8, 0.2, 0.2, 0.2]
+    pooled = np.array([pooled_probability(turning), pooled_probability(turned)] * 2, np.float32)
+    widths = np.array([40, 40, 10, 10], np.float32)
+    assert shows_face(40.0, turned)
+    assert match_by_cluster(widths, pooled).tolist() == [True, False, True, True]
 
 
 def test_an_object_is_not_kept(tmp_path: Path) -> None:
