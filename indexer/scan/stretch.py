@@ -8,8 +8,8 @@ The work list of a stretch, from its first frame to its last:
 3. In a long stretch where something moves, the frame in the middle is searched in low resolution.
 4. Who turns up in these searches and is none of these faces is followed to both sides.
 
-A face that is not clear anywhere is searched once at most. Where the regions of one frame are larger than the whole,
-it is searched whole.
+Faces that are clear nowhere are searched less. Where the regions of one frame are larger than the whole, it is searched
+whole.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ from facereel.store.model.records import DETECTED, INTERPOLATED, Faces, Floats, 
 _SAME_FACE = (
     0.5  # IoU of two boxes in one frame from which on they are of one face; those of neighbours reach 0.4
 )
-# A face that is not clear where it was found, but has this score, may be so a few frames later: it is searched once.
-_MAYBE_CLEAR = 0.4
+# A face that is not clear where it was found, but has this score, may be so a few frames later: it is followed until it
+# is missed, and its doubtful frames are searched in so many rounds.
+_MAYBE_CLEAR, _MAX_ROUNDS = 0.5, 2
 _STRIDE = 4  # frames from one search of a face that is followed to the next, while it is found
 _MAX_MISSES = 5  # frames in which a face is not found until it is not followed any more
 _VELOCITY_GAIN = 0.5  # share of the newest step in a velocity
@@ -95,11 +96,16 @@ class Stretch:
         self._detect([(path, middle) for path in paths if _MAYBE_CLEAR <= path.best_score < self._strong])
 
     def _search_doubts(self, paths: Sequence[Path]) -> None:
-        """Search regions of the doubtful frames between detections until none is left; of faces that are ever clear."""
+        """Search regions of the doubtful frames between detections, for clear faces until none is left."""
+        rounds = 0
         while doubts := [
-            (path, place) for path in paths if path.best_score >= self._strong for place in path.doubts()
+            (path, place)
+            for path in paths
+            if path.best_score >= (_MAYBE_CLEAR if rounds < _MAX_ROUNDS else self._strong)
+            for place in path.doubts()
         ]:
             self._detect(doubts)
+            rounds += 1
 
     def _detect(self, work: Sequence[tuple[Path, Place]]) -> None:
         """Search the region around the place where each face is interpolated."""
@@ -124,7 +130,9 @@ class Stretch:
                 else:
                     run.path.add(run.target, faces, face, self.check_every)
                     run.advance()
-            runs = [run for run in runs if not run.over and run.path.best_score >= self._strong]
+            runs = [
+                run for run in runs if not run.over and (run.found or run.path.best_score >= self._strong)
+            ]
         self._search_doubts(paths)
 
     def _check(self, place: Place) -> None:
@@ -240,6 +248,7 @@ class _Run:
     place: Place = field(init=False)  # where the face was found last
     target: Place = field(init=False)  # where it is searched next
     stride: int = _STRIDE  # frames to the next search
+    found: bool = True  # by the last search
     velocity: Floats = field(default_factory=lambda: np.zeros(2, np.float32))  # pixels a frame
 
     def __post_init__(self) -> None:
@@ -267,11 +276,12 @@ class _Run:
         last, box = self.path.boxes[self.place], self.path.boxes[self.target]
         moved = (box[:2] + box[2:] - last[:2] - last[2:]) / 2 / self._distance
         self.velocity += _VELOCITY_GAIN * (moved - self.velocity)
-        self.place, self.stride = self.target, min(2 * self.stride, _STRIDE)
+        self.place, self.stride, self.found = self.target, min(2 * self.stride, _STRIDE), True
         self._aim()
 
     def miss(self) -> None:
         """The face was not found at the target: it is searched frame by frame from where it was found last."""
+        self.found = False
         if self.stride > 1:
             self.stride = 1
             self._aim()
