@@ -16,6 +16,7 @@ from facereel.store.model.records import Faces, Floats, Image
 # with a score of 0.7 in 1,000 are lost in a region of this size, 48 in one of 96, 68 in one of 64), and regions of one
 # size make a batch.
 _SIDE = 128
+REGION_PIXELS = _SIDE**2
 # Large faces are scaled down until the region is this many times as wide: the face may have moved by three quarters of
 # its width. Of 1,699 clear faces of eight films, expected up to 0.2 widths beside their place, this loses the fewest.
 _FACES_PER_REGION = 2.5
@@ -43,11 +44,6 @@ class Region:
             return part
         size = max(1, round(self.width * self.scale)), max(1, round(self.height * self.scale))
         return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-    @property
-    def searched_pixels(self) -> float:
-        """Pixels of what is searched."""
-        return self.width * self.height * self.scale**2
 
 
 def region_around(box: Floats, width: int, height: int) -> Region:

@@ -1,4 +1,4 @@
-"""How a frame is searched: whole, in low resolution, or in regions. Faces are in pixels of the analysis picture."""
+"""How a frame is searched: whole, or in regions. Faces are in pixels of the analysis picture."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ import numpy as np
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.media.frame import Frame
 from facereel.indexer.scan.frame_view import FrameView
-from facereel.indexer.scan.regions import Region, complete_faces
+from facereel.indexer.scan.regions import complete_faces, region_around
 from facereel.indexer.scan.tiles import search_tiles, tiled_size
 from facereel.store.model.config import Config
-from facereel.store.model.records import Faces, Image
-
-_LOW_RESOLUTION_SIDE = 320  # longest side of the picture in which the low-resolution check searches, pixels
+from facereel.store.model.records import Faces, Floats, Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +33,25 @@ class FrameSearch:
             return self.engine.detect(_image(frame, view, (width, height)))
         return _scaled(search_tiles(frame.image, self.engine.detect, size), width / size[0])
 
-    def low_resolution(self, frame: Frame, view: FrameView) -> Faces:
-        """The larger faces of a frame, for a fraction of the time."""
-        height, width = view.grey.shape
-        shrink = max(1.0, max(height, width) / _LOW_RESOLUTION_SIDE)
-        size = 2 * round(width / shrink / 2), 2 * round(height / shrink / 2)
-        return _scaled(self.engine.detect(_image(frame, view, size)), shrink)
-
     def region_picture(self, frame: Frame, view: FrameView) -> Image:
         """The picture from which regions are cut: as large as the smallest face needs it."""
         height, width = view.grey.shape
         size = self._tiled_size(view)
         return _image(frame, view, (width, height)) if size is None else frame.image(*size)
 
-    def regions(self, pictures: Sequence[Image], regions: Sequence[Region], width: int) -> list[Faces]:
-        """The faces of one region of each picture; `width` is that of the analysis picture."""
-        parts = [region.cut(picture) for picture, region in zip(pictures, regions, strict=True)]
+    def regions(self, work: Sequence[tuple[Image, Floats]], width: int) -> list[Faces]:
+        """The faces in the region around a box (4,) of each region picture; `width` is that of the analysis picture."""
+        scales = [np.float32(picture.shape[1] / width) for picture, _ in work]
+        regions = [
+            region_around(box * scale, *picture.shape[1::-1])
+            for (picture, box), scale in zip(work, scales, strict=True)
+        ]
+        found = self.engine.detect_regions(
+            [region.cut(picture) for (picture, _), region in zip(work, regions, strict=True)]
+        )
         return [
-            _scaled(complete_faces(faces, region, picture), width / picture.shape[1])
-            for faces, region, picture in zip(
-                self.engine.detect_regions(parts), regions, pictures, strict=True
-            )
+            _scaled(complete_faces(faces, region, picture), float(1 / scale))
+            for faces, region, (picture, _), scale in zip(found, regions, work, scales, strict=True)
         ]
 
     def _tiled_size(self, view: FrameView) -> tuple[int, int] | None:

@@ -2,19 +2,19 @@
 
 The work list of a stretch, from its first frame to its last:
 
-1. A face of both ends is interpolated (path.py). Where patches do not confirm it, the region around its interpolated
+1. In a long stretch where something moves somebody may come and go unseen: the frame in its middle is searched whole,
+   and each half is a stretch of its own. So is a stretch in which so many faces are in doubt that their regions would
+   cost as much as the whole.
+2. A face of both ends is interpolated (path.py). Where patches do not confirm it, the region around its interpolated
    place is searched in the middle of the doubtful frames, and so on with what is left: one batch a round.
-2. A face of one end only is followed to the other in regions around where it is expected, until it is lost.
-3. In a long stretch where something moves, the frame in the middle is searched in low resolution.
-4. Who turns up in these searches and is none of these faces is followed to both sides.
+3. A face of one end only is followed to the other in regions around where it is expected, until it is lost.
+4. Who turns up in these regions and is none of these faces is followed to both sides.
 
-Faces that are clear nowhere are searched less. Where the regions of one frame are larger than the whole, it is searched
-whole.
+Faces that are clear nowhere are searched less.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -24,7 +24,7 @@ import numpy as np
 from facereel.indexer.media.frame import Frame
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.scan.path import Path, nearest, pairs
-from facereel.indexer.scan.regions import region_around
+from facereel.indexer.scan.regions import REGION_PIXELS
 from facereel.indexer.scan.search import FrameSearch
 from facereel.store.model.boxes import iou
 from facereel.store.model.records import DETECTED, INTERPOLATED, Faces, Floats, Image
@@ -35,6 +35,7 @@ _SAME_FACE = (
 # A face that is not clear where it was found, but has this score, may be so a few frames later: it is followed until it
 # is missed, and its doubtful frames are searched in so many rounds.
 _MAYBE_CLEAR, _MAX_ROUNDS = 0.5, 2
+_MAX_SHARE = 0.5  # of the whole picture that regions may have together; a pixel of them costs a little more
 _STRIDE = 4  # frames from one search of a face that is followed to the next, while it is found
 _MAX_MISSES = 5  # frames in which a face is not found until it is not followed any more
 _VELOCITY_GAIN = 0.5  # share of the newest step in a velocity
@@ -54,28 +55,28 @@ class Stretch:
     search: FrameSearch
     check_every: int  # frames beyond which it is long: somebody may come and go unseen
     _paths: list[Path] = field(default_factory=list)
-    _whole: dict[Place, Faces] = field(default_factory=dict)  # of the frames that were searched whole
     _pictures: dict[Place, Image] = field(default_factory=dict)  # from which regions are cut
     _strays: list[tuple[Place, Faces, int]] = field(default_factory=list)  # clear faces, maybe of no path
 
     def find_faces(self) -> None:
         """Give each view between the first and the last its faces."""
         first, last = 0, len(self.views) - 1
-        self._whole = {place: self._faces(place) for place in (first, last)}
-        for a, b in pairs(self._whole[first], self._whole[last], self.search.config.weak_score):
-            path = self._begin(first, self._whole[first], a)
-            path.add(last, self._whole[last], b, self.check_every)
+        unseen = self._is_long and not _changes_gradually(self.views)
+        if not unseen:
+            for a, b in pairs(self._faces(first), self._faces(last), self.search.config.weak_score):
+                self._begin(first, self._faces(first), a).add(last, self._faces(last), b, self.check_every)
+            doubtful = [path for path in self._paths if path.best_score >= _MAYBE_CLEAR and path.doubts()]
+            alone = {end: self._alone(end) for end in (first, last)}
+            count = len(doubtful) + len(alone[first]) + len(alone[last])
+            unseen = last > 1 and count * REGION_PIXELS > self.views[0].grey.size * _MAX_SHARE
+        if unseen:
+            self._divide(last // 2)
+            return
         self._probe(self._paths)
         self._search_doubts(self._paths)
-        for end, step in ((first, 1), (last, -1)):
-            alone = [
-                self._begin(end, self._whole[end], face)
-                for face in np.flatnonzero(self._whole[end].scores >= _MAYBE_CLEAR).tolist()
-                if not any(path.face_of.get(end) == face for path in self._paths)
-            ]
-            self._follow(alone, step)
-        if self._is_long and not _changes_gradually(self.views):
-            self._check(len(self.views) // 2)
+        self._follow([self._begin(first, self._faces(first), face) for face in alone[first]], 1)
+        # Some of those at the end are now known.
+        self._follow([self._begin(last, self._faces(last), face) for face in self._alone(last)], -1)
         while self._strays:
             place, faces, face = self._strays.pop()
             if not self._is_known(place, faces.boxes[face]):
@@ -84,6 +85,15 @@ class Stretch:
                 self._follow([path], -1)
                 self.views[int(path.scores.argmax())].wants_crops = True
         self._show()
+
+    def _alone(self, end: Place) -> list[int]:
+        """The faces of the first or last view that are of no path, and clear or nearly so."""
+        taken = {path.face_of.get(end) for path in self._paths}
+        return [
+            face
+            for face in np.flatnonzero(self._faces(end).scores >= _MAYBE_CLEAR).tolist()
+            if face not in taken
+        ]
 
     def _begin(self, place: Place, faces: Faces, face: int) -> Path:
         path = Path(self.views, place, faces, face)
@@ -135,13 +145,14 @@ class Stretch:
             ]
         self._search_doubts(paths)
 
-    def _check(self, place: Place) -> None:
-        """The low-resolution check: who is clearly there and not known is looked at in a region."""
-        faces = self.search.low_resolution(self.frames[place - 1], self.views[place])
-        boxes = [faces.boxes[face] for face in self._clear(faces)]
-        unknown = [box for box in boxes if not self._is_known(place, box)]
-        for faces in self._search([(place, box) for box in unknown]):
-            self._strays += [(place, faces, face) for face in self._clear(faces)]
+    def _divide(self, place: Place) -> None:
+        """Search a frame whole, and the two parts of the stretch each for itself."""
+        view = self.views[place]
+        view.set_faces(self.search.whole(self.frames[place - 1], view))
+        view.searched = True
+        for part in (slice(0, place + 1), slice(place, len(self.views))):
+            views, frames = self.views[part], self.frames[part.start : part.stop - 2]
+            Stretch(views, frames, self.search, self.check_every).find_faces()
 
     def _nearest(self, place: Place, faces: Faces, box: Floats) -> int | None:
         """The face of a frame that is expected at a box (4,), if it is there; other clear ones are noted."""
@@ -151,26 +162,10 @@ class Stretch:
 
     def _search(self, work: Sequence[tuple[Place, Floats]]) -> list[Faces]:
         """The faces in the region around each box (4,) of the frame at each place."""
-        height, width = self.views[0].grey.shape
-        work_left = [n for n, (place, _) in enumerate(work) if place not in self._whole]
-        regions = {}
-        pixels: defaultdict[Place, float] = defaultdict(float)
-        for n in work_left:
-            place, box = work[n]
-            picture = self._picture(place)
-            scale = np.float32(picture.shape[1] / width)
-            regions[n] = region_around(box * scale, picture.shape[1], picture.shape[0])
-            pixels[place] += regions[n].searched_pixels
-        for place, count in pixels.items():
-            if count > height * width:
-                self._whole[place] = self.search.whole(self.frames[place - 1], self.views[place])
-        in_regions = [n for n in work_left if work[n][0] not in self._whole]
-        found = self.search.regions(
-            [self._picture(work[n][0]) for n in in_regions], [regions[n] for n in in_regions], width
-        )
-        by_work = dict(zip(in_regions, found, strict=True))
-        answers = [by_work[n] if n in by_work else self._whole[place] for n, (place, _) in enumerate(work)]
-        return answers
+        ends = (0, len(self.views) - 1)
+        inner = [(self._picture(place), box) for place, box in work if place not in ends]
+        found = iter(self.search.regions(inner, self.views[0].grey.shape[1]))
+        return [self._faces(place) if place in ends else next(found) for place, _ in work]
 
     def _picture(self, place: Place) -> Image:
         if place not in self._pictures:
@@ -201,15 +196,7 @@ class Stretch:
         """Put the faces of all paths into the views."""
         before = {path: path.face_of[0] for path in self._paths if 0 in path.face_of}
         for place in range(1, len(self.views) - 1):
-            view, whole = self.views[place], self._whole.get(place)
-            paths = self._distinct(place)
-            if whole is not None:
-                view.searched = True
-                paths += [
-                    Path(self.views, place, whole, face)
-                    for face in range(len(whole))
-                    if not self._is_known(place, whole.boxes[face])
-                ]
+            view, paths = self.views[place], self._distinct(place)
             faces = Faces(
                 np.array([path.boxes[place] for path in paths], np.float32).reshape(-1, 4),
                 np.array([path.scores[place] for path in paths], np.float32),
