@@ -172,13 +172,13 @@ def _segments(
     on_card: bool,
 ) -> Iterator[Segment]:  # fmt: skip
     """The segments of a video after the checkpoint; raises _OtherPicture where it cannot be resumed."""
-    search_every, low_res_every, crop_every = (
+    search_every, check_every, crop_every = (
         max(1, round(seconds * video.frame_rate))
         for seconds in (config.search_interval, config.low_res_interval, config.crop_interval)
     )
     search_every = min(search_every, max(1, STRETCH_BYTES * 2 // (3 * video.width * video.height)))
     frame_rate = float(video.frame_rate)
-    scan = Scan(video.width, video.height, frame_rate, search_every, low_res_every, crop_every, config)
+    scan = Scan(video.width, video.height, frame_rate, search_every, check_every, crop_every, config)
     # One thread more than there are for all: the decoder goes on while one of its threads waits for us.
     views = scan.views(read_frames(video, log, engine.threads + 1, on_card), engine)
     if checkpoint.frames:

@@ -14,7 +14,7 @@ from facereel.indexer.scan.path import Path, pairs
 from facereel.store.model.records import Faces, Image
 from tests.fake_engine import backdrop, draw_face
 
-WEAK = 0.25
+WEAK, STRONG = 0.25, 0.6
 
 Detection = tuple[float, float, float]  # x, y, score
 
@@ -112,6 +112,8 @@ def test_two_faces_at_one_place_are_not_made_one() -> None:
     ("first", "last", "expected"),
     [
         pytest.param([(50, 60, 0.9)], [(60, 60, 0.9), (70, 60, 0.9)], [(0, 0)], id="the nearer one"),
+        pytest.param([(50, 60, 0.9)], [(55, 60, 0.4), (70, 60, 0.9)], [(0, 1)], id="the clear one"),
+        pytest.param([(50, 60, 0.9)], [(55, 60, 0.4)], [(0, 0)], id="a weak one"),
         pytest.param([(50, 60, 0.9)], [(200, 60, 0.9)], [], id="too far away"),
         pytest.param([(50, 60, 0.9)], [(50, 60, 0.2)], [], id="too weak"),
         pytest.param([], [(50, 60, 0.9)], [], id="nobody"),
@@ -120,4 +122,4 @@ def test_two_faces_at_one_place_are_not_made_one() -> None:
 def test_faces_of_two_frames_are_one_where_each_is_the_others_nearest(
     first: list[Detection], last: list[Detection], expected: list[tuple[int, int]]
 ) -> None:
-    assert pairs(faces_at(*first), faces_at(*last), WEAK) == expected
+    assert pairs(faces_at(*first), faces_at(*last), WEAK, STRONG) == expected

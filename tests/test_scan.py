@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -200,7 +199,7 @@ def test_only_a_few_frames_are_read_ahead(tmp_path: Path) -> None:
     assert video.frame_rate == Fraction(25)
 
 
-def test_somebody_who_comes_and_goes_in_a_long_stretch_is_found_by_the_low_resolution_check(
+def test_somebody_who_comes_and_goes_in_a_long_stretch_is_found_by_a_search_in_its_middle(
     tmp_path: Path,
 ) -> None:
     def green(step: int, picture: Image) -> None:
@@ -212,21 +211,9 @@ def test_somebody_who_comes_and_goes_in_a_long_stretch_is_found_by_the_low_resol
     assert [len(view.faces) for view in scan(path, every=20, check=10)] == faces_of(path, 1) == there
 
 
-class Counting(FakeEngine):
-    """Counts the pictures that it is given, by their width."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.widths: Counter[int] = Counter()
-
-    def detect(self, image: Image) -> Faces:
-        self.widths[image.shape[1]] += 1
-        return super().detect(image)
-
-
-@pytest.mark.parametrize(("still", "checks"), [(True, 0), (False, 2)])
-def test_a_long_stretch_is_checked_only_where_something_moves(
-    tmp_path: Path, still: bool, checks: int
+@pytest.mark.parametrize(("still", "searched"), [(True, [0, 20, 40]), (False, [0, 10, 20, 30, 40])])
+def test_a_long_stretch_is_divided_only_where_something_moves(
+    tmp_path: Path, still: bool, searched: list[int]
 ) -> None:
     def pictures() -> Iterator[Image]:
         for step in range(41):
@@ -236,10 +223,50 @@ def test_a_long_stretch_is_checked_only_where_something_moves(
             cv2.circle(picture, (500, 100 + lamp), 30, (250, 250, 250), -1)
             yield picture
 
-    engine = Counting()
-    views = scan(write_film(tmp_path / "a.mp4", pictures()), engine, every=20, check=10)
-    assert [view.index for view in views if view.searched] == [0, 20, 40]
-    assert engine.widths == Counter({640: 3} | ({320: checks} if checks else {}))
+    views = scan(write_film(tmp_path / "a.mp4", pictures()), every=20, check=10)
+    assert [view.index for view in views if view.searched] == searched
+
+
+class CountingRegions(FakeEngine):
+    """Counts the regions in which it searches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def detect_regions(self, images: Sequence[Image]) -> list[Faces]:
+        self.count += len(images)
+        return super().detect_regions(images)
+
+
+@pytest.mark.parametrize("walks", [range(13, 31), range(17), range(13, 28)])
+def test_who_comes_or_goes_between_key_frames_is_searched_in_regions(tmp_path: Path, walks: range) -> None:
+    """Not in whole frames, and not in every frame in which the face plainly goes on."""
+
+    def green(step: int, picture: Image) -> None:
+        if step in walks:
+            draw_face(picture, "green", (400 + step, 200, 50, 50))
+
+    path, engine = film(tmp_path / "a.mp4", (640, 360), draw=green), CountingRegions()
+    views = scan(path, engine)
+    assert [view.index for view in views if view.searched] == [0, 10, 20, 30]
+    assert [len(view.faces) for view in views] == [1 + (step in walks) for step in range(31)]
+    assert 1 <= engine.count <= 20
+    comes = [view.index for view in views if len(view.faces) == 2]
+    assert all((views[index].previous >= 0).all() for index in comes[2:]), "the tracker is told who goes on"
+
+
+def test_both_frames_beside_a_cut_are_searched_and_nothing_across_it(tmp_path: Path) -> None:
+    def cut(step: int, picture: Image) -> None:
+        if step >= 14:
+            picture[:] = backdrop((320, 180), shade=190, seed=4)
+            draw_face(picture, "green", (60 + step, 60, 60, 60))
+
+    engine = CountingRegions()
+    views = scan(film(tmp_path / "a.mp4", frames=34, draw=cut), engine)
+    assert [view.index for view in views if view.searched] == [0, 10, 13, 14, 24, 33]
+    assert views[14].previous.tolist() == [-1]
+    assert engine.count == 0
 
 
 def test_crops_are_fewer_where_nobody_moves(tmp_path: Path) -> None:

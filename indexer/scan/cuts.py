@@ -15,7 +15,7 @@ from typing import TypeVar
 from facereel.indexer.media.frame import Frame
 from facereel.indexer.scan.frame_view import FrameView
 
-# Mean change of grey level of the thumbnail from one frame to the next. All 50 cuts of nine films, television and music
+# Mean change of grey level of the thumbnail from one frame to the next. All 55 cuts of nine films, television and music
 # videos change more than the two most changed of the four frames around them do, by this factor; the smallest by 16.
 _MIN_CHANGE, _MIN_RATIO = 6.0, 1.6
 # So much changes at cuts, at flashes and while a camera is whipped round: there no face is where it is expected.

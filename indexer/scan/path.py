@@ -106,18 +106,28 @@ class Path:
             self.patches[place] = take_patch(self._views[place].grey, box)
 
 
-def pairs(first: Faces, last: Faces, weak: float) -> list[tuple[int, int]]:
-    """Faces of two frames with scores of `weak` or more that are each other's nearest, and close enough to be one."""
+def pairs(first: Faces, last: Faces, weak: float, strong: float) -> list[tuple[int, int]]:
+    """Faces of two frames that are each other's nearest, and close enough to be one.
+
+    As when tracking, those with a score of `strong` or more are paired first, then the rest down to `weak`: a weak
+    detection beside a strong one is mostly a second one of the same head.
+    """
     if not len(first) or not len(last):
         return []
     distances = _distances(first.boxes, last.boxes)
-    distances[first.scores < weak] = np.inf
-    distances[:, last.scores < weak] = np.inf
-    return [
-        (a, int(b))
-        for a, b in enumerate(distances.argmin(axis=1))
-        if distances[a, b] <= MAX_DISTANCE and distances[:, b].argmin() == a
-    ]
+    found: list[tuple[int, int]] = []
+    for score in (strong, weak):
+        left = distances.copy()
+        left[first.scores < score] = np.inf
+        left[:, last.scores < score] = np.inf
+        for a, b in found:
+            left[a], left[:, b] = np.inf, np.inf
+        found += [
+            (a, int(b))
+            for a, b in enumerate(left.argmin(axis=1))
+            if left[a, b] <= MAX_DISTANCE and left[:, b].argmin() == a
+        ]
+    return found
 
 
 def nearest(faces: Faces, box: Floats, weak: float) -> int | None:

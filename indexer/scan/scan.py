@@ -38,7 +38,7 @@ class Scan:
     height: int
     frame_rate: float  # mean of the video
     search_every: int  # frames from one key frame to the next
-    check_every: int  # frames beyond which a stretch without a search gets a low-resolution check
+    check_every: int  # frames beyond which a stretch without a search is divided where something moves
     crop_every: int  # frames from one to the next of which crops are taken, besides all searched ones
     config: Config
 

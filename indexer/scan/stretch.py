@@ -63,7 +63,8 @@ class Stretch:
         first, last = 0, len(self.views) - 1
         unseen = self._is_long and not _changes_gradually(self.views)
         if not unseen:
-            for a, b in pairs(self._faces(first), self._faces(last), self.search.config.weak_score):
+            weak, strong = self.search.config.weak_score, self._strong
+            for a, b in pairs(self._faces(first), self._faces(last), weak, strong):
                 self._begin(first, self._faces(first), a).add(last, self._faces(last), b, self.check_every)
             doubtful = [path for path in self._paths if path.best_score >= _MAYBE_CLEAR and path.doubts()]
             alone = {end: self._alone(end) for end in (first, last)}

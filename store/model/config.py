@@ -33,7 +33,7 @@ class Config:
     exemplars: int = 6
     # Time from one searched frame to the next where nothing changes, seconds; 0 searches every frame.
     search_interval: float = 0.8
-    # Longest time without a low-resolution check where anything moves at all, seconds.
+    # Longest time without a searched frame where anything moves at all, seconds. (Indexes know it by this name.)
     low_res_interval: float = 0.4
     # Time between frames of which crops of the faces are taken, besides all searched frames; twice that where faces
     # hardly move. Seconds.
