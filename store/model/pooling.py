@@ -19,8 +19,9 @@ DEFAULT_THRESHOLD = 0.44
 _MIN_QUALITY = 0.002
 # Length beyond which a tracklet does not count for more, seconds.
 _MAX_SECONDS = 3.0
-# Sum of the qualities of a cluster's exemplars from which on the threshold is not raised: three small ones reach it. With
-# six exemplars of each it was 0.4: of 215 tracklets of seven films 15 are judged otherwise at 0.2, 25 at 0.15, 20 at 0.25.
+# Sum of the qualities of a cluster's exemplars from which on the threshold is not raised: three small ones reach it.
+# With six exemplars of each it was 0.4: of 215 tracklets of seven films 15 are judged otherwise at 0.2, 25 at 0.15, 20
+# at 0.25.
 SUFFICIENT_QUALITY = 0.2
 
 
