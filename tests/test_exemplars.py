@@ -43,15 +43,20 @@ class Counting(FakeEngine):
         return replace(found, vectors=np.stack([self._vector(first + n) for n in range(len(crops))]))
 
 
-def track_of(*people: tuple[str, int], scores: Callable[[int], float] = lambda frame: 0.9) -> Track:
-    """A track of people one after the other, some frames each, as a tracker gives it; a crop of every other frame."""
+def track_of(
+    *people: tuple[str, int], scores: Callable[[int], float] = lambda frame: 0.9, side: int = 50
+) -> Track:
+    """A track of people one after the other, some frames each, as a tracker gives it; a crop of every other frame.
+
+    Their boxes have that `side`, pixels.
+    """
     track = Track(0, "video_start", VideoFormat(320, 180, 25.0))
     for person, frames in people:
         if track.frames:
             track.changes.append(Change(len(track.frames), meeting=True))
         for _ in range(frames):
             frame = len(track.frames)
-            box = np.array([100, 60, 50, 50], np.float32)
+            box = np.array([100, 60, side, side], np.float32)
             track.frames.append(frame)
             track.boxes.append(box)
             track.scores.append(0.9)
@@ -59,7 +64,7 @@ def track_of(*people: tuple[str, int], scores: Callable[[int], float] = lambda f
             if frame % 2 == 0:
                 picture = backdrop()
                 draw_face(picture, person, box.tolist())
-                crop = cut_out(Still(picture), box, (box[:2] + TEMPLATE * 50 / 112).astype(np.float32))
+                crop = cut_out(Still(picture), box, (box[:2] + TEMPLATE * side / 112).astype(np.float32))
                 track.candidates.append(Candidate(frame, scores(frame), crop))
     return track
 
@@ -87,6 +92,12 @@ def test_the_less_crops_agree_the_more_are_embedded(similarity: float, count: in
     engine = Counting(vector=disagreeing(similarity))
     exemplars = choose_exemplars(track_of(("red", 120)), COUNT, TrackRecogniser(engine))
     assert (len(exemplars), engine.embedded) == (count, count)
+
+
+def test_a_small_face_needs_more_crops_even_where_they_agree() -> None:
+    engine = Counting(vector=disagreeing(0.9))
+    exemplars = choose_exemplars(track_of(("red", 120), side=20), COUNT, TrackRecogniser(engine))
+    assert (len(exemplars), engine.embedded) == (4, 4)
 
 
 def test_they_are_the_best_of_their_time() -> None:

@@ -27,6 +27,9 @@ _EMBEDDED_LEAD = 1.25
 # their best tracklets is 0.03 lower with two, 0.006 with three, 0.002 with four. Two that are as similar as this show
 # one pose, of which a third tells nothing new.
 _USUAL_COUNT, _SAME_POSE = 3, 0.8
+# Small and blurred faces need more: four, unless their qualities, before they are embedded, come to this sum. Crops of
+# such a face are alike because they are blurred, and one of 24 px is found by its photo with four and not with two.
+_COUNT_OF_POOR, _SUFFICIENT_QUALITY = 4, 0.6
 # Where crops on either side of a change of the face are less similar, all are needed to tell whether it is another one:
 # of the crops of two people of one film half are.
 _MIN_ACROSS_CHANGE = 0.2
@@ -64,7 +67,9 @@ def choose_exemplars(track: Track, count: int, recogniser: TrackRecogniser) -> t
     if len(firsts) > 1 and across < recogniser.scale * _MIN_ACROSS_CHANGE:
         chosen = ordered
         embedded = recogniser.embed(chosen)
-    while len(chosen) < len(ordered) and not _suffices(embedded.vectors):
+    while len(chosen) < len(ordered) and not (
+        _suffices(embedded.vectors) and _clear_enough([good[one.frame].quality for one in chosen])
+    ):
         chosen = ordered[: len(chosen) + 1]
         embedded = recogniser.embed(chosen)
     exemplars = map(
@@ -106,6 +111,11 @@ def _suffices(vectors: Floats) -> bool:
     if count < _USUAL_COUNT:
         return similarity >= _SAME_POSE
     return count * similarity >= _MIN_RELIABILITY * (1 + (count - 1) * similarity)
+
+
+def _clear_enough(qualities: Sequence[float]) -> bool:
+    """Are crops of these qualities clear enough, or as many as a small or blurred face needs?"""
+    return len(qualities) >= _COUNT_OF_POOR or sum(qualities) >= _SUFFICIENT_QUALITY
 
 
 def pool(exemplars: tuple[Exemplar, ...]) -> Floats:
