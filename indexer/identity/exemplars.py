@@ -23,9 +23,9 @@ _MIN_QUALITY_SHARE = 0.3
 _MIN_FACE_CONFIDENCE = 0.14
 # By how much more a crop counts that is embedded already: one nearly as good costs nothing.
 _EMBEDDED_LEAD = 1.25
-# Three crops of different times tell nearly as much as six: over seven films the similarity of somebody's photos to
-# their best tracklets is 0.03 lower with two, 0.006 with three, 0.002 with four. Two that are as similar as this show
-# one pose, of which a third tells nothing new.
+# Three crops of different times tell nearly as much as six: of ten people of six films, the similarity of their photos
+# to their best tracklet is on average 0.030 lower with two, 0.011 with three, 0.002 with four. Two that are as similar
+# as this show one pose, of which a third tells nothing new.
 _USUAL_COUNT, _SAME_POSE = 3, 0.8
 # Small and blurred faces need more: four, unless their qualities, before they are embedded, come to this sum. Crops of
 # such a face are alike because they are blurred, and one of 24 px is found by its photo with four and not with two.
@@ -34,7 +34,7 @@ _COUNT_OF_POOR, _SUFFICIENT_QUALITY = 4, 0.6
 # of the crops of two people of one film half are.
 _MIN_ACROSS_CHANGE = 0.2
 # Crops that agree less call for more: reliability of their mean (Spearman-Brown, from their mean similarity). Down to
-# 0.7 the clusters of a sitcom's wide shots are those of six crops; with three of each a tenth of one person is lost.
+# 0.7 the clusters of a sitcom's wide shots have the B-cubed recall of six crops, 0.94; with at most three, 0.86.
 _MIN_RELIABILITY = 0.7
 
 
