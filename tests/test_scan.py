@@ -45,7 +45,7 @@ def scan(
     path: Path, engine: FakeEngine | None = None, every: int = EVERY, check: int = EVERY, **settings: Any
 ) -> list[FrameView]:
     video = probe(path)
-    scanner = Scan(video.width, video.height, 25.0, every, check, 5, Config(**settings))
+    scanner = Scan(video.width, video.height, float(video.frame_rate), every, check, 5, Config(**settings))
     return list(scanner.views(read_frames(video, DecodeLog()), engine or FakeEngine()))
 
 
@@ -254,6 +254,23 @@ def test_who_comes_or_goes_between_key_frames_is_searched_in_regions(tmp_path: P
     assert 1 <= engine.count <= 20
     comes = [view.index for view in views if len(view.faces) == 2]
     assert all((views[index].previous >= 0).all() for index in comes[2:]), "the tracker is told who goes on"
+
+
+@pytest.mark.parametrize(("rate", "film_frame"), [(25, 1), (60, 2)])
+def test_who_is_hidden_for_a_moment_is_found_again_at_any_frame_rate(
+    tmp_path: Path, rate: int, film_frame: int
+) -> None:
+    def pictures() -> Iterator[Image]:
+        for step in range(31 * film_frame):
+            picture = backdrop((640, 360))
+            if step // film_frame in [*range(3, 12), *range(15, 27)]:
+                draw_face(picture, "green", (400, 200, 50, 50))
+            yield picture
+
+    path = write_film(tmp_path / "a.mp4", pictures(), rate)
+    views = scan(path, every=20 * film_frame, check=20 * film_frame)
+    shown = [view.index // film_frame for view in views if len(view.faces)]
+    assert sorted(set(shown)) == [*range(3, 12), *range(15, 27)]
 
 
 def test_both_frames_beside_a_cut_are_searched_and_nothing_across_it(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ MIN_NCC_FAR = 0.9
 # NCC from each frame to the next. Without it a cut to another face at the same place would pass: one detection confirms
 # the frames before the cut and the other those after it.
 MIN_NCC_STEP = 0.55
+# The same from which on the tracker need not ask whether it is the same face: other faces at its place reach 0.73.
+_MIN_NCC_LINK = 0.85
 # The same face: distance of the centres in widths of the smaller, and ratio of the widths.
 MAX_DISTANCE, _MAX_GROWTH = 0.8, 1.5
 
@@ -94,12 +96,12 @@ class Path:
             values[inner] = (1 - share) * ends[0] + share * ends[1]
         self._take_patches(range(before + 1, after))
         rows = np.stack([self.patches[place].row for place in range(before, after + 1)])
-        steady = (rows[1:] * rows[:-1]).sum(axis=1) >= MIN_NCC_STEP
+        steps = (rows[1:] * rows[:-1]).sum(axis=1)
+        steady = steps >= MIN_NCC_STEP
         similar = (rows[1:-1] @ rows[[0, -1]].T).max(axis=1) >= min_ncc
         self.known[inner] = similar & steady[1:] & steady[:-1]
-        self.linked[before + 1 : after + 1] = (
-            steady & self.known[before + 1 : after + 1] & self.known[before:after]
-        )
+        both_known = self.known[before + 1 : after + 1] & self.known[before:after]
+        self.linked[before + 1 : after + 1] = both_known & (steps >= _MIN_NCC_LINK)
 
     def _take_patches(self, places: Sequence[int]) -> None:
         for place, box in zip(places, xyxy_to_xywh(self.boxes[places]), strict=True):

@@ -118,7 +118,8 @@ class Scan:
         last.result()
         frames, views = [frame for frame, _ in pictures], [view for _, view in pictures]
         if before is not None and len(views) > 1:
-            Stretch([before.result(), *views], frames[:-1], search, self.check_every).find_faces()
+            stretch = [before.result(), *views]
+            Stretch(stretch, frames[:-1], search, self.check_every, film_frame(self.frame_rate)).find_faces()
         for frame, view in pictures:
             self._take_crops(frame, view)
         return views

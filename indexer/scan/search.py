@@ -33,6 +33,11 @@ class FrameSearch:
             return self.engine.detect(_image(frame, view, (width, height)))
         return _scaled(search_tiles(frame.image, self.engine.detect, size), width / size[0])
 
+    def whole_pixels(self, view: FrameView) -> int:
+        """How many pixels whole() searches."""
+        size = self._tiled_size(view)
+        return int(view.grey.size) if size is None else size[0] * size[1]
+
     def region_picture(self, frame: Frame, view: FrameView) -> Image:
         """The picture from which regions are cut: as large as the smallest face needs it."""
         height, width = view.grey.shape

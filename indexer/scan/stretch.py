@@ -36,8 +36,8 @@ _SAME_FACE = (
 # is missed, and its doubtful frames are searched in so many rounds.
 _MAYBE_CLEAR, _MAX_ROUNDS = 0.5, 2
 _MAX_SHARE = 0.5  # of the whole picture that regions may have together; a pixel of them costs a little more
-_STRIDE = 4  # frames from one search of a face that is followed to the next, while it is found
-_MAX_MISSES = 5  # frames in which a face is not found until it is not followed any more
+_STRIDE = 4  # frames of film from one search of a face that is followed to the next, while it is found
+_MAX_MISSES = 5  # frames of film in which a face is not found until it is not followed any more
 _VELOCITY_GAIN = 0.5  # share of the newest step in a velocity
 # Somebody who comes and goes within a stretch changes at least one cell of this grid (columns, rows) by more grey
 # levels than noise, changing light and a camera on a tripod do.
@@ -54,6 +54,7 @@ class Stretch:
     frames: Sequence[Frame]  # n - 2 of them, those between the first and the last
     search: FrameSearch
     check_every: int  # frames beyond which it is long: somebody may come and go unseen
+    film_frame: int  # frames that last as long as one of a film
     _paths: list[Path] = field(default_factory=list)
     _pictures: dict[Place, Image] = field(default_factory=dict)  # from which regions are cut
     _strays: list[tuple[Place, Faces, int]] = field(default_factory=list)  # clear faces, maybe of no path
@@ -69,7 +70,7 @@ class Stretch:
             doubtful = [path for path in self._paths if path.best_score >= _MAYBE_CLEAR and path.doubts()]
             alone = {end: self._alone(end) for end in (first, last)}
             count = len(doubtful) + len(alone[first]) + len(alone[last])
-            unseen = last > 1 and count * REGION_PIXELS > self.views[0].grey.size * _MAX_SHARE
+            unseen = last > 1 and count * REGION_PIXELS > self.search.whole_pixels(self.views[0]) * _MAX_SHARE
         if unseen:
             self._divide(last // 2)
             return
@@ -131,7 +132,7 @@ class Stretch:
     def _follow(self, paths: Sequence[Path], step: int) -> None:
         """Search each face, which is known at one place so far, in later frames (`step` 1) or earlier ones (-1)."""
         end = len(self.views) - 1 if step > 0 else 0
-        runs = [_Run(path, step, end) for path in paths]
+        runs = [_Run(path, step, end, self.film_frame) for path in paths]
         while runs:
             answers = self._search([(run.target, run.expected()) for run in runs])
             for run, faces in zip(runs, answers, strict=True):
@@ -153,7 +154,7 @@ class Stretch:
         view.searched = True
         for part in (slice(0, place + 1), slice(place, len(self.views))):
             views, frames = self.views[part], self.frames[part.start : part.stop - 2]
-            Stretch(views, frames, self.search, self.check_every).find_faces()
+            Stretch(views, frames, self.search, self.check_every, self.film_frame).find_faces()
 
     def _nearest(self, place: Place, faces: Faces, box: Floats) -> int | None:
         """The face of a frame that is expected at a box (4,), if it is there; other clear ones are noted."""
@@ -233,22 +234,28 @@ class _Run:
     path: Path
     step: int  # 1 forwards, -1 backwards
     end: Place  # the last one, at which the faces are known
+    film_frame: int  # as that of the stretch
     place: Place = field(init=False)  # where the face was found last
     target: Place = field(init=False)  # where it is searched next
-    stride: int = _STRIDE  # frames to the next search
+    stride: int = field(init=False)  # frames to the next search
     found: bool = True  # by the last search
     velocity: Floats = field(default_factory=lambda: np.zeros(2, np.float32))  # pixels a frame
 
     def __post_init__(self) -> None:
         places = np.flatnonzero(self.path.detected)
         self.place = int(places[-1] if self.step > 0 else places[0])
+        self.stride = self._longest_stride
         self._aim()
 
     @property
     def over(self) -> bool:
         """Is the end reached, or the face lost?"""
         beyond = (self.target - self.end) * self.step > 0
-        return self.place == self.end or beyond or self._distance > max(_STRIDE, _MAX_MISSES)
+        return self.place == self.end or beyond or self._distance > _MAX_MISSES * self.film_frame
+
+    @property
+    def _longest_stride(self) -> int:
+        return _STRIDE * self.film_frame
 
     @property
     def _distance(self) -> int:
@@ -264,7 +271,8 @@ class _Run:
         last, box = self.path.boxes[self.place], self.path.boxes[self.target]
         moved = (box[:2] + box[2:] - last[:2] - last[2:]) / 2 / self._distance
         self.velocity += _VELOCITY_GAIN * (moved - self.velocity)
-        self.place, self.stride, self.found = self.target, min(2 * self.stride, _STRIDE), True
+        self.place, self.found = self.target, True
+        self.stride = min(2 * self.stride, self._longest_stride)
         self._aim()
 
     def miss(self) -> None:
