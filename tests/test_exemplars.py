@@ -82,15 +82,24 @@ def disagreeing(similarity: float) -> Callable[[int], NDArray[np.float32]]:
 
 def test_two_crops_of_one_pose_suffice_and_only_good_ones_are_aligned() -> None:
     engine = Counting()
-    exemplars = choose_exemplars(track_of(("red", 120)), COUNT, TrackRecogniser(engine))
+    exemplars = choose_exemplars(track_of(("red", 50)), COUNT, TrackRecogniser(engine))
     assert (len(exemplars), engine.embedded) == (2, 2)
     assert engine.aligned == COUNT
 
 
+def test_each_third_of_a_track_of_more_than_two_seconds_has_an_exemplar() -> None:
+    track = track_of(("red", 60), scores=lambda frame: 0.95 if frame >= 40 else 0.6)
+    exemplars = choose_exemplars(track, COUNT, TrackRecogniser(Counting()))
+    assert [exemplar.frame // 20 for exemplar in exemplars] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.8])
 @pytest.mark.parametrize(("similarity", "count"), [(0.85, 2), (0.6, 3), (0.4, 4), (0.1, COUNT)])
-def test_the_less_crops_agree_the_more_are_embedded(similarity: float, count: int) -> None:
-    engine = Counting(vector=disagreeing(similarity))
-    exemplars = choose_exemplars(track_of(("red", 120)), COUNT, TrackRecogniser(engine))
+def test_the_less_crops_agree_the_more_are_embedded(similarity: float, count: int, scale: float) -> None:
+    engine = Counting(vector=disagreeing(scale * similarity))
+    recogniser = TrackRecogniser(engine)
+    recogniser.scale = scale
+    exemplars = choose_exemplars(track_of(("red", 50)), COUNT, recogniser)
     assert (len(exemplars), engine.embedded) == (count, count)
 
 
@@ -101,9 +110,9 @@ def test_a_small_face_needs_more_crops_even_where_they_agree() -> None:
 
 
 def test_they_are_the_best_of_their_time() -> None:
-    track = track_of(("red", 120), scores=lambda frame: 0.95 if frame in (30, 80) else 0.6)
+    track = track_of(("red", 120), scores=lambda frame: 0.95 if frame in (10, 50, 100) else 0.6)
     exemplars = choose_exemplars(track, COUNT, TrackRecogniser(Counting()))
-    assert [exemplar.frame for exemplar in exemplars] == [30, 80]
+    assert [exemplar.frame for exemplar in exemplars] == [10, 50, 100]
 
 
 def test_what_is_no_face_is_not_embedded() -> None:

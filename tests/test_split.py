@@ -25,15 +25,15 @@ def crop(person: str, box: Floats) -> FaceCrop:
     return cut_out(Still(picture), box, (box[:2] + TEMPLATE * box[2] / 112).astype(np.float32))
 
 
-def trail_of(*people: tuple[str, int], every: int = 5) -> Track:
+def trail_of(*people: tuple[str, int], every: int = 5, noticed: bool = True) -> Track:
     """A trail of people one after the other, some frames and another place each; looks every few frames.
 
-    The face changes where another person begins, as a tracker notices.
+    `noticed` says whether the tracker noticed that the face changes where another person begins.
     """
     track = Track(2, "scene_cut", VideoFormat(320, 180, 25.0), end_reason="left_frame")
     frame = 10
     for number, (person, frames) in enumerate(people):
-        if number:
+        if number and noticed:
             track.changes.append(Change(frame, meeting=False))
         for _ in range(frames):
             box = np.array([100 + 45 * number + 0.3 * frame, 80, 60, 60], np.float32)
@@ -52,10 +52,13 @@ def split(track: Track, looks: int = 8) -> list[Track]:
     return split_mixed(track, choose_exemplars(track, looks, recogniser), recogniser)
 
 
-@pytest.mark.parametrize(("first", "second"), [(40, 40), (62, 33), (33, 71)])
+@pytest.mark.parametrize(("first", "second"), [(40, 40), (62, 33), (33, 71), (50, 200)])
 @pytest.mark.parametrize("every", [1, 5])
-def test_two_people_are_parted_at_the_frame_of_the_change(first: int, second: int, every: int) -> None:
-    whole = trail_of(("red", first), ("cyan", second), every=every)
+@pytest.mark.parametrize("noticed", [True, False])
+def test_two_people_are_parted_at_the_frame_of_the_change(
+    first: int, second: int, every: int, noticed: bool
+) -> None:
+    whole = trail_of(("red", first), ("cyan", second), every=every, noticed=noticed)
     parts = split(whole)
     assert [part.frames for part in parts] == [whole.frames[:first], whole.frames[first:]]
     assert [(part.start_reason, part.end_reason) for part in parts] == [

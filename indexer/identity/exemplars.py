@@ -10,6 +10,7 @@ import numpy as np
 from facereel.indexer.engines.alignment import frontality
 from facereel.indexer.identity.quality import crop_quality, exemplar_quality
 from facereel.indexer.identity.recogniser import AlignedCandidate, TrackRecogniser
+from facereel.indexer.timing import frames_in
 from facereel.indexer.track.track import Candidate, Track
 from facereel.store.index.crops import encode_crop
 from facereel.store.model import pooling
@@ -30,8 +31,11 @@ _USUAL_COUNT, _SAME_POSE = 3, 0.8
 # Small and blurred faces need more: four, unless their qualities, before they are embedded, come to this sum. Crops of
 # such a face are alike because they are blurred, and one of 24 px is found by its photo with four and not with two.
 _COUNT_OF_POOR, _SUFFICIENT_QUALITY = 4, 0.6
-# Where crops on either side of a change of the face are less similar, all are needed to tell whether it is another one:
-# of the crops of two people of one film half are.
+# Of a track longer than this, seconds, each third has an exemplar: the tracker does not notice each change of person.
+# A shorter one cannot show two people for longer than a second each. Costs the sitcom 229 crops rather than 216.
+_LONG_SECONDS = 2.0
+# Where crops of different thirds, or from before and after a change of the face, are less similar, all are needed to
+# tell whether it is another one: of the crops of two people of one film half are.
 _MIN_ACROSS_CHANGE = 0.2
 # Crops that agree less call for more: reliability of their mean (Spearman-Brown, from their mean similarity). Down to
 # 0.7 the clusters of a sitcom's wide shots have the B-cubed recall of six crops, 0.94; with at most three, 0.86.
@@ -54,9 +58,9 @@ def choose_exemplars(track: Track, count: int, recogniser: TrackRecogniser) -> t
     ordered = _spread(
         [one.candidate for one in good.values()], [one.quality for one in good.values()], count, recogniser
     )
-    # Who is another one after a change of the face is found only by a crop of each stretch between changes.
-    changes = [change.frame for change in track.changes]
-    firsts = {bisect_right(changes, one.frame): one for one in reversed(ordered)}
+    # Whether the face becomes another one is found only by a crop of each stretch.
+    bounds = _bounds_of_stretches(track)
+    firsts = {bisect_right(bounds, one.frame): one for one in reversed(ordered)}
     ordered.sort(key=lambda one: one not in firsts.values())
     chosen = ordered[: max(2, len(firsts))]
     # They show whether there is a face at all. Most patterns and hands are rejected at that cost.
@@ -68,7 +72,8 @@ def choose_exemplars(track: Track, count: int, recogniser: TrackRecogniser) -> t
         chosen = ordered
         embedded = recogniser.embed(chosen)
     while len(chosen) < len(ordered) and not (
-        _suffices(embedded.vectors) and _clear_enough([good[one.frame].quality for one in chosen])
+        _suffices(embedded.vectors, recogniser.scale)
+        and _clear_enough([good[one.frame].quality for one in chosen])
     ):
         chosen = ordered[: len(chosen) + 1]
         embedded = recogniser.embed(chosen)
@@ -79,6 +84,15 @@ def choose_exemplars(track: Track, count: int, recogniser: TrackRecogniser) -> t
         embedded.face_confidences.tolist(),
     )
     return tuple(sorted(exemplars, key=lambda exemplar: exemplar.frame))
+
+
+def _bounds_of_stretches(track: Track) -> list[int]:
+    """Frames, in order, at which the person may have become another one: changes of the face, bounds of thirds."""
+    bounds = [change.frame for change in track.changes]
+    start, count = track.frames[0], len(track.frames)
+    if count > frames_in(_LONG_SECONDS, track.video.frame_rate):
+        bounds += [start + count // 3, start + 2 * count // 3]
+    return sorted(bounds)
 
 
 def _expected_quality(candidate: Candidate) -> float:
@@ -105,9 +119,12 @@ def _spread(
     return [candidates[place] for place in chosen]
 
 
-def _suffices(vectors: Floats) -> bool:
-    """Would more crops than these two or more, embedded as (N, D), hardly change their mean?"""
-    count, similarity = len(vectors), pooling.mean_similarity(vectors)
+def _suffices(vectors: Floats, scale: float) -> bool:
+    """Would more crops than these two or more, embedded as (N, D), hardly change their mean?
+
+    `scale` is that of the engine's similarities, see Threshold.scale.
+    """
+    count, similarity = len(vectors), pooling.mean_similarity(vectors) / scale
     if count < _USUAL_COUNT:
         return similarity >= _SAME_POSE
     return count * similarity >= _MIN_RELIABILITY * (1 + (count - 1) * similarity)
