@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,19 @@ def test_where_nothing_changes_only_keyframes_are_searched(tmp_path: Path) -> No
     # The same face goes on from frame to frame, which spares the tracker an assignment.
     assert [view.index for view in views if view.previous[0] < 0] == [0]
     assert all(view.sources[0] == (DETECTED if view.searched else INTERPOLATED) for view in views)
+
+
+def test_no_full_picture_outlives_its_crops(tmp_path: Path) -> None:
+    """Of packed pixels no part can be converted alone; the full picture takes 6 MB at 1080p."""
+    video = probe(film(tmp_path / "a.mp4"))
+    frames = [
+        replace(frame, picture=frame.picture.reformat(format="bgr24"))
+        for frame in read_frames(video, DecodeLog())
+    ]
+    scanner = Scan(video.width, video.height, 25.0, EVERY, EVERY, 5, Config())
+    views = list(scanner.views(frames, FakeEngine()))
+    assert sum(crop is not None for view in views for crop in view.crops) > 1
+    assert all(frame._displayed is None for frame in frames)
 
 
 def test_every_frame_can_be_searched(tmp_path: Path) -> None:

@@ -76,6 +76,10 @@ class Frame:
         x0, y0, x1, y1 = (x0 - left) // step, (y0 - top) // step, (x1 - left) // step, (y1 - top) // step
         return scaled(self._upright(pixels[y0:y1, x0:x1]), *size)
 
+    def drop_displayed(self) -> None:
+        """Free the full picture that part() may have kept; a later part is converted anew."""
+        self._displayed = None
+
     def grey(self, width: int, height: int) -> Grey:
         """The upright picture in grey (height, width), with the levels that the video has: 0 to 255 or 16 to 235."""
         size = self._coded_size(width, height)

@@ -122,6 +122,7 @@ class Scan:
             Stretch(stretch, frames[:-1], search, self.check_every, film_frame(self.frame_rate)).find_faces()
         for frame, view in pictures:
             self._take_crops(frame, view)
+            frame.drop_displayed()  # nothing takes parts of it any more
         return views
 
     def _take_crops(self, frame: Frame, view: FrameView) -> None:
