@@ -306,3 +306,19 @@ def test_unpacked_weights_are_whole_and_leave_nothing_beside_them(
     assert weights.cached_model(kind, 1, lambda source: b"model").read_bytes() == b"model"
     disk.assert_lasting(tmp_path / name)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_unpacked_weights_replace_those_of_other_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same file only, in whatever parts it was kept then."""
+    kind = weights.Weights("small.onnx", "0" * 64)
+    monkeypatch.setenv("FACEREEL_CACHE", str(tmp_path))
+    monkeypatch.setattr(weights, "source_path", lambda kind: tmp_path)
+    others = [weights.Weights("small.onnx", "1" * 64), weights.Weights("smaller.onnx", "0" * 64)]
+    kept = [weights.cached_model(other, 1, lambda source: b"other") for other in others]
+    old = [weights.cached_model(kind, 1, lambda source: b"old", part) for part in ("", "body")]
+    new = [weights.cached_model(kind, 12, lambda source: b"new", part) for part in ("body", "end")]
+    assert not any(path.exists() or path.with_suffix(".sha256").exists() for path in old)
+    assert all(path.exists() and path.with_suffix(".sha256").exists() for path in [*kept, *new])
+    assert weights.cached_model(kind, 1, lambda source: b"old").read_bytes() == b"old"

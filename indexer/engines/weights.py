@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import chain
@@ -43,8 +44,9 @@ def cache_folder() -> Path:
 def cached_model(weights: Weights, version: int, convert: Callable[[Path], bytes], part: str = "") -> Path:
     """Path of the model that `convert` makes of a weights file, made now when it is missing or altered.
 
-    `version` is that of the conversion; `part` tells several models of one file apart. Raises EngineError when the
-    weights are missing or not the expected ones, UnwritableError for an unwritable cache.
+    `version` is that of the conversion; `part` tells several models of one file apart. Models of other versions are
+    deleted when one is made. Raises EngineError when the weights are missing or not the expected ones, UnwritableError
+    for an unwritable cache.
     """
     target = _cached_path(weights, version, part)
     checksum = target.with_suffix(".sha256")
@@ -60,6 +62,7 @@ def cached_model(weights: Weights, version: int, convert: Callable[[Path], bytes
                 model = convert(source)
                 _write(target, model)
                 _write(checksum, hashlib.sha256(model).hexdigest().encode())
+                _delete_other_versions(weights, version, target.parent)
     except OSError as error:
         raise UnwritableError(
             f"{target.parent} cannot be written ({error.strerror}); name another folder in FACEREEL_CACHE"
@@ -77,6 +80,18 @@ def check_available(weights: Weights, version: int) -> None:
 def _cached_path(weights: Weights, version: int, part: str = "") -> Path:
     stem = "-".join(filter(None, (Path(weights.file).stem, part, weights.sha256[:12], f"v{version}")))
     return cache_folder() / f"{stem}.onnx"
+
+
+def _delete_other_versions(weights: Weights, version: int, folder: Path) -> None:
+    """Delete what other versions made of a weights file, in whatever parts: else 40 MB each stay for ever.
+
+    An older version of FaceReel that is still used makes its own again.
+    """
+    digest = weights.sha256[:12]
+    for path in folder.glob(f"{Path(weights.file).stem}-*{digest}-v*"):
+        if f"-{digest}-v{version}." not in path.name:
+            with suppress(OSError):  # on Windows a file that is being read cannot be deleted
+                path.unlink()
 
 
 def _is_intact(target: Path, checksum: Path) -> bool:
