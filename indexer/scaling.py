@@ -1,4 +1,7 @@
-"""Pictures made smaller, the one way for frames, faces and photos."""
+"""Decoded frames and parts of pictures made smaller.
+
+Not the only way: detections.py, alignment.py, onet.py and regions.py, among others, use INTER_AREA for what they need.
+"""
 
 from __future__ import annotations
 
