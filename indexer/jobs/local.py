@@ -48,7 +48,8 @@ STALL_SECONDS = 3600.0  # without a message from a worker, after which it is kil
 START_ATTEMPTS = 3  # failed starts of workers in a row, after which no more are tried while others work
 EXIT_SECONDS = 10.0  # for all workers to end by themselves, after which they are killed
 _PROGRESS_SECONDS = 0.1  # between two Progress events of a worker
-# What a worker takes at most, bytes: 430 MiB at 1080p, and room for larger pictures.
+# What a worker takes at most, bytes: 430 MiB at 1080p, and room for larger pictures. That is one process: the
+# whole command also has the command line and, on Linux, the server that starts workers.
 WORKER_MEMORY = 1 << 30
 
 Load: TypeAlias = Callable[[], "FaceEngine"]
