@@ -36,7 +36,7 @@ class Config:
     # Longest time without a searched frame where anything moves at all, seconds. (Indexes know it by this name.)
     low_res_interval: float = 0.4
     # Time between frames of which crops of the faces are taken, besides all searched frames; twice that where faces
-    # hardly move. Seconds. Where heads pass each other, crops this close tell in which frame one took the other's place.
+    # hardly move. Seconds. Where heads pass each other, crops this close tell when one took the other's place.
     crop_interval: float = 0.12
 
     # Do clothes help to tell who is who inside the video? Off: by faces alone.
