@@ -27,7 +27,7 @@ _Item = TypeVar("_Item")
 
 
 def mark_cuts(pictures: Iterable[Picture], reach: int) -> Iterator[Picture]:
-    """The same pictures, told where a cut may be, and with which of them a scan may begin that finds the same cuts.
+    """The same pictures, with where a cut may be, and with which of them a scan may begin that finds the same cuts.
 
     `reach` is how many changes on either side a change is compared with. A scan that begins with a picture cannot
     compare those right after it, so that no cut may be there.
