@@ -32,7 +32,7 @@ _USUAL_COUNT, _SAME_POSE = 3, 0.8
 # such a face are alike because they are blurred, and one of 24 px is found by its photo with four and not with two.
 _COUNT_OF_POOR, _SUFFICIENT_QUALITY = 4, 0.6
 # Of a track longer than this, seconds, each third has an exemplar: the tracker does not notice each change of person.
-# A shorter one cannot show two people for longer than a second each. Costs the sitcom 229 crops rather than 216.
+# A shorter one cannot show two people for longer than a second each. Costs the sitcom 219 crops rather than 211.
 _LONG_SECONDS = 2.0
 # Where crops of different thirds, or from before and after a change of the face, are less similar, all are needed to
 # tell whether it is another one: of the crops of two people of one film half are.
