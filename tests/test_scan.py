@@ -267,7 +267,7 @@ def test_who_comes_or_goes_between_key_frames_is_searched_in_regions(tmp_path: P
     assert [len(view.faces) for view in views] == [1 + (step in walks) for step in range(31)]
     assert 1 <= engine.count <= 20
     comes = [view.index for view in views if len(view.faces) == 2]
-    assert all((views[index].previous >= 0).all() for index in comes[2:]), "the tracker is told who goes on"
+    assert all((views[index].previous >= 0).all() for index in comes[2:]), "the tracker knows who goes on"
 
 
 @pytest.mark.parametrize(("rate", "film_frame"), [(25, 1), (60, 2)])
