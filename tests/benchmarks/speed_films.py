@@ -77,21 +77,15 @@ class Film:
 
     def row(self) -> dict[str, Any]:
         """What it costs."""
-        decode, index = self.costs["decode"], self.costs["index"]
         row = {
             "video": self.name,
             "frames": self.frames,
-            "decode CPU s": cpu(decode),
-            "index CPU s": cpu(index),
-            "index / decode": cpu_ratio(index, decode),
-            "decode s": wall(decode),
-            "index s": wall(index),
-            "in wall time": wall_ratio(index, decode),
+            **_beside_decoding(self.costs),
             "x real time": self.speed,
             "peak MiB": self.peak / 2**20,
         }
         if base := self.costs.get("base"):
-            row |= {"base CPU s": cpu(base), "index / base": cpu_ratio(index, base)}
+            row |= {"base CPU s": cpu(base), "index / base": cpu_ratio(self.costs["index"], base)}
         return row
 
     def work_row(self) -> dict[str, Any]:
@@ -165,18 +159,26 @@ def measure_set(videos: Sequence[Path], rounds: int, base: Path | None) -> Costs
     return measured_in_turn(rounds, measures)
 
 
-def set_row(costs: Costs, own: Sequence[Film]) -> dict[str, Any]:
-    """All films of the set in one command; `own` are their figures without start-up."""
+def _beside_decoding(costs: Costs) -> dict[str, Any]:
+    """The columns that hold indexing against decoding."""
     decode, index = costs["decode"], costs["index"]
-    row = {
-        "films": len(own),
-        "frames": sum(film.frames for film in own),
+    return {
         "decode CPU s": cpu(decode),
         "index CPU s": cpu(index),
         "index / decode": cpu_ratio(index, decode),
         "decode s": wall(decode),
         "index s": wall(index),
         "in wall time": wall_ratio(index, decode),
+    }
+
+
+def set_row(costs: Costs, own: Sequence[Film]) -> dict[str, Any]:
+    """All films of the set in one command; `own` are their figures without start-up."""
+    index = costs["index"]
+    row = {
+        "films": len(own),
+        "frames": sum(film.frames for film in own),
+        **_beside_decoding(costs),
         "x real time": sum(film.seconds for film in own) / wall(index),
         "CPU s besides the films'": cpu(index) - sum(cpu(film.costs["index"]) for film in own),
     }
