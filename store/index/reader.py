@@ -153,6 +153,16 @@ class VideoIndex:
         with reading(self.folder, self.video.path), rows.values():
             return rows.end_boxes(self._connection, tracklet)
 
+    def box(self, tracklet: int, frame: int) -> Floats:
+        """The box (4,) x y w h of a tracklet in one of its frames; no row there is damage."""
+        query = """SELECT x_tenths, y_tenths, w_tenths, h_tenths FROM sightings
+                   WHERE tracklet = ? AND frame = ?"""
+        with reading(self.folder, self.video.path):
+            tenths = self._numbers(query, tracklet, frame)
+            if len(tenths) != 4:
+                raise ValueError(f"tracklet {tracklet} has no face in frame {frame}")
+            return np.asarray(tenths / 10, np.float32)
+
     def sightings(self, numbers: Iterable[int]) -> dict[int, Sightings]:
         """The faces of some tracklets, by tracklet number; boxes are kept to 0.1 px, scores to 0.001.
 
