@@ -31,6 +31,7 @@ from facereel.store.files.names import printable
 from facereel.store.model.errors import (
     CutError,
     DamagedIndexError,
+    DamagedLibraryError,
     EngineError,
     EngineMismatchError,
     FaceReelError,
@@ -74,6 +75,7 @@ __all__ = [
     "ClusterSummary",
     "CutError",
     "DamagedIndexError",
+    "DamagedLibraryError",
     "EngineError",
     "EngineMismatchError",
     "Event",

@@ -8,8 +8,9 @@ FaceReelError
 ├── StoreError            the memory of what was indexed
 │   ├── NotIndexedError   nothing is known of that video
 │   ├── EngineMismatchError  indexed by another engine or other weights
-│   ├── NewerIndexError   written by a newer version
+│   ├── NewerIndexError   index.db or library.db was written by a newer version
 │   ├── DamagedIndexError index.db cannot be read
+│   ├── DamagedLibraryError  library.db cannot be read
 │   └── UnwritableError   a folder that cannot be written
 ├── EngineError           weights missing or not what they should be, an engine nobody knows
 │   └── MissingPackError  weights that are fetched only when somebody asks for it
@@ -52,11 +53,15 @@ class EngineMismatchError(StoreError):
 
 
 class NewerIndexError(StoreError):
-    """An index was written by a newer version of the program."""
+    """An index or a library was written by a newer version of the program."""
 
 
 class DamagedIndexError(StoreError):
     """An index.db cannot be read."""
+
+
+class DamagedLibraryError(StoreError):
+    """A library.db cannot be read."""
 
 
 class UnwritableError(StoreError):
