@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from facereel.query.export.contact_sheet import Row
     from facereel.query.people.calibration import Calibration
     from facereel.query.people.photos import PersonPhotos
-    from facereel.query.records import ClipPlan, CropMode, MatchedBy, PersonQuery, Reference
+    from facereel.query.records import ClipPlan, ClipReason, CropMode, MatchedBy, PersonQuery, Reference
     from facereel.query.search import search
     from facereel.query.search.forget import Holding
     from facereel.query.search.search import SkippedVideo
@@ -65,7 +65,6 @@ if TYPE_CHECKING:
     from facereel.store.index.summary import ClusterSummary, VideoDetails, VideoSummary
     from facereel.store.index.verify import Health
     from facereel.store.library.catalogue import Catalogue
-    from facereel.store.model.records import Reason
 
 __all__ = [
     "Answer",
@@ -165,11 +164,12 @@ class Match:
     end_frame: int
     similarity: float  # cosine to the photos, -1..1
     threshold: float  # what its cluster had to reach
-    matched: MatchedBy  # `photo`: by its own similarity; `cluster`: with the tracklets of the same person
+    # `photo`: by its own similarity; `cluster`: with the tracklets of the same person; `decision`: the user said so
+    matched: MatchedBy
     why: str  # one sentence; `explanation` in JSON
     tracklet: int  # its number in the video
-    start_reason: Reason
-    end_reason: Reason
+    start_reason: ClipReason
+    end_reason: ClipReason
 
     @property
     def duration(self) -> float:

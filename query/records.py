@@ -11,21 +11,32 @@ from typing import Literal, TypeAlias
 
 from facereel.store.model.records import Floats, Ints, Reason, Sightings, Tracklet, Video
 
-# A tracklet matches by its own similarity to the photos, or because its cluster matches.
-MatchedBy: TypeAlias = Literal["photo", "cluster"]
+# A tracklet matches by its own similarity to the photos, because its cluster matches, or because the user said so.
+MatchedBy: TypeAlias = Literal["photo", "cluster", "decision"]
+# A clip also begins and ends where somebody of --with or --without comes or goes.
+ClipReason: TypeAlias = Reason | Literal["other_person"]
 CropMode: TypeAlias = Literal["follow", "tube", "none"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """A photo of a person, with the face in it that is used."""
+    """A picture of a person, with the face in it that is used: a photo, or a frame of an indexed video."""
 
     path: str
     sha256: str  # of the file, hex
-    box: Floats  # (4,) x y w h in the upright photo
+    box: Floats  # (4,) x y w h in the upright photo or the frame
     embedding: Floats  # (D,) unit length
     quality: float  # 0..1, the engine's face confidence
     warnings: tuple[str, ...] = ()
+    frame: int | None = None  # of the video; None for a photo
+
+
+@dataclass(frozen=True, slots=True)
+class OtherPeople:
+    """Who else has to be in the picture, or may not be, by name."""
+
+    present: tuple[str, ...] = ()  # --with
+    absent: tuple[str, ...] = ()  # --without
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +46,13 @@ class PersonQuery:
     name: str
     references: tuple[Reference, ...]  # at least one
     warnings: tuple[str, ...]  # about photos that cannot be used or seem to show somebody else
+    person: int | None = (
+        None  # the id of the person in the library whose decisions count; None where none is known
+    )
+    unlike: tuple[
+        Reference, ...
+    ] = ()  # of people who look like the person: what is more like them does not match
+    others: OtherPeople = OtherPeople()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +94,8 @@ class ClipPlan:
     file: str  # name of the clip's file in the folder of the result
     start: int  # frames [start, end)
     end: int
-    start_reason: Reason
-    end_reason: Reason
+    start_reason: ClipReason
+    end_reason: ClipReason
     ticks: Ints  # (N + 1,) when each frame is shown, and when the last one ends
     sightings: Sightings  # of the N frames
     crops: Floats  # (N, 4) x y w h

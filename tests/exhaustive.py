@@ -8,6 +8,7 @@ import numpy as np
 
 from facereel.query.records import MatchingTracklet, NearTracklet, Reference
 from facereel.query.search.matching import VideoFaces, directions, match
+from facereel.query.search.rulings import NO_RULINGS, Rulings
 from facereel.store.index.embeddings import BestExemplars, pool_exemplars
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
@@ -17,6 +18,7 @@ from facereel.store.model.records import ExemplarArrays, Floats, Tracklet, Video
 def answer_of(
     video: Video, tracklets: Sequence[Tracklet], exemplars: ExemplarArrays, references: Sequence[Reference],
     base: float = DEFAULT_THRESHOLD, scale: float = 1.0, behind: Collection[int] = (),
+    rulings: Rulings = NO_RULINGS,
 ) -> tuple[list[MatchingTracklet], list[NearTracklet]]:  # fmt: skip
     """Matches and near misses; times are those of 25 frames a second. `behind`: tracklets without a visible face."""
     pooled = pool_exemplars(tuple(tracklets), exemplars, video.frame_rate)
@@ -36,7 +38,7 @@ def answer_of(
         return person.combine(person.vectors @ embeddings.T)
 
     return match(
-        faces, similarities(pooled.embeddings), similarities(pooled.clusters.embeddings), base, scale
+        faces, similarities(pooled.embeddings), similarities(pooled.clusters.embeddings), base, scale, rulings
     )
 
 

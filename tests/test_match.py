@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from facereel.query.records import MatchingTracklet, NearTracklet, Reference
 from facereel.query.search.matching import directions, threshold_for
+from facereel.query.search.rulings import NO_RULINGS, Rulings
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import ExemplarArrays, Floats, Tracklet
 from tests.exhaustive import answer_of
@@ -76,7 +77,10 @@ class Film:
         )  # fmt: skip
 
     def ask(
-        self, references: list[Reference] | None = None, base: float = DEFAULT_THRESHOLD
+        self,
+        references: list[Reference] | None = None,
+        base: float = DEFAULT_THRESHOLD,
+        rulings: Rulings = NO_RULINGS,
     ) -> tuple[list[MatchingTracklet], list[NearTracklet]]:
         return answer_of(
             replace(make_video(), frame_rate=Fraction(25)),
@@ -85,6 +89,7 @@ class Film:
             references or ASKED,
             base,
             behind=self.behind,
+            rulings=rulings,
         )
 
 
@@ -349,3 +354,56 @@ def test_nobody_answers_twice_nor_is_in_one_frame_twice(film: Film) -> None:
 @settings(max_examples=30, deadline=None)
 def test_a_bar_that_nobody_reaches_lets_nobody_in(film: Film) -> None:
     assert film.ask(base=1.5)[0] == []
+
+
+def test_a_confirmed_tracklet_matches_whatever_its_similarity_and_outdoes_who_is_in_a_frame_with_it() -> None:
+    film = Film()
+    poor, alike = film.add(1, 0, 50, face(0.1)), film.add(2, 20, 90, face(0.8))
+    assert [match.tracklet.number for match in film.ask()[0]] == [alike]
+    matches, near_misses = film.ask(rulings=Rulings(confirmed=frozenset({poor})))
+    assert [(match.tracklet.number, match.matched) for match in matches] == [(poor, "decision")]
+    assert [miss.tracklet.number for miss in near_misses] == [alike]
+
+
+def test_two_tracklets_in_one_frame_match_when_both_are_confirmed() -> None:
+    film = Film()
+    both = {film.add(1, 0, 50, face(0.9)), film.add(2, 20, 90, face(0.8))}
+    matches, _ = film.ask(rulings=Rulings(confirmed=frozenset(both)))
+    assert {match.tracklet.number for match in matches} == both
+
+
+def test_an_excluded_tracklet_is_neither_a_match_nor_a_near_miss_and_rules_nobody_out() -> None:
+    film = Film()
+    wrong, right = film.add(1, 0, 50, face(0.9)), film.add(2, 20, 90, face(0.7))
+    matches, near_misses = film.ask(rulings=Rulings(excluded=frozenset({wrong})))
+    assert [match.tracklet.number for match in matches] == [right]
+    assert not near_misses
+
+
+def test_the_rest_of_a_cluster_with_a_confirmed_tracklet_matches_too() -> None:
+    film = Film()
+    profile = face(0.2)
+    confirmed = film.add(1, 0, 50, profile)
+    rest = film.add(1, 60, 90, profile, quality=0.2)
+    matches, _ = film.ask(rulings=Rulings(confirmed=frozenset({confirmed})))
+    assert [(match.tracklet.number, match.matched) for match in matches] == [
+        (confirmed, "decision"), (rest, "cluster"),
+    ]  # fmt: skip
+
+
+def test_an_unlike_looking_confirmed_tracklet_does_not_keep_a_good_match_out() -> None:
+    film = Film()
+    profile, frontal = film.add(1, 0, 50, face(0.1)), film.add(2, 60, 90, face(0.5))
+    matches, _ = film.ask(rulings=Rulings(confirmed=frozenset({profile})))
+    assert [match.tracklet.number for match in matches] == [profile, frontal]
+
+
+def test_a_refused_cluster_is_a_near_miss_with_the_reason_unless_it_is_confirmed() -> None:
+    film = Film()
+    number = film.add(1, 0, 50, face(0.8))
+    refused = {1: "more similar to other.jpg (0.90)"}
+    matches, near_misses = film.ask(rulings=Rulings(refused=refused))
+    assert not matches
+    assert near_misses[0].explanation.startswith(refused[1])
+    matches, _ = film.ask(rulings=Rulings(confirmed=frozenset({number}), refused=refused))
+    assert [match.matched for match in matches] == ["decision"]

@@ -97,9 +97,13 @@ def test_describes_the_question_the_engine_and_each_clip() -> None:
         "results_version": RESULTS_VERSION,
         "created": "2026-11-22T21:00:00Z",
         "name": "anna",
+        "person": None,
         "references": [
-            {"file": "ref.jpg", "sha256": "f" * 64, "box": [1, 2, 3, 4], "warnings": ["a little dark"]}
+            {"file": "ref.jpg", "sha256": "f" * 64, "frame": None, "box": [1, 2, 3, 4], "warnings": ["a little dark"]}
         ],
+        "unlike": [],
+        "with": [],
+        "without": [],
         "engine": {"name": "fake", "detector_sha256": "d" * 64, "recognizer_sha256": "e" * 64},
         "threshold": 0.36,
         "search": {"videos": 1, "matches": 1},

@@ -81,10 +81,11 @@ def _clip(
         width, height = int(crops[0, 2]), int(crops[0, 3])
     else:
         width, height = _output_size(crops, options.size)
+    start, end, tracklet = int(sightings.frames[0]), int(sightings.frames[-1]) + 1, match.tracklet
     return ClipPlan(
-        match=match, file=_file_name(match.video, number, int(ticks[0])), start=int(sightings.frames[0]),
-        end=int(sightings.frames[-1]) + 1,
-        start_reason=match.tracklet.start_reason, end_reason=match.tracklet.end_reason,
+        match=match, file=_file_name(match.video, number, int(ticks[0])), start=start, end=end,
+        start_reason=tracklet.start_reason if start == tracklet.start else "other_person",
+        end_reason=tracklet.end_reason if end == tracklet.end else "other_person",
         ticks=ticks, sightings=sightings, crops=crops, mode=options.crop, width=width, height=height,
     )  # fmt: skip
 

@@ -187,14 +187,18 @@ def _other_file(folder: Path, document: dict[str, Any]) -> str | None:
 
 
 def _answers(document: dict[str, Any], person: PersonQuery) -> bool:
-    """Whether a result answers the question for `person`: the same name and the same photos, whatever the options.
+    """Whether a result answers the question for `person`, whatever the options.
+
+    It has the same name, and the same photos or the same person of the library, whose references change as videos come.
 
     Results with the schema /1 do not hold the name, so they answer no question.
     """
     try:
-        digests = [reference["sha256"] for reference in document["references"]]
-        same_photos = sorted(digests) == sorted(reference.sha256 for reference in person.references)
-        return same_photos and document["name"] == person.name
+        pictures = [(reference["sha256"], reference.get("frame")) for reference in document["references"]]
+        own = [(reference.sha256, reference.frame) for reference in person.references]
+        of_library = person.person is not None and all(frame is not None for _, frame in own)
+        same = set(pictures) == set(own) or (of_library and document.get("person") == person.person)
+        return same and document["name"] == person.name
     except (LookupError, TypeError):
         return False
 

@@ -14,7 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
-from facereel.query.records import ClipPlan, PersonQuery
+from facereel.query.records import ClipPlan, PersonQuery, Reference
 from facereel.store.files.names import with_escapes
 from facereel.store.model.records import SOURCES, EngineInfo, Video
 from facereel.store.model.version import FACEREEL_VERSION, RESULTS_VERSION
@@ -72,11 +72,11 @@ def describe(header: ResultHeader, clips: Sequence[ClipPlan], cut: bool = True) 
         "results_version": RESULTS_VERSION,
         "created": header.created.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "name": header.person.name,
-        "references": [
-            {"file": Path(reference.path).name, "sha256": reference.sha256, "box": _round(reference.box, 2),
-             "warnings": list(reference.warnings), **_path(reference.path, header.absolute)}
-            for reference in header.person.references
-        ],
+        "person": header.person.person,
+        "references": [_reference(reference, header.absolute) for reference in header.person.references],
+        "unlike": [_reference(reference, header.absolute) for reference in header.person.unlike],
+        "with": list(header.person.others.present),
+        "without": list(header.person.others.absent),
         "engine": {
             "name": engine.name,
             "detector_sha256": engine.detector_sha256,
@@ -87,6 +87,13 @@ def describe(header: ResultHeader, clips: Sequence[ClipPlan], cut: bool = True) 
         "clips": [_clip(clip, cut, header.absolute) for clip in clips],
     }  # fmt: skip
     return cast(dict[str, Any], with_escapes(document))
+
+
+def _reference(reference: Reference, absolute: bool) -> dict[str, Any]:
+    return {
+        "file": Path(reference.path).name, "sha256": reference.sha256, "frame": reference.frame,
+        "box": _round(reference.box, 2), "warnings": list(reference.warnings), **_path(reference.path, absolute),
+    }  # fmt: skip
 
 
 def _path(path: str, absolute: bool) -> dict[str, str]:

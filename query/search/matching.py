@@ -2,7 +2,8 @@
 
 The clusters of a video are compared with the references. Then they compete: of two clusters that share a frame only
 the more similar one can be the person. The tracklets of a matching cluster match too, also when their own similarity is
-below the threshold; a tracklet whose cluster does not match stays out. Pure functions on arrays.
+below the threshold; a tracklet whose cluster does not match stays out. What the user decided comes before all of that.
+Pure functions on arrays.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facereel.query.records import MatchingTracklet, NearTracklet, Reference
+from facereel.query.search.rulings import NO_RULINGS, Rulings
 from facereel.store.index.embeddings import BestExemplars, ClusterEmbeddings
 from facereel.store.model import pooling, views
 from facereel.store.model.face_odds import similarity_at
@@ -110,15 +112,23 @@ def lowest_similarity(base: float, scale: float) -> float:
 
 
 def match(
-    faces: VideoFaces, own: Floats, clusters: Floats, base: float = DEFAULT_THRESHOLD, scale: float = 1.0
+    faces: VideoFaces,
+    own: Floats,
+    clusters: Floats,
+    base: float = DEFAULT_THRESHOLD,
+    scale: float = 1.0,
+    rulings: Rulings = NO_RULINGS,
 ) -> tuple[list[MatchingTracklet], list[NearTracklet]]:
     """The tracklets of one video that show a person, by time, and the near misses, most similar first.
 
     `own` (T,) and `clusters` (C,) are the person's similarities to the tracklets and clusters. `base` is the similarity
-    that a cluster with good exemplars must reach, `scale` the engine's (Threshold.scale).
+    that a cluster with good exemplars must reach, `scale` the engine's (Threshold.scale). A confirmed tracklet always
+    matches; an excluded one does not and is no near miss.
     """
+    if not len(clusters) or not len(own):
+        return [], []
     # Every threshold is at least `base`, so nothing can match below this.
-    if not len(clusters) or not len(own) or max(clusters.max(), own.max()) < lowest_similarity(base, scale):
+    if not rulings and max(clusters.max(), own.max()) < lowest_similarity(base, scale):
         return [], []
     minimums = scale * similarity_at(_MIN_OWN_LOG_ODDS, faces.best.qualities)
     near_miss = scale * _NEAR_MISS
@@ -126,22 +136,35 @@ def match(
     # One that shows a person from behind, if at all, matches only by its own similarity.
     widths = np.array([item.face_width for item in faces.tracklets], np.float32)
     visible = views.match_by_cluster(widths, faces.best.face_probabilities)
-    answers = (own >= minimums) & (visible | (own >= base))
+    numbers = np.array([item.number for item in faces.tracklets], np.int64)
+    confirmed, excluded = np.isin(numbers, list(rulings.confirmed)), np.isin(numbers, list(rulings.excluded))
+    answers = (own >= minimums) & (visible | (own >= base)) & ~excluded | confirmed
     members = faces.members()
-    competition = _Competition(faces, members, own, clusters, thresholds, answers, scale)
+    settled = _settled(faces, members, confirmed, rulings)
+    competition = _Competition(
+        # Nothing is surer than what the user said.
+        faces, members, np.where(confirmed, np.inf, own), clusters, thresholds, answers, scale, settled,
+        refused=_refused(faces, members, excluded, settled, rulings),
+    )  # fmt: skip
     competition.run()
-    accepted, refused = set(competition.accepted), competition.refused
+    accepted, refused = {*competition.accepted, *settled}, competition.refused
     matches, near_misses = [], []
     for index in range(len(clusters)):
         similarity, threshold = float(clusters[index]), float(thresholds[index])
         for position in members[index]:
             value, minimum = float(own[position]), float(minimums[position])
-            if index in accepted and position in competition.doubtful:
+            if excluded[position]:
+                continue
+            if confirmed[position]:
+                matches.append(_decided(faces, position, value, threshold))
+            elif index in accepted and position in competition.doubtful:
                 reason = competition.doubtful[position]
                 ruled_out = _near_miss(faces, position, value, threshold, reason)
                 near_misses.append(replace(ruled_out, ruled_out=True))
             elif index in accepted and answers[position]:
-                matches.append(_match(faces, position, value, similarity, threshold, len(members[index])))
+                in_library = index in settled and max(similarity, value) < threshold
+                size = None if in_library else len(members[index])
+                matches.append(_match(faces, position, value, similarity, threshold, size))
             elif index in accepted:
                 too_low = f"its own similarity {value:.2f} is below the minimum of {minimum:.2f}"
                 reason = f"in a matching cluster, but {'no face is visible' if value >= minimum else too_low}"
@@ -155,12 +178,40 @@ def match(
     return matches, near_misses
 
 
+def _settled(
+    faces: VideoFaces, members: Sequence[Sequence[int]], confirmed: NDArray[np.bool_], rulings: Rulings
+) -> frozenset[int]:
+    """Positions of the clusters that are the person, whatever their similarity: by decision, or in the library."""
+    return frozenset(
+        position
+        for position, number in enumerate(faces.clusters.numbers.tolist())
+        if number in rulings.clusters or any(confirmed[mine] for mine in members[position])
+    )
+
+
+def _refused(
+    faces: VideoFaces,
+    members: Sequence[Sequence[int]],
+    excluded: NDArray[np.bool_],
+    settled: frozenset[int],
+    rulings: Rulings,
+) -> dict[int, str]:
+    """Positions of the clusters that are not the person, whatever their similarity, and why."""
+    refused = {}
+    for position, number in enumerate(faces.clusters.numbers.tolist()):
+        if position not in settled and number in rulings.refused:
+            refused[position] = rulings.refused[number]
+        elif position not in settled and all(excluded[mine] for mine in members[position]):
+            refused[position] = "you said that it is not the person"
+    return refused
+
+
 @dataclass(slots=True, eq=False)
 class _Competition:
     """Which clusters are the person: of two that share a frame only one can be; a doubtful tracklet decides nothing.
 
     First those that reach their threshold compete, the most similar first, then those just below it that look like the
-    first.
+    first. A settled cluster is the person in any case; one that is not similar enough speaks for no other.
     """
 
     faces: VideoFaces
@@ -170,6 +221,7 @@ class _Competition:
     thresholds: NDArray[np.float64]  # (C,)
     answers: NDArray[np.bool_]  # (T,) whether a tracklet matches if its cluster does
     scale: float
+    settled: frozenset[int] = frozenset()  # positions of clusters that are the person in any case
     accepted: list[int] = field(default_factory=list)  # positions of clusters
     refused: dict[int, str] = field(
         default_factory=dict
@@ -193,6 +245,9 @@ class _Competition:
                 self._decide(index, short)
 
     def _decide(self, index: int, short: bool) -> None:
+        if index in self.settled:
+            self.accepted += [] if short else [index]
+            return
         rivals = self._rivals(index)
         rival = next((other for mine, other in rivals if not self._is_surer(mine, other)), None)
         if rival is not None:
@@ -224,7 +279,7 @@ class _Competition:
         candidates = [mine for mine in self.members[index] if self.answers[mine]]
         return [
             (mine, other)
-            for cluster in self.accepted
+            for cluster in dict.fromkeys((*self.settled, *self.accepted))
             for other in self.members[cluster]
             if self.answers[other] and other not in self.doubtful
             for mine in candidates
@@ -256,15 +311,23 @@ def _similarity_to_accepted(clusters: ClusterEmbeddings, index: int, accepted: l
 
 
 def _match(
-    faces: VideoFaces, position: int, own: float, cluster: float, threshold: float, size: int
+    faces: VideoFaces, position: int, own: float, cluster: float, threshold: float, size: int | None
 ) -> MatchingTracklet:
+    """The match of a tracklet; `size` is that of its cluster, None where that matches by the library only."""
     tracklet = faces.tracklets[position]
     if own >= threshold:
         explanation = f"similarity {own:.2f}, threshold {threshold:.2f}"
         return MatchingTracklet(faces.video, tracklet, own, threshold, "photo", explanation, faces.folder)
     of_cluster = f"its cluster of {size} tracklets has {cluster:.2f}, threshold {threshold:.2f}"
+    if size is None:
+        of_cluster = "its cluster is the person's in the library"
     explanation = f"own similarity {own:.2f}; {of_cluster}"
     return MatchingTracklet(faces.video, tracklet, own, threshold, "cluster", explanation, faces.folder)
+
+
+def _decided(faces: VideoFaces, position: int, own: float, threshold: float) -> MatchingTracklet:
+    tracklet, explanation = faces.tracklets[position], f"you said so; similarity {own:.2f}"
+    return MatchingTracklet(faces.video, tracklet, own, threshold, "decision", explanation, faces.folder)
 
 
 def _near_miss(faces: VideoFaces, position: int, own: float, threshold: float, reason: str) -> NearTracklet:

@@ -16,6 +16,7 @@ import numpy as np
 
 from facereel.query.records import MatchingTracklet, NearTracklet, PersonQuery
 from facereel.query.search.matching import Directions, VideoFaces, directions, lowest_similarity, match
+from facereel.query.search.rulings import NO_RULINGS, Decisions, NoDecisions, Rulings, refusing
 from facereel.store.files.folders import index_folders
 from facereel.store.files.names import printable
 from facereel.store.index.reader import VideoIndex
@@ -30,7 +31,7 @@ from facereel.store.model.errors import (
     OptionError,
     StoreError,
 )
-from facereel.store.model.records import EngineInfo, FrameTimes, Sightings, Video
+from facereel.store.model.records import EngineInfo, Floats, FrameTimes, Sightings, Video
 
 _ATTEMPTS = 3  # to read an index that is being written
 # FAISS adds up in another order than numpy: candidates are taken a little below the threshold, and compared again.
@@ -163,21 +164,30 @@ def check_threshold(threshold: float) -> None:
 
 
 def search(
-    people: Sequence[PersonQuery], where: Scope, threshold: float, scale: float = 1.0
+    people: Sequence[PersonQuery],
+    where: Scope,
+    threshold: float,
+    scale: float = 1.0,
+    decisions: Decisions | None = None,
 ) -> list[PersonMatches]:
-    """Compare everybody with every index; only indexes with a similar cluster are opened.
+    """Compare everybody with every index; only indexes with a similar cluster, or with a decision, are opened.
 
-    `scale` is the engine's Threshold.scale. An index that cannot be read is in the `skipped` of each answer's scope.
-    Raises StoreError for one that is named, and where none can be read.
+    `scale` is the engine's Threshold.scale; `decisions` count for the people whose id in the library is known. An index
+    that cannot be read is in the `skipped` of each answer's scope. Raises StoreError for one that is named, and where
+    none can be read.
     """
     check_threshold(threshold)
-    wanted = [directions(person.references, scale) for person in people]
+    decisions = decisions or NoDecisions()
+    wanted = [_wanted(person, scale, decisions) for person in people]
     collected: list[list[_VideoAnswer]] = [[] for _ in people]
     searched: list[tuple[Video, VideoClusters] | None] = [
         (video, clusters) for (_, video), clusters in zip(where.searched, where.clusters, strict=True)
     ]
     skipped: list[SkippedVideo] = []
-    for place, searchers in _candidates(where.clusters, wanted, lowest_similarity(threshold, scale)):
+    candidates = _candidates(
+        where.clusters, [one.like for one in wanted], lowest_similarity(threshold, scale)
+    )
+    for place, searchers in _with_decided(candidates, where, people, decisions):
         video = where.searched[place][1]
         try:
             current, answers = _search_video(
@@ -205,6 +215,47 @@ def search(
         _answer(person, answers, where, counts, threshold)
         for person, answers in zip(people, collected, strict=True)
     ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Wanted:
+    """What one person is looked for by."""
+
+    person: PersonQuery
+    like: Directions
+    unlike: tuple[Directions, ...]  # of each photo of --not
+    decisions: Decisions
+
+    def rulings(self, index: VideoIndex, known: VideoClusters, similarities: Floats) -> Rulings:
+        """What is settled about a video; `similarities` (C,) are those of its clusters to the person."""
+        number, clusters = self.person.person, known.clusters
+        rulings = NO_RULINGS if number is None else self.decisions.of(index, number)
+        if not self.unlike or not len(clusters):
+            return rulings
+        others = np.max([one.combine(one.vectors @ clusters.embeddings.T) for one in self.unlike], axis=0)
+        names = ", ".join(Path(reference.path).name for reference in self.person.unlike)
+        return refusing(rulings, clusters.numbers, similarities, others, names)
+
+
+def _wanted(person: PersonQuery, scale: float, decisions: Decisions) -> _Wanted:
+    unlike = tuple(directions([reference], scale) for reference in person.unlike)
+    return _Wanted(person, directions(person.references, scale), unlike, decisions)
+
+
+def _with_decided(
+    candidates: Sequence[tuple[int, list[int]]],
+    where: Scope,
+    people: Sequence[PersonQuery],
+    decisions: Decisions,
+) -> list[tuple[int, list[int]]]:
+    """The candidates, with the videos about which there are decisions."""
+    searchers = {place: set(own) for place, own in candidates}
+    for number, person in enumerate(people):
+        decided = frozenset(() if person.person is None else decisions.videos(person.person))
+        for place, (_, video) in enumerate(where.searched if decided else ()):
+            if video.sha256 in decided:
+                searchers.setdefault(place, set()).add(number)
+    return sorted((place, sorted(own)) for place, own in searchers.items())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -236,7 +287,7 @@ def _candidates(
 
 
 def _search_video(
-    known: VideoClusters, video: Video, people: Sequence[Directions], threshold: float, scale: float
+    known: VideoClusters, video: Video, people: Sequence[_Wanted], threshold: float, scale: float
 ) -> tuple[tuple[Video, VideoClusters], list[_VideoAnswer]]:
     """Compare people with one index; gives what was searched, too, since `known` may be outdated.
 
@@ -270,21 +321,38 @@ def _answers_of(
     index: VideoIndex,
     video: Video,
     known: VideoClusters,
-    people: Sequence[Directions],
+    people: Sequence[_Wanted],
     threshold: float,
     scale: float,
 ) -> list[_VideoAnswer]:
     faces, vectors = _faces(index, video, known), index.vectors()
     pairs = []
-    for person in people:
+    for wanted in people:
+        person = wanted.like
         own = person.combine(vectors.similarities(person.vectors, faces.best.tracklets))
         clusters = person.combine(person.vectors @ known.clusters.embeddings.T)
-        matches, near_misses = match(faces, own, clusters, threshold, scale)
+        rulings = wanted.rulings(index, known, clusters)
+        matches, near_misses = match(faces, own, clusters, threshold, scale, rulings)
+        matches += _without_exemplars(index, video, faces, rulings)
         pairs.append((matches, _with_evidence(near_misses, matches, faces, vectors, known)))
     times = index.times() if any(matches for matches, _ in pairs) else None
     return [
         _VideoAnswer(video, _with_sightings(index, matches), near_misses, times if matches else None)
         for matches, near_misses in pairs
+    ]
+
+
+def _without_exemplars(
+    index: VideoIndex, video: Video, faces: VideoFaces, rulings: Rulings
+) -> list[MatchingTracklet]:
+    """The confirmed tracklets that have no embedding: nothing but the decision says who they are."""
+    others = rulings.confirmed - {item.number for item in faces.tracklets}
+    return [
+        MatchingTracklet(
+            video, item, 0.0, 0.0, "decision", "you said so; no crop can be compared", index.folder
+        )
+        for item in (index.tracklets() if others else ())
+        if item.number in others
     ]
 
 
