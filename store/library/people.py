@@ -1,0 +1,404 @@
+"""The people of a library: who they are, which clusters of which videos are theirs, and every decision about them.
+
+Who somebody is follows from similarity (the table `members`, written by joining) and from what the user decided
+(decisions.py), which outranks it. An id is never used again; that of a merged person leads to the person it became.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from facereel.store.files.names import printable
+from facereel.store.library import decisions
+from facereel.store.library.database import LibraryDatabase
+from facereel.store.library.decisions import (
+    COUNTS,
+    PLACE_COLUMNS,
+    Decision,
+    Ruling,
+    checked_name,
+    name_key,
+    place_of,
+    place_values,
+)
+from facereel.store.library.places import Place
+from facereel.store.model.errors import OptionError
+
+_BATCH = 400  # values in one statement; SQLite before 3.32 allows 999
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryPerson:
+    """Somebody in the library."""
+
+    id: int
+    name: str | None
+    hidden: bool
+    clusters: int  # of all videos
+    videos: int
+    seconds: float  # for which the tracklets of these clusters are shown
+    decisions: int  # that count, about this person
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A cluster of an indexed video and whose it is."""
+
+    sha256: str
+    cluster: int
+    person: int
+    by_similarity: int  # whose it would be without decisions
+    seconds: float  # for which its tracklets are shown
+    anchor: Place  # a face of it, by which the cluster is found again when the video was indexed anew
+
+
+@dataclass(frozen=True, slots=True)
+class Rulings:
+    """Faces of which decisions say that they are a person, or are not."""
+
+    confirmed: tuple[Place, ...]
+    rejected: tuple[Place, ...]
+
+
+class LibraryPeople:
+    """The people of one store. Making one changes nothing on the disk; reading a store without people finds none.
+
+    Every call raises the errors of LibraryDatabase; those that write are whole or do nothing.
+    """
+
+    def __init__(self, store: Path, database: LibraryDatabase | None = None) -> None:
+        self._database = database or LibraryDatabase(store)
+
+    def writing(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Several calls as one transaction."""
+        return self._database.write()
+
+    # Reading
+
+    def all(self) -> tuple[LibraryPerson, ...]:
+        """Everybody with a face, a name or a decision, by id; hidden people too, merged and forgotten ones not."""
+        with self._read() as db:
+            people = _people(db, None)
+        return tuple(one for one in people if one.clusters or one.name is not None or one.decisions)
+
+    def get(self, person: int) -> LibraryPerson:
+        """The person of an id, or the person it became; raises OptionError for an id that nobody has."""
+        with self._read() as db:
+            return _people(db, [self._final(db, person)])[0]
+
+    def by_name(self, name: str) -> tuple[LibraryPerson, ...]:
+        """Everybody with that name, by id; upper and lower case do not matter."""
+        with self._read() as db:
+            rows = db.execute(
+                "SELECT person FROM people WHERE name_key = ? ORDER BY person",
+                (name_key(" ".join(name.split())),),
+            )
+            return _people(db, [row[0] for row in rows])
+
+    def people_of(self, sha256: str) -> dict[int, LibraryPerson]:
+        """Whose the clusters of a video are, by cluster number."""
+        query = """SELECT cluster, coalesce(merged_into, people.person) FROM members
+                   JOIN people USING (person) WHERE sha256 = ? ORDER BY cluster"""
+        with self._read() as db:
+            owners = {int(row[0]): int(row[1]) for row in db.execute(query, (sha256,))}
+            people = {one.id: one for one in _people(db, sorted(set(owners.values())))}
+        return {cluster: people[owner] for cluster, owner in owners.items()}
+
+    def person_of(self, sha256: str, cluster: int) -> LibraryPerson | None:
+        """Whose a cluster of a video is; None where the library does not have it."""
+        return self.people_of(sha256).get(cluster)
+
+    def members(self, person: int) -> tuple[Member, ...]:
+        """The clusters of a person in all videos; raises OptionError for an id that nobody has."""
+        with self._read() as db:
+            found: list[Member] = []
+            for one in decisions.groups(db, self._final(db, person)):
+                rows = db.execute("SELECT * FROM members WHERE person = ?", (one,))
+                found += map(_member, rows)
+        return tuple(sorted(found, key=lambda member: (member.sha256, member.cluster)))
+
+    def members_of(self, sha256: str) -> tuple[Member, ...]:
+        """The clusters of a video, as they were joined last."""
+        with self._read() as db:
+            rows = db.execute("SELECT * FROM members WHERE sha256 = ? ORDER BY cluster", (sha256,))
+            return tuple(map(_member, rows))
+
+    def rulings(self, person: int) -> Rulings:
+        """The faces that decisions confirm and reject for a person; where two speak of one place, the later."""
+        with self._read() as db:
+            whose = self._final(db, person)
+            found: list[Ruling] = []
+            for sha256 in sorted(decisions.videos_ruled(db, decisions.groups(db, whose))):
+                found += decisions.read_rulings(db, "sha256 = ?", sha256)
+        standing = decisions.latest(found)
+        return Rulings(
+            tuple(place for place, verdict in standing.items() if verdict.confirmed == whose),
+            tuple(place for place, verdict in standing.items() if whose in verdict.rejected),
+        )
+
+    def rulings_of_video(self, sha256: str) -> tuple[Ruling, ...]:
+        """What decisions say of the faces of a video, in order: `decisions.verdicts` sums it up."""
+        with self._read() as db:
+            return tuple(decisions.read_rulings(db, "sha256 = ?", sha256))
+
+    def log(self, person: int | None = None, last: int | None = None) -> tuple[Decision, ...]:
+        """The decisions in the order in which they count, about one person or all; only the last ones if so asked.
+
+        Raises OptionError for an id that nobody has.
+        """
+        condition, values = "1", ()
+        with self._read() as db:
+            if person is not None:
+                ids = ", ".join(map(str, decisions.groups(db, self._final(db, person, forgotten=True))))
+                own = f"SELECT decision FROM decisions WHERE person IN ({ids}) OR other IN ({ids})"
+                condition = f"(decision IN ({own}) OR undoes IN ({own}))"
+            if last is not None:
+                newest = f"SELECT decision FROM decisions WHERE {condition} ORDER BY time DESC, decision DESC"
+                condition = f"decision IN ({newest} LIMIT {int(last)})"
+            return tuple(decisions.read_decisions(db, condition, *values))
+
+    def unsettled(self) -> tuple[str, ...]:
+        """Videos, by sha256, with decisions that their members do not follow yet."""
+        with self._read() as db:
+            return tuple(str(row[0]) for row in db.execute("SELECT sha256 FROM unsettled ORDER BY sha256"))
+
+    # What joining writes
+
+    def add_person(self) -> int:
+        """A person nobody knows yet."""
+        with self._database.write() as db:
+            return decisions.new_person(db)
+
+    def set_members(self, sha256: str, members: Sequence[Member]) -> None:
+        """Replace the clusters of a video by those of its index, which follow all decisions."""
+        columns = f"cluster, person, by_similarity, seconds, {PLACE_COLUMNS}"
+        with self._database.write() as db:
+            self._drop(db, sha256)
+            db.executemany(
+                f"INSERT INTO members ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (one.cluster, one.person, one.by_similarity, one.seconds, *place_values(one.anchor))
+                    for one in members
+                ],
+            )
+
+    def drop_members(self, sha256: str) -> None:
+        """Remove the clusters of a video that is no longer indexed; decisions about its faces stay."""
+        with self._database.write() as db:
+            self._drop(db, sha256)
+
+    @staticmethod
+    def _drop(db: sqlite3.Connection, sha256: str) -> None:
+        db.execute("DELETE FROM members WHERE sha256 = ?", (sha256,))
+        db.execute("DELETE FROM unsettled WHERE sha256 = ?", (sha256,))
+
+    # Decisions
+
+    def name(self, person: int, name: str, *, another: bool = False) -> LibraryPerson:
+        """Name a person. `another` allows a name that somebody else has.
+
+        Raises OptionError for an unknown person, a name that cannot be, and one that somebody else has.
+        """
+        name = checked_name(name)
+        with self._database.write() as db:
+            whose = self._final(db, person)
+            same = [one.id for one in self.by_name(name)]
+            if same and whose not in same and not another:
+                raise OptionError(
+                    f'person {same[0]} is named "{printable(name)}" already; if both are one person run: '
+                    f"facereel people merge {same[0]} {whose}; else give another name"
+                )
+            decisions.append(db, "name", whose, name=name, places=self._anchors(db, whose))
+            return _people(db, [whose])[0]
+
+    def merge(self, person: int, other: int) -> str | None:
+        """Make two people one: `other` becomes `person`, who keeps the name or takes over that of the other.
+
+        Returns the name that is given up, if both had one. Raises OptionError for unknown people, and two that are one.
+        """
+        with self._database.write() as db:
+            whose, gone = self._final(db, person), self._final(db, other)
+            if whose == gone:
+                raise OptionError(f"{person} and {other} are one person already; name two people")
+            kept, given_up = (one.name for one in (_people(db, [whose])[0], _people(db, [gone])[0]))
+            places = [*self._anchors(db, whose), *self._anchors(db, gone)]
+            decisions.append(db, "merge", whose, gone, places=places)
+            self._unsettle(db, decisions.videos_ruled(db, decisions.groups(db, whose)))
+            return given_up if kept is not None else None
+
+    def split(self, person: int, places: Sequence[Place]) -> int:
+        """Say that faces of a person are somebody else, and return the id of that new person."""
+        with self._database.write() as db:
+            whose = self._final(db, person)
+            other = decisions.new_person(db)
+            self._rule(db, "split", whose, places, other)
+            return other
+
+    def accept(self, person: int, places: Sequence[Place]) -> None:
+        """Say that faces are this person."""
+        with self._database.write() as db:
+            self._rule(db, "accept", self._final(db, person), places)
+
+    def reject(self, person: int, places: Sequence[Place]) -> None:
+        """Say that faces are not this person."""
+        with self._database.write() as db:
+            self._rule(db, "reject", self._final(db, person), places)
+
+    def hide(self, person: int) -> None:
+        """Leave a person out of lists and suggestions."""
+        with self._database.write() as db:
+            whose = self._final(db, person)
+            decisions.append(db, "hide", whose, places=self._anchors(db, whose))
+
+    def show(self, person: int) -> None:
+        """Take a hidden person back into lists."""
+        with self._database.write() as db:
+            decisions.append(db, "show", self._final(db, person))
+
+    def undo(self, number: int | None = None) -> Decision:
+        """Undo a decision, or the last one that counts and is no undo; an undo can be undone by its number.
+
+        Returns what was undone. Raises OptionError for one that is not there, does not count, or is a `forget`.
+        """
+        with self._database.write() as db:
+            if number is None:
+                row = db.execute(
+                    f"""SELECT decision FROM decisions WHERE kind NOT IN ('undo', 'forget') AND {COUNTS}
+                        ORDER BY time DESC, decision DESC LIMIT 1"""
+                ).fetchone()
+                if row is None:
+                    raise OptionError("there is no decision to undo; run: facereel people log")
+                number = int(row[0])
+            undone = next(decisions.read_decisions(db, "decision = ?", number), None)
+            if undone is None:
+                raise OptionError(f"there is no decision {number}; run: facereel people log")
+            if undone.kind == "forget":
+                raise OptionError(
+                    f"decision {number} forgets a person, of whom nothing is left to bring back"
+                )
+            if not undone.counts:
+                raise OptionError(f"decision {number} is undone already; run: facereel people log")
+            decisions.append(db, "undo", undone.person, undoes=number)
+            self._unsettle(db, self._touched(db, undone))
+            return undone
+
+    # Inside a transaction
+
+    @contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection]:
+        """A transaction in which values that cannot be are damage."""
+        with self._database.read() as db:
+            try:
+                yield db
+            except (ValueError, TypeError, LookupError) as error:
+                raise self._database.damaged(error) from error
+
+    @staticmethod
+    def _final(db: sqlite3.Connection, person: int, *, forgotten: bool = False) -> int:
+        """The id of who a person is now."""
+        row = db.execute("SELECT merged_into, forgotten FROM people WHERE person = ?", (person,)).fetchone()
+        if row is None:
+            raise OptionError(f"there is no person {person} in the library; run: facereel people")
+        if row["forgotten"] and not forgotten:
+            raise OptionError(f"person {person} was forgotten; run: facereel people")
+        return person if row["merged_into"] is None else int(row["merged_into"])
+
+    @staticmethod
+    def _anchors(db: sqlite3.Connection, person: int) -> list[tuple[int, Place]]:
+        """A face of each cluster of a person, with the person it was of before merges."""
+        query = "SELECT * FROM members WHERE person = ?"
+        return [
+            (one, place_of(row)) for one in decisions.groups(db, person) for row in db.execute(query, (one,))
+        ]
+
+    def _rule(
+        self, db: sqlite3.Connection, kind: decisions.Kind, person: int, places: Sequence[Place],
+        other: int | None = None,
+    ) -> None:  # fmt: skip
+        if not places:
+            raise OptionError(f"no face was given to {kind} for person {person}; name at least one")
+        of_whom = person if other is None else other
+        decisions.append(db, kind, person, other, places=[(of_whom, place) for place in places])
+        self._unsettle(db, {place.sha256 for place in places})
+
+    def _touched(self, db: sqlite3.Connection, undone: Decision) -> set[str]:
+        """The videos whose members depend on a decision."""
+        if undone.kind == "undo" and undone.undoes is not None:
+            return self._touched(db, next(decisions.read_decisions(db, "decision = ?", undone.undoes)))
+        touched = {place.sha256 for _, place in undone.places}
+        if undone.kind == "merge":
+            people = [one for one in (undone.person, undone.other) if one is not None]
+            touched |= decisions.videos_ruled(db, [one for p in people for one in decisions.groups(db, p)])
+        return touched
+
+    @staticmethod
+    def _unsettle(db: sqlite3.Connection, videos: Iterable[str]) -> None:
+        db.executemany("INSERT OR IGNORE INTO unsettled VALUES (?)", [(sha256,) for sha256 in sorted(videos)])
+
+
+def _people(db: sqlite3.Connection, ids: Sequence[int] | None) -> tuple[LibraryPerson, ...]:
+    """People by id, or all that are neither merged nor forgotten; ids are those of people as they are now."""
+    if ids is not None:
+        batches = (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
+        return tuple(one for batch in batches for one in _batch(db, batch))
+    return _batch(db, None)
+
+
+def _batch(db: sqlite3.Connection, ids: Sequence[int] | None) -> tuple[LibraryPerson, ...]:
+    marks = ", ".join("?" * len(ids or ()))
+    chosen = "1" if ids is None else f"(people.person IN ({marks}) OR people.merged_into IN ({marks}))"
+    values = () if ids is None else (*ids, *ids)
+    whose = "coalesce(merged_into, people.person)"
+    clusters = _figures(
+        db,
+        f"""SELECT {whose}, count(*), count(DISTINCT sha256), sum(seconds)
+            FROM people JOIN members USING (person) WHERE {chosen} GROUP BY 1""",
+        values,
+    )
+    counted = f"decisions.kind != 'undo' AND {COUNTS}"
+    ruled = _figures(
+        db,
+        f"""SELECT whose, count(DISTINCT decision) FROM (
+                SELECT {whose} AS whose, decision FROM people JOIN decisions USING (person)
+                WHERE {chosen} AND {counted} UNION ALL
+                SELECT {whose} AS whose, decision FROM people JOIN decisions ON people.person = other
+                WHERE {chosen} AND {counted}) GROUP BY 1""",
+        (*values, *values),
+    )
+    rows = db.execute(
+        f"""SELECT person, name, hidden FROM people
+            WHERE {chosen} AND merged_into IS NULL AND NOT forgotten ORDER BY person""",
+        values,
+    )
+    return tuple(
+        _person(row, clusters.get(row["person"], (0, 0, 0.0)), ruled.get(row["person"], (0,))) for row in rows
+    )
+
+
+def _person(row: sqlite3.Row, figures: Sequence[float], ruled: Sequence[float]) -> LibraryPerson:
+    clusters, videos, seconds = figures
+    name = None if row["name"] is None else str(row["name"])
+    return LibraryPerson(
+        int(row["person"]),
+        name,
+        bool(row["hidden"]),
+        int(clusters),
+        int(videos),
+        float(seconds),
+        int(ruled[0]),
+    )
+
+
+def _figures(db: sqlite3.Connection, query: str, values: Sequence[int]) -> Mapping[int, tuple[float, ...]]:
+    return {row[0]: tuple(row)[1:] for row in db.execute(query, values)}
+
+
+def _member(row: sqlite3.Row) -> Member:
+    return Member(
+        str(row["sha256"]), int(row["cluster"]), int(row["person"]), int(row["by_similarity"]),
+        float(row["seconds"]), place_of(row),
+    )  # fmt: skip
