@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from facereel.indexer.engines.face_crops import Still
 from facereel.indexer.identity.clustering import (
+    MOST_IN_TABLE,
     TrackletIdentity,
     cluster,
-    link,
     tracklet_identity,
 )
+from facereel.indexer.identity.linkage import link
 from facereel.indexer.scan.clothes import clothes_histogram, pool_clothes
 from facereel.store.index.rows import sighting_rows, sightings_of
 from facereel.store.model.records import CLOTHES_BINS, Floats, FrameTimes, Image, Sightings, Tracklet
@@ -123,10 +124,10 @@ CROWDS = st.builds(
 )
 
 
-@given(CROWDS)
+@given(CROWDS, st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_nobody_shares_a_frame_with_himself(evidence: list[TrackletIdentity]) -> None:
-    numbers = cluster(evidence)
+def test_nobody_shares_a_frame_with_himself(evidence: list[TrackletIdentity], sparse: bool) -> None:
+    numbers = cluster(evidence, most_in_table=0 if sparse else MOST_IN_TABLE)
     for one, other in combinations(range(len(evidence)), 2):
         if numbers[one] == numbers[other]:
             assert not meet(evidence[one], evidence[other])
@@ -163,6 +164,23 @@ def test_numbers_follow_the_first_members(evidence: list[TrackletIdentity]) -> N
     numbers = cluster(evidence)
     firsts = list(dict.fromkeys(numbers))
     assert firsts == list(range(len(firsts)))
+
+
+def test_without_room_for_the_table_of_pairs_the_clusters_are_the_same() -> None:
+    """Each of 600 tracklets knows the 32 nearest to it; four people, three at a time, each 150 times."""
+    rng = np.random.default_rng(0)
+    people = np.linalg.qr(rng.normal(size=(64, 4)))[0].T
+    film = [
+        replace(
+            look(0, 100 * time, 100 * time + 50, float(rng.uniform(0.05, 0.6)), time, 200.0 * place),
+            embedding=unit(people[(time + place) % 4] + rng.normal(0, 0.04, 64)),
+        )
+        for time in range(200)
+        for place in range(3)
+    ]
+    expected = [(number // 3 + number % 3) % 4 for number in range(600)]
+    assert cluster(film) == cluster(film, most_in_table=0)
+    assert parts(cluster(film)) == parts(expected)
 
 
 def test_nothing_gives_no_groups() -> None:

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facereel.indexer.identity.evidence import Evidence, log_odds, unit_clothes
+from facereel.indexer.identity.evidence import (
+    Evidence,
+    close_pairs,
+    log_odds,
+    log_odds_of_pairs,
+    unit_clothes,
+    video_statistics,
+)
+from facereel.indexer.identity.linkage import Groups, link, link_sparse
 from facereel.store.model.pooling import cluster_weight, pool
-from facereel.store.model.records import Cluster, Floats, Tracklet
+from facereel.store.model.records import Cluster, Floats, Ints, Tracklet
 from facereel.store.model.views import shows_face
 
 # Log odds down to which clusters are joined. At 0 both answers are as probable; two people in one cluster are worse
 # than one person in two. On eleven films, at 0.25 two faces in the dark are mixed, from 0.75 on people fall apart.
 MIN_LOG_ODDS = 0.5
+# The table of all pairs takes 8 bytes a pair and is exact; of more tracklets each is compared with its nearest ones.
+MOST_IN_TABLE = 6000
+NEIGHBOURS = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,22 +96,86 @@ def make_clusters(identities: Sequence[TrackletIdentity], scale: float = 1.0) ->
     )
 
 
-def cluster(identities: Sequence[TrackletIdentity], scale: float = 1.0) -> list[int]:
-    """The cluster of each tracklet, a label from 0 on; labels are in order of each cluster's first tracklet."""
+def cluster(
+    identities: Sequence[TrackletIdentity], scale: float = 1.0, most_in_table: int = MOST_IN_TABLE
+) -> list[int]:
+    """The cluster of each tracklet, a label from 0 on; labels are in order of each cluster's first tracklet.
+
+    More than `most_in_table` tracklets with faces are compared with their nearest ones only, see MOST_IN_TABLE.
+    """
     # What is nobody's face is no evidence either: what lies below a lamp is not somebody's clothes.
     faces = [place for place, identity in enumerate(identities) if identity.joinable]
-    joined = _join([identities[place] for place in faces], scale)
+    joined = _join([identities[place] for place in faces], scale, most_in_table)
     groups = dict(zip(faces, joined, strict=True))
     labels: dict[tuple[bool, int], int] = {}
     keys = ((place in groups, groups.get(place, place)) for place in range(len(identities)))
     return [labels.setdefault(key, len(labels)) for key in keys]
 
 
-def _join(identities: Sequence[TrackletIdentity], scale: float) -> list[int]:
+def _join(identities: Sequence[TrackletIdentity], scale: float, most_in_table: int) -> list[int]:
     if not identities:
         return []
+    order = sorted(range(len(identities)), key=lambda place: (identities[place].start, place))
+    identities = [identities[place] for place in order]
     weights = np.array([identity.weight for identity in identities])
-    return link(log_odds(_evidence(identities, scale)), weights, MIN_LOG_ODDS)
+    evidence = _evidence(identities, scale)
+    if len(identities) <= most_in_table:
+        labels = link(log_odds(evidence), weights, MIN_LOG_ODDS)
+    else:
+        labels = _link_many(evidence, weights)
+    return [label for _, label in sorted(zip(order, labels, strict=True))]
+
+
+def _link_many(evidence: Evidence, weights: NDArray[np.float64]) -> list[int]:
+    """As `link`, of tracklets whose table would be too large."""
+    video = video_statistics(evidence)
+    items = Groups(weights, evidence.embeddings, evidence.qualities, np.log(video.people))
+    first, second = _nearest(items)
+    near, nearer = close_pairs(evidence, video, NEIGHBOURS, MIN_LOG_ODDS)
+    count = len(weights)
+    keys = np.unique(np.concatenate([first * count + second, near * count + nearer]))
+    first, second = np.divmod(keys, count)
+    pairs = first, second, log_odds_of_pairs(evidence, video, first, second)
+    return link_sparse(items, pairs, _nearest, partial(_never_meet, evidence.spans), MIN_LOG_ODDS)
+
+
+def _nearest(groups: Groups) -> tuple[Ints, Ints]:
+    """Pairs of groups, the lower one first: each with those whose mean faces are the most similar to its own."""
+    import faiss
+
+    vectors = groups.embeddings / np.maximum(np.linalg.norm(groups.embeddings, axis=1, keepdims=True), 1e-9)
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(vectors)
+    _, nearest = index.search(vectors, min(NEIGHBOURS + 1, len(vectors)))
+    one, other = np.repeat(np.arange(len(vectors)), nearest.shape[1]), nearest.ravel().astype(np.int64)
+    one, other = one[one != other], other[one != other]
+    keys = np.unique(np.minimum(one, other) * len(vectors) + np.maximum(one, other))
+    return np.divmod(keys, len(vectors))
+
+
+def _never_meet(spans: Ints, labels: Ints, first: Ints, second: Ints) -> NDArray[np.bool_]:
+    """Does no tracklet of one group share a frame with one of the other? (P,) for P pairs of labels of N tracklets.
+
+    Those of one group never do, so in order of time each one's frames begin after those of the one before.
+    """
+    order = np.lexsort((spans[:, 0], labels))
+    labels, spans = labels[order], spans[order]
+    starts = np.searchsorted(labels, np.arange(labels[-1] + 2))
+    sizes = np.diff(starts)
+    swap = sizes[first] > sizes[second]
+    small, large = np.where(swap, second, first), np.where(swap, first, second)
+    pair = np.repeat(np.arange(len(first)), sizes[small])
+    member = np.arange(len(pair)) + np.repeat(
+        starts[small] - np.cumsum(sizes[small]) + sizes[small], sizes[small]
+    )
+    # The first tracklet of the other group that ends after this one begins: no other can overlap if it does not.
+    reach = int(spans[:, 1].max()) + 1
+    place = np.searchsorted(
+        labels * reach + spans[:, 1], large[pair] * reach + spans[member, 0], side="right"
+    )
+    there = place < starts[large[pair] + 1]
+    meet = there & (spans[np.minimum(place, len(spans) - 1), 0] < spans[member, 1])
+    return np.asarray(np.bincount(pair, meet, len(first)) == 0)
 
 
 def _evidence(identities: Sequence[TrackletIdentity], scale: float) -> Evidence:
@@ -114,41 +190,3 @@ def _evidence(identities: Sequence[TrackletIdentity], scale: float) -> Evidence:
         ends=np.stack([item.ends for item in identities]),
         clothes=unit_clothes([item.clothes for item in identities]),
     )
-
-
-def link(similarity: NDArray[np.float64], weights: NDArray[np.float64], minimum: float) -> list[int]:
-    """Labels of N items, joined by weighted average linkage while two are at least that similar; changes its arguments.
-
-    `similarity` (N, N) has -inf on its diagonal, and for two that are never joined.
-    """
-    labels: dict[int, int] = {}
-    return [labels.setdefault(int(root), len(labels)) for root in _link(similarity, weights, minimum)]
-
-
-def _link(similarity: NDArray[np.float64], weights: NDArray[np.float64], minimum: float) -> NDArray[np.int64]:
-    """Join the most similar pair until none reaches the minimum; -inf forbids. Returns a root for each item.
-
-    Items of one cluster have the same root. Weighted average linkage by the Lance-Williams update. Each row's most
-    similar partner is remembered, so that a join costs one row and not the whole table; a mean is never above both its
-    parts, so no other row finds a more similar partner in it.
-    """
-    count = len(weights)
-    roots = np.arange(count)
-    partner = similarity.argmax(axis=1)
-    highest = similarity[np.arange(count), partner]
-    while True:
-        row = int(highest.argmax())
-        if highest[row] < minimum:
-            return roots
-        keep, drop = sorted((row, int(partner[row])))
-        total = weights[keep] + weights[drop]
-        mean = (weights[keep] * similarity[keep] + weights[drop] * similarity[drop]) / total
-        mean[[keep, drop]] = -np.inf
-        weights[keep] = total
-        similarity[keep], similarity[:, keep] = mean, mean
-        similarity[drop], similarity[:, drop] = -np.inf, -np.inf
-        roots[roots == drop] = keep
-        for stale in {keep, *np.flatnonzero((partner == keep) | (partner == drop)).tolist()}:
-            partner[stale] = similarity[stale].argmax()
-            highest[stale] = similarity[stale, partner[stale]]
-        highest[drop] = -np.inf
