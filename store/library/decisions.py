@@ -28,7 +28,7 @@ VERDICTS: Mapping[Kind, Verdict] = {
     "accept": "confirmed", "split": "confirmed", "reject": "rejected",
     "name": "anchor", "merge": "anchor", "hide": "anchor",
 }  # fmt: skip
-_FACES = ("accept", "split", "reject")  # kinds about single faces
+_FACES: tuple[Kind, ...] = ("accept", "split", "reject")  # kinds about single faces
 MAX_NAME = 200  # characters
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"  # in which the order of texts is the order of times
 
@@ -218,6 +218,30 @@ def videos_ruled(db: sqlite3.Connection, people: Iterable[int]) -> set[str]:
     return {str(row[0]) for person in people for row in db.execute(query, (person,))}
 
 
+def unsettle(db: sqlite3.Connection, since: int, kinds: Sequence[Kind] = _FACES) -> None:
+    """Note the videos whose members may change by the decisions from number `since` on, and by what these undo.
+
+    `kinds` are those whose faces matter. Merging people matters to the videos in which faces were ruled on.
+    """
+    query = """WITH RECURSIVE chosen(decision) AS (
+                   SELECT decision FROM decisions WHERE decision >= ?
+                   UNION SELECT undoes FROM decisions JOIN chosen USING (decision) WHERE undoes IS NOT NULL) """
+    marks = ", ".join("?" * len(kinds))
+    db.execute(
+        f"""INSERT OR IGNORE INTO unsettled {query} SELECT DISTINCT sha256
+            FROM chosen JOIN decisions USING (decision) JOIN places USING (decision) WHERE kind IN ({marks})""",
+        (since, *kinds),
+    )
+    merges = db.execute(
+        query + "SELECT person, other FROM chosen JOIN decisions USING (decision) WHERE kind = 'merge'",
+        (since,),
+    ).fetchall()
+    merged = {one for row in merges for person in row for one in groups(db, person)}
+    db.executemany(
+        "INSERT OR IGNORE INTO unsettled VALUES (?)", [(v,) for v in sorted(videos_ruled(db, merged))]
+    )
+
+
 def replay(db: sqlite3.Connection) -> None:
     """Derive which decisions count, and names, hidden and merged people, from the whole log."""
     rows = db.execute(
@@ -225,11 +249,11 @@ def replay(db: sqlite3.Connection) -> None:
     ).fetchall()
     # From the last to the first: whether an undo counts depends on later ones only.
     undone: set[int] = set()
-    later: set[int] = set()
+    fixed = {row["decision"] for row in rows if row["kind"] == "forget"}
     for row in reversed(rows):
         number, undoes = row["decision"], row["undoes"]
-        later.add(number)
-        if row["kind"] == "undo" and number not in undone and undoes is not None and undoes not in later:
+        fixed.add(number)  # nothing undoes a later decision
+        if row["kind"] == "undo" and number not in undone and undoes is not None and undoes not in fixed:
             undone.add(undoes)
     standings = {person: _Standing() for (person,) in db.execute("SELECT person FROM people")}
     for row in rows:

@@ -7,13 +7,14 @@ Who somebody is follows from similarity (the table `members`, written by joining
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from facereel.store.files.names import printable
 from facereel.store.library import decisions
+from facereel.store.library.backup import Restored, read_backup, restore, write_backup
 from facereel.store.library.database import LibraryDatabase
 from facereel.store.library.decisions import (
     COUNTS,
@@ -25,6 +26,7 @@ from facereel.store.library.decisions import (
     place_of,
     place_values,
 )
+from facereel.store.library.erasure import erase
 from facereel.store.library.places import Place
 from facereel.store.model.errors import OptionError
 
@@ -226,8 +228,7 @@ class LibraryPeople:
                 raise OptionError(f"{person} and {other} are one person already; name two people")
             kept, given_up = (one.name for one in (_people(db, [whose])[0], _people(db, [gone])[0]))
             places = [*self._anchors(db, whose), *self._anchors(db, gone)]
-            decisions.append(db, "merge", whose, gone, places=places)
-            self._unsettle(db, decisions.videos_ruled(db, decisions.groups(db, whose)))
+            decisions.unsettle(db, decisions.append(db, "merge", whose, gone, places=places))
             return given_up if kept is not None else None
 
     def split(self, person: int, places: Sequence[Place]) -> int:
@@ -282,9 +283,33 @@ class LibraryPeople:
                 )
             if not undone.counts:
                 raise OptionError(f"decision {number} is undone already; run: facereel people log")
-            decisions.append(db, "undo", undone.person, undoes=number)
-            self._unsettle(db, self._touched(db, undone))
+            decisions.unsettle(db, decisions.append(db, "undo", undone.person, undoes=number))
             return undone
+
+    def forget(self, person: int) -> tuple[int, ...]:
+        """Erase everything that is stored of a person, and of all who became that person; returns their ids.
+
+        Only the ids stay, and that they were forgotten. The indexes are not touched, nor are backups. Calling it again
+        with an id that was forgotten compacts the file again, as after a disk that was full.
+        """
+        with self._database.write() as db:
+            (forgotten,) = db.execute(
+                "SELECT max(forgotten) FROM people WHERE person = ?", (person,)
+            ).fetchone()
+            ids = (person,) if forgotten else erase(db, self._final(db, person))
+        self._database.compact()
+        return ids
+
+    def backup(self, path: Path) -> int:
+        """Write all decisions to a new JSON file and return how many; raises ResultExistsError, UnwritableError."""
+        with self._read() as db:
+            return write_backup(db, path)
+
+    def restore(self, path: Path) -> Restored:
+        """Add the decisions of a backup that are not here; raises OptionError for what is no whole backup."""
+        backup = read_backup(path)
+        with self._database.write() as db:
+            return restore(db, backup)
 
     # Inside a transaction
 
@@ -315,29 +340,16 @@ class LibraryPeople:
             (one, place_of(row)) for one in decisions.groups(db, person) for row in db.execute(query, (one,))
         ]
 
+    @staticmethod
     def _rule(
-        self, db: sqlite3.Connection, kind: decisions.Kind, person: int, places: Sequence[Place],
+        db: sqlite3.Connection, kind: decisions.Kind, person: int, places: Sequence[Place],
         other: int | None = None,
     ) -> None:  # fmt: skip
         if not places:
             raise OptionError(f"no face was given to {kind} for person {person}; name at least one")
         of_whom = person if other is None else other
-        decisions.append(db, kind, person, other, places=[(of_whom, place) for place in places])
-        self._unsettle(db, {place.sha256 for place in places})
-
-    def _touched(self, db: sqlite3.Connection, undone: Decision) -> set[str]:
-        """The videos whose members depend on a decision."""
-        if undone.kind == "undo" and undone.undoes is not None:
-            return self._touched(db, next(decisions.read_decisions(db, "decision = ?", undone.undoes)))
-        touched = {place.sha256 for _, place in undone.places}
-        if undone.kind == "merge":
-            people = [one for one in (undone.person, undone.other) if one is not None]
-            touched |= decisions.videos_ruled(db, [one for p in people for one in decisions.groups(db, p)])
-        return touched
-
-    @staticmethod
-    def _unsettle(db: sqlite3.Connection, videos: Iterable[str]) -> None:
-        db.executemany("INSERT OR IGNORE INTO unsettled VALUES (?)", [(sha256,) for sha256 in sorted(videos)])
+        number = decisions.append(db, kind, person, other, places=[(of_whom, place) for place in places])
+        decisions.unsettle(db, number)
 
 
 def _people(db: sqlite3.Connection, ids: Sequence[int] | None) -> tuple[LibraryPerson, ...]:

@@ -1,0 +1,62 @@
+"""What `forget` erases from library.db: everything that was stored of a person, but for the ids, which stay used."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from facereel.store.library import decisions
+
+# What hangs on decisions: the undoing of them, and of that.
+_WITH_UNDOS = """WITH RECURSIVE chosen(decision) AS (
+    {start} UNION SELECT decisions.decision FROM decisions JOIN chosen ON undoes = chosen.decision) """
+_GONE = "(SELECT person FROM gone)"
+_SPLIT_OFF = f"kind = 'split' AND person IN {_GONE} AND other NOT IN {_GONE}"
+
+
+def erase(db: sqlite3.Connection, person: int) -> tuple[int, ...]:
+    """Erase a person, and all who became that person, and return their ids.
+
+    Decisions, places and suggestions that name them go. Somebody who was split off from them keeps those faces, as
+    accepted ones. Each id keeps one entry of the log, without name, face or video. The bytes are overwritten by
+    SQLite's secure_delete; whoever calls this compacts the file afterwards.
+    """
+    ids = decisions.groups(db, person)
+    db.execute("CREATE TEMP TABLE gone (person INTEGER PRIMARY KEY)")
+    db.executemany("INSERT INTO gone VALUES (?)", [(one,) for one in ids])
+    faces = f"SELECT sha256 FROM places WHERE person IN {_GONE}"
+    own = f"SELECT sha256 FROM members WHERE person IN {_GONE} OR by_similarity IN {_GONE}"
+    db.execute(f"INSERT OR IGNORE INTO unsettled {faces} UNION {own}")
+    _keep_people_split_off(db)
+    named = f"SELECT decision FROM decisions WHERE person IN {_GONE} OR other IN {_GONE}"
+    db.execute(
+        "CREATE TEMP TABLE erased AS " + _WITH_UNDOS.format(start=named) + "SELECT decision FROM chosen"
+    )
+    erased = "(SELECT decision FROM erased)"
+    db.execute(f"DELETE FROM places WHERE decision IN {erased} OR person IN {_GONE}")
+    db.execute(f"DELETE FROM undone WHERE decision IN {erased}")
+    db.execute(f"UPDATE decisions SET undoes = NULL WHERE decision IN {erased}")  # they refer to one another
+    db.execute(f"DELETE FROM decisions WHERE decision IN {erased}")
+    db.execute(f"DELETE FROM members WHERE person IN {_GONE}")
+    db.execute(f"UPDATE members SET by_similarity = person WHERE by_similarity IN {_GONE}")
+    db.execute(f"DELETE FROM questions WHERE person IN {_GONE} OR other IN {_GONE}")
+    db.execute(
+        """DELETE FROM unsettled WHERE sha256 NOT IN (SELECT sha256 FROM members)
+           AND sha256 NOT IN (SELECT sha256 FROM places)"""
+    )
+    db.execute("DROP TABLE gone")
+    db.execute("DROP TABLE erased")
+    decisions.replay(db)  # without merges each of them is alone again
+    for one in ids:
+        decisions.append(db, "forget", one)
+    return ids
+
+
+def _keep_people_split_off(db: sqlite3.Connection) -> None:
+    """Let a split from a person who goes become the confirmation of the one who was split off, undone or not."""
+    rows = db.execute(f"SELECT decision, other FROM decisions WHERE {_SPLIT_OFF}").fetchall()
+    for number, other in rows:
+        chain = (
+            _WITH_UNDOS.format(start="SELECT ?") + "UPDATE decisions SET person = ? WHERE decision IN chosen"
+        )
+        db.execute(chain, (number, other))
+        db.execute("UPDATE decisions SET kind = 'accept', other = NULL WHERE decision = ?", (number,))
