@@ -156,7 +156,7 @@ def test_somebody_split_off_a_forgotten_person_belongs_to_nobody_else_by_similar
     people: LibraryPeople,
 ) -> None:
     one, two = add_people(people, 2)
-    people.set_members(video(1), [Member(video(1), 1, two, one, 1.0, place(0))])
+    people.set_members(video(1), [Member(video(1), 1, two, one, 1.0, 0.5, place(0))])
     people.forget(one)
     (member,) = people.members_of(video(1))
     assert (member.person, member.by_similarity) == (two, two)

@@ -29,7 +29,7 @@ def add_people(people: LibraryPeople, count: int, sha256: str = video(1)) -> lis
     """New people, each with one cluster of a video."""
     ids = [people.add_person() for _ in range(count)]
     people.set_members(
-        sha256, [Member(sha256, n + 1, one, one, 2.5, place(n, sha256)) for n, one in enumerate(ids)]
+        sha256, [Member(sha256, n + 1, one, one, 2.5, 0.5, place(n, sha256)) for n, one in enumerate(ids)]
     )
     return ids
 
@@ -201,7 +201,7 @@ def test_a_clock_that_was_set_back_loses_nothing(people: LibraryPeople) -> None:
 
 def test_figures_of_people(people: LibraryPeople) -> None:
     one, two = add_people(people, 2)
-    people.set_members(video(2), [Member(video(2), 1, two, two, 60.0, place(1, video(2)))])
+    people.set_members(video(2), [Member(video(2), 1, two, two, 60.0, 0.5, place(1, video(2)))])
     people.merge(one, two)
     (found,) = people.all()
     assert (found.id, found.clusters, found.videos, found.seconds, found.decisions) == (one, 3, 2, 65.0, 1)

@@ -55,12 +55,18 @@ person INTEGER NOT NULL REFERENCES people(person), sha256 TEXT NOT NULL, {_PLACE
         # Decisions that do not count, because a later one undoes them: replayed too.
         "CREATE TABLE undone (decision INTEGER PRIMARY KEY REFERENCES decisions(decision))",
         # Derived: whose each cluster of each indexed video is, and a face of it. by_similarity: whose it would be
-        # without decisions. seconds: how long its tracklets are shown in all.
+        # without decisions. seconds: how long its tracklets are shown in all. quality: sum over its exemplars.
         f"""CREATE TABLE members (
 sha256 TEXT NOT NULL, cluster INTEGER NOT NULL, person INTEGER NOT NULL REFERENCES people(person),
-by_similarity INTEGER NOT NULL REFERENCES people(person), seconds REAL NOT NULL, {_PLACE},
+by_similarity INTEGER NOT NULL REFERENCES people(person), seconds REAL NOT NULL, quality REAL NOT NULL, {_PLACE},
 PRIMARY KEY (sha256, cluster)) WITHOUT ROWID""",
-        "CREATE INDEX members_by_person ON members (person)",
+        "CREATE INDEX members_by_person ON members (person, quality)",
+        "CREATE INDEX members_by_similarity ON members (by_similarity)",
+        # Derived: people about whom nothing was decided and who are alike as wholes; the first is part of the second.
+        # members.by_similarity still says which of the two a cluster resembles, so that both can be parted again.
+        """CREATE TABLE alike (
+person INTEGER PRIMARY KEY REFERENCES people(person), whole INTEGER NOT NULL REFERENCES people(person))""",
+        "CREATE INDEX alike_by_whole ON alike (whole)",
         # Videos with decisions that members does not follow yet.
         "CREATE TABLE unsettled (sha256 TEXT PRIMARY KEY) WITHOUT ROWID",
         # Suggestions that were made, so that none is made twice; a place where one is about a face.

@@ -345,8 +345,10 @@ def _next_time(db: sqlite3.Connection) -> str:
 
 def groups(db: sqlite3.Connection, person: int) -> tuple[int, ...]:
     """A person's id and those of all who became that person."""
-    rows = db.execute("SELECT person FROM people WHERE person = ? OR merged_into = ?", (person, person))
-    return tuple(row[0] for row in rows)
+    query = """SELECT person FROM people WHERE person = :who OR merged_into = :who
+               UNION SELECT alike.person FROM alike JOIN people ON people.person = whole
+               WHERE whole = :who OR merged_into = :who"""
+    return tuple(row[0] for row in db.execute(query, {"who": person}))
 
 
 def latest(rulings: Sequence[Ruling]) -> dict[Place, FaceVerdict]:

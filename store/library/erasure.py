@@ -37,6 +37,7 @@ def erase(db: sqlite3.Connection, person: int) -> tuple[int, ...]:
     db.execute(f"UPDATE decisions SET undoes = NULL WHERE decision IN {erased}")  # they refer to one another
     db.execute(f"DELETE FROM decisions WHERE decision IN {erased}")
     db.execute(f"DELETE FROM members WHERE person IN {_GONE}")
+    db.execute(f"DELETE FROM alike WHERE person IN {_GONE} OR whole IN {_GONE}")
     db.execute(f"UPDATE members SET by_similarity = person WHERE by_similarity IN {_GONE}")
     db.execute(f"DELETE FROM questions WHERE person IN {_GONE} OR other IN {_GONE}")
     db.execute(

@@ -55,6 +55,7 @@ class Member:
     person: int
     by_similarity: int  # whose it would be without decisions
     seconds: float  # for which its tracklets are shown
+    quality: float  # sum over its exemplars
     anchor: Place  # a face of it, by which the cluster is found again when the video was indexed anew
 
 
@@ -177,13 +178,20 @@ class LibraryPeople:
 
     def set_members(self, sha256: str, members: Sequence[Member]) -> None:
         """Replace the clusters of a video by those of its index, which follow all decisions."""
-        columns = f"cluster, person, by_similarity, seconds, {PLACE_COLUMNS}"
+        columns = f"cluster, person, by_similarity, seconds, quality, {PLACE_COLUMNS}"
         with self._database.write() as db:
             self._drop(db, sha256)
             db.executemany(
-                f"INSERT INTO members ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO members ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (one.cluster, one.person, one.by_similarity, one.seconds, *place_values(one.anchor))
+                    (
+                        one.cluster,
+                        one.person,
+                        one.by_similarity,
+                        one.seconds,
+                        one.quality,
+                        *place_values(one.anchor),
+                    )
                     for one in members
                 ],
             )
@@ -330,7 +338,10 @@ class LibraryPeople:
             raise OptionError(f"there is no person {person} in the library; run: facereel people")
         if row["forgotten"] and not forgotten:
             raise OptionError(f"person {person} was forgotten; run: facereel people")
-        return person if row["merged_into"] is None else int(row["merged_into"])
+        if row["merged_into"] is not None:
+            return int(row["merged_into"])
+        whole = db.execute("SELECT whole FROM alike WHERE person = ?", (person,)).fetchone()
+        return person if whole is None else LibraryPeople._final(db, int(whole[0]), forgotten=forgotten)
 
     @staticmethod
     def _anchors(db: sqlite3.Connection, person: int) -> list[tuple[int, Place]]:
@@ -412,5 +423,5 @@ def _figures(db: sqlite3.Connection, query: str, values: Sequence[int]) -> Mappi
 def _member(row: sqlite3.Row) -> Member:
     return Member(
         str(row["sha256"]), int(row["cluster"]), int(row["person"]), int(row["by_similarity"]),
-        float(row["seconds"]), place_of(row),
+        float(row["seconds"]), float(row["quality"]), place_of(row),
     )  # fmt: skip
