@@ -262,7 +262,19 @@ def test_what_is_stored_is_what_the_whole_log_says(
     with people.writing() as db:
         decisions.replay(db)
     assert tables(people) == before
-    assert len({entry.number for entry in people.log()}) == len(people.log())
+    copy = LibraryPeople(tmp_path_factory.mktemp("copy"))
+    people.backup(copy_path := tmp_path_factory.mktemp("backup") / "backup.json")
+    assert copy.restore(copy_path).added == len(people.log())
+    assert said(copy) == said(people)
+
+
+def said(people: LibraryPeople) -> list[object]:
+    """What the log of a library says, whatever it is indexed."""
+    return [
+        [(one.name, one.hidden, people.rulings(one.id)) for one in people.all() if one.decisions],
+        [(entry.uid, entry.counts, [place for _, place in entry.places]) for entry in people.log()],
+        [(ruling.verdict, ruling.place) for ruling in people.rulings_of_video(video(1))],
+    ]
 
 
 def tables(people: LibraryPeople) -> dict[str, list[tuple[object, ...]]]:

@@ -12,7 +12,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ _LAST_YEAR = 9000  # a decision must be able to come after any other
 _UID = re.compile(r"[0-9a-f]{32}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ALONE: tuple[Kind, ...] = ("name", "accept", "reject", "hide", "show", "forget")  # about one person
+_FACES: tuple[Kind, ...] = ("split", "accept", "reject")  # whose faces are those of its people only
 _NO_FACES: tuple[Kind, ...] = ("show", "undo", "forget")
 
 
@@ -219,7 +220,9 @@ def _entry(item: Any) -> _Entry:
     name = checked_name(_text(item["name"])) if "name" in needs else None
     uid, time = _matching(_UID, item["uid"]), _time(item["time"])
     entry = _Entry(uid, time, kind, person, other, name, undoes, places)
-    if (places and kind in _NO_FACES) or not {whose for whose, _ in places} <= {entry.person, entry.other}:
+    # Decisions about a whole person also name faces of people who became that person.
+    of_others = {whose for whose, _ in places} - {person, other}
+    if (places and kind in _NO_FACES) or (of_others and kind in _FACES):
         raise ValueError(f"decision {entry.uid} is about a face of somebody else")
     if entry.person is not None and entry.person == entry.other:
         raise ValueError(f"decision {entry.uid} is about one person twice")
@@ -262,10 +265,10 @@ def _matching(pattern: re.Pattern[str], value: Any) -> str:
 
 
 def _time(value: Any) -> str:
-    time = parse_time(_text(value))
-    if time.year >= _LAST_YEAR:
-        raise ValueError(f"{value} is too late")
-    return time_text(time)
+    text = _text(value)
+    if parse_time(text).year >= _LAST_YEAR:
+        raise ValueError(f"{text} is too late")
+    return text
 
 
 def restore(db: sqlite3.Connection, backup: Backup) -> Restored:
@@ -285,7 +288,9 @@ def restore(db: sqlite3.Connection, backup: Backup) -> Restored:
         elif given.kind == "forget" and given.person in here:
             if given.person not in gone:
                 not_forgotten.append(here[given.person]["person"])
-        elif entry is None or (entry.undoes is not None and entry.undoes not in numbers.keys() | added):
+        elif entry is None or (
+            entry.undoes is not None and not (entry.undoes in numbers or entry.undoes in added)
+        ):
             left_out += 1
         else:
             chosen.append(entry)
@@ -308,12 +313,13 @@ def restore(db: sqlite3.Connection, backup: Backup) -> Restored:
 
 def _without_forgotten(entry: _Entry, gone: set[str]) -> _Entry | None:
     """A decision as `forget` would have left it; None where it leaves nothing."""
-    if not gone.intersection(entry.people()):
-        return entry
+    places = tuple((whose, place) for whose, place in entry.places if whose not in gone)
+    if entry.person not in gone and entry.other not in gone:
+        return replace(entry, places=places)
     if entry.kind == "split" and entry.other not in gone:
-        return _Entry(entry.uid, entry.time, "accept", entry.other, None, None, None, entry.places)
+        return replace(entry, kind="accept", person=entry.other, other=None)
     if entry.kind == "undo":
-        return _Entry(entry.uid, entry.time, "undo", None, None, None, entry.undoes, ())
+        return replace(entry, person=None)
     return None
 
 
