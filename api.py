@@ -57,7 +57,15 @@ if TYPE_CHECKING:
     from facereel.query.export.contact_sheet import Row
     from facereel.query.people.calibration import Calibration
     from facereel.query.people.photos import PersonPhotos
-    from facereel.query.records import ClipPlan, ClipReason, CropMode, MatchedBy, PersonQuery, Reference
+    from facereel.query.records import (
+        Certainty,
+        ClipPlan,
+        ClipReason,
+        CropMode,
+        MatchedBy,
+        PersonQuery,
+        Reference,
+    )
     from facereel.query.search import search
     from facereel.query.search.forget import Holding
     from facereel.query.search.search import SkippedVideo
@@ -163,9 +171,12 @@ class Match:
     start_frame: int  # frames [start_frame, end_frame)
     end_frame: int
     similarity: float  # cosine to the photos, -1..1
-    threshold: float  # what its cluster had to reach
+    threshold: float  # what its cluster had to reach to be sure
     # `photo`: by its own similarity; `cluster`: with the tracklets of the same person; `decision`: the user said so
     matched: MatchedBy
+    certainty: Certainty  # `sure`, or `possible`
+    expected_strangers: float  # as similar as its cluster, or more, in the whole answer
+    stranger_share: float | None  # of the possible matches down to this one, 0..1; None if it is sure
     why: str  # one sentence; `explanation` in JSON
     tracklet: int  # its number in the video
     start_reason: ClipReason
@@ -219,7 +230,10 @@ class Answer:
 
     name: str
     references: tuple[Reference, ...]  # the photos, each with the face that was used
-    matches: tuple[Match, ...]  # by video, then by time
+    matches: tuple[Match, ...]  # what `cut` cuts, by video, then by time
+    possible: tuple[
+        Match, ...
+    ]  # other matches that may be somebody else, with fewest strangers expected first
     near_misses: tuple[NearMiss, ...]  # those first that most likely show the person all the same
     searched: tuple[Path, ...]  # videos
     skipped: tuple[SkippedVideo, ...]  # indexes that could not be searched, each with the reason
@@ -511,20 +525,27 @@ class Library:
         videos: Paths | None = None,
         min_duration: float = 0.0,
         threshold: float | None = None,
+        include_possible: bool = False,
         face: int | None = None,
     ) -> Answer:
         """Find the person of the photos, or of a folder of photos; writes no result.
 
-        `videos` are searched, by name or path, else all; `min_duration` in seconds; `threshold` is the similarity that
-        counts as the same person, the engine's own if None; `face` is which face of a single photo, 1 is the largest.
+        `videos` are searched, by name or path, else all; `min_duration` in seconds; `threshold` is the similarity from
+        which on a match is sure, if None that at which no stranger is expected; `include_possible` puts into `matches`
+        what may be somebody else, too; `face` is which face of a single photo, 1 is the largest.
         Raises PhotoError, OptionError, NotIndexedError, EngineMismatchError, EngineError, StoreError.
         """
         people = self.read_photos(photos, face=face)
         if len(people.persons) + len(people.failed) != 1:
             raise OptionError("these are photos of several people; use find_many")
-        return self.find_many(people, videos=videos, min_duration=min_duration, threshold=threshold).answers[
-            0
-        ]
+        answers = self.find_many(
+            people,
+            videos=videos,
+            min_duration=min_duration,
+            threshold=threshold,
+            include_possible=include_possible,
+        )
+        return answers.answers[0]
 
     def read_photos(self, people: Mapping[str, Paths] | Paths, *, face: int | None = None) -> People:
         """Find and embed the faces of photos: of one person, or of several by name or in a folder of folders.
@@ -555,6 +576,7 @@ class Library:
         videos: Paths | None = None,
         min_duration: float = 0.0,
         threshold: float | None = None,
+        include_possible: bool = False,
     ) -> Answers:
         """Find several people at once: photos by name, or a folder with a folder of photos for each person.
 
@@ -562,6 +584,8 @@ class Library:
         """
         everybody = people if isinstance(people, People) else self.read_photos(people)
         _, answers = self._search(everybody, videos, threshold)
+        if include_possible:
+            answers = [answer.with_possible() for answer in answers]
         return Answers(tuple(_answer(answer, min_duration) for answer in answers), everybody.failed)
 
     def plan_forget(
@@ -750,11 +774,18 @@ class Library:
         self, people: People, videos: Paths | None, threshold: float | None
     ) -> tuple[search.Scope, list[search.PersonMatches]]:
         from facereel.query.search import search
+        from facereel.query.search.certainty import Criterion
 
         engine, catalogue = self._engine(), self._catalogue()
-        base = engine.threshold.value if threshold is None else threshold
+        own = engine.threshold
+        criterion = Criterion(
+            own.value if threshold is None else threshold,
+            own.scale,
+            own.stranger_rates,
+            threshold is not None,
+        )
         scope = search.scope(catalogue, [] if videos is None else _paths(videos), engine.info)
-        answers = search.search(people.persons, scope, base, engine.threshold.scale)
+        answers = search.search(people.persons, scope, criterion)
         return answers[0].scope if answers else scope, answers
 
 
@@ -860,9 +891,12 @@ def _answer(inner: search.PersonMatches, min_duration: float) -> Answer:
     from facereel.query.clips.plan import ClipOptions, plan_clips
 
     # Without a crop nothing but the choice and the order of the clips is computed.
-    clips, too_short = plan_clips(inner.matches, inner.times, ClipOptions("none", min_duration=min_duration))
+    options = ClipOptions("none", min_duration=min_duration)
+    clips, too_short = plan_clips(inner.matches, inner.times, options)
+    possible, _ = plan_clips(inner.possible, inner.times, options)
     return Answer(
         name=inner.person.name, references=inner.person.references, matches=tuple(map(_match, clips)),
+        possible=tuple(map(_match, sorted(possible, key=lambda clip: -clip.match.evidence))),
         near_misses=tuple(
             NearMiss(
                 Path(miss.video.path), miss.start, miss.end, miss.tracklet.start, miss.tracklet.end,
@@ -881,6 +915,7 @@ def _match(clip: ClipPlan) -> Match:
     return Match(
         video=Path(match.video.path), start=clip.start_time, end=clip.end_time, start_frame=clip.start,
         end_frame=clip.end, similarity=match.similarity, threshold=match.threshold, matched=match.matched,
+        certainty=match.certainty, expected_strangers=match.expected_strangers, stranger_share=match.stranger_share,
         why=match.explanation, tracklet=match.tracklet.number, start_reason=clip.start_reason,
         end_reason=clip.end_reason,
     )  # fmt: skip

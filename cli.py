@@ -156,6 +156,7 @@ def query(
     out: opt.Out = OUTPUTS,
     name: opt.Name = None,
     threshold: opt.Threshold = None,
+    include: opt.Include = None,
     min_duration: opt.MinDuration = 0.0,
     crop: opt.Crop = "follow",
     size: opt.Size = None,
@@ -183,7 +184,13 @@ def query(
             api.check_target(folder, person, overwrite)
     for path in library.not_indexed(video or []):
         _index_first(library, path)
-    everybody = library.find_many(people, videos=video, min_duration=min_duration, threshold=threshold)
+    everybody = library.find_many(
+        people,
+        videos=video,
+        min_duration=min_duration,
+        threshold=threshold,
+        include_possible=include is not None,
+    )
     report.skipped(everybody.answers[0].skipped)
     results, failures = [], [*everybody.failed]
     for answer, folder in zip(everybody.answers, folders, strict=True):

@@ -13,6 +13,7 @@ from facereel.store.model.records import Floats, Ints, Reason, Sightings, Trackl
 
 # A tracklet matches by its own similarity to the photos, because its cluster matches, or because the user said so.
 MatchedBy: TypeAlias = Literal["photo", "cluster", "decision"]
+Certainty: TypeAlias = Literal["sure", "possible"]
 # A clip also begins and ends where somebody of --with or --without comes or goes.
 ClipReason: TypeAlias = Reason | Literal["other_person"]
 CropMode: TypeAlias = Literal["follow", "tube", "none"]
@@ -62,10 +63,14 @@ class MatchingTracklet:
     video: Video
     tracklet: Tracklet
     similarity: float  # cosine of its pooled embedding and the references
-    threshold: float  # similarity that its cluster had to reach
+    threshold: float  # similarity that its cluster had to reach to be sure
     matched: MatchedBy
     explanation: str  # one sentence for the user
     folder: Path = Path()  # of the index: copies of a store may hold one content twice, with other tracklets
+    certainty: Certainty = "sure"
+    expected_strangers: float = 0.0  # as similar as its cluster, or more, in the whole answer
+    stranger_share: float | None = None  # of the possible matches down to this one, 0..1; None if it is sure
+    evidence: float = 1.0  # how much speaks for the person, as for NearTracklet
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from facereel.indexer.engines.protocol import default_stranger_rates
 from facereel.query.records import MatchingTracklet, NearTracklet, Reference
+from facereel.query.search.certainty import Criterion, Limits
 from facereel.query.search.matching import VideoFaces, directions, match
 from facereel.query.search.rulings import NO_RULINGS, Rulings
 from facereel.store.index.embeddings import BestExemplars, pool_exemplars
@@ -19,8 +21,11 @@ def answer_of(
     video: Video, tracklets: Sequence[Tracklet], exemplars: ExemplarArrays, references: Sequence[Reference],
     base: float = DEFAULT_THRESHOLD, scale: float = 1.0, behind: Collection[int] = (),
     rulings: Rulings = NO_RULINGS,
-) -> tuple[list[MatchingTracklet], list[NearTracklet]]:  # fmt: skip
-    """Matches and near misses; times are those of 25 frames a second. `behind`: tracklets without a visible face."""
+) -> tuple[list[MatchingTracklet], list[MatchingTracklet | NearTracklet]]:  # fmt: skip
+    """Sure matches; possible ones and near misses, most similar first. Times are those of 25 frames a second.
+
+    `base` is a threshold that the user chose. `behind`: tracklets without a visible face.
+    """
     pooled = pool_exemplars(tuple(tracklets), exemplars, video.frame_rate)
     own = [item for item in tracklets if item.number in pooled.tracklets]
     best = [_best(exemplars, item.number) for item in own]
@@ -37,14 +42,24 @@ def answer_of(
     def similarities(embeddings: Floats) -> Floats:
         return person.combine(person.vectors @ embeddings.T)
 
-    return match(
-        faces, similarities(pooled.embeddings), similarities(pooled.clusters.embeddings), base, scale, rulings
+    criterion = Criterion(base, scale, default_stranger_rates().scaled(scale), fixed=True)
+    limits = Limits(criterion, len(references), len(pooled.clusters))
+    matches, near_misses = match(
+        faces, similarities(pooled.embeddings), similarities(pooled.clusters.embeddings), limits, rulings
+    )
+    others: list[MatchingTracklet | NearTracklet] = [
+        *(item for item in matches if item.certainty == "possible"),
+        *near_misses,
+    ]
+    return (
+        [item for item in matches if item.certainty == "sure"],
+        sorted(others, key=lambda item: -item.similarity),
     )
 
 
 def answer_of_index(
     index: VideoIndex, references: Sequence[Reference], base: float, scale: float = 1.0
-) -> tuple[list[MatchingTracklet], list[NearTracklet]]:
+) -> tuple[list[MatchingTracklet], list[MatchingTracklet | NearTracklet]]:
     """The same of all rows of an index."""
     return answer_of(index.video, index.tracklets(), index.exemplar_arrays(), references, base, scale)
 

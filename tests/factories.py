@@ -11,14 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
-from facereel.indexer.engines.protocol import FaceEngine
+from facereel.indexer.engines.protocol import FaceEngine, default_stranger_rates
 from facereel.indexer.media.video import probe
 from facereel.indexer.pipeline import index_video
+from facereel.query.search.certainty import Criterion
 from facereel.store.files.digest import hash_file
 from facereel.store.files.disk import make_store
 from facereel.store.index.crops import decode_crop, encode_crop
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model.config import Config
+from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import (
     CLOTHES_BINS,
     Checkpoint,
@@ -126,6 +128,12 @@ def make_video(path: str = "/videos/movie.mp4", content: str = "movie", frame_co
         frame_count=frame_count,
         warnings=("3 damaged frames were skipped",),
     )
+
+
+def make_criterion(threshold: float | None = None) -> Criterion:
+    """What counts as the same person by the default engine's calibration, or from this threshold on."""
+    value = DEFAULT_THRESHOLD if threshold is None else threshold
+    return Criterion(value, 1.0, default_stranger_rates(), fixed=threshold is not None)
 
 
 def make_exemplar(rng: np.random.Generator, frame: int, dim: int) -> Exemplar:

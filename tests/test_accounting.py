@@ -96,17 +96,19 @@ def test_a_query_says_what_it_searched_and_left_out(
     assert "searched: 2 videos, 6 face tracks, " in result.stdout
     assert "; not searched: 2 videos" in result.stdout
     written = json.loads((tmp_path / "out" / "red" / "metadata.json").read_text())["search"]
-    looks = 0
+    looks = clusters = 0
     for name in ("two*", "gone*"):
         with VideoIndex(next(store.glob(name))) as index:
             looks += len(index.exemplar_arrays())
+            clusters += len(index.clusters())
     assert written == {
-        "videos": 2, "tracklets": 6, "exemplars": looks,
+        "videos": 2, "clusters": clusters, "tracklets": 6, "exemplars": looks,
         "skipped": [
             {"video": "other.mp4", "kind": "other_engine"}, {"video": torn.name, "kind": "damaged"},
         ],
         "not_cut": [{"video": "gone.mp4", "kind": "gone"}],
-        "tracklets_without_exemplars": 0, "matches": 4, "near_misses": 0, "min_duration": 0.1, "too_short": 0,
+        "tracklets_without_exemplars": 0, "matches": 4, "possible": 0, "near_misses": 0,
+        "min_duration": 0.1, "too_short": 0,
     }  # fmt: skip
     output = json.loads(run(*args, "1.5", "--overwrite", "--json").stdout)
     assert [output["results"][0]["search"][key] for key in ("matches", "too_short", "min_duration")] == [

@@ -157,7 +157,7 @@ def test_find_writes_nothing_and_says_where_and_why(library: Library, photos: Pa
     assert (short.matches, short.too_short) == ((), 2)
     near = library.find(photos / "red.png", threshold=0.9999999)
     assert near.matches == ()
-    assert near.near_misses[0].why
+    assert near.possible[0].why
 
 
 def test_what_cannot_be_answered_raises_its_class(library: Library, photos: Path, tmp_path: Path) -> None:

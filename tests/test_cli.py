@@ -168,13 +168,33 @@ def test_nobody_found_is_a_sentence(run: Run, store: Path, photos: Path, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+def test_what_is_not_sure_is_listed_and_cut_only_when_asked_for(
+    run: Run, store: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    args = ("query", photos / "red.png", "--store", store, *FAKE, "--out", out, "--threshold", "0.9999999")
+    result = run(*args)
+    assert "red was not found in 1 video; nothing was written." in result.stdout
+    assert "Possibly red, but not sure; --include possible cuts them, too:" in result.stdout
+    assert not out.exists()
+    (listed,) = json.loads(run(*args, "--json").stdout)["results"]
+    assert listed["clips"] == []
+    assert listed["search"]["possible"] == len(listed["possible"]) == 2
+    assert all(0 <= match["stranger_share"] <= 0.5 for match in listed["possible"])
+    (cut,) = json.loads(run(*args, "--include", "possible", "--json").stdout)["results"]
+    assert [clip["certainty"] for clip in cut["clips"]] == ["possible", "possible"]
+    assert [clip["start_frame"] for clip in cut["clips"]] == sorted(
+        m["start_frame"] for m in listed["possible"]
+    )
+    assert cut["possible"] == []
+    assert len(list(out.glob("red/*.mp4"))) == 2
+    assert run(*args, "--include", "all").exit_code == 2
+
+
 def test_explain_lists_what_just_missed(run: Run, store: Path, photos: Path) -> None:
-    args = ("query", photos / "red.png", "--store", store, *FAKE, "--dry-run", "--threshold", "0.9999999")
-    result = run(*args, "--explain")
-    assert "--explain lists more" in result.stdout
-    assert "Near misses for red:" in result.stdout
-    missed = json.loads(run(*args, "--explain", "--json").stdout)["results"][0]["near_misses"]
-    assert {"video", "start", "end", "similarity", "threshold", "explanation"} <= set(missed[0])
+    args = ("query", photos / "red.png", "--store", store, *FAKE, "--dry-run")
+    assert "Nothing else is similar to red." in run(*args, "--explain").stdout
+    assert json.loads(run(*args, "--explain", "--json").stdout)["results"][0]["near_misses"] == []
     assert "near_misses" not in json.loads(run(*args, "--json").stdout)["results"][0]
 
 

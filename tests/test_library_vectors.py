@@ -33,7 +33,14 @@ from facereel.store.model import pooling
 from facereel.store.model.errors import DamagedIndexError, NotIndexedError
 from facereel.store.model.records import Cluster, EngineInfo, Floats, Sightings
 from tests.exhaustive import answer_of_index
-from tests.factories import IndexContents, make_contents, make_sightings, make_video, write_index
+from tests.factories import (
+    IndexContents,
+    make_contents,
+    make_criterion,
+    make_sightings,
+    make_video,
+    write_index,
+)
 
 DIM = 16
 ENGINE = EngineInfo("fake", DIM, "a" * 64, "b" * 64)
@@ -86,7 +93,7 @@ def photo_in(folder: Path) -> Reference:
 
 def ask(store: Path, *references: Reference, base: float = 0.42) -> PersonMatches:
     where = search.scope(Catalogue(store), [], ENGINE)
-    return search.search([PersonQuery("anna", references, ())], where, base)[0]
+    return search.search([PersonQuery("anna", references, ())], where, make_criterion(base))[0]
 
 
 def said(answer: PersonMatches) -> list[Any]:
@@ -142,7 +149,8 @@ def test_who_is_in_one_frame_with_a_surer_match_is_the_last_near_miss(tmp_path: 
     )
     answer = ask(tmp_path, photo(np.eye(DIM, dtype=np.float32)[0]))
     assert [match.tracklet.number for match, _ in answer.matches] == [1, 2, 4]
-    assert [(miss.tracklet.number, miss.ruled_out) for miss in answer.near_misses] == [(5, False), (3, True)]
+    assert [match.tracklet.number for match, _ in answer.possible] == [5]
+    assert [(miss.tracklet.number, miss.ruled_out) for miss in answer.near_misses] == [(3, True)]
 
 
 def test_near_misses_that_look_like_the_matches_come_first(tmp_path: Path) -> None:
@@ -153,8 +161,9 @@ def test_near_misses_that_look_like_the_matches_come_first(tmp_path: Path) -> No
     write_tracklets(tmp_path, towards, {1: 1, 2: 2, 3: 3, 4: 1}, starts)
     answer = ask(tmp_path, photo(np.eye(DIM, dtype=np.float32)[0]))
     assert [match.tracklet.number for match, _ in answer.matches] == [1]
-    assert [miss.tracklet.number for miss in answer.near_misses] == [4, 3, 2]
-    by_photo = [miss.similarity for miss in answer.near_misses]
+    assert [miss.tracklet.number for miss in answer.near_misses] == [4]
+    assert [match.tracklet.number for match, _ in answer.possible] == [3, 2]
+    by_photo = [match.similarity for match, _ in answer.possible]
     assert by_photo == sorted(by_photo)
 
 
@@ -179,18 +188,21 @@ def test_a_query_answers_as_if_it_read_every_exemplar(
                 opened.add(index.video.sha256)
     answer = ask(store, *photos, base=base)
     matches = [match for own, _ in expected.values() for match in own]
-    near_misses = [miss for sha256 in opened for miss in expected[sha256][1]]
+    others = [miss for sha256 in opened for miss in expected[sha256][1]]
     assert similarities_of(m for m, _ in answer.matches) == pytest.approx(similarities_of(matches), abs=1e-5)
-    assert similarities_of(answer.near_misses) == pytest.approx(similarities_of(near_misses), abs=1e-5)
+    not_sure: list[MatchingTracklet | NearTracklet] = [
+        *(match for match, _ in answer.possible),
+        *answer.near_misses,
+    ]
+    assert similarities_of(not_sure) == pytest.approx(similarities_of(others), abs=1e-5)
 
 
 def test_a_second_query_opens_only_indexes_with_a_similar_cluster(store: Path) -> None:
     wanted = photo_in(folder_of(store, 3))
     first = ask(store, wanted, base=0.9)
-    assert {match.video.name for match, _ in first.matches} | {
-        m.video.name for m in first.near_misses
-    } != set()
     near = {match.video.name for match, _ in first.matches} | {m.video.name for m in first.near_misses}
+    near |= {match.video.name for match, _ in first.possible}
+    assert near
     others = [folder for folder in store.glob("*.mp4-*") if folder.name.split("-")[0] not in near]
     assert others
     for folder in others:
@@ -240,7 +252,7 @@ def test_an_index_that_cannot_be_read_is_skipped(store: Path) -> None:
     assert [folder.name[0] for folder in answer.counts] == ["3", "5"]
     where = search.scope(Catalogue(store), ["4.mp4"], ENGINE)
     with pytest.raises(DamagedIndexError):
-        search.search([PersonQuery("anna", (wanted,), ())], where, 0.2)
+        search.search([PersonQuery("anna", (wanted,), ())], where, make_criterion(0.2))
 
 
 def test_forget_skips_an_index_whose_embeddings_turn_out_to_be_altered(store: Path) -> None:
@@ -290,7 +302,7 @@ def test_a_replaced_index_answers_with_its_own_video(store: Path) -> None:
     with closing(sqlite3.connect(folder_of(store, 3) / DATABASE)) as rows:
         rows.execute("UPDATE video SET path = CAST('/moved/3.mp4' AS BLOB)")
         rows.commit()
-    (answer,) = search.search([PersonQuery("anna", (wanted,), ())], where, 0.42)
+    (answer,) = search.search([PersonQuery("anna", (wanted,), ())], where, make_criterion(0.42))
     assert {match.video.path for match, _ in answer.matches if match.video.name == "3.mp4"} == {
         "/moved/3.mp4"
     }
@@ -316,7 +328,7 @@ def test_rows_that_go_while_they_are_read_are_read_again(
         return really(index, wanted_numbers)
 
     monkeypatch.setattr(VideoIndex, "sightings", sightings_late)
-    (answer,) = search.search([PersonQuery("anna", (wanted,), ())], where, 0.42)
+    (answer,) = search.search([PersonQuery("anna", (wanted,), ())], where, make_criterion(0.42))
     assert not changes
     with VideoIndex(folder_of(store, 3)) as index:
         left = [match.tracklet.number for match in answer_of_index(index, [wanted], 0.42)[0]]
@@ -557,7 +569,7 @@ def test_an_index_that_was_replaced_after_the_scope_was_chosen_answers_as_it_is_
     write_index(store, contents(99, name="3"))
     with VideoIndex(folder_of(store, 3)) as index:
         expected = {match.tracklet.number for match in answer_of_index(index, [wanted], 0.3)[0]}
-    (answer,) = search.search([PersonQuery("anna", (wanted,), ())], where, 0.3)
+    (answer,) = search.search([PersonQuery("anna", (wanted,), ())], where, make_criterion(0.3))
     found = {match.tracklet.number for match, _ in answer.matches if match.video.name == "3.mp4"}
     assert found == expected
 

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from facereel.indexer.engines.protocol import default_stranger_rates
 from facereel.query.records import MatchingTracklet, NearTracklet, Reference
-from facereel.query.search.matching import directions, threshold_for
+from facereel.query.search.certainty import Criterion, Limits
+from facereel.query.search.matching import directions
 from facereel.query.search.rulings import NO_RULINGS, Rulings
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import ExemplarArrays, Floats, Tracklet
@@ -81,7 +83,7 @@ class Film:
         references: list[Reference] | None = None,
         base: float = DEFAULT_THRESHOLD,
         rulings: Rulings = NO_RULINGS,
-    ) -> tuple[list[MatchingTracklet], list[NearTracklet]]:
+    ) -> tuple[list[MatchingTracklet], list[MatchingTracklet | NearTracklet]]:
         return answer_of(
             replace(make_video(), frame_rate=Fraction(25)),
             self.tracklets,
@@ -93,7 +95,7 @@ class Film:
         )
 
 
-def numbers(found: list[MatchingTracklet] | list[NearTracklet]) -> list[int]:
+def numbers(found: Sequence[MatchingTracklet | NearTracklet]) -> list[int]:
     return [item.tracklet.number for item in found]
 
 
@@ -164,6 +166,7 @@ def test_a_doubtful_tracklet_of_a_match_does_not_remove_a_sure_one() -> None:
     assert numbers(hits) == [1, 3]
     assert numbers(misses) == [2]
     assert "one frame with tracklet 3" in misses[0].explanation
+    assert isinstance(misses[0], NearTracklet)
     assert misses[0].ruled_out
 
 
@@ -274,11 +277,14 @@ def test_a_near_miss_says_what_is_poor_about_it() -> None:
 
 
 def test_little_evidence_must_agree_better() -> None:
-    bars = [threshold_for(evidence) for evidence in (0.0, 0.1, 0.3, 0.5, 5.0)]
+    limits = Limits(Criterion(DEFAULT_THRESHOLD, 1.0, default_stranger_rates()), references=1, clusters=10)
+    bars = limits.in_one_video([0.0, 0.1, 0.3, 0.5, 5.0]).tolist()
     assert bars == sorted(bars, reverse=True)
     assert bars[0] > DEFAULT_THRESHOLD
     assert bars[-1] == DEFAULT_THRESHOLD
-    assert threshold_for(1.0, base=0.6) - threshold_for(1.0, base=0.5) == pytest.approx(0.1)
+    assert replace(limits, criterion=replace(limits.criterion, threshold=0.6)).in_one_video(
+        1.0
+    ) == pytest.approx(0.6)
 
 
 def test_a_good_look_counts_for_more_than_a_poor_one() -> None:

@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 
 import facereel
+from facereel.indexer.engines.protocol import default_stranger_rates
 from facereel.query.clips.plan import ClipOptions, plan_clips
 from facereel.query.clips.render import WrittenResult, check_target, render
 from facereel.query.export.metadata import CLIP_COLUMNS, FRAME_COLUMNS, ResultHeader, describe, write_metadata
 from facereel.query.records import ClipPlan, MatchingTracklet, PersonQuery, Reference
+from facereel.query.search.certainty import Criterion, Limits
 from facereel.query.search.search import Counts, PersonMatches, Scope
 from facereel.store.model.errors import CutError, ResultExistsError, UnwritableError
 from facereel.store.model.records import EngineInfo, FrameTimes, Sightings, Tracklet, Video
@@ -68,7 +70,7 @@ def make_answer(
     scope = Scope(tuple((Path("index"), video) for video, _ in films), (), (), ENGINE)
     times = {video.sha256: times for video, times in films}
     counts = {Path(video.name): Counts(2, 8, 0) for video, _ in films}
-    return PersonMatches(person, matches, (), times, scope, counts, 0.36)
+    return PersonMatches(person, matches, (), (), times, scope, counts, LIMITS)
 
 
 def make_video(name: str = "movie.mp4") -> tuple[Video, FrameTimes]:
@@ -80,6 +82,7 @@ def make_video(name: str = "movie.mp4") -> tuple[Video, FrameTimes]:
     return video, FrameTimes(np.arange(1, 51) * 1001, np.full(50, 1001))
 
 
+LIMITS = Limits(Criterion(0.36, 1.0, default_stranger_rates(), fixed=True), references=1, clusters=5)
 HEADER = ResultHeader(ANNA, ENGINE, 0.36, STATISTICS, created=MOMENT)
 
 
@@ -117,6 +120,7 @@ def test_describes_the_question_the_engine_and_each_clip() -> None:
                 "start": 0.333667, "end": 0.667333, "duration": 0.333667, "start_frame": 10, "end_frame": 20,
                 "start_pts": 11011, "end_pts": 21021, "start_reason": "scene_cut", "end_reason": "occlusion",
                 "tracklet": 12, "cluster": 3, "similarity": 0.6123, "threshold": 0.4, "matched": "cluster",
+                "certainty": "sure", "expected_strangers": 0.0,
                 "explanation": "joined through a sure match",
                 "crop": {"mode": "follow", "width": 180, "height": 180},
             }

@@ -16,7 +16,7 @@ from facereel.store.files.folders import index_folders
 from facereel.store.files.names import result_name
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import EngineMismatchError, NotIndexedError, OptionError, PhotoError
-from facereel.store.model.pooling import DEFAULT_THRESHOLD
+from tests.factories import make_criterion
 from tests.fake_engine import FakeEngine, write_photo
 
 
@@ -68,7 +68,7 @@ def test_matches_come_with_their_sightings_and_evidence(film_store: Path, photos
     red, green, blue = search.search(
         [*read(photos / "red.png"), *read(photos / "green.png"), *read(photos / "blue.png")],
         where,
-        DEFAULT_THRESHOLD,
+        make_criterion(),
     )
     assert [(match.tracklet.start, match.tracklet.end) for match, _ in red.matches] == [(0, 30), (30, 60)]
     assert [(match.tracklet.start, match.tracklet.end) for match, _ in green.matches] == [(30, 60)]
@@ -86,7 +86,7 @@ def test_several_indexes_are_searched_in_one_go(store: Path, film: Path, photos:
     shutil.copytree(folder, second)
     where = search.scope(Catalogue(store), [], FakeEngine().info)
     assert [place.name for place, _ in where.searched] == [second.name, folder.name]
-    (red,) = search.search(read(photos / "red.png"), where, DEFAULT_THRESHOLD)
+    (red,) = search.search(read(photos / "red.png"), where, make_criterion())
     assert len(red.matches) == 4
 
 
@@ -94,7 +94,7 @@ def test_several_indexes_are_searched_in_one_go(store: Path, film: Path, photos:
 def test_a_threshold_lies_between_0_and_1(film_store: Path, photos: Path, threshold: float) -> None:
     where = search.scope(Catalogue(film_store), [], FakeEngine().info)
     with pytest.raises(OptionError, match="threshold"):
-        search.search(read(photos / "red.png"), where, threshold)
+        search.search(read(photos / "red.png"), where, make_criterion(threshold))
 
 
 def test_the_scope_refuses_what_it_cannot_search(film_store: Path, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_file_that_is_not_indexed_is_distinguished_from_one_that_is_not_there(
 def test_rendering_without_clips_writes_nothing(film_store: Path, photos: Path, tmp_path: Path) -> None:
     info = FakeEngine().info
     where = search.scope(Catalogue(film_store), [], info)
-    (red,) = search.search(read(photos / "red.png"), where, DEFAULT_THRESHOLD)
+    (red,) = search.search(read(photos / "red.png"), where, make_criterion())
     result = render.render(red, ClipOptions(min_duration=9), tmp_path / "out" / "red")
     assert (result.clips, result.too_short, result.folder) == ((), 2, None)
     assert not (tmp_path / "out").exists()

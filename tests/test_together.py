@@ -8,10 +8,11 @@ import numpy as np
 
 from facereel.query.clips.plan import plan_clips
 from facereel.query.records import MatchingTracklet, PersonQuery
+from facereel.query.search.certainty import Limits
 from facereel.query.search.search import PersonMatches, Scope
 from facereel.query.search.together import together
 from facereel.store.model.records import EngineInfo, FrameTimes, Sightings, Tracklet
-from tests.factories import make_video
+from tests.factories import make_criterion, make_video
 
 VIDEO = make_video(frame_count=100)
 TIMES = FrameTimes(np.arange(100) * 1001, np.full(100, 1001))
@@ -30,7 +31,9 @@ def answer(*spans: tuple[int, int, int], folder: str = "index") -> PersonMatches
         matches.append((MatchingTracklet(VIDEO, tracklet, 0.8, 0.4, "photo", "", Path(folder)), sightings))
     scope = Scope((), (), (), EngineInfo("fake", 24, "d", "e"))
     person = PersonQuery("anna", (), ())
-    return PersonMatches(person, tuple(matches), (), {VIDEO.sha256: TIMES}, scope, {}, 0.4)
+    return PersonMatches(
+        person, tuple(matches), (), (), {VIDEO.sha256: TIMES}, scope, {}, Limits(make_criterion(), 1, 1)
+    )
 
 
 def frames(found: PersonMatches) -> list[tuple[int, int]]:

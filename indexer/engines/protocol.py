@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +14,9 @@ from numpy.typing import NDArray
 
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import Embeddings, EngineInfo, FaceCrop, Faces, Image, Landmarks
+from facereel.store.model.strangers import StrangerRates
+
+DEFAULT_CALIBRATION = Path(__file__).with_name("calibration-opencv-zoo.json")  # the default engine's
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +25,24 @@ class Threshold:
 
     value: float
     source: str
+    measured_rates: StrangerRates | None = None  # None: nobody measured them with this engine
 
     @property
     def scale(self) -> float:
         """Factor for thresholds of clustering and matching, which are measured with the default engine."""
         return self.value / DEFAULT_THRESHOLD
+
+    @property
+    def stranger_rates(self) -> StrangerRates:
+        """How similar strangers are; those of the default engine scaled where nobody measured it."""
+        return self.measured_rates or default_stranger_rates().scaled(self.scale)
+
+
+@lru_cache(maxsize=1)
+def default_stranger_rates() -> StrangerRates:
+    """How similar strangers are by the default engine."""
+    document = json.loads(DEFAULT_CALIBRATION.read_text(encoding="utf-8"))
+    return StrangerRates.from_document(document["strangers"])
 
 
 class FaceEngine(Protocol):

@@ -25,7 +25,8 @@ JSON_FILE, CLIPS_FILE, FRAMES_FILE = "metadata.json", "clips.csv", "frames.csv"
 
 CLIP_COLUMNS = (
     "file", "video", "start", "end", "duration", "start_frame", "end_frame", "start_pts", "end_pts",
-    "start_reason", "end_reason", "tracklet", "cluster", "similarity", "threshold", "matched", "explanation",
+    "start_reason", "end_reason", "tracklet", "cluster", "similarity", "threshold", "matched", "certainty",
+    "expected_strangers", "explanation",
     "crop_mode", "width", "height",
 )  # fmt: skip
 FRAME_COLUMNS = (
@@ -47,7 +48,7 @@ class ResultHeader:
 
     person: PersonQuery
     engine: EngineInfo
-    threshold: float  # similarity that counted as the same person
+    threshold: float  # similarity from which on a match with good face crops is sure
     statistics: Mapping[str, Any]  # see PersonMatches.statistics
     absolute: bool = False  # also write the absolute paths of photos and videos
     created: datetime = field(default_factory=_now)
@@ -119,6 +120,8 @@ def _clip(clip: ClipPlan, cut: bool, absolute: bool) -> dict[str, Any]:
         "similarity": round(float(match.similarity), 4),
         "threshold": round(float(match.threshold), 4),
         "matched": match.matched,
+        "certainty": match.certainty,
+        "expected_strangers": float(f"{match.expected_strangers:.3g}"),
         "explanation": match.explanation,
         "crop": {"mode": clip.mode, "width": clip.width, "height": clip.height},
         "frames": list(_frames(clip)),

@@ -52,9 +52,9 @@ def holdings(
 ) -> tuple[tuple[Holding, ...], tuple[Holding, ...], tuple[SkippedVideo, ...]]:
     """What each index holds of the people of the answers: what matches them, weaker tracklets, and what is unreadable.
 
-    With a match goes its whole cluster. Weaker are the near misses that are in no frame with a match: a person is
-    not twice in one frame. The caller keeps writers away (`no_writers`) since the search, so that the numbers still
-    are those of the search.
+    With a match goes its whole cluster. Weaker are the possible matches and near misses that are in no frame with a
+    match: a person is not twice in one frame. The caller keeps writers away (`no_writers`) since the search, so that
+    the numbers still are those of the search.
     """
     matching, weaker, unreadable = [], [], []
     for folder, video in scope.searched:
@@ -65,6 +65,12 @@ def holdings(
             if match.folder == folder
         }
         near = {
+            match.tracklet.number
+            for answer in answers
+            for match, _ in answer.possible
+            if match.folder == folder
+        }
+        near |= {
             miss.tracklet.number for answer in answers for miss in answer.near_misses if miss.folder == folder
         }
         if not clusters and not near:

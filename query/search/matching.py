@@ -2,8 +2,8 @@
 
 The clusters of a video are compared with the references. Then they compete: of two clusters that share a frame only
 the more similar one can be the person. The tracklets of a matching cluster match too, also when their own similarity is
-below the threshold; a tracklet whose cluster does not match stays out. What the user decided comes before all of that.
-Pure functions on arrays.
+below the threshold; a tracklet whose cluster does not match stays out. A cluster that is similar, but not enough to be
+sure among all that are searched, is possible. What the user decided comes before all of that. Pure functions on arrays.
 """
 
 from __future__ import annotations
@@ -13,19 +13,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from facereel.query.records import MatchingTracklet, NearTracklet, Reference
+from facereel.query.records import Certainty, MatchingTracklet, NearTracklet, Reference
+from facereel.query.search.certainty import Limits
 from facereel.query.search.rulings import NO_RULINGS, Rulings
 from facereel.store.index.embeddings import BestExemplars, ClusterEmbeddings
 from facereel.store.model import pooling, views
 from facereel.store.model.face_odds import similarity_at
-from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import Floats, Tracklet, Video
 
 # All similarities here are those of the engine they were measured on; `scale` converts those of another engine.
-# What a cluster with hardly any quality (one small, blurred exemplar) needs beyond the threshold.
-_EXTRA_FOR_LOW_QUALITY = 0.02
 # A tracklet of a matching cluster may look unlike the person (a profile, bad light, few pixels), but not plainly like
 # a stranger: log odds. Of a good face that is a similarity of 0.2; a poor one is hardly ever plainly a stranger.
 _MIN_OWN_LOG_ODDS = -6.0
@@ -44,7 +42,6 @@ _FAR_LESS = 0.15
 # One photo among several counts on its own when its similarity is higher than that of all together by this much.
 _SINGLE_PHOTO_PENALTY = 0.04
 _MIN_SINGLE_CONFIDENCE = 0.5  # face confidence that a photo needs for that
-_NEAR_MISS = 0.12  # below the threshold
 # Exemplars below these are named in the explanation of a near miss.
 _SMALL_WIDTH = 30  # pixels
 _BLURRED = 0.25
@@ -98,58 +95,40 @@ def directions(references: Sequence[Reference], scale: float = 1.0) -> Direction
     return Directions(vectors, penalties)
 
 
-def threshold_for(
-    quality_sums: ArrayLike, base: float = DEFAULT_THRESHOLD, scale: float = 1.0
-) -> NDArray[np.float64]:
-    """Similarity that a cluster must reach, by the sum of the qualities of its exemplars."""
-    shortage = np.maximum(0.0, 1.0 - np.asarray(quality_sums) / pooling.SUFFICIENT_QUALITY)
-    return np.asarray(base + scale * _EXTRA_FOR_LOW_QUALITY * shortage)
-
-
-def lowest_similarity(base: float, scale: float) -> float:
-    """Below this no cluster matches or is a near miss."""
-    return base - scale * _NEAR_MISS
-
-
 def match(
-    faces: VideoFaces,
-    own: Floats,
-    clusters: Floats,
-    base: float = DEFAULT_THRESHOLD,
-    scale: float = 1.0,
-    rulings: Rulings = NO_RULINGS,
+    faces: VideoFaces, own: Floats, clusters: Floats, limits: Limits, rulings: Rulings = NO_RULINGS
 ) -> tuple[list[MatchingTracklet], list[NearTracklet]]:
-    """The tracklets of one video that show a person, by time, and the near misses, most similar first.
+    """The tracklets of one video that show a person, surely or possibly, by time; near misses, most similar first.
 
-    `own` (T,) and `clusters` (C,) are the person's similarities to the tracklets and clusters. `base` is the similarity
-    that a cluster with good exemplars must reach, `scale` the engine's (Threshold.scale). A confirmed tracklet always
-    matches; an excluded one does not and is no near miss.
+    `own` (T,) and `clusters` (C,) are the person's similarities to the tracklets and clusters. A confirmed tracklet
+    always matches; an excluded one does not and is no near miss.
     """
     if not len(clusters) or not len(own):
         return [], []
-    # Every threshold is at least `base`, so nothing can match below this.
-    if not rulings and max(clusters.max(), own.max()) < lowest_similarity(base, scale):
+    # Every limit is at least this, so nothing can match below it.
+    if not rulings and max(clusters.max(), own.max()) < limits.lowest():
         return [], []
+    scale, sums = limits.criterion.scale, faces.clusters.quality_sums
     minimums = scale * similarity_at(_MIN_OWN_LOG_ODDS, faces.best.qualities)
-    near_miss = scale * _NEAR_MISS
-    thresholds = threshold_for(faces.clusters.quality_sums, base, scale)
+    thresholds, near = limits.sure(sums), limits.near_miss(sums)
     # One that shows a person from behind, if at all, matches only by its own similarity.
     widths = np.array([item.face_width for item in faces.tracklets], np.float32)
     visible = views.match_by_cluster(widths, faces.best.face_probabilities)
     numbers = np.array([item.number for item in faces.tracklets], np.int64)
     confirmed, excluded = np.isin(numbers, list(rulings.confirmed)), np.isin(numbers, list(rulings.excluded))
-    answers = (own >= minimums) & (visible | (own >= base)) & ~excluded | confirmed
+    answers = (own >= minimums) & (visible | (own >= limits.criterion.threshold)) & ~excluded | confirmed
     members = faces.members()
     settled = _settled(faces, members, confirmed, rulings)
     competition = _Competition(
         # Nothing is surer than what the user said.
-        faces, members, np.where(confirmed, np.inf, own), clusters, thresholds, answers, scale, settled,
-        refused=_refused(faces, members, excluded, settled, rulings),
+        faces, members, np.where(confirmed, np.inf, own), clusters, thresholds, limits.possible(sums), answers, scale,
+        settled, refused=_refused(faces, members, excluded, settled, rulings),
     )  # fmt: skip
     competition.run()
-    accepted, refused = {*competition.accepted, *settled}, competition.refused
+    sure, possible = {*competition.accepted, *settled}, set(competition.possible)
+    reasons = _reasons(clusters, limits, sums) | competition.unlike | competition.refused
     matches, near_misses = [], []
-    for index in range(len(clusters)):
+    for index, strangers in enumerate(limits.expected_strangers(clusters, sums).tolist()):
         similarity, threshold = float(clusters[index]), float(thresholds[index])
         for position in members[index]:
             value, minimum = float(own[position]), float(minimums[position])
@@ -157,25 +136,48 @@ def match(
                 continue
             if confirmed[position]:
                 matches.append(_decided(faces, position, value, threshold))
-            elif index in accepted and position in competition.doubtful:
+            elif index in sure and position in competition.doubtful:
                 reason = competition.doubtful[position]
                 ruled_out = _near_miss(faces, position, value, threshold, reason)
                 near_misses.append(replace(ruled_out, ruled_out=True))
-            elif index in accepted and answers[position]:
+            elif answers[position] and (index in sure or index in possible):
                 in_library = index in settled and max(similarity, value) < threshold
                 size = None if in_library else len(members[index])
-                matches.append(_match(faces, position, value, similarity, threshold, size))
-            elif index in accepted:
+                found = _match(faces, position, value, similarity, threshold, size)
+                text = (
+                    found.explanation if index in sure else reasons[index] + _weaknesses(faces.best, position)
+                )
+                certainty: Certainty = "sure" if index in sure else "possible"
+                matches.append(
+                    replace(found, certainty=certainty, expected_strangers=strangers, explanation=text)
+                )
+            elif index in sure:
                 too_low = f"its own similarity {value:.2f} is below the minimum of {minimum:.2f}"
                 reason = f"in a matching cluster, but {'no face is visible' if value >= minimum else too_low}"
                 near_misses.append(_near_miss(faces, position, value, minimum, reason))
-            elif max(similarity, value) >= threshold - near_miss:
-                below = f"the similarity of its cluster, {similarity:.2f}, is below the threshold of {threshold:.2f}"
-                reason = refused.get(index, below)
-                near_misses.append(_near_miss(faces, position, value, threshold, reason))
+            elif max(similarity, value) >= near[index]:
+                near_misses.append(_near_miss(faces, position, value, threshold, reasons[index]))
     matches.sort(key=lambda match: (match.tracklet.start, match.tracklet.number))
     near_misses.sort(key=lambda miss: -miss.similarity)
     return matches, near_misses
+
+
+def _reasons(clusters: Floats, limits: Limits, sums: NDArray[np.float64]) -> dict[int, str]:
+    """Why the similarities of clusters (C,) with these quality sums (C,) are not enough, for the user, by position."""
+    in_one_video, thresholds = limits.in_one_video(sums), limits.sure(sums)
+    reasons = {}
+    for position, (similarity, alone, threshold) in enumerate(
+        zip(clusters.tolist(), in_one_video.tolist(), thresholds.tolist(), strict=True)
+    ):
+        reasons[position] = (
+            f"the similarity of its cluster, {similarity:.2f}, is below the threshold of {threshold:.2f}"
+        )
+        if alone <= similarity:
+            reasons[position] = (
+                f"the similarity of its cluster, {similarity:.2f}, is sure in a few videos (from {alone:.2f} on), but "
+                f"among the {limits.clusters:,} clusters that are searched now only {threshold:.2f} is"
+            )
+    return reasons
 
 
 def _settled(
@@ -211,21 +213,23 @@ class _Competition:
     """Which clusters are the person: of two that share a frame only one can be; a doubtful tracklet decides nothing.
 
     First those that reach their threshold compete, the most similar first, then those just below it that look like the
-    first. A settled cluster is the person in any case; one that is not similar enough speaks for no other.
+    first. What is left may be possible, unless it is in one frame with a surer one. A settled cluster is the person in
+    any case; one that is not similar enough speaks for no other.
     """
 
     faces: VideoFaces
     members: Sequence[Sequence[int]]  # (C,) positions of tracklets
     own: Floats  # (T,)
     similarities: Floats  # (C,)
-    thresholds: NDArray[np.float64]  # (C,)
+    thresholds: NDArray[np.float64]  # (C,) from which on a cluster is sure
+    lowest: NDArray[np.float64]  # (C,) from which on it may be possible
     answers: NDArray[np.bool_]  # (T,) whether a tracklet matches if its cluster does
     scale: float
     settled: frozenset[int] = frozenset()  # positions of clusters that are the person in any case
     accepted: list[int] = field(default_factory=list)  # positions of clusters
-    refused: dict[int, str] = field(
-        default_factory=dict
-    )  # why others with enough similarity are not the person
+    possible: list[int] = field(default_factory=list)
+    unlike: dict[int, str] = field(default_factory=dict)  # why some with enough similarity are not sure
+    refused: dict[int, str] = field(default_factory=dict)  # why others cannot be the person
     doubtful: dict[int, str] = field(
         default_factory=dict
     )  # positions of tracklets of accepted clusters that stay out
@@ -235,7 +239,8 @@ class _Competition:
         for expanding in (False, True):
             for index in (int(i) for i in np.argsort(-self.similarities, kind="stable")):
                 short = self.similarities[index] < self.thresholds[index]
-                if index in self.accepted or index in self.refused or (short and not expanding):
+                decided = index in self.accepted or index in self.refused or index in self.unlike
+                if decided or (short and not expanding):
                     continue
                 slack = self.scale * _EXPANSION_SLACK
                 if expanding and (
@@ -243,19 +248,19 @@ class _Competition:
                 ):
                     continue
                 self._decide(index, short)
+        for index in (int(i) for i in np.argsort(-self.similarities, kind="stable")):
+            sure = index in self.accepted or index in self.settled
+            if sure or index in self.refused or self.similarities[index] < self.lowest[index]:
+                continue
+            if not self._is_ruled_out(index, self._rivals(index)):
+                self.possible.append(index)
 
     def _decide(self, index: int, short: bool) -> None:
         if index in self.settled:
             self.accepted += [] if short else [index]
             return
         rivals = self._rivals(index)
-        rival = next((other for mine, other in rivals if not self._is_surer(mine, other)), None)
-        if rival is not None:
-            cluster = self._cluster_of(rival)
-            self.refused[index] = (
-                f"in one frame with cluster {self.faces.clusters.numbers[cluster]}, "
-                f"which is more similar ({self.similarities[cluster]:.2f})"
-            )
+        if self._is_ruled_out(index, rivals):
             return
         alike = _similarity_to_accepted(self.faces.clusters, index, self.accepted)
         if short and (alike < self.scale * _EXPANSION_SIMILARITY or self._is_narrow(index)):
@@ -264,7 +269,7 @@ class _Competition:
         far_less = self.similarities[index] < highest - self.scale * _FAR_LESS
         unlike = alike < self.scale * (_EXPANSION_SIMILARITY if far_less else _UNLIKE)
         if self.accepted and self.similarities[index] < self.scale * _SURE and unlike:
-            self.refused[index] = f"unlike the sure matches of this video (similarity {alike:.2f})"
+            self.unlike[index] = f"unlike the sure matches of this video (similarity {alike:.2f})"
             return
         for mine, other in rivals:
             number = self.faces.tracklets[mine].number
@@ -273,13 +278,25 @@ class _Competition:
             )
         self.accepted.append(index)
 
+    def _is_ruled_out(self, index: int, rivals: Sequence[tuple[int, int]]) -> bool:
+        """Is a cluster in one frame with one that is more similar? Then it is refused."""
+        rival = next((other for mine, other in rivals if not self._is_surer(mine, other)), None)
+        if rival is None:
+            return False
+        cluster = self._cluster_of(rival)
+        self.refused[index] = (
+            f"in one frame with cluster {self.faces.clusters.numbers[cluster]}, "
+            f"which is more similar ({self.similarities[cluster]:.2f})"
+        )
+        return True
+
     def _rivals(self, index: int) -> list[tuple[int, int]]:
         """Positions of tracklets of a cluster that would answer, each with one that does and shares a frame with it."""
         tracklets = self.faces.tracklets
         candidates = [mine for mine in self.members[index] if self.answers[mine]]
         return [
             (mine, other)
-            for cluster in dict.fromkeys((*self.settled, *self.accepted))
+            for cluster in dict.fromkeys((*self.settled, *self.accepted, *self.possible))
             for other in self.members[cluster]
             if self.answers[other] and other not in self.doubtful
             for mine in candidates

@@ -7,7 +7,7 @@ there the references are compared with the tracklets through vectors.faiss.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from facereel.query.records import MatchingTracklet, NearTracklet, PersonQuery
-from facereel.query.search.matching import Directions, VideoFaces, directions, lowest_similarity, match
+from facereel.query.search.certainty import MOST_STRANGER_SHARE, Criterion, Limits, stranger_shares
+from facereel.query.search.matching import Directions, VideoFaces, directions, match
 from facereel.query.search.rulings import NO_RULINGS, Decisions, NoDecisions, Rulings, refusing
 from facereel.store.files.folders import index_folders
 from facereel.store.files.names import printable
@@ -31,6 +32,7 @@ from facereel.store.model.errors import (
     OptionError,
     StoreError,
 )
+from facereel.store.model.pooling import SUFFICIENT_QUALITY
 from facereel.store.model.records import EngineInfo, Floats, FrameTimes, Sightings, Video
 
 _ATTEMPTS = 3  # to read an index that is being written
@@ -63,6 +65,11 @@ class Scope:
     engine: EngineInfo  # of the query
     named: bool = False  # the user named the videos: one that cannot be searched is an error
 
+    @property
+    def cluster_count(self) -> int:
+        """How many clusters are searched."""
+        return sum(len(video.clusters) for video in self.clusters)
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -78,12 +85,22 @@ class PersonMatches:
     """What a query finds of one person."""
 
     person: PersonQuery
-    matches: tuple[tuple[MatchingTracklet, Sightings], ...]
+    matches: tuple[tuple[MatchingTracklet, Sightings], ...]  # what is cut
+    possible: tuple[tuple[MatchingTracklet, Sightings], ...]  # with most evidence first
     near_misses: tuple[NearTracklet, ...]  # with most evidence first
-    times: dict[str, FrameTimes]  # of the videos with matches, by the sha256 of their content
+    times: dict[str, FrameTimes]  # of the videos with either match, by the sha256 of their content
     scope: Scope
     counts: dict[Path, Counts]  # of the indexes searched, by folder
-    threshold: float  # similarity that counted as the same person
+    limits: Limits
+
+    @property
+    def threshold(self) -> float:
+        """The similarity from which on a match with good exemplars is sure."""
+        return float(self.limits.sure(SUFFICIENT_QUALITY)[0])
+
+    def with_possible(self) -> PersonMatches:
+        """The same, in which what is possible is cut, too."""
+        return replace(self, matches=(*self.matches, *self.possible), possible=())
 
     def statistics(
         self, min_duration: float, too_short: int, not_cut: Sequence[SkippedVideo]
@@ -96,12 +113,14 @@ class PersonMatches:
         counts = self.counts.values()
         return {
             "videos": len(counts),
+            "clusters": self.limits.clusters,
             "tracklets": sum(one.tracklets for one in counts),
             "exemplars": sum(one.exemplars for one in counts),
             "skipped": [{"video": item.name, "kind": item.kind} for item in self.scope.skipped],
             "not_cut": [{"video": item.name, "kind": item.kind} for item in not_cut],
             "tracklets_without_exemplars": sum(one.tracklets_without_exemplars for one in counts),
             "matches": len(self.matches),
+            "possible": len(self.possible),
             "near_misses": len(self.near_misses),
             "min_duration": min_duration,
             "too_short": too_short,
@@ -166,32 +185,32 @@ def check_threshold(threshold: float) -> None:
 def search(
     people: Sequence[PersonQuery],
     where: Scope,
-    threshold: float,
-    scale: float = 1.0,
+    criterion: Criterion,
     decisions: Decisions | None = None,
 ) -> list[PersonMatches]:
     """Compare everybody with every index; only indexes with a similar cluster, or with a decision, are opened.
 
-    `scale` is the engine's Threshold.scale; `decisions` count for the people whose id in the library is known. An index
+    `decisions` count for the people whose id in the library is known. An index
     that cannot be read is in the `skipped` of each answer's scope. Raises StoreError for one that is named, and where
     none can be read.
     """
-    check_threshold(threshold)
+    check_threshold(criterion.threshold)
     decisions = decisions or NoDecisions()
-    wanted = [_wanted(person, scale, decisions) for person in people]
+    clusters = where.cluster_count
+    wanted = [
+        _wanted(person, Limits(criterion, len(person.references), clusters), decisions) for person in people
+    ]
     collected: list[list[_VideoAnswer]] = [[] for _ in people]
     searched: list[tuple[Video, VideoClusters] | None] = [
         (video, clusters) for (_, video), clusters in zip(where.searched, where.clusters, strict=True)
     ]
     skipped: list[SkippedVideo] = []
-    candidates = _candidates(
-        where.clusters, [one.like for one in wanted], lowest_similarity(threshold, scale)
-    )
+    candidates = _candidates(where.clusters, wanted)
     for place, searchers in _with_decided(candidates, where, people, decisions):
         video = where.searched[place][1]
         try:
             current, answers = _search_video(
-                where.clusters[place], video, [wanted[person] for person in searchers], threshold, scale
+                where.clusters[place], video, [wanted[person] for person in searchers]
             )
             searched[place] = current
         except StoreError as error:
@@ -211,10 +230,7 @@ def search(
         item.folder: Counts(item.tracklets, item.exemplars, item.tracklets_without_exemplars)
         for item in where.clusters
     }
-    return [
-        _answer(person, answers, where, counts, threshold)
-        for person, answers in zip(people, collected, strict=True)
-    ]
+    return [_answer(one, answers, where, counts) for one, answers in zip(wanted, collected, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,6 +238,7 @@ class _Wanted:
     """What one person is looked for by."""
 
     person: PersonQuery
+    limits: Limits
     like: Directions
     unlike: tuple[Directions, ...]  # of each photo of --not
     decisions: Decisions
@@ -237,9 +254,10 @@ class _Wanted:
         return refusing(rulings, clusters.numbers, similarities, others, names)
 
 
-def _wanted(person: PersonQuery, scale: float, decisions: Decisions) -> _Wanted:
+def _wanted(person: PersonQuery, limits: Limits, decisions: Decisions) -> _Wanted:
+    scale = limits.criterion.scale
     unlike = tuple(directions([reference], scale) for reference in person.unlike)
-    return _Wanted(person, directions(person.references, scale), unlike, decisions)
+    return _Wanted(person, limits, directions(person.references, scale), unlike, decisions)
 
 
 def _with_decided(
@@ -263,20 +281,20 @@ class _VideoAnswer:
     """What one index answers to one person."""
 
     video: Video
-    matches: list[tuple[MatchingTracklet, Sightings]]
+    matches: list[tuple[MatchingTracklet, Sightings]]  # sure and possible
     near_misses: list[NearTracklet]
     times: FrameTimes | None  # only with matches
 
 
-def _candidates(
-    videos: Sequence[VideoClusters], people: Sequence[Directions], lowest: float
-) -> list[tuple[int, list[int]]]:
+def _candidates(videos: Sequence[VideoClusters], people: Sequence[_Wanted]) -> list[tuple[int, list[int]]]:
     """The positions of the videos with a cluster similar enough, rising, each with those of the people it may show."""
     if not people:
         return []
-    owners = np.repeat(np.arange(len(people)), [len(person.vectors) for person in people])
-    queries = np.concatenate([person.vectors for person in people])
-    thresholds = lowest - _ROUNDING + np.concatenate([person.penalties for person in people])
+    owners = np.repeat(np.arange(len(people)), [len(person.like.vectors) for person in people])
+    queries = np.concatenate([person.like.vectors for person in people])
+    thresholds = np.concatenate(
+        [person.limits.lowest() - _ROUNDING + person.like.penalties for person in people]
+    )
     candidates: dict[int, set[int]] = {}
     for owner, places in zip(
         owners.tolist(), videos_above(videos, queries, thresholds.tolist()), strict=True
@@ -287,7 +305,7 @@ def _candidates(
 
 
 def _search_video(
-    known: VideoClusters, video: Video, people: Sequence[_Wanted], threshold: float, scale: float
+    known: VideoClusters, video: Video, people: Sequence[_Wanted]
 ) -> tuple[tuple[Video, VideoClusters], list[_VideoAnswer]]:
     """Compare people with one index; gives what was searched, too, since `known` may be outdated.
 
@@ -303,7 +321,7 @@ def _search_video(
                     video = index.video
                     if place is not None:
                         video = replace(video, path=place[0], size=place[1], mtime_ns=place[2])
-                    answers = _answers_of(index, video, known, people, threshold, scale)
+                    answers = _answers_of(index, video, known, people)
                 except Exception:  # whatever rows of two states of the file lead to
                     if index.unchanged():
                         raise
@@ -318,12 +336,7 @@ def _search_video(
 
 
 def _answers_of(
-    index: VideoIndex,
-    video: Video,
-    known: VideoClusters,
-    people: Sequence[_Wanted],
-    threshold: float,
-    scale: float,
+    index: VideoIndex, video: Video, known: VideoClusters, people: Sequence[_Wanted]
 ) -> list[_VideoAnswer]:
     faces, vectors = _faces(index, video, known), index.vectors()
     pairs = []
@@ -332,9 +345,9 @@ def _answers_of(
         own = person.combine(vectors.similarities(person.vectors, faces.best.tracklets))
         clusters = person.combine(person.vectors @ known.clusters.embeddings.T)
         rulings = wanted.rulings(index, known, clusters)
-        matches, near_misses = match(faces, own, clusters, threshold, scale, rulings)
+        matches, near_misses = match(faces, own, clusters, wanted.limits, rulings)
         matches += _without_exemplars(index, video, faces, rulings)
-        pairs.append((matches, _with_evidence(near_misses, matches, faces, vectors, known)))
+        pairs.append(_with_evidence(matches, near_misses, faces, vectors, known))
     times = index.times() if any(matches for matches, _ in pairs) else None
     return [
         _VideoAnswer(video, _with_sightings(index, matches), near_misses, times if matches else None)
@@ -357,13 +370,13 @@ def _without_exemplars(
 
 
 def _with_evidence(
-    near_misses: Sequence[NearTracklet],
     matches: Sequence[MatchingTracklet],
+    near_misses: Sequence[NearTracklet],
     faces: VideoFaces,
     vectors: Vectors,
     known: VideoClusters,
-) -> list[NearTracklet]:
-    """The near misses, those first that most likely show the person.
+) -> tuple[list[MatchingTracklet], list[NearTracklet]]:
+    """Possible matches and near misses with how much speaks for them, near misses with most first.
 
     First come those of a matching cluster, whose own similarity is too low, last those that are ruled out. A
     small or turned face that the photos miss may still look like a matching cluster of the same video. Average
@@ -371,25 +384,28 @@ def _with_evidence(
     such near misses); with poor clusters, by faces of wide shots alone, 0.84 instead of 0.45 (8 questions).
     """
     numbers = known.clusters.numbers
-    matching = np.isin(numbers, [item.tracklet.cluster for item in matches])
+    clusters = {item.tracklet.cluster for item in matches if item.certainty == "sure"}
+    matching = np.isin(numbers, list(clusters))
     alike = vectors.similarities(known.clusters.embeddings[matching], faces.best.tracklets).max(
         axis=0, initial=-1.0
     )
     to_matches = dict(zip(faces.best.tracklets.tolist(), alike.tolist(), strict=True))
-    clusters = set(numbers[matching].tolist())
 
-    def evidence(miss: NearTracklet) -> float:
-        if miss.ruled_out:
+    def evidence(item: MatchingTracklet | NearTracklet) -> float:
+        if isinstance(item, NearTracklet) and item.ruled_out:
             return -1.0
-        if miss.tracklet.cluster in clusters:
+        if item.tracklet.cluster in clusters:
             return 1.0
-        return max(miss.similarity, float(to_matches[miss.tracklet.number]))
+        return max(item.similarity, float(to_matches.get(item.tracklet.number, -1.0)))
 
-    return sorted((replace(miss, evidence=evidence(miss)) for miss in near_misses), key=_most_evidence)
+    return (
+        [replace(item, evidence=evidence(item)) for item in matches],
+        sorted((replace(item, evidence=evidence(item)) for item in near_misses), key=_most_evidence),
+    )
 
 
-def _most_evidence(miss: NearTracklet) -> tuple[float, float]:
-    return -miss.evidence, -miss.similarity
+def _most_evidence(item: MatchingTracklet | NearTracklet) -> tuple[float, float]:
+    return -item.evidence, -item.similarity
 
 
 def _read_again(index: VideoIndex, known: VideoClusters) -> VideoClusters:
@@ -417,22 +433,49 @@ def _with_sightings(
 
 
 def _answer(
-    person: PersonQuery,
+    wanted: _Wanted,
     answers: Sequence[_VideoAnswer],
     where: Scope,
     counts: dict[Path, Counts],
-    threshold: float,
 ) -> PersonMatches:
-    near_misses = [miss for answer in answers for miss in answer.near_misses]
+    times = {answer.video.sha256: answer.times for answer in answers if answer.times is not None}
+    matches = [pair for answer in answers for pair in answer.matches]
+    possible, near_misses = _parted([pair for pair in matches if pair[0].certainty == "possible"], times)
+    near_misses += [miss for answer in answers for miss in answer.near_misses]
     return PersonMatches(
-        person,
-        tuple(pair for answer in answers for pair in answer.matches),
+        wanted.person,
+        tuple(pair for pair in matches if pair[0].certainty == "sure"),
+        tuple(possible),
         tuple(sorted(near_misses, key=_most_evidence)),
-        {answer.video.sha256: answer.times for answer in answers if answer.times is not None},
+        times,
         where,
         counts,
-        threshold,
+        wanted.limits,
     )
+
+
+def _parted(
+    uncertain: Sequence[tuple[MatchingTracklet, Sightings]], times: Mapping[str, FrameTimes]
+) -> tuple[list[tuple[MatchingTracklet, Sightings]], list[NearTracklet]]:
+    """Those of which few are strangers, with the share; the others, of which most are, become near misses."""
+    clusters = {(match.folder, match.tracklet.cluster): match.expected_strangers for match, _ in uncertain}
+    shares = dict(zip(clusters, stranger_shares(list(clusters.values())), strict=True))
+    possible, near_misses = [], []
+    for found, sightings in sorted(uncertain, key=lambda pair: _most_evidence(pair[0])):
+        share = shares[found.folder, found.tracklet.cluster]
+        if share <= MOST_STRANGER_SHARE:
+            possible.append((replace(found, stranger_share=share), sightings))
+            continue
+        video, frames, tracklet = found.video, times[found.video.sha256], found.tracklet
+        start, end = (
+            video.seconds(int(frames.pts[tracklet.start])),
+            video.seconds(frames.end_pts(tracklet.end)),
+        )
+        near_misses.append(NearTracklet(
+            video, tracklet, start, end, found.similarity, found.threshold, found.explanation, found.folder,
+            evidence=found.evidence,
+        ))  # fmt: skip
+    return possible, near_misses
 
 
 def kind_of(error: StoreError) -> str:

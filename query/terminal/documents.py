@@ -183,6 +183,14 @@ def _result(answer: Answer, result: Result, explain: bool) -> dict[str, Any]:
     content = {
         **result.document, "folder": None if result.folder is None else str(result.folder),
         "too_short": result.too_short, "warnings": list(answer.warnings), "not_cut": _skipped(result.not_cut),
+        "possible": [
+            {"video": match.video.name, "start": round(match.start, 6), "end": round(match.end, 6),
+             "start_frame": match.start_frame, "end_frame": match.end_frame, "tracklet": match.tracklet,
+             "similarity": round(match.similarity, 4), "threshold": round(match.threshold, 4),
+             "expected_strangers": float(f"{match.expected_strangers:.3g}"),
+             "stranger_share": round(match.stranger_share or 0.0, 3), "explanation": match.why}
+            for match in answer.possible
+        ],
     }  # fmt: skip
     if explain:
         content["near_misses"] = [

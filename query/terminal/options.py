@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -113,7 +113,14 @@ Name = Annotated[
     str | None,
     typer.Option("--name", help="Name of the result's folder; else that of the photo or its folder."),
 ]
-Threshold = Annotated[float | None, typer.Option(help="Similarity that counts as the same person, 0 to 1.")]
+Threshold = Annotated[
+    float | None,
+    typer.Option(help="Similarity from which on a match is sure, 0 to 1; else no stranger is expected."),
+]
+Include = Annotated[
+    Literal["possible"] | None,
+    typer.Option("--include", help="possible: also cut matches that may be somebody else."),
+]
 MinDuration = Annotated[float, typer.Option(help="Leave out clips that are shorter than this, seconds.")]
 Crop = Annotated[
     str,

@@ -102,7 +102,7 @@ def clip(clip: Clip) -> None:
     """A clip that was cut: its file, when, how long, how similar."""
     match, name = clip.match, "" if clip.file is None else clip.file.name
     say(f"  {printable(name)}  {clock(match.start)} - {clock(match.end)}  {match.duration:.2f} s  "
-        f"{match.similarity:.2f} by {match.matched}")  # fmt: skip
+        f"{match.similarity:.2f} {_matched(match)}")  # fmt: skip
 
 
 def answer(answer: Answer, result: Result, dry_run: bool, explain: bool) -> None:
@@ -111,6 +111,8 @@ def answer(answer: Answer, result: Result, dry_run: bool, explain: bool) -> None
         say(_sentence(answer, result, dry_run))
     if dry_run and result.clips:
         _matches_table([clip.match for clip in result.clips])
+    if answer.possible:
+        _possible(answer)
     if explain:
         _near_misses_table(answer)
 
@@ -137,11 +139,26 @@ def searched(statistics: Mapping[str, Any]) -> None:
 def _matches_table(matches: Sequence[Match]) -> None:
     rows = [
         (match.video.name, clock(match.start), clock(match.end), f"{match.duration:.2f} s",
-         round(match.similarity, 2), f"by {match.matched}",
+         round(match.similarity, 2), _matched(match),
          match.start_reason.replace("_", " "), match.end_reason.replace("_", " "))
         for match in matches
     ]  # fmt: skip
     table(("video", "start", "end", "duration", "similarity", "matched", "begins with", "ends with"), rows)
+
+
+def _matched(match: Match) -> str:
+    return f"by {match.matched}" + ("" if match.certainty == "sure" else ", possible")
+
+
+def _possible(answer: Answer) -> None:
+    """Matches that may be somebody else, each with the share of strangers among those down to it."""
+    say(f"Possibly {printable(answer.name)}, but not sure; --include possible cuts them, too:")
+    rows = [
+        (match.video.name, clock(match.start), f"{match.duration:.2f} s", round(match.similarity, 2),
+         f"{match.stranger_share or 0.0:.0%}", match.why)
+        for match in answer.possible
+    ]  # fmt: skip
+    table(("video", "start", "duration", "similarity", "strangers", "explanation"), rows)
 
 
 def _near_misses_table(answer: Answer) -> None:

@@ -30,6 +30,7 @@ from tests.benchmarks import fuzz_photos, fuzz_videos
 from tests.benchmarks.fuzz_harm import HEADERS, MUTATIONS, NAMES, Rng
 from tests.benchmarks.fuzz_outcome import Outcome, bad_message, refused
 from tests.benchmarks.fuzz_stores import harmed_index, harmed_unfinished
+from tests.factories import make_criterion
 from tests.fake_engine import FakeEngine, write_photo
 
 # Kinds of cases and how many of a hundred they are.
@@ -134,9 +135,7 @@ class Range:
     def _cut(self, store: Path, place: Path) -> str:
         """Ask for who is in the film and cut it; what is wrong with the clips, if anything."""
         where = search.scope(Catalogue(store), [], self.engine.info)
-        (answer,) = search.search(
-            self.people, where, self.engine.threshold.value, self.engine.threshold.scale
-        )
+        (answer,) = search.search(self.people, where, make_criterion())
         try:
             done = render.render(answer, ClipOptions(), place / "out")
         except FaceReelError as error:

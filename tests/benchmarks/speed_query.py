@@ -30,6 +30,7 @@ from tests.benchmarks.speed_index import decode
 from tests.benchmarks.speed_store import person_query, thousand
 from tests.benchmarks.speed_videos import Input
 from tests.benchmarks.stopwatch import Costs, cost_of, cpu, in_turn, run, wall, wall_ratio
+from tests.factories import make_criterion
 
 
 def start_up(source: Input, engine: FaceEngine, rounds: int) -> tuple[list[dict[str, Any]], list[Figure]]:
@@ -63,12 +64,11 @@ def matching(engine: FaceEngine, rounds: int) -> tuple[list[dict[str, Any]], lis
     """A thousand videos with a hundred thousand tracklets, asked for one person."""
     store, photo = thousand(engine)
     person = person_query(photo, engine)
-    threshold, scale = engine.threshold.value, engine.threshold.scale
     answers: list[search.PersonMatches] = []
 
     def ask() -> None:
         where = search.scope(Catalogue(store), [], engine.info)
-        answers[:] = search.search([person], where, threshold, scale)
+        answers[:] = search.search([person], where, make_criterion())
 
     first = [cost_of(lambda: _forgotten(store, ask))]
     warm = in_turn(rounds, {"warm": ask})["warm"]
