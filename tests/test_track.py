@@ -457,3 +457,21 @@ def test_the_moment_is_noted_at_which_a_face_is_not_the_one_of_shortly_before(
     assert 22 <= change.frame <= 30
     assert change.meeting == meeting
     assert other.changes == []
+
+
+@pytest.mark.parametrize("rate", [25.0, 50.0])
+def test_a_face_is_compared_with_that_of_shortly_before_in_every_second_frame_of_film(
+    rate: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[int] = []
+    changes_in = Track.changes_in
+
+    def spy(track: Track, view: FrameView) -> bool:
+        compared.append(view.index)
+        return changes_in(track, view)
+
+    monkeypatch.setattr(Track, "changes_in", spy)
+    tracker = Tracker(VideoFormat(WIDTH, HEIGHT, rate), Config())
+    for frame in range(16):
+        tracker.step(view_of(frame, [Actor(1, hold(100, 50), range(16))]), 0)
+    assert compared == list(range(0, 16, 2 if rate == 25 else 4))

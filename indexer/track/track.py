@@ -16,7 +16,7 @@ import numpy as np
 
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.scan.patch_matching import MIN_NCC_CLEAR, MIN_NCC_VISIBLE, Patch, ncc
-from facereel.indexer.timing import film_frames_per_frame, frames_in, time_limit
+from facereel.indexer.timing import film_frame, film_frames_per_frame, frames_in, time_limit
 from facereel.indexer.track.association import is_occupied, shifted, visible_share
 from facereel.indexer.track.box_buffer import BoxBuffer
 from facereel.store.model.records import (
@@ -41,6 +41,8 @@ _END_SECONDS = 0.2
 # A face that is not visible any more where it was tracked this time later has turned, or is another face. A head that
 # passes close before another takes its place within a quarter of a second; a shorter time sees too little of that.
 _CHANGE_SECONDS = 0.4
+# Frames of film from one such comparison to the next: a change shows in each for as long as that time.
+_CHANGE_STEP = 2
 _MAX_CANDIDATES = 64
 
 
@@ -81,6 +83,11 @@ class VideoFormat:
     def change_time(self) -> float:
         """Seconds after which a face is compared with itself again."""
         return time_limit(_CHANGE_SECONDS, self.frame_rate)
+
+    @cached_property
+    def change_step(self) -> int:
+        """Frames from one to the next in which a face is compared with itself."""
+        return _CHANGE_STEP * film_frame(self.frame_rate)
 
     def steps(self, seconds: float) -> int:
         """How many frames of the mean rate lie in the time between two frames, at least one."""

@@ -78,9 +78,10 @@ class Tracker:
         for face, track in linked.items():
             self._extend_track(track, boxes[face], face, view)
         self._match(boxes, view)
-        for track in self._track_of_face.values():
-            if track.changes_in(view):
-                track.changes.append(Change(view.index, self._meets(track)))
+        if view.index % self._video.change_step == 0:
+            for track in self._track_of_face.values():
+                if track.changes_in(view):
+                    track.changes.append(Change(view.index, self._meets(track)))
         for track in [track for track in self._tracks if view.seconds - track.last_seconds > self._max_gap]:
             self._end(track)
         while view.seconds - self._views[0].seconds > self._reach:
