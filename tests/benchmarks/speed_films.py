@@ -45,9 +45,11 @@ CROWDS = ("dance", "rally")  # upright, flashes; in rows of their own
 INDEX = """
 import json, sys
 from pathlib import Path
+import cv2
 from facereel.indexer.engines.registry import load_engine
 from tests.benchmarks.stopwatch import cost_of
 from tests.factories import index_contents
+cv2.setNumThreads(1)  # as in a worker
 engine = load_engine()
 engine.finish_loading()
 cost = cost_of(lambda: index_contents(Path(sys.argv[1]), engine))
