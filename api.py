@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     )
     from facereel.query.search import search
     from facereel.query.search.forget import Holding
-    from facereel.query.search.search import SkippedVideo
+    from facereel.query.search.scope import Scope, SkippedVideo
     from facereel.store.index.database import IndexVersion
     from facereel.store.index.summary import ClusterSummary, VideoDetails, VideoSummary
     from facereel.store.index.verify import Health
@@ -139,7 +139,7 @@ _RECORDS = {
     "PersonQuery": "facereel.query.records",
     "Reembedded": "facereel.indexer.identity.reembed",
     "Reference": "facereel.query.records",
-    "SkippedVideo": "facereel.query.search.search",
+    "SkippedVideo": "facereel.query.search.scope",
     "VideoDetails": "facereel.store.index.summary",
     "VideoSummary": "facereel.store.index.summary",
 }
@@ -235,7 +235,6 @@ class Answer:
         Match, ...
     ]  # other matches that may be somebody else, with fewest strangers expected first
     near_misses: tuple[NearMiss, ...]  # those first that most likely show the person all the same
-    searched: tuple[Path, ...]  # videos
     skipped: tuple[SkippedVideo, ...]  # indexes that could not be searched, each with the reason
     warnings: tuple[str, ...]  # about the photos
     threshold: float
@@ -243,6 +242,11 @@ class Answer:
     too_short: int  # matches that are shorter than that, and are not in `matches`
     statistics: Mapping[str, Any]  # how much was searched, as in metadata.json
     _found: search.PersonMatches = field(repr=False)
+
+    @property
+    def searched(self) -> tuple[Path, ...]:
+        """The videos that were searched, by the names of their folders; asks the library."""
+        return _searched(self._found.scope)
 
     def cut(
         self,
@@ -512,9 +516,9 @@ class Library:
 
     def not_indexed(self, videos: Paths) -> list[Path]:
         """Those of the named videos that are files without an index; raises NotIndexedError for what is neither."""
-        from facereel.query.search import search
+        from facereel.query.search.scope import not_indexed
 
-        return search.not_indexed(self._catalogue(), _paths(videos))
+        return not_indexed(self._catalogue(), _paths(videos))
 
     # -- Questions
 
@@ -736,7 +740,7 @@ class Library:
         from facereel.store.library.catalogue import Catalogue
 
         if self._indexes is None:  # it remembers the digests of files, so that a moved video is read once
-            self._indexes = Catalogue(self.store)
+            self._indexes = Catalogue(self.store, self._note)
         return self._indexes
 
     def _choice(self) -> EngineChoice:
@@ -772,9 +776,10 @@ class Library:
 
     def _search(
         self, people: People, videos: Paths | None, threshold: float | None
-    ) -> tuple[search.Scope, list[search.PersonMatches]]:
+    ) -> tuple[Scope, list[search.PersonMatches]]:
         from facereel.query.search import search
         from facereel.query.search.certainty import Criterion
+        from facereel.query.search.scope import scope_of
 
         engine, catalogue = self._engine(), self._catalogue()
         own = engine.threshold
@@ -784,7 +789,7 @@ class Library:
             own.stranger_rates,
             threshold is not None,
         )
-        scope = search.scope(catalogue, [] if videos is None else _paths(videos), engine.info)
+        scope = scope_of(catalogue, [] if videos is None else _paths(videos), engine.info)
         answers = search.search(people.persons, scope, criterion)
         return answers[0].scope if answers else scope, answers
 
@@ -883,8 +888,8 @@ def _grouped(people: Mapping[str, Paths] | Paths) -> list[PersonPhotos]:
     return named_people({name: _paths(photos) for name, photos in people.items()})
 
 
-def _searched(scope: search.Scope) -> tuple[Path, ...]:
-    return tuple(Path(video.path) for _, video in scope.searched)
+def _searched(scope: Scope) -> tuple[Path, ...]:
+    return tuple(map(Path, scope.paths))
 
 
 def _answer(inner: search.PersonMatches, min_duration: float) -> Answer:
@@ -904,7 +909,7 @@ def _answer(inner: search.PersonMatches, min_duration: float) -> Answer:
             )
             for miss in inner.near_misses
         ),
-        searched=_searched(inner.scope), skipped=inner.scope.skipped, warnings=_warnings(inner.person),
+        skipped=inner.scope.skipped, warnings=_warnings(inner.person),
         threshold=inner.threshold, min_duration=min_duration, too_short=too_short,
         statistics=inner.statistics(min_duration, too_short, ()), _found=inner,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from facereel import cli
 from facereel.indexer.engines.registry import LOADERS
+from facereel.store.files.folders import index_folders
 from facereel.store.library.catalogue import Catalogue
 from tests.fake_cli import add_fake_engines
 from tests.fake_engine import film_of_two, write_photo
@@ -80,7 +81,9 @@ def film_store(film: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) -
 def store(film_store: Path, tmp_path: Path) -> Path:
     """A copy of `film_store` for tests that change it."""
     copy = Path(shutil.copytree(film_store, tmp_path / "faceindex"))
-    Catalogue(copy).refresh()  # of which library.vectors is up to date, so that only tests change it
+    # So that only tests change the library: to it a copied index is another one.
+    Catalogue(copy).refresh(index_folders(copy))
+    Catalogue(copy).refresh()
     return copy
 
 

@@ -20,7 +20,8 @@ from facereel.store.index.database import DATABASE, read_version
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.vectors import VECTORS
 from facereel.store.library.catalogue import Catalogue
-from facereel.store.library.vectors import LIBRARY_VECTORS, LibraryVectors
+from facereel.store.library.database import LIBRARY
+from facereel.store.library.vectors import LIBRARY_VECTORS, encoded
 from facereel.store.model.config import Config
 from facereel.store.model.errors import StoreError, UnwritableError
 from facereel.store.model.records import Checkpoint, FrameTimes, Segment, Shot
@@ -83,7 +84,7 @@ def test_nothing_is_left_of_what_is_derived_either(run: Run, store: Path, photos
     theirs = [
         embedding.tobytes() for embedding, own in zip(pooled.embeddings, clusters, strict=True) if own == red
     ]
-    theirs.append(pooled.clusters.embeddings[pooled.clusters.numbers.tolist().index(red)].tobytes())
+    theirs.append(encoded(pooled.clusters.embeddings)[pooled.clusters.numbers.tolist().index(red)].tobytes())
     crop = stored_by_an_unfinished_run(store, red)
     assert all(trace in everything(store) for trace in theirs)
     assert crop in everything(store)
@@ -93,7 +94,12 @@ def test_nothing_is_left_of_what_is_derived_either(run: Run, store: Path, photos
     assert VECTORS in {path.name for path in folder.iterdir()}
     assert not any(trace in left for trace in theirs)
     assert crop not in left
-    assert sorted(path.name for path in store.iterdir()) == [LIBRARY_VECTORS, folder.name]
+    assert sorted(path.name for path in store.iterdir() if path.is_dir()) == [folder.name]
+    assert {path.name for path in store.iterdir() if path.is_file()} == {
+        LIBRARY,
+        f"{LIBRARY}-journal",
+        LIBRARY_VECTORS,
+    }
 
 
 def test_a_dry_run_deletes_nothing(run: Run, store: Path, photos: Path) -> None:
@@ -309,13 +315,13 @@ def test_nothing_is_removed_while_library_vectors_cannot_be_written(
 ) -> None:
     """Else the embeddings would stay in it."""
     Catalogue(store).refresh()
-    monkeypatch.setattr("facereel.store.library.vectors._PATIENCE", 0.1)
+    monkeypatch.setattr("facereel.store.library.database._PATIENCE", 0.1)
     before = everything(store)
-    with closing(sqlite3.connect(store / LIBRARY_VECTORS, isolation_level=None)) as other:
+    with closing(sqlite3.connect(store / LIBRARY, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         result = run("forget", photos / "red.png", "--store", store, *FAKE, "--yes")
     assert result.exit_code == 1
-    assert "library.vectors cannot be written: database is locked" in result.stderr
+    assert "library.db is in use by another process" in result.stderr
     assert everything(store) == before
 
 
@@ -331,4 +337,4 @@ def test_no_row_stays_when_the_index_cannot_be_read_again(
 
     monkeypatch.setattr("facereel.store.library.catalogue.read_clusters", unreadable)
     assert len(plan.apply().removed) == 1
-    assert folder.name not in LibraryVectors(store).names()
+    assert (folder.name, Catalogue(store).all()) == (folder.name, [])

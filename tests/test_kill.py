@@ -19,6 +19,7 @@ from facereel.indexer.engines import registry, weights
 from facereel.store.files import folders
 from facereel.store.files.locks import VIDEO_LOCK
 from facereel.store.files.names import hash_suffix
+from facereel.store.library.database import LIBRARY
 from facereel.store.library.vectors import LIBRARY_VECTORS
 from facereel.store.model.errors import UnwritableError
 from facereel.store.resume.unfinished import UNFINISHED
@@ -31,6 +32,8 @@ from tests.program import Run
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are read from /proc")
 FAKE = ("--engine", "fake")
 SPARE = (0, 8 << 10, 28 << 10, 90 << 10)  # bytes left on a disk
+
+LIBRARY_FILES = [LIBRARY, f"{LIBRARY}-journal", LIBRARY_VECTORS]
 
 
 def _command_line(args: Sequence[str], place: Path) -> None:
@@ -276,12 +279,12 @@ def test_a_run_that_died_at_its_end_leaves_no_looks(run: Run, store: Path, film:
     (store / f"{VIDEO_LOCK}{digits}").touch()
     os.utime(checkpoint, (1, (index / "index.db").stat().st_mtime - 1))
     assert run("index", film, "--store", store, "--engine", "fake").exit_code == 0
-    assert sorted(path.name for path in store.iterdir()) == [newer.name, LIBRARY_VECTORS, index.name]
+    assert sorted(path.name for path in store.iterdir()) == [newer.name, *LIBRARY_FILES, index.name]
     checkpoint.mkdir()
     assert run("index", film, "--store", store, "--engine", "fake").exit_code == 0
     assert checkpoint.exists(), "a run with --force goes on with it"
     assert run("remove", "two.mp4", "--store", store).exit_code == 0
-    assert sorted(path.name for path in store.iterdir()) == [newer.name, LIBRARY_VECTORS]
+    assert sorted(path.name for path in store.iterdir()) == [newer.name, *LIBRARY_FILES]
 
 
 def test_unpacked_weights_are_whole_and_leave_nothing_beside_them(

@@ -20,15 +20,25 @@ from hypothesis import strategies as st
 from facereel.query.records import MatchingTracklet, NearTracklet, PersonQuery, Reference
 from facereel.query.search import forget, search
 from facereel.query.search.matching import directions
+from facereel.query.search.scope import scope_of
 from facereel.query.search.search import PersonMatches
 from facereel.store.index import rewrite
 from facereel.store.index.database import DATABASE, read_version
 from facereel.store.index.reader import VideoIndex, read_video
 from facereel.store.index.vectors import VECTORS
 from facereel.store.index.writer import embedding_digest
-from facereel.store.library import vectors as library_vectors
+from facereel.store.library import videos
 from facereel.store.library.catalogue import Catalogue
-from facereel.store.library.vectors import LIBRARY_VECTORS, LibraryVectors, read_clusters
+from facereel.store.library.database import LIBRARY, LibraryDatabase
+from facereel.store.library.vectors import (
+    LIBRARY_VECTORS,
+    ClusterSearch,
+    VectorFile,
+    _Rows,
+    encoded,
+    rounding,
+)
+from facereel.store.library.videos import Counts, VideoClusters, read_clusters
 from facereel.store.model import pooling
 from facereel.store.model.errors import DamagedIndexError, NotIndexedError
 from facereel.store.model.records import Cluster, EngineInfo, Floats, Sightings
@@ -92,8 +102,28 @@ def photo_in(folder: Path) -> Reference:
 
 
 def ask(store: Path, *references: Reference, base: float = 0.42) -> PersonMatches:
-    where = search.scope(Catalogue(store), [], ENGINE)
+    where = scope_of(Catalogue(store), [], ENGINE)
     return search.search([PersonQuery("anna", references, ())], where, make_criterion(base))[0]
+
+
+def vectors_in(store: Path) -> dict[str, dict[int, bytes]]:
+    """What library.vectors holds of each folder that library.db knows: the bytes of each cluster's vector."""
+    catalogue = Catalogue(store)
+    own = catalogue.clusters_like(ENGINE)
+    found: dict[str, dict[int, bytes]] = {video.folder.name: {} for video in catalogue.all()}
+    for block in own._blocks:
+        for codes, (number, cluster) in zip(block.codes, block.owners.tolist(), strict=True):
+            if number:
+                found[catalogue.stored([number])[number].folder.name][cluster] = codes.tobytes()
+    return found
+
+
+def put(store: Path, *read: VideoClusters) -> None:
+    """Write rows as a catalogue does, whatever lies in the store."""
+    catalogue = Catalogue(store)
+    with catalogue.database.write() as db:
+        catalogue._make_usable(db)
+        videos.put(db, VectorFile(store), read)
 
 
 def said(answer: PersonMatches) -> list[Any]:
@@ -235,9 +265,8 @@ def test_a_row_comes_back_with_every_digest_of_its_engine(store: Path) -> None:
     """A row that cannot be read is no error, only a file that is made anew with every command."""
     video = read_clusters(folder_of(store, 3))
     video = replace(video, engine=replace(video.engine, landmarks_sha256="f" * 64))
-    LibraryVectors(store).write([video])
-    read = LibraryVectors(store).videos()
-    assert {name: row.engine for name, row in read.items()} == {video.folder.name: video.engine}
+    put(store, video)
+    assert [(row.folder, row.engine) for row in Catalogue(store).all()] == [(video.folder, video.engine)]
 
 
 def test_an_index_that_cannot_be_read_is_skipped(store: Path) -> None:
@@ -249,8 +278,9 @@ def test_an_index_that_cannot_be_read_is_skipped(store: Path) -> None:
     answer = ask(store, wanted, base=0.2)
     assert said(answer)[0] == [one for one in said(first)[0] if one[0].video.name != "4.mp4"]
     assert [(item.name, item.kind) for item in answer.scope.skipped] == [("4.mp4", "damaged")]
-    assert [folder.name[0] for folder in answer.counts] == ["3", "5"]
-    where = search.scope(Catalogue(store), ["4.mp4"], ENGINE)
+    assert [folder.name[0] for folder, _ in answer.scope.searched] == ["3", "5"]
+    assert answer.scope.counts == Counts(2, 28, 56, 0)
+    where = scope_of(Catalogue(store), ["4.mp4"], ENGINE)
     with pytest.raises(DamagedIndexError):
         search.search([PersonQuery("anna", (wanted,), ())], where, make_criterion(0.2))
 
@@ -287,7 +317,7 @@ def test_two_indexes_of_one_content_stay_distinct(tmp_path: Path) -> None:
         with VideoIndex(folder) as index:
             numbers = {match.tracklet.cluster for match in answer_of_index(index, [wanted], 0.42)[0]}
             expected[folder] = {item.number for item in index.tracklets() if item.cluster in numbers}
-    assert len(answer.counts) == 2
+    assert answer.scope.counts.videos == 2
     matching, _, _ = forget.holdings([answer], answer.scope)
     assert matching
     assert {item.folder: set(item.tracklets) for item in matching} == {
@@ -298,7 +328,7 @@ def test_two_indexes_of_one_content_stay_distinct(tmp_path: Path) -> None:
 def test_a_replaced_index_answers_with_its_own_video(store: Path) -> None:
     """Its path and counts, not those of the index that was there when the videos were chosen."""
     wanted = photo_in(folder_of(store, 3))
-    where = search.scope(Catalogue(store), [], ENGINE)
+    where = scope_of(Catalogue(store), [], ENGINE)
     with closing(sqlite3.connect(folder_of(store, 3) / DATABASE)) as rows:
         rows.execute("UPDATE video SET path = CAST('/moved/3.mp4' AS BLOB)")
         rows.commit()
@@ -312,7 +342,7 @@ def test_rows_that_go_while_they_are_read_are_read_again(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted, really = photo_in(folder_of(store, 3)), VideoIndex.sightings
-    where = search.scope(Catalogue(store), ["3.mp4"], ENGINE)
+    where = scope_of(Catalogue(store), ["3.mp4"], ENGINE)
     changes = [1]
 
     def sightings_late(index: VideoIndex, numbers: Iterable[int]) -> dict[int, Sightings]:
@@ -347,18 +377,18 @@ def test_an_index_that_goes_while_it_is_named_is_an_error_of_ours(
 
     monkeypatch.setattr(Catalogue, "locate", locate_and_remove)
     with pytest.raises(NotIndexedError, match="was removed or replaced meanwhile; run it again"):
-        search.scope(Catalogue(store), ["3.mp4"], ENGINE)
+        scope_of(Catalogue(store), ["3.mp4"], ENGINE)
 
 
 def test_a_damaged_index_makes_no_query_wait(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ask(store, photo_in(folder_of(store, 3)))
     (folder_of(store, 4) / DATABASE).write_bytes(b"not a database" * 100)
+    ask(store, photo_in(folder_of(store, 3)))
 
     def lock(*_: object) -> None:
         raise AssertionError("readers take no lock")
 
     monkeypatch.setattr("facereel.store.files.locks.folder_lock", lock)
-    assert len(Catalogue(store).searchable().failures) == 1
+    assert len(Catalogue(store).searchable(ENGINE).failures) == 1
 
 
 def test_a_listing_waits_for_the_successor_of_an_index(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,7 +415,9 @@ def test_a_listing_waits_for_the_successor_of_an_index(store: Path, monkeypatch:
 def test_it_is_for_its_owner_only(store: Path) -> None:
     Catalogue(store).refresh()
     assert (store / LIBRARY_VECTORS).stat().st_mode & 0o777 == 0o600
-    assert [path.name for path in store.iterdir() if path.is_file()] == [LIBRARY_VECTORS]
+    files = [path for path in store.iterdir() if path.is_file()]
+    assert sorted(path.name for path in files) == [LIBRARY, f"{LIBRARY}-journal", LIBRARY_VECTORS]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
 
 
 def test_changed_rows_make_a_row_stale(store: Path) -> None:
@@ -396,8 +428,8 @@ def test_changed_rows_make_a_row_stale(store: Path) -> None:
             "UPDATE tracklets SET cluster = (SELECT min(cluster) FROM clusters), end_reason = 'video_end'"
         )
         rows.commit()
-    known = {video.folder: video for video in Catalogue(store).searchable().videos}
-    assert len(known[folder_of(store, 3)].clusters) == 1
+    assert Catalogue(store).current(folder_of(store, 3)).clusters_count == 1
+    assert len(vectors_in(store)[folder_of(store, 3).name]) == 1
     shutil.rmtree(folder_of(store, 4))
     shutil.rmtree(folder_of(store, 5))
     with VideoIndex(folder_of(store, 3)) as index:
@@ -409,54 +441,67 @@ def test_changed_rows_make_a_row_stale(store: Path) -> None:
 
 def test_a_damaged_index_is_named_although_its_row_is_there(store: Path) -> None:
     Catalogue(store).refresh()
+    wanted = photo_in(folder_of(store, 3))
     (folder_of(store, 3) / DATABASE).write_bytes(b"not a database, nothing of it" * 100)
-    for failures in (Catalogue(store).listing().failures, Catalogue(store).searchable().failures):
-        ((folder, error),) = failures
-        assert folder == folder_of(store, 3)
-        assert isinstance(error, DamagedIndexError)
-        assert "/videos/3.mp4" in str(error), "the row knows where the video lies"
+    ((folder, error),) = Catalogue(store).listing().failures
+    assert folder == folder_of(store, 3)
+    assert isinstance(error, DamagedIndexError)
+    assert "/videos/3.mp4" in str(error), "the row knows where the video lies"
+    with pytest.raises(DamagedIndexError, match=r"/videos/3\.mp4"):
+        scope_of(Catalogue(store), ["3.mp4"], ENGINE)
+    ((item),) = ask(store, wanted).scope.skipped
+    assert (item.name, item.kind) == ("3.mp4", "damaged")
 
 
 HARM: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda data: b"",
     "torn": lambda data: data[: len(data) // 2],
-    "text": lambda data: b"not a database" * 100,
-    "header": lambda data: b"\xff" * 100 + data[100:],
-    "start": lambda data: data[:2000] + b"\xff" * 500 + data[2500:],
-    "end": lambda data: data[:-700] + bytes(700),
-    "vector": lambda data: data[:-4000] + bytes([data[-4000] ^ 1]) + data[-3999:],
+    "text": lambda data: b"not vectors" * 1000,
+    "header": lambda data: b"\xff" * 40 + data[40:],
+    "generation": lambda data: data[:60] + bytes([data[60] ^ 1]) + data[61:],
+    "vector": lambda data: data[:200] + bytes([data[200] ^ 1]) + data[201:],
+    "owner": lambda data: data[: 64 + 64 * DIM] + bytes([data[64 + 64 * DIM] ^ 3]) + data[65 + 64 * DIM :],
+    "older version": lambda data: b"SQLite format 3\0" + bytes(4080),
 }
 
 
-@pytest.mark.parametrize(
-    "harm", [*HARM, "other version", "trigger", "row of another", "not finite", "missing"]
-)
+@pytest.mark.parametrize("harm", [*HARM, "missing", "copied"])
 def test_a_damaged_or_foreign_file_changes_no_answer(store: Path, harm: str) -> None:
     wanted = photo_in(folder_of(store, 3))
     first = said(ask(store, wanted))
-    path = store / LIBRARY_VECTORS
-    if harm in HARM:
-        path.write_bytes(HARM[harm](path.read_bytes()))
-    elif harm == "missing":
+    path, before = store / LIBRARY_VECTORS, vectors_in(store)
+    if harm == "missing":
         path.unlink()
+    elif harm == "copied":  # with another time
+        shutil.copyfile(path, store.parent / "copy")
+        shutil.copyfile(store.parent / "copy", path)
     else:
-        with closing(sqlite3.connect(path)) as db:
-            if harm == "other version":
-                db.execute("PRAGMA user_version = 77")
-            elif harm == "trigger":
-                db.execute("CREATE TRIGGER t AFTER INSERT ON videos BEGIN DELETE FROM videos; END")
-            elif harm == "not finite":
-                db.execute("UPDATE videos SET quality_sums = zeroblob(length(quality_sums))")
-            else:
-                names = [row[0] for row in db.execute("SELECT folder FROM videos")]
-                db.execute("DELETE FROM videos WHERE folder = ?", names[:1])
-                db.execute("UPDATE videos SET folder = ? WHERE folder = ?", names[:2])
-            db.commit()
+        path.write_bytes(HARM[harm](path.read_bytes()))
+    generation = path.read_bytes()[48:64] if path.exists() else b""
     for _ in range(2):
         assert said(ask(store, wanted)) == first
-    assert set(LibraryVectors(store).clusters()) == {folder.name for folder in store.glob("*.mp4-*")}
-    with closing(sqlite3.connect(path)) as db:
-        assert db.execute("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'").fetchone() == (0,)
+    assert vectors_in(store) == before
+    assert (path.read_bytes()[48:64] == generation) == (harm == "copied"), (
+        "nothing is read again without need"
+    )
+
+
+def test_a_block_that_cannot_be_is_not_searched(store: Path) -> None:
+    """library.db may come from somebody else: numbers from it never lead out of the file."""
+    wanted = photo_in(folder_of(store, 3))
+    first = said(ask(store, wanted))
+    for change in (
+        "rows = 100000, capacity = 100096",
+        "dim = 0",
+        "place = 32",
+        "dead = 99",
+        "place = 1 << 40",
+    ):
+        with closing(sqlite3.connect(store / LIBRARY)) as db:
+            db.execute(f"UPDATE vector_blocks SET {change}")
+            db.commit()
+        assert said(ask(store, wanted)) == first, change
+        assert set(vectors_in(store)) == {folder.name for folder in store.glob("*.mp4-*")}
 
 
 @settings(max_examples=25, deadline=None)
@@ -481,7 +526,8 @@ def embeddings_of(folder: Path) -> list[bytes]:
     """What must not be found in any file once it is forgotten."""
     with VideoIndex(folder) as index:
         pooled = index.pooled()
-    return [row.tobytes() for row in (*pooled.embeddings, *pooled.clusters.embeddings)]
+    exact = [row.tobytes() for row in (*pooled.embeddings, *pooled.clusters.embeddings)]
+    return exact + [row.tobytes() for row in encoded(pooled.clusters.embeddings)]
 
 
 def holds_any(store: Path, traces: list[bytes]) -> bool:
@@ -518,27 +564,27 @@ def test_what_was_read_of_an_old_index_never_counts_as_the_new_one(
             pending.pop()(store)
 
     if moment == "before open":
-        really_read = library_vectors.read_clusters
+        really_read = videos.read_clusters
 
-        def read_late(folder: Path, path: str | None = None) -> library_vectors.VideoClusters:
+        def read_late(folder: Path, path: str | None = None) -> VideoClusters:
             meanwhile()
             return really_read(folder, path)
 
         monkeypatch.setattr("facereel.store.library.catalogue.read_clusters", read_late)
     elif moment == "between open and read":
-        really_pool = library_vectors.clusters_of
+        really_pool = videos.clusters_of
 
-        def pool_late(index: VideoIndex) -> library_vectors.VideoClusters:
+        def pool_late(index: VideoIndex) -> VideoClusters:
             meanwhile()
             return really_pool(index)
 
-        monkeypatch.setattr(library_vectors, "clusters_of", pool_late)
+        monkeypatch.setattr(videos, "clusters_of", pool_late)
     else:
         really_write = Catalogue._write
 
-        def write_late(self: Catalogue, videos: list[library_vectors.VideoClusters]) -> None:
+        def write_late(self: Catalogue, read: list[VideoClusters]) -> None:
             meanwhile()
-            really_write(self, videos)
+            really_write(self, read)
 
         monkeypatch.setattr(Catalogue, "_write", write_late)
     Catalogue(store).refresh()
@@ -555,17 +601,18 @@ def test_what_was_read_of_an_old_index_never_counts_as_the_new_one(
 
 def assert_current(store: Path) -> None:
     """Each row that counts is what its index holds now."""
-    for name, row in LibraryVectors(store).clusters().items():
-        if row.version == read_version(store / name):
-            with VideoIndex(store / name) as index:
+    found = vectors_in(store)
+    for row in Catalogue(store).all():
+        if row.version == read_version(row.folder):
+            with VideoIndex(row.folder) as index:
                 clusters = index.pooled().clusters
-            np.testing.assert_array_equal(row.clusters.embeddings, clusters.embeddings)
-            np.testing.assert_array_equal(row.clusters.quality_sums, clusters.quality_sums)
+            codes = [one.tobytes() for one in encoded(clusters.embeddings)]
+            assert found[row.folder.name] == dict(zip(clusters.numbers.tolist(), codes, strict=True))
 
 
 def test_an_index_that_was_replaced_after_the_scope_was_chosen_answers_as_it_is_now(store: Path) -> None:
     wanted = photo_in(folder_of(store, 3))
-    where = search.scope(Catalogue(store), [], ENGINE)
+    where = scope_of(Catalogue(store), [], ENGINE)
     write_index(store, contents(99, name="3"))
     with VideoIndex(folder_of(store, 3)) as index:
         expected = {match.tracklet.number for match in answer_of_index(index, [wanted], 0.3)[0]}
@@ -584,7 +631,7 @@ def test_what_is_forgotten_is_in_no_file(store: Path) -> None:
         pooled, tracklets = index.pooled(), index.tracklets()
     number = tracklets[0].cluster
     place = pooled.clusters.numbers.tolist().index(number)
-    gone = [pooled.clusters.embeddings[place].tobytes()]
+    gone = [encoded(pooled.clusters.embeddings)[place].tobytes()]
     numbers = [tracklet.number for tracklet in tracklets if tracklet.cluster == number]
     gone += [pooled.embeddings[pooled.tracklets.tolist().index(n)].tobytes() for n in numbers]
     assert holds_any(store, gone[:1])
@@ -598,42 +645,106 @@ def test_what_is_forgotten_is_in_no_file(store: Path) -> None:
         assert not holds_any(store, removed)
 
 
-def test_pages_that_are_rewritten_keep_nothing(tmp_path: Path) -> None:
-    """Many small rows in a page: where SQLite moves rows between pages it must not leave copies."""
+def test_a_file_that_is_written_anew_keeps_what_lives_and_nothing_else(tmp_path: Path) -> None:
+    """Rows come, are replaced and go; now and then the file is compacted."""
     store, rng = tmp_path / "store", np.random.default_rng(0)
     blank = read_clusters(write_index(store, make_contents(dim=8)))
-    vectors = LibraryVectors(store)
     present: dict[str, bytes] = {}
     gone: list[bytes] = []
-    for step in range(240):
-        name = f"{rng.integers(60)}.mp4-{'0' * 12}"
+    files = set()
+    for step in range(160):
+        name = f"{rng.integers(40)}.mp4-{'0' * 12}"
         if name in present and rng.random() < 0.5:
-            vectors.remove([name])
+            with LibraryDatabase(store).write() as db:
+                videos.drop(db, VectorFile(store), [name])
             gone.append(present.pop(name))
-            continue
-        count = int(rng.integers(1, 40))
-        embeddings = rng.standard_normal((count, 8)).astype(np.float32)
-        clusters = replace(
-            blank.clusters, numbers=np.arange(count), embeddings=embeddings, quality_sums=np.ones(count)
-        )
-        vectors.write([replace(blank, folder=store / name, clusters=clusters)])
-        if name in present:
-            gone.append(present[name])
-        present[name] = embeddings[-1].tobytes()
-        if step % 40 == 0:
+        else:
+            count = int(rng.integers(1, 90))
+            embeddings = pooling_units(rng.standard_normal((count, 8)).astype(np.float32))
+            clusters = replace(
+                blank.clusters, numbers=np.arange(count), embeddings=embeddings, quality_sums=np.ones(count)
+            )
+            put(store, replace(blank, folder=store / name, clusters=clusters, clusters_count=count))
+            if name in present:
+                gone.append(present[name])
+            present[name] = encoded(embeddings).tobytes()
+        files.add((store / LIBRARY_VECTORS).stat().st_ino)
+        if step % 20 == 19:
             data = (store / LIBRARY_VECTORS).read_bytes()
             assert all(trace in data for trace in present.values())
-            assert not any(trace in data for trace in gone)
+            assert not any(trace in data for trace in gone if len(trace) >= 32)
+            own = Catalogue(store).clusters_like(blank.engine)
+            for name, trace in present.items():
+                with LibraryDatabase(store).read() as db:
+                    number = videos.by_folder(db, store, name)
+                assert number is not None
+                vector = (np.frombuffer(trace[:8], np.uint8).astype(np.float32) - 128)[None]
+                (found,) = own.nearest(vector / np.linalg.norm(vector), 1)
+                assert found.similarities[0] > 0.95
+    assert len(files) > 1, "never compacted: this tests nothing"
+
+
+def pooling_units(vectors: Floats) -> Floats:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
+def test_what_a_dead_process_wrote_is_overwritten(store: Path) -> None:
+    """Rows that no transaction counts: whoever writes next clears them."""
+    ask(store, photo_in(folder_of(store, 3)))
+    path = store / LIBRARY_VECTORS
+    trace = os.urandom(32)
+    with path.open("r+b") as file:
+        file.seek(64 + 63 * DIM)  # the last row of the first block
+        file.write(trace[:DIM])
+        file.seek(0, os.SEEK_END)
+        file.write(trace)
+    put(store, read_clusters(folder_of(store, 3)))
+    data = path.read_bytes()
+    assert trace[:DIM] not in data
+    assert trace not in data
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), dim=st.sampled_from([8, 16, 20, 128, 512]), count=st.integers(1, 400))
+def test_no_cluster_above_the_threshold_is_lost(seed: int, dim: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = pooling_units(rng.standard_normal((count, dim)).astype(np.float32))
+    near = pooling_units(
+        vectors[rng.integers(count, size=3)]
+        + 0.5 * rng.standard_normal((3, dim)).astype(np.float32) / np.sqrt(dim)
+    )
+    owners = np.stack([np.arange(1, count + 1), np.arange(count) % 7], axis=1)
+    half = count // 2
+    own = ClusterSearch(
+        dim,
+        count,
+        [_Rows(encoded(vectors[:half]), owners[:half]), _Rows(encoded(vectors[half:]), owners[half:])],
+    )
+    exact = near @ vectors.T
+    thresholds = rng.uniform(-0.1, 0.9, 3)
+    for found, similarities, threshold in zip(
+        own.above(near, thresholds.tolist()), exact, thresholds, strict=True
+    ):
+        reach = set((np.flatnonzero(similarities >= threshold) + 1).tolist())
+        allowed = set((np.flatnonzero(similarities >= threshold - 2 * rounding(dim)) + 1).tolist())
+        assert reach <= set(found.videos.tolist()) <= allowed
+        assert np.abs(found.similarities - similarities[found.videos - 1]).max(initial=0) <= rounding(dim)
+        assert found.clusters.tolist() == [(number - 1) % 7 for number in found.videos.tolist()]
+        assert (np.diff(found.similarities) <= 0).all()
+    for found, similarities in zip(own.nearest(near, 5), exact, strict=True):
+        assert len(found) == min(5, count)
+        least = np.sort(similarities)[-len(found)]
+        assert (similarities[found.videos - 1] >= least - 2 * rounding(dim)).all()
 
 
 def test_removed_with_its_index(store: Path) -> None:
     Catalogue(store).refresh()
     name = folder_of(store, 3).name
     Catalogue(store).remove("3.mp4")
-    assert name not in LibraryVectors(store).names()
+    assert name not in vectors_in(store)
     shutil.rmtree(folder_of(store, 4))
-    Catalogue(store).searchable()
-    assert LibraryVectors(store).names() == [folder_of(store, 5).name]
+    Catalogue(store).searchable(ENGINE)
+    assert list(vectors_in(store)) == [folder_of(store, 5).name]
 
 
 def test_an_index_without_exemplars_is_searched_too(tmp_path: Path) -> None:
@@ -641,7 +752,7 @@ def test_an_index_without_exemplars_is_searched_too(tmp_path: Path) -> None:
     write_index(tmp_path, contents(3))
     answer = ask(tmp_path, photo_in(folder_of(tmp_path, 3)))
     assert answer.matches
-    assert [counts.tracklets for counts in answer.counts.values()] == [14, 0]
+    assert answer.scope.counts == Counts(2, 14, 28, 0)
 
 
 def test_a_store_that_cannot_be_written_answers_all_the_same(store: Path) -> None:
@@ -672,7 +783,8 @@ def test_processes_query_and_refresh_at_once(store: Path) -> None:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0, 0]
     Catalogue(store).refresh()
-    assert len(LibraryVectors(store).clusters()) == 3
+    assert_current(store)
+    assert len(vectors_in(store)) == 3
 
 
 def test_a_path_leads_to_its_index_without_opening_others(store: Path, tmp_path: Path) -> None:

@@ -22,7 +22,11 @@ from facereel.query.clips.render import WrittenResult, check_target, render
 from facereel.query.export.metadata import CLIP_COLUMNS, FRAME_COLUMNS, ResultHeader, describe, write_metadata
 from facereel.query.records import ClipPlan, MatchingTracklet, PersonQuery, Reference
 from facereel.query.search.certainty import Criterion, Limits
-from facereel.query.search.search import Counts, PersonMatches, Scope
+from facereel.query.search.scope import Scope
+from facereel.query.search.search import PersonMatches
+from facereel.store.library.catalogue import Catalogue
+from facereel.store.library.vectors import ClusterSearch
+from facereel.store.library.videos import Counts
 from facereel.store.model.errors import CutError, ResultExistsError, UnwritableError
 from facereel.store.model.records import EngineInfo, FrameTimes, Sightings, Tracklet, Video
 from facereel.store.model.version import RESULTS_VERSION
@@ -67,10 +71,10 @@ def make_answer(
 ) -> PersonMatches:
     """Everything that a search gives, with matches of five frames."""
     matches = tuple(make_match(video, start, start + 5) for video, _ in films for start in starts)
-    scope = Scope(tuple((Path("index"), video) for video, _ in films), (), (), ENGINE)
+    counts = Counts(len(films), 2 * len(films), 8 * len(films), 0)
+    scope = Scope(Catalogue(Path("store")), ClusterSearch(ENGINE.dim, 0, ()), counts, (), ENGINE)
     times = {video.sha256: times for video, times in films}
-    counts = {Path(video.name): Counts(2, 8, 0) for video, _ in films}
-    return PersonMatches(person, matches, (), (), times, scope, counts, LIMITS)
+    return PersonMatches(person, matches, (), (), times, scope, LIMITS)
 
 
 def make_video(name: str = "movie.mp4") -> tuple[Video, FrameTimes]:

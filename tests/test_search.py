@@ -12,6 +12,7 @@ from facereel.query.clips.plan import ClipOptions
 from facereel.query.people import photos as asked
 from facereel.query.records import PersonQuery
 from facereel.query.search import search
+from facereel.query.search.scope import not_indexed, scope_of
 from facereel.store.files.folders import index_folders
 from facereel.store.files.names import result_name
 from facereel.store.library.catalogue import Catalogue
@@ -64,7 +65,7 @@ def test_a_photo_nobody_is_in_stops_the_question(photos: Path) -> None:
 
 
 def test_matches_come_with_their_sightings_and_evidence(film_store: Path, photos: Path) -> None:
-    where = search.scope(Catalogue(film_store), [], FakeEngine().info)
+    where = scope_of(Catalogue(film_store), [], FakeEngine().info)
     red, green, blue = search.search(
         [*read(photos / "red.png"), *read(photos / "green.png"), *read(photos / "blue.png")],
         where,
@@ -84,7 +85,7 @@ def test_several_indexes_are_searched_in_one_go(store: Path, film: Path, photos:
     (folder,) = index_folders(store)
     second = store / "copy.mp4-0123456789ab"
     shutil.copytree(folder, second)
-    where = search.scope(Catalogue(store), [], FakeEngine().info)
+    where = scope_of(Catalogue(store), [], FakeEngine().info)
     assert [place.name for place, _ in where.searched] == [second.name, folder.name]
     (red,) = search.search(read(photos / "red.png"), where, make_criterion())
     assert len(red.matches) == 4
@@ -92,7 +93,7 @@ def test_several_indexes_are_searched_in_one_go(store: Path, film: Path, photos:
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0, -1.0, float("nan")])
 def test_a_threshold_lies_between_0_and_1(film_store: Path, photos: Path, threshold: float) -> None:
-    where = search.scope(Catalogue(film_store), [], FakeEngine().info)
+    where = scope_of(Catalogue(film_store), [], FakeEngine().info)
     with pytest.raises(OptionError, match="threshold"):
         search.search(read(photos / "red.png"), where, make_criterion(threshold))
 
@@ -100,20 +101,20 @@ def test_a_threshold_lies_between_0_and_1(film_store: Path, photos: Path, thresh
 def test_the_scope_refuses_what_it_cannot_search(film_store: Path, tmp_path: Path) -> None:
     library, info = Catalogue(film_store), FakeEngine().info
     with pytest.raises(EngineMismatchError, match="add --engine fake"):
-        search.scope(library, [], FakeEngine("other").info)
+        scope_of(library, [], FakeEngine("other").info)
     with pytest.raises(EngineMismatchError, match="with other weights"):
-        search.scope(library, ["two.mp4"], FakeEngine("fake", "salt").info)
+        scope_of(library, ["two.mp4"], FakeEngine("fake", "salt").info)
     with pytest.raises(
         NotIndexedError, match=r'no video "three\.mp4" in the library; did you mean two\.mp4\?'
     ):
-        search.scope(library, ["three.mp4"], info)
+        scope_of(library, ["three.mp4"], info)
     with pytest.raises(NotIndexedError, match="holds no index"):
-        search.scope(Catalogue(tmp_path / "none"), [], info)
+        scope_of(Catalogue(tmp_path / "none"), [], info)
 
 
 def test_a_moved_video_is_cut_from_where_it_lies(store: Path, film: Path, tmp_path: Path) -> None:
     moved = Path(shutil.copy(film, tmp_path / "moved.mp4"))
-    ((_, video),) = search.scope(Catalogue(store), [moved], FakeEngine().info).searched
+    ((_, video),) = scope_of(Catalogue(store), [moved], FakeEngine().info).searched
     assert video.path == str(moved.resolve())
 
 
@@ -121,16 +122,16 @@ def test_a_file_that_is_not_indexed_is_distinguished_from_one_that_is_not_there(
     film_store: Path, film: Path, photos: Path
 ) -> None:
     library = Catalogue(film_store)
-    assert search.not_indexed(library, [film, "two.mp4"]) == []
+    assert not_indexed(library, [film, "two.mp4"]) == []
     other = photos / "red.png"
-    assert search.not_indexed(library, [other]) == [other]
+    assert not_indexed(library, [other]) == [other]
     with pytest.raises(NotIndexedError, match=r"gone\.mp4"):
-        search.not_indexed(library, ["gone.mp4"])
+        not_indexed(library, ["gone.mp4"])
 
 
 def test_rendering_without_clips_writes_nothing(film_store: Path, photos: Path, tmp_path: Path) -> None:
     info = FakeEngine().info
-    where = search.scope(Catalogue(film_store), [], info)
+    where = scope_of(Catalogue(film_store), [], info)
     (red,) = search.search(read(photos / "red.png"), where, make_criterion())
     result = render.render(red, ClipOptions(min_duration=9), tmp_path / "out" / "red")
     assert (result.clips, result.too_short, result.folder) == ((), 2, None)

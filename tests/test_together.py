@@ -9,8 +9,12 @@ import numpy as np
 from facereel.query.clips.plan import plan_clips
 from facereel.query.records import MatchingTracklet, PersonQuery
 from facereel.query.search.certainty import Limits
-from facereel.query.search.search import PersonMatches, Scope
+from facereel.query.search.scope import Scope
+from facereel.query.search.search import PersonMatches
 from facereel.query.search.together import together
+from facereel.store.library.catalogue import Catalogue
+from facereel.store.library.vectors import ClusterSearch
+from facereel.store.library.videos import Counts
 from facereel.store.model.records import EngineInfo, FrameTimes, Sightings, Tracklet
 from tests.factories import make_criterion, make_video
 
@@ -29,10 +33,11 @@ def answer(*spans: tuple[int, int, int], folder: str = "index") -> PersonMatches
             np.zeros(count, np.uint8),
         )  # fmt: skip
         matches.append((MatchingTracklet(VIDEO, tracklet, 0.8, 0.4, "photo", "", Path(folder)), sightings))
-    scope = Scope((), (), (), EngineInfo("fake", 24, "d", "e"))
+    engine = EngineInfo("fake", 24, "d", "e")
+    scope = Scope(Catalogue(Path("store")), ClusterSearch(24, 0, ()), Counts(), (), engine)
     person = PersonQuery("anna", (), ())
     return PersonMatches(
-        person, tuple(matches), (), (), {VIDEO.sha256: TIMES}, scope, {}, Limits(make_criterion(), 1, 1)
+        person, tuple(matches), (), (), {VIDEO.sha256: TIMES}, scope, Limits(make_criterion(), 1, 1)
     )
 
 

@@ -26,7 +26,8 @@ from facereel.query.export.metadata import (
 )
 from facereel.query.people.photos import PersonPhotos
 from facereel.query.records import ClipPlan, PersonQuery
-from facereel.query.search.search import PersonMatches, SkippedVideo
+from facereel.query.search.scope import SkippedVideo
+from facereel.query.search.search import PersonMatches
 from facereel.store.files import folders
 from facereel.store.files.disk import make_folder, sync
 from facereel.store.files.names import printable, result_name
@@ -139,7 +140,7 @@ def _cut(
 def _missing_videos(answer: PersonMatches) -> dict[str, SkippedVideo]:
     """Videos with matches that are gone or changed, by sha256."""
     missing = {}
-    stores = {video.sha256: index.parent for index, video in answer.scope.searched}
+    stores = {match.video.sha256: match.folder.parent for match, _ in answer.matches}
     for video in {match.video.sha256: match.video for match, _ in answer.matches}.values():
         try:
             check_source(video, store=stores[video.sha256])

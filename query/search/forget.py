@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from facereel.query.search.search import PersonMatches, Scope, SkippedVideo, kind_of
+from facereel.query.search.scope import Scope, SkippedVideo, kind_of
+from facereel.query.search.search import PersonMatches
 from facereel.store.files.folders import index_folders
 from facereel.store.files.locks import locked_videos, no_writers
 from facereel.store.files.names import printable
@@ -57,7 +58,11 @@ def holdings(
     the numbers still are those of the search.
     """
     matching, weaker, unreadable = [], [], []
-    for folder, video in scope.searched:
+    found = {
+        match.folder: match.video for answer in answers for match, _ in (*answer.matches, *answer.possible)
+    }
+    found |= {miss.folder: miss.video for answer in answers for miss in answer.near_misses}
+    for folder, video in sorted(found.items()):
         clusters = {
             match.tracklet.cluster
             for answer in answers
@@ -73,8 +78,6 @@ def holdings(
         near |= {
             miss.tracklet.number for answer in answers for miss in answer.near_misses if miss.folder == folder
         }
-        if not clusters and not near:
-            continue
         try:
             certain, possible = _in_index(folder, video, clusters, near)
         except StoreError as error:

@@ -6,8 +6,8 @@ there the references are compared with the tracklets through vectors.faiss.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,66 +18,20 @@ from facereel.query.records import MatchingTracklet, NearTracklet, PersonQuery
 from facereel.query.search.certainty import MOST_STRANGER_SHARE, Criterion, Limits, stranger_shares
 from facereel.query.search.matching import Directions, VideoFaces, directions, match
 from facereel.query.search.rulings import NO_RULINGS, Decisions, NoDecisions, Rulings, refusing
+from facereel.query.search.scope import Scope, SkippedVideo, kind_of
 from facereel.store.files.folders import index_folders
 from facereel.store.files.names import printable
+from facereel.store.index.database import IndexVersion
+from facereel.store.index.embeddings import ClusterEmbeddings
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.vectors import Vectors
-from facereel.store.library.catalogue import Catalogue
-from facereel.store.library.vectors import VideoClusters, clusters_of, videos_above
-from facereel.store.model.errors import (
-    DamagedIndexError,
-    EngineMismatchError,
-    NewerIndexError,
-    NotIndexedError,
-    OptionError,
-    StoreError,
-)
+from facereel.store.library.vectors import ClusterSearch
+from facereel.store.library.videos import StoredVideo
+from facereel.store.model.errors import NotIndexedError, OptionError, StoreError
 from facereel.store.model.pooling import SUFFICIENT_QUALITY
-from facereel.store.model.records import EngineInfo, Floats, FrameTimes, Sightings, Video
+from facereel.store.model.records import Floats, FrameTimes, Sightings, Video
 
 _ATTEMPTS = 3  # to read an index that is being written
-# FAISS adds up in another order than numpy: candidates are taken a little below the threshold, and compared again.
-_ROUNDING = 1e-4
-
-# Why an index was not searched, in a word for scripts.
-KINDS = {
-    EngineMismatchError: "other_engine", NewerIndexError: "newer_version", DamagedIndexError: "damaged",
-    StoreError: "unreadable",
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class SkippedVideo:
-    """An index that a query could not search, and why."""
-
-    name: str
-    reason: str  # one sentence with the remedy, which may name a path
-    kind: str = "unreadable"  # a word for scripts: one of KINDS, or gone, changed, busy
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """The indexes that a query searches, and those it does not."""
-
-    searched: tuple[tuple[Path, Video], ...]  # index folder, video with the path where it lies now
-    clusters: tuple[VideoClusters, ...]  # of each that is searched
-    skipped: tuple[SkippedVideo, ...]
-    engine: EngineInfo  # of the query
-    named: bool = False  # the user named the videos: one that cannot be searched is an error
-
-    @property
-    def cluster_count(self) -> int:
-        """How many clusters are searched."""
-        return sum(len(video.clusters) for video in self.clusters)
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How much of one index was compared with the references."""
-
-    tracklets: int
-    exemplars: int
-    tracklets_without_exemplars: int  # not compared: no crop of them is good enough to be an exemplar
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +44,6 @@ class PersonMatches:
     near_misses: tuple[NearTracklet, ...]  # with most evidence first
     times: dict[str, FrameTimes]  # of the videos with either match, by the sha256 of their content
     scope: Scope
-    counts: dict[Path, Counts]  # of the indexes searched, by folder
     limits: Limits
 
     @property
@@ -110,70 +63,21 @@ class PersonMatches:
         `too_short` counts the matches that `min_duration`, seconds, drops; `not_cut` are videos that are gone or
         changed.
         """
-        counts = self.counts.values()
+        counts = self.scope.counts
         return {
-            "videos": len(counts),
+            "videos": counts.videos,
             "clusters": self.limits.clusters,
-            "tracklets": sum(one.tracklets for one in counts),
-            "exemplars": sum(one.exemplars for one in counts),
+            "tracklets": counts.tracklets,
+            "exemplars": counts.exemplars,
             "skipped": [{"video": item.name, "kind": item.kind} for item in self.scope.skipped],
             "not_cut": [{"video": item.name, "kind": item.kind} for item in not_cut],
-            "tracklets_without_exemplars": sum(one.tracklets_without_exemplars for one in counts),
+            "tracklets_without_exemplars": counts.tracklets_without_exemplars,
             "matches": len(self.matches),
             "possible": len(self.possible),
             "near_misses": len(self.near_misses),
             "min_duration": min_duration,
             "too_short": too_short,
         }
-
-
-def not_indexed(catalogue: Catalogue, names: Sequence[str | Path]) -> list[Path]:
-    """Those of the named videos that are files without an index."""
-    fresh = []
-    for name in names:
-        try:
-            catalogue.locate(name)
-        except NotIndexedError:
-            if not Path(name).is_file():
-                raise
-            fresh.append(Path(name))
-    return fresh
-
-
-def scope(catalogue: Catalogue, names: Sequence[str | Path], engine: EngineInfo) -> Scope:
-    """Which indexes to search: those named, else all that this engine's recogniser made.
-
-    Raises EngineMismatchError, NotIndexedError and the errors of damage for one that is named, and where nothing is
-    left to search.
-    """
-    if names:
-        named = {item[0]: item for item in (_named(catalogue, name, engine) for name in names)}
-        return Scope(
-            tuple((folder, video) for folder, video, _ in named.values()),
-            tuple(clusters for _, _, clusters in named.values()), (), engine, named=True,
-        )  # fmt: skip
-    known = catalogue.searchable()
-    searched = tuple(video for video in known.videos if video.engine.compares_with(engine))
-    refused: list[tuple[str, StoreError]] = [
-        (item.video.name, _mismatch(item.video, item.engine, engine))
-        for item in known.videos
-        if not item.engine.compares_with(engine)
-    ]
-    refused += [(folder.name, error) for folder, error in known.failures]
-    if not searched and len(refused) == 1:
-        raise refused[0][1]
-    if not searched and refused:
-        raise type(refused[0][1])(
-            f"none of the {len(refused)} indexes in {printable(catalogue.store)} can be searched; {refused[0][1]}"
-        )
-    if not searched:
-        raise NotIndexedError(
-            f"{printable(catalogue.store)} holds no index; run: facereel index VIDEO (or name another --store)"
-        )
-    return Scope(
-        tuple((item.folder, item.video) for item in searched), searched,
-        tuple(SkippedVideo(printable(name), str(error), kind_of(error)) for name, error in refused), engine,
-    )  # fmt: skip
 
 
 def check_threshold(threshold: float) -> None:
@@ -201,36 +105,34 @@ def search(
         _wanted(person, Limits(criterion, len(person.references), clusters), decisions) for person in people
     ]
     collected: list[list[_VideoAnswer]] = [[] for _ in people]
-    searched: list[tuple[Video, VideoClusters] | None] = [
-        (video, clusters) for (_, video), clusters in zip(where.searched, where.clusters, strict=True)
-    ]
-    skipped: list[SkippedVideo] = []
     candidates = _candidates(where.clusters, wanted)
-    for place, searchers in _with_decided(candidates, where, people, decisions):
-        video = where.searched[place][1]
+    _add_decided(candidates, where, people, decisions)
+    counts, skipped, unreadable, changed = where.counts, [], set(), []
+    for known, video in where.videos(candidates):
+        searchers = sorted(candidates[known.number])
         try:
-            current, answers = _search_video(
-                where.clusters[place], video, [wanted[person] for person in searchers]
-            )
-            searched[place] = current
+            version, answers = _search_video(known, video, [wanted[person] for person in searchers])
         except StoreError as error:
-            searched[place] = None
-            if where.named or not any(searched):
+            counts = counts.plus(known, -1)
+            if where.named or not counts.videos:
                 raise
+            unreadable.add(known.folder)
             skipped.append(SkippedVideo(printable(video.name), str(error), kind_of(error)))
             continue
+        if version != known.version:
+            changed.append(known)
         for person, answer in zip(searchers, answers, strict=True):
             collected[person].append(answer)
-    readable = [pair for pair in searched if pair is not None]
+    for known in changed:
+        with suppress(StoreError):  # written or removed by another process again
+            counts = counts.plus(known, -1).plus(where.catalogue.current(known.folder))
+    if changed:
+        with suppress(StoreError):
+            where.catalogue.refresh()  # so that the next query need not list the store
     where = replace(
-        where, searched=tuple((clusters.folder, video) for video, clusters in readable),
-        clusters=tuple(clusters for _, clusters in readable), skipped=(*where.skipped, *skipped),
+        where, counts=counts, skipped=(*where.skipped, *skipped), unreadable=frozenset(unreadable)
     )  # fmt: skip
-    counts = {
-        item.folder: Counts(item.tracklets, item.exemplars, item.tracklets_without_exemplars)
-        for item in where.clusters
-    }
-    return [_answer(one, answers, where, counts) for one, answers in zip(wanted, collected, strict=True)]
+    return [_answer(one, answers, where) for one, answers in zip(wanted, collected, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -243,9 +145,9 @@ class _Wanted:
     unlike: tuple[Directions, ...]  # of each photo of --not
     decisions: Decisions
 
-    def rulings(self, index: VideoIndex, known: VideoClusters, similarities: Floats) -> Rulings:
+    def rulings(self, index: VideoIndex, clusters: ClusterEmbeddings, similarities: Floats) -> Rulings:
         """What is settled about a video; `similarities` (C,) are those of its clusters to the person."""
-        number, clusters = self.person.person, known.clusters
+        number = self.person.person
         rulings = NO_RULINGS if number is None else self.decisions.of(index, number)
         if not self.unlike or not len(clusters):
             return rulings
@@ -260,20 +162,14 @@ def _wanted(person: PersonQuery, limits: Limits, decisions: Decisions) -> _Wante
     return _Wanted(person, limits, directions(person.references, scale), unlike, decisions)
 
 
-def _with_decided(
-    candidates: Sequence[tuple[int, list[int]]],
-    where: Scope,
-    people: Sequence[PersonQuery],
-    decisions: Decisions,
-) -> list[tuple[int, list[int]]]:
-    """The candidates, with the videos about which there are decisions."""
-    searchers = {place: set(own) for place, own in candidates}
-    for number, person in enumerate(people):
-        decided = frozenset(() if person.person is None else decisions.videos(person.person))
-        for place, (_, video) in enumerate(where.searched if decided else ()):
-            if video.sha256 in decided:
-                searchers.setdefault(place, set()).add(number)
-    return sorted((place, sorted(own)) for place, own in searchers.items())
+def _add_decided(
+    candidates: dict[int, set[int]], where: Scope, people: Sequence[PersonQuery], decisions: Decisions
+) -> None:
+    """Add the videos about which there are decisions to the candidates."""
+    for position, person in enumerate(people):
+        decided = () if person.person is None else decisions.videos(person.person)
+        for number in where.of_contents(decided):
+            candidates.setdefault(number, set()).add(position)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -286,28 +182,24 @@ class _VideoAnswer:
     times: FrameTimes | None  # only with matches
 
 
-def _candidates(videos: Sequence[VideoClusters], people: Sequence[_Wanted]) -> list[tuple[int, list[int]]]:
-    """The positions of the videos with a cluster similar enough, rising, each with those of the people it may show."""
+def _candidates(clusters: ClusterSearch, people: Sequence[_Wanted]) -> dict[int, set[int]]:
+    """The numbers of the videos with a cluster similar enough, each with the positions of the people it may show."""
+    candidates: dict[int, set[int]] = {}
     if not people:
-        return []
+        return candidates
     owners = np.repeat(np.arange(len(people)), [len(person.like.vectors) for person in people])
     queries = np.concatenate([person.like.vectors for person in people])
-    thresholds = np.concatenate(
-        [person.limits.lowest() - _ROUNDING + person.like.penalties for person in people]
-    )
-    candidates: dict[int, set[int]] = {}
-    for owner, places in zip(
-        owners.tolist(), videos_above(videos, queries, thresholds.tolist()), strict=True
-    ):
-        for place in places.tolist():
-            candidates.setdefault(place, set()).add(owner)
-    return sorted((place, sorted(searchers)) for place, searchers in candidates.items())
+    thresholds = np.concatenate([person.limits.lowest() + person.like.penalties for person in people])
+    for owner, found in zip(owners.tolist(), clusters.above(queries, thresholds.tolist()), strict=True):
+        for number in np.unique(found.videos).tolist():
+            candidates.setdefault(number, set()).add(owner)
+    return candidates
 
 
 def _search_video(
-    known: VideoClusters, video: Video, people: Sequence[_Wanted]
-) -> tuple[tuple[Video, VideoClusters], list[_VideoAnswer]]:
-    """Compare people with one index; gives what was searched, too, since `known` may be outdated.
+    known: StoredVideo, video: Video, people: Sequence[_Wanted]
+) -> tuple[IndexVersion, list[_VideoAnswer]]:
+    """Compare people with one index; gives its version, too, which may be another than the library knows.
 
     `video` has the path that the user named, if any.
     """
@@ -316,18 +208,17 @@ def _search_video(
         try:
             with VideoIndex(known.folder, video.path) as index:
                 try:
-                    if index.version != known.version:
-                        known = _read_again(index, known)
+                    _check_recogniser(index, known)
                     video = index.video
                     if place is not None:
                         video = replace(video, path=place[0], size=place[1], mtime_ns=place[2])
-                    answers = _answers_of(index, video, known, people)
+                    answers = _answers_of(index, video, people)
                 except Exception:  # whatever rows of two states of the file lead to
                     if index.unchanged():
                         raise
                     continue
                 if index.unchanged():
-                    return (video, known), answers
+                    return index.version, answers
         except NotIndexedError:
             # Between two renames a folder that is replaced is not there; listing waits until its successor is.
             if known.folder not in index_folders(known.folder.parent):
@@ -335,19 +226,18 @@ def _search_video(
     raise StoreError(f"{printable(known.folder)} is being written by another process; run it again")
 
 
-def _answers_of(
-    index: VideoIndex, video: Video, known: VideoClusters, people: Sequence[_Wanted]
-) -> list[_VideoAnswer]:
-    faces, vectors = _faces(index, video, known), index.vectors()
+def _answers_of(index: VideoIndex, video: Video, people: Sequence[_Wanted]) -> list[_VideoAnswer]:
+    vectors = index.vectors()
+    faces = _faces(index, video, vectors)
     pairs = []
     for wanted in people:
         person = wanted.like
         own = person.combine(vectors.similarities(person.vectors, faces.best.tracklets))
-        clusters = person.combine(person.vectors @ known.clusters.embeddings.T)
-        rulings = wanted.rulings(index, known, clusters)
+        clusters = person.combine(person.vectors @ faces.clusters.embeddings.T)
+        rulings = wanted.rulings(index, faces.clusters, clusters)
         matches, near_misses = match(faces, own, clusters, wanted.limits, rulings)
         matches += _without_exemplars(index, video, faces, rulings)
-        pairs.append(_with_evidence(matches, near_misses, faces, vectors, known))
+        pairs.append(_with_evidence(matches, near_misses, faces, vectors))
     times = index.times() if any(matches for matches, _ in pairs) else None
     return [
         _VideoAnswer(video, _with_sightings(index, matches), near_misses, times if matches else None)
@@ -374,7 +264,6 @@ def _with_evidence(
     near_misses: Sequence[NearTracklet],
     faces: VideoFaces,
     vectors: Vectors,
-    known: VideoClusters,
 ) -> tuple[list[MatchingTracklet], list[NearTracklet]]:
     """Possible matches and near misses with how much speaks for them, near misses with most first.
 
@@ -383,10 +272,10 @@ def _with_evidence(
     precision on a sitcom, one photo a question: where clusters are good, 1.00 instead of 0.84 (5 questions with
     such near misses); with poor clusters, by faces of wide shots alone, 0.84 instead of 0.45 (8 questions).
     """
-    numbers = known.clusters.numbers
+    numbers = faces.clusters.numbers
     clusters = {item.tracklet.cluster for item in matches if item.certainty == "sure"}
     matching = np.isin(numbers, list(clusters))
-    alike = vectors.similarities(known.clusters.embeddings[matching], faces.best.tracklets).max(
+    alike = vectors.similarities(faces.clusters.embeddings[matching], faces.best.tracklets).max(
         axis=0, initial=-1.0
     )
     to_matches = dict(zip(faces.best.tracklets.tolist(), alike.tolist(), strict=True))
@@ -408,21 +297,19 @@ def _most_evidence(item: MatchingTracklet | NearTracklet) -> tuple[float, float]
     return -item.evidence, -item.similarity
 
 
-def _read_again(index: VideoIndex, known: VideoClusters) -> VideoClusters:
-    """The clusters of an index that was written or replaced since they were read."""
+def _check_recogniser(index: VideoIndex, known: StoredVideo) -> None:
     if not index.engine.compares_with(known.engine):
         raise StoreError(
             f"{printable(known.folder)} was indexed again by {index.engine.name} meanwhile; run it again"
         )
-    return clusters_of(index)
 
 
-def _faces(index: VideoIndex, video: Video, known: VideoClusters) -> VideoFaces:
+def _faces(index: VideoIndex, video: Video, vectors: Vectors) -> VideoFaces:
     best, seconds = index.best_exemplars(), index.tracklet_seconds()
     numbers = set(best.tracklets.tolist())
     tracklets = tuple(item for item in index.tracklets() if item.number in numbers)
     spans = np.array([seconds[item.number] for item in tracklets], np.float64).reshape(-1, 2)
-    return VideoFaces(video, tracklets, spans, best, known.clusters, index.folder)
+    return VideoFaces(video, tracklets, spans, best, index.clusters_by(vectors), index.folder)
 
 
 def _with_sightings(
@@ -436,7 +323,6 @@ def _answer(
     wanted: _Wanted,
     answers: Sequence[_VideoAnswer],
     where: Scope,
-    counts: dict[Path, Counts],
 ) -> PersonMatches:
     times = {answer.video.sha256: answer.times for answer in answers if answer.times is not None}
     matches = [pair for answer in answers for pair in answer.matches]
@@ -449,7 +335,6 @@ def _answer(
         tuple(sorted(near_misses, key=_most_evidence)),
         times,
         where,
-        counts,
         wanted.limits,
     )
 
@@ -476,37 +361,3 @@ def _parted(
             evidence=found.evidence,
         ))  # fmt: skip
     return possible, near_misses
-
-
-def kind_of(error: StoreError) -> str:
-    """Why an index is skipped, in a word."""
-    return next(word for kind, word in KINDS.items() if isinstance(error, kind))
-
-
-def _named(catalogue: Catalogue, name: str | Path, engine: EngineInfo) -> tuple[Path, Video, VideoClusters]:
-    index = catalogue.searchable([catalogue.locate(name)])
-    if index.failures:
-        raise index.failures[0][1]
-    if not index.videos:
-        raise NotIndexedError(f"{printable(name)} was removed or replaced meanwhile; run it again")
-    (clusters,) = index.videos
-    video, path = clusters.video, Path(name)
-    if not clusters.engine.compares_with(engine):
-        raise _mismatch(video, clusters.engine, engine)
-    if path.is_file():
-        # Found by its content: clips are cut from where it lies now.
-        status = path.stat()
-        video = replace(video, path=str(path.resolve()), size=status.st_size, mtime_ns=status.st_mtime_ns)
-    return clusters.folder, video, clusters
-
-
-def _mismatch(video: Video, made_by: EngineInfo, asking: EngineInfo) -> EngineMismatchError:
-    again = f"facereel reembed --engine {asking.name} {shlex.quote(printable(video.path))}"
-    if made_by.name == asking.name:
-        return EngineMismatchError(
-            f"{printable(video.name)} was indexed by {made_by.name} with other weights; run: {again}"
-        )
-    return EngineMismatchError(
-        f"{printable(video.name)} was indexed by {made_by.name}, not {asking.name}; "
-        f"add --engine {made_by.name}, or run: {again}"
-    )

@@ -176,7 +176,7 @@ def _near_misses_table(answer: Answer) -> None:
 
 
 def _sentence(answer: Answer, result: Result, dry_run: bool) -> str:
-    name, videos = printable(answer.name), count(len(answer.searched), "video")
+    name, videos = printable(answer.name), count(answer.statistics["videos"], "video")
     short = ""
     if result.too_short:
         matches = count(result.too_short, "match", "matches")

@@ -66,6 +66,11 @@ def folder_lock(folder: Path) -> Iterator[None]:
         _release(lock, path)
 
 
+def holds(folder: Path) -> bool:
+    """Does this thread hold the folder lock?"""
+    return folder.absolute() / STORE_LOCK in _held_here()
+
+
 @contextmanager
 def no_writers(folder: Path) -> Iterator[None]:
     """Hold the folder lock while several things are read that must be of one state; nothing where it cannot be."""

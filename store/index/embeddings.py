@@ -57,20 +57,39 @@ def pool_exemplars(
     `tracklets` are in the order of their numbers.
     """
     groups = rows_by_tracklet(exemplars.tracklets)
-    tracklets = tuple(item for item in tracklets if item.number in groups)
-    embeddings = np.zeros((len(tracklets), exemplars.embeddings.shape[1]), np.float32)
-    weights, quality_sums = np.zeros(len(tracklets)), np.zeros(len(tracklets))
-    for position, item in enumerate(tracklets):
+    own = [item for item in tracklets if item.number in groups]
+    embeddings = np.zeros((len(own), exemplars.embeddings.shape[1]), np.float32)
+    for position, item in enumerate(own):
         rows = groups[item.number]
-        qualities = exemplars.qualities[rows]
-        embeddings[position] = pooling.pool(exemplars.embeddings[rows], qualities)
-        seconds = float((item.end - item.start) / frame_rate)
-        weights[position] = pooling.cluster_weight(seconds, float(qualities.max()))
-        quality_sums[position] = float(qualities.sum())
-    numbers = np.array([item.number for item in tracklets], np.int64)
-    own_clusters = np.array([item.cluster for item in tracklets], np.int64)
-    clusters = _pool_clusters(own_clusters, embeddings, weights, quality_sums)
+        embeddings[position] = pooling.pool(exemplars.embeddings[rows], exemplars.qualities[rows])
+    numbers = np.array([item.number for item in own], np.int64)
+    clusters = pool_clusters(tracklets, exemplars.tracklets, exemplars.qualities, embeddings, frame_rate)
     return PooledEmbeddings(numbers, embeddings, clusters)
+
+
+def pool_clusters(
+    tracklets: tuple[Tracklet, ...],
+    owners: Ints,
+    qualities: Floats,
+    embeddings: Floats,
+    frame_rate: Fraction,
+) -> ClusterEmbeddings:
+    """Pool the embeddings (T, D) of the tracklets that have exemplars into their clusters.
+
+    `owners` and `qualities` (M,) are the tracklet and the quality of each exemplar; `tracklets` are in the order of
+    their numbers.
+    """
+    groups = rows_by_tracklet(owners)
+    own = [item for item in tracklets if item.number in groups]
+    weights, quality_sums = np.zeros(len(own)), np.zeros(len(own))
+    for position, item in enumerate(own):
+        of_tracklet = qualities[groups[item.number]]
+        seconds = float((item.end - item.start) / frame_rate)
+        weights[position] = pooling.cluster_weight(seconds, float(of_tracklet.max()))
+        quality_sums[position] = float(of_tracklet.sum())
+    return _pool_clusters(
+        np.array([item.cluster for item in own], np.int64), embeddings, weights, quality_sums
+    )
 
 
 def rows_by_tracklet(numbers: Ints) -> dict[int, Ints]:

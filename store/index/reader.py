@@ -30,7 +30,9 @@ from facereel.store.index.database import (
 )
 from facereel.store.index.embeddings import (
     BestExemplars,
+    ClusterEmbeddings,
     PooledEmbeddings,
+    pool_clusters,
     pool_exemplars,
     rows_by_tracklet,
 )
@@ -281,6 +283,18 @@ class VideoIndex:
         # Another processor may add up in another order.
         alike = np.allclose(written.contents()[1], pooled.embeddings, rtol=0, atol=1e-5)
         return "" if alike else "not of these rows"
+
+    def clusters_by(self, tracklet_vectors: Vectors) -> ClusterEmbeddings:
+        """The clusters, pooled from the vectors of their tracklets: those of `pooled`, without reading exemplars."""
+        query = "SELECT tracklet, quality FROM exemplars ORDER BY exemplar"
+        tracklets = self.tracklets()
+        with reading(self.folder, self.video.path), rows.values():
+            found = self._all(query)
+            owners = np.array([row[0] for row in found], np.int64)
+            qualities = np.array([row[1] for row in found], np.float32)
+            return pool_clusters(
+                tracklets, owners, qualities, tracklet_vectors.contents()[1], self.video.frame_rate
+            )
 
     def rebuild_vectors(self) -> Vectors:
         """Build the vectors from the rows, and write vectors.faiss where the store can be written."""

@@ -1,29 +1,55 @@
-"""Many video indexes as one: what is in a store, and finding it by name, path or content."""
+"""Many video indexes as one: what is in a store, finding it by name, path or content, and searching its clusters.
+
+The table `videos` of library.db and library.vectors are brought up to date by the names of the store's folders, and
+those are listed only when the time of the store's folder is another than at the last listing. So an index that was
+replaced by hand is noticed when it is opened; whoever writes an index through this program calls `refresh`.
+"""
 
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import shlex
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from facereel.store.files import folders, locks
 from facereel.store.files.digest import hash_file
+from facereel.store.files.disk import unwritable
 from facereel.store.files.names import HASH_DIGITS, hash_suffix, printable, safe_name
 from facereel.store.index.database import NO_INDEX, read_version, writing
 from facereel.store.index.reader import VideoIndex, read_video
 from facereel.store.index.summary import VideoSummary, summary
-from facereel.store.library.vectors import LibraryVectors, VideoClusters, read_clusters
-from facereel.store.model.errors import NotIndexedError, OptionError, StoreError, UnwritableError
+from facereel.store.library import videos
+from facereel.store.library.database import LibraryDatabase
+from facereel.store.library.vectors import ClusterSearch, UnusableFile, VectorFile
+from facereel.store.library.videos import Counts, StoredVideo, VideoClusters, read_clusters
+from facereel.store.model.errors import (
+    DamagedLibraryError,
+    NewerIndexError,
+    NotIndexedError,
+    OptionError,
+    StoreError,
+    UnwritableError,
+)
 from facereel.store.model.records import EngineInfo, Video
 from facereel.store.resume import unfinished
 
+logger = logging.getLogger(__name__)
+
 _MOST_CANDIDATES = 5  # that an error names
-_BATCH = 64  # videos whose clusters are written to library.vectors at once
+_BATCH = 64  # videos whose clusters are written at once
+_ATTEMPTS = 20  # to search a file that others write anew meanwhile
+_NOTE_SECONDS = 2.0  # between two notes of how far reading indexes has come
+# A folder's time may stay the same for this long though its entries change, nanoseconds: what file systems of Linux
+# need is 10 ms at most; one that counts in whole seconds needs two.
+_TICK, _COARSE_TICK = 20_000_000, 2_000_000_000
 
 T = TypeVar("T")
 
@@ -45,20 +71,27 @@ class Listing:
     failures: tuple[tuple[Path, StoreError], ...]  # damaged, newer, or not to be read
 
 
-@dataclass(frozen=True, slots=True)
-class SearchableVideos:
-    """What a query needs of the indexes of a store, by folder name, and those that cannot be read."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Searchable:
+    """What a query by one recogniser can search, and what it cannot."""
 
-    videos: tuple[VideoClusters, ...]
-    failures: tuple[tuple[Path, StoreError], ...]
+    clusters: ClusterSearch
+    counts: Counts
+    others: tuple[StoredVideo, ...]  # of other recognisers
+    failures: tuple[tuple[Path, StoreError], ...]  # indexes that cannot be read
 
 
 class Catalogue:
     """The indexes in a store; a store that is not there holds none. Making one changes nothing on the disk."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, note: Callable[[str], None] = lambda text: None) -> None:
+        """`note` gets a line now and then while many indexes are read."""
         self.store = store
-        self._vectors = LibraryVectors(store)
+        self.database = LibraryDatabase(store)
+        self._note = note
+        self._vectors = VectorFile(store)
+        # What could not be written, as in a store that may only be read, by folder name; None: the index is gone.
+        self._unwritten: dict[str, VideoClusters | None] = {}
         self._digests: dict[
             tuple[str, int, int], str
         ] = {}  # of files that were hashed, by path, size and time
@@ -70,9 +103,10 @@ class Catalogue:
         unfinished.clean_unfinished(self.store)
 
     def listing(self) -> Listing:
-        """Every index; those that library.vectors has are not opened. Raises StoreError for an unreadable store."""
+        """Every index; those that library.db has are not opened. Raises StoreError for an unreadable store."""
         entries, failures = [], []
-        known = self._vectors.videos()
+        with self.database.read() as db:
+            known = videos.all_of(db, self.store)
         for folder in folders.index_folders(self.store):
             stored = known.get(folder.name)
             if stored is not None and stored.version == read_version(folder):
@@ -87,46 +121,90 @@ class Catalogue:
                 failures.append((folder, error))
         return Listing(tuple(entries), tuple(failures))
 
-    def searchable(self, only: Sequence[Path] | None = None) -> SearchableVideos:
-        """The clusters of every index, or of some folders; library.vectors is brought up to date on the way.
+    def searchable(self, engine: EngineInfo) -> Searchable:
+        """The clusters that an engine's vectors compare with; what is new in the store is read on the way.
 
-        Only new and changed indexes are opened. Raises StoreError for an unreadable store.
+        Raises StoreError for an unreadable store.
         """
-        chosen = folders.index_folders(self.store) if only is None else list(only)
-        stored = self._vectors.clusters(None if only is None else [folder.name for folder in chosen])
-        current = {
-            name: row for name, row in stored.items() if row.version == read_version(self.store / name)
-        }
-        changed = [folder for folder in chosen if folder.name not in current]
-        read, failures = self._read_changed(changed)
-        if only is None:
-            self._remove_gone(self._unlisted(chosen))
-        current |= {video.folder.name: video for video in read}
-        videos = tuple(current[folder.name] for folder in chosen if folder.name in current)
-        return SearchableVideos(videos, tuple(failures))
+        for _ in range(_ATTEMPTS):
+            failures = self._synchronise()
+            with suppress(UnusableFile):  # another process writes it anew
+                return self._searchable(engine, failures)
+        raise StoreError(f"{printable(self._vectors.path)} is being written by another process; run it again")
+
+    def clusters_like(self, engine: EngineInfo) -> ClusterSearch:
+        """The clusters of an engine's recogniser, as library.vectors has them now; raises UnusableFile."""
+        own = [video for video in self._unwritten.values() if video and video.engine.compares_with(engine)]
+        with self.database.read() as db:
+            excluded = [
+                stored.number for name in self._unwritten
+                if (stored := videos.by_folder(db, self.store, name)) is not None
+            ]  # fmt: skip
+            if self._unwritten and not self._is_usable(db):
+                found = ClusterSearch(engine.dim, 0, ())
+            else:
+                found = self._vectors.search(db, engine, excluded)
+        return found.plus([(v.number, v.clusters.numbers, v.clusters.embeddings) for v in own])
+
+    def stored(self, numbers: Sequence[int]) -> dict[int, StoredVideo]:
+        """Videos by the numbers that a search gives; one that is gone meanwhile is left out."""
+        unwritten = {video.number: video for video in self._unwritten.values() if video is not None}
+        with self.database.read() as db:
+            found = videos.by_numbers(db, self.store, [n for n in numbers if n > 0])
+        return found | {number: unwritten[number] for number in numbers if number in unwritten}
+
+    def all(self) -> list[StoredVideo]:
+        """Every video, by folder name."""
+        return self._known(lambda db: list(videos.all_of(db, self.store).values()), lambda _: True)
+
+    def of_content(self, sha256: str) -> list[StoredVideo]:
+        """The videos of that content, by folder name; more than one where another store was copied into this one."""
+        return self._known(
+            lambda db: videos.by_content(db, self.store, sha256), lambda video: video.video.sha256 == sha256
+        )
+
+    def paths(self, engine: EngineInfo) -> list[str]:
+        """Where the videos lie that an engine's vectors compare with."""
+        own = [v.video.path for v in self._unwritten.values() if v and v.engine.compares_with(engine)]
+        with self.database.read() as db:
+            return [path for name, path in videos.paths(db, engine) if name not in self._unwritten] + own
+
+    def current(self, folder: Path) -> StoredVideo:
+        """What the library knows of one index, as it is now; raises the errors of VideoIndex."""
+        with self.database.read() as db:
+            stored = videos.by_folder(db, self.store, folder.name)
+        if stored is not None and stored.version == read_version(folder):
+            return stored
+        read, failures = self._read_changed([folder])
+        if failures:
+            raise failures[0][1]
+        if not read:
+            raise NotIndexedError(f"{printable(folder.name)} was removed or replaced meanwhile; run it again")
+        (found,) = self._known(
+            lambda db: [one for one in [videos.by_folder(db, self.store, folder.name)] if one],
+            lambda video: video.folder == folder,
+        )
+        return found
 
     def refresh(self, only: Sequence[Path] | None = None) -> None:
-        """Bring library.vectors up to date with every index, or with some folders. Damaged indexes are passed over.
+        """Bring the library up to date with the names of the store's folders, or with some indexes as they are now.
 
-        Whoever writes, replaces or removes an index calls this, so that nothing of an old index stays in the file;
-        if nobody does, the next query brings it up to date. Raises StoreError for an unreadable store.
+        Whoever writes, replaces or removes an index calls this, so that nothing of an old index stays in
+        library.vectors; if nobody does, the next query finds what is new or gone. Damaged indexes are passed over.
+        Raises StoreError for an unreadable store.
         """
-        stored = self._vectors.videos() if only is None else {}
-        chosen = (
-            folders.index_folders(self.store)
-            if only is None
-            else [f for f in only if read_version(f) != NO_INDEX]
-        )
+        if only is None:
+            self._synchronise()
+            return
+        with self.database.read() as db:
+            known = {folder: videos.by_folder(db, self.store, folder.name) for folder in only}
+        versions = {folder: read_version(folder) for folder in only}
         self._read_changed([
-            folder for folder in chosen
-            if folder.name not in stored or stored[folder.name].version != read_version(folder)
+            folder for folder in only
+            if versions[folder] != NO_INDEX
+            and ((stored := known[folder]) is None or stored.version != versions[folder])
         ])  # fmt: skip
-        gone = (
-            self._unlisted(chosen)
-            if only is None
-            else [folder.name for folder in only if folder not in chosen]
-        )
-        self._remove_gone(gone)
+        self._remove_gone([folder.name for folder in only if versions[folder] == NO_INDEX])
 
     def read_current(self, read: Callable[[Path, str | None], T], folder: Path, path: str | None) -> T:
         """What `read` gives of an index, also while it is replaced; raises NotIndexedError if it is gone."""
@@ -139,9 +217,9 @@ class Catalogue:
             return read(folder, path)
 
     def drop_rows(self, chosen: Sequence[Path]) -> None:
-        """Remove what library.vectors has of some folders, valid or not; raises UnwritableError where it stays."""
+        """Remove what library.vectors has of some folders, valid or not; raises StoreError where it stays."""
         with locks.no_writers(self.store):
-            self._vectors.remove([folder.name for folder in chosen])
+            self._drop([folder.name for folder in chosen])
 
     def find(self, name: str | Path) -> VideoIndex:
         """Open the index of a video named as for `locate`; raises its errors and those of VideoIndex."""
@@ -150,26 +228,24 @@ class Catalogue:
     def by_hash(self, sha256: str) -> VideoIndex | None:
         """Open the index of the video with that content; None when there is none. Damage raises.
 
-        Opens no other index and lists only the names of the store's folders.
+        Opens no other index and lists the names of the store's folders at most.
         """
-        for folder in folders.index_folders(self.store):
-            if hash_suffix(folder.name) == sha256[:HASH_DIGITS]:
-                index = self._open(folder)
-                if index.video.sha256 == sha256:
-                    return index
-                index.close()
+        for folder in self._folders_of(sha256):
+            index = self._open(folder)
+            if index.video.sha256 == sha256:
+                return index
+            index.close()
         return None
 
     def by_path(self, path: Path) -> VideoIndex | None:
         """Open the index of a file whose path, size and time are those that were indexed; None when there is none.
 
-        Asks library.vectors and opens no other index: None does not mean that the content is not indexed.
+        Asks library.db and opens no other index: None does not mean that the content is not indexed.
         """
         status = path.stat()
-        names = [name for place in _places(path) for name in self._vectors.folders_of(place)]
-        for name in names:
+        for stored in self._of_path(path):
             try:
-                index = VideoIndex(self.store / name)
+                index = VideoIndex(stored.folder)
             except StoreError:
                 continue
             if _is_unchanged(index.video, path, status):
@@ -179,7 +255,9 @@ class Catalogue:
 
     def video_path(self, folder: Path) -> str | None:
         """Where the video of an index lay when the index was last read, also if it is damaged since."""
-        return self._vectors.video_path(folder.name)
+        with self.database.read() as db:
+            stored = videos.by_folder(db, self.store, folder.name)
+        return None if stored is None else stored.video.path
 
     def remove(self, name: str | Path) -> Path:
         """Delete the index of a video, also a damaged one, and return where it was.
@@ -205,78 +283,260 @@ class Catalogue:
 
         Raises NotIndexedError; OptionError when several videos have that name.
         """
-        for folder in folders.index_folders(self.store):
-            if folder.name == str(name) or folder.absolute() == Path(name).absolute():
-                return folder
-        listing = self.listing()
+        folder = self.store / Path(name).name
+        named = folder.name == str(name) or folder.absolute() == Path(name).absolute()
+        if named and hash_suffix(folder.name) and folder.is_dir():
+            return folder
+        failures = self._synchronise()
         if Path(name).is_file():
-            found = self._entries_of_file(Path(name), listing.entries)
+            found = self._of_file(Path(name))
         elif str(name) == Path(name).name:
-            found = [entry for entry in listing.entries if entry.video.name == str(name)]
+            found = self._known(
+                lambda db: videos.by_name(db, self.store, str(name)),
+                lambda video: video.video.name == str(name),
+            )
         else:
-            found = [entry for entry in listing.entries if Path(entry.video.path) == Path(name).absolute()]
+            path = Path(name).absolute()
+            found = self._known(
+                lambda db: videos.by_path(db, self.store, path), lambda video: Path(video.video.path) == path
+            )
         if len(found) > 1:
-            raise _ambiguous(name, [entry.folder for entry in found])
+            raise _ambiguous(name, [stored.folder for stored in found])
         if found:
             return found[0].folder
         # The folder of a damaged index still names its video.
         stem = safe_name(Path(name).name)
-        unreadable = [f for f, _ in listing.failures if f.name[: -HASH_DIGITS - 1] == stem]
+        unreadable = [f for f, _ in failures if f.name[: -HASH_DIGITS - 1] == stem]
         if unreadable:
             return unreadable[0]
-        raise _unknown(name, listing.entries)
+        with self.database.read() as db:
+            names = videos.names(db)
+        raise _unknown(name, names + [video.video.name for video in self._unwritten.values() if video])
+
+    # Finding
+
+    def _known(
+        self,
+        select: Callable[[sqlite3.Connection], list[StoredVideo]],
+        chosen: Callable[[StoredVideo], bool],
+    ) -> list[StoredVideo]:
+        """Videos of the table, and of what could not be written into it, by folder name."""
+        with self.database.read() as db:
+            found = [stored for stored in select(db) if stored.folder.name not in self._unwritten]
+        found += [video for video in self._unwritten.values() if video is not None and chosen(video)]
+        return sorted(found, key=lambda stored: stored.folder.name)
+
+    def _of_path(self, path: Path) -> list[StoredVideo]:
+        """Videos that lay where a file lies now, as far as the library knows."""
+        places = _places(path)
+        return self._known(
+            lambda db: [stored for place in places for stored in videos.by_path(db, self.store, place)],
+            lambda video: Path(video.video.path) in places,
+        )
+
+    def _of_file(self, path: Path) -> list[StoredVideo]:
+        """The index of a file that is there: by path while size and time are the same, else by content."""
+        status = path.stat()
+        for stored in self._of_path(path):
+            if _is_unchanged(stored.video, path, status):
+                return [stored]
+        same_size = self._known(
+            lambda db: videos.by_size(db, self.store, status.st_size),
+            lambda video: video.video.size == status.st_size,
+        )
+        if not same_size:
+            return []  # no need to read a long file
+        key = (str(path.absolute()), status.st_size, status.st_mtime_ns)
+        if key not in self._digests:
+            self._digests[key] = hash_file(path)
+        return [stored for stored in same_size if stored.video.sha256 == self._digests[key]]
+
+    def _folders_of(self, sha256: str) -> list[Path]:
+        """Folders that may hold the index of that content."""
+        with self.database.read() as db:
+            if videos.listed_at(db) == _mtime_ns(self.store):
+                own = [stored.folder for stored in videos.by_content(db, self.store, sha256)]
+                return own + [self.store / name for name in videos.unreadable(db) if _may_hold(name, sha256)]
+        return [folder for folder in folders.index_folders(self.store) if _may_hold(folder.name, sha256)]
+
+    def _open(self, folder: Path) -> VideoIndex:
+        return self.read_current(VideoIndex, folder, self.video_path(folder))
+
+    # Searching
+
+    def _searchable(self, engine: EngineInfo, failures: tuple[tuple[Path, StoreError], ...]) -> Searchable:
+        with self.database.read() as db:
+            if not videos.pending(db) <= self._unwritten.keys():
+                raise UnusableFile("made anew by another process")
+            search = self.clusters_like(engine)
+            counts = videos.counts(db, engine)
+            there = videos.readable_folders(db) if self._unwritten else {}
+            replaced = [videos.by_folder(db, self.store, name) for name in self._unwritten if there.get(name)]
+        for stored in replaced:
+            if stored is not None and stored.engine.compares_with(engine):
+                counts = counts.plus(stored, -1)
+        for video in self._unwritten.values():
+            if video is not None and video.engine.compares_with(engine):
+                counts = counts.plus(video)
+        others = self._known(
+            lambda db: videos.of_other_recognisers(db, self.store, engine),
+            lambda video: not video.engine.compares_with(engine),
+        )
+        return Searchable(search, counts, tuple(others), failures)
+
+    # Keeping up to date
+
+    def _synchronise(self) -> tuple[tuple[Path, StoreError], ...]:
+        """Read what is new among the store's folders, remove what is gone; gives those that cannot be read."""
+        before = _mtime_ns(self.store)
+        with self.database.read() as db:
+            listed, pending, unreadable = videos.listed_at(db), videos.pending(db), videos.unreadable(db)
+            usable = self._is_usable(db)
+        if listed == before and usable and not pending and not self._unwritten:
+            return self._read_new([self.store / name for name in unreadable])
+        found = folders.index_folders(self.store)
+        if not usable and found:
+            self._begin_anew()
+        with self.database.read() as db:
+            known = videos.readable_folders(db)
+            usable = self._is_usable(db)
+        names = {folder.name for folder in found}
+        failures = self._read_new([
+            folder for folder in found
+            if not (usable and known.get(folder.name)) and not self._unwritten.get(folder.name)
+        ])  # fmt: skip
+        self._remove_gone([name for name in known if name not in names])
+        if listed != before or not usable:
+            self._record_listing(names)
+        return failures
+
+    def _is_usable(self, db: sqlite3.Connection) -> bool:
+        """Are library.vectors and the table of one state?"""
+        try:
+            self._vectors.check(db)
+        except (UnusableFile, OSError) as reason:
+            logger.info("%s is not read: %s", printable(self._vectors.path), reason)
+            return False
+        return True
+
+    def _begin_anew(self) -> None:
+        with suppress(OSError, UnusableFile), _unless_damaged(), self.database.write() as db:
+            self._make_usable(db)
+
+    def _make_usable(self, db: sqlite3.Connection) -> None:
+        """Begin a new library.vectors, unless the one there is that of the table."""
+        try:
+            if not self._vectors.check(db):
+                self._vectors.adopt(db)
+        except UnusableFile as reason:
+            if videos.readable_folders(db):
+                logger.warning("%s is made anew from the indexes: %s", printable(self._vectors.path), reason)
+            self._vectors.reset(db)
+            videos.forget_vectors(db)
+
+    def _read_new(self, new: Sequence[Path]) -> tuple[tuple[Path, StoreError], ...]:
+        """Read some indexes; those that cannot be read are noted, so that the next query tries again."""
+        if not new:
+            return ()
+        _, failures = self._read_changed(new)
+        names = {folder.name for folder, _ in failures}
+        with self.database.read() as db:
+            unknown = sorted(names - set(videos.unreadable(db)))
+        if unknown:
+            with suppress(OSError), _unless_damaged(), self.database.write() as db:
+                videos.note_unreadable(db, unknown)
+        return tuple(failures)
 
     def _read_changed(
         self, changed: Sequence[Path]
     ) -> tuple[list[VideoClusters], list[tuple[Path, StoreError]]]:
-        """Read the clusters of some indexes and write them to library.vectors."""
+        """Read the clusters of some indexes and write them into the library."""
         read, failures = [], []
         unwritten: list[VideoClusters] = []
-        for folder in changed:
+        last_note = time.monotonic()
+        for done, folder in enumerate(changed, start=1):
             try:
                 unwritten.append(self.read_current(read_clusters, folder, self.video_path(folder)))
             except NotIndexedError:
                 pass  # removed since it was listed
             except StoreError as error:
                 failures.append((folder, error))
-            if unwritten and (len(unwritten) == _BATCH or folder == changed[-1]):
+            if unwritten and (len(unwritten) == _BATCH or done == len(changed)):
                 self._write(unwritten)
                 read += unwritten
                 unwritten = []
+            if time.monotonic() - last_note > _NOTE_SECONDS:
+                self._note(
+                    f"the library reads {len(changed):,} new or changed indexes: {done / len(changed):.0%}"
+                )
+                last_note = time.monotonic()
         return read, failures
 
-    def _open(self, folder: Path) -> VideoIndex:
-        return self.read_current(VideoIndex, folder, self.video_path(folder))
-
-    def _write(self, videos: Sequence[VideoClusters]) -> None:
+    def _write(self, read: Sequence[VideoClusters]) -> None:
         # Under the lock nobody replaces an index: what was read of an old one is not written after its replacement.
         with locks.no_writers(self.store):
-            self._vectors.write(video for video in videos if video.version == read_version(video.folder))
+            read = [video for video in read if video.version == read_version(video.folder)]
+            try:
+                with self.database.write() as db:
+                    self._make_usable(db)
+                    videos.put(db, self._vectors, read)
+            except (DamagedLibraryError, NewerIndexError):
+                raise
+            except (StoreError, UnusableFile, OSError) as error:
+                logger.info("%s is not written: %s", printable(self._vectors.path), error)
+                for video in read:
+                    number = -1 - len(self._unwritten)
+                    self._unwritten[video.folder.name] = videos.numbered(video, number)
+            else:
+                for video in read:
+                    self._unwritten.pop(video.folder.name, None)
 
     def _remove_gone(self, names: Sequence[str]) -> None:
-        """Remove the rows of some folders from library.vectors if their indexes are gone."""
+        """Remove some folders from the library if their indexes are gone."""
         if not names:
             return
-        with locks.no_writers(self.store), suppress(UnwritableError):
-            self._vectors.remove([name for name in names if read_version(self.store / name) == NO_INDEX])
+        with locks.no_writers(self.store):
+            gone = [name for name in names if read_version(self.store / name) == NO_INDEX]
+            try:
+                self._drop(gone)
+            except (DamagedLibraryError, NewerIndexError):
+                raise
+            except StoreError:
+                self._unwritten |= dict.fromkeys(gone)
 
-    def _unlisted(self, listed: Sequence[Path]) -> list[str]:
-        """The folders that library.vectors has and the store does not."""
-        names = {folder.name for folder in listed}
-        return [name for name in self._vectors.names() if name not in names]
+    def _drop(self, names: Sequence[str]) -> None:
+        """Remove the rows of some folders, or library.vectors if they cannot be; raises StoreError where they stay."""
+        if not names:
+            return
+        try:
+            if not self.database.path.exists():
+                self._vectors.path.unlink(missing_ok=True)  # of a version without library.db
+                return
+            with self.database.write() as db:
+                self._make_usable(db)
+                videos.drop(db, self._vectors, names)
+        except (UnwritableError, UnusableFile, OSError) as error:
+            logger.info("%s is not written: %s", printable(self._vectors.path), error)
+            try:
+                self._vectors.path.unlink(missing_ok=True)
+            except OSError as refusal:
+                raise unwritable(self._vectors.path, refusal) from refusal
 
-    def _entries_of_file(self, path: Path, entries: Sequence[Entry]) -> list[Entry]:
-        """The index of a file that is there: by path while size and time are the same, else by content."""
-        status = path.stat()
-        for entry in entries:
-            if _is_unchanged(entry.video, path, status):
-                return [entry]
-        if not any(entry.video.size == status.st_size for entry in entries):
-            return []  # no need to read a long file
-        key = (str(path.absolute()), status.st_size, status.st_mtime_ns)
-        if key not in self._digests:
-            self._digests[key] = hash_file(path)
-        return [entry for entry in entries if entry.video.sha256 == self._digests[key]]
+    def _record_listing(self, names: set[str]) -> None:
+        """Record the time of the store's folder, if its folders are still those that the library was compared with."""
+        if not self.database.path.exists() or locks.holds(self.store):
+            return  # while the lock is held there is a file in the folder that will go
+        before = _mtime_ns(self.store)
+        tick = _TICK if before % 1_000_000_000 else _COARSE_TICK
+        age = time.time_ns() - before
+        if age < tick:
+            if tick > _TICK:
+                return
+            time.sleep((tick - max(age, 0)) / 1e9)
+        now = {folder.name for folder in folders.index_folders(self.store)}
+        if now == names and _mtime_ns(self.store) == before:
+            with suppress(OSError), _unless_damaged(), self.database.write() as db:
+                videos.record_listing(db, before)
 
 
 def listing(catalogue: Catalogue) -> tuple[list[VideoSummary], list[tuple[Path, StoreError]]]:
@@ -292,6 +552,29 @@ def listing(catalogue: Catalogue) -> tuple[list[VideoSummary], list[tuple[Path, 
         except StoreError as error:
             failures.append((entry.folder, error))
     return rows, failures
+
+
+def _may_hold(folder: str, sha256: str) -> bool:
+    return hash_suffix(folder) == sha256[:HASH_DIGITS]
+
+
+def _mtime_ns(folder: Path) -> int:
+    """When the entries of a folder last changed; 0 where it is not there."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@contextmanager
+def _unless_damaged() -> Iterator[None]:
+    """Go on where library.db cannot be written; a damaged or newer one raises."""
+    try:
+        yield
+    except (DamagedLibraryError, NewerIndexError):
+        raise
+    except StoreError as error:
+        logger.info("library.db is not written: %s", error)
 
 
 def _is_unchanged(video: Video, path: Path, status: os.stat_result) -> bool:
@@ -315,11 +598,11 @@ def _ambiguous(name: str | Path, candidates: Sequence[Path]) -> OptionError:
     )
 
 
-def _unknown(name: str | Path, entries: Sequence[Entry]) -> NotIndexedError:
+def _unknown(name: str | Path, names: Sequence[str]) -> NotIndexedError:
     text = printable(name)
     if Path(name).is_file():
         return NotIndexedError(f"{text} is not in the library; run: facereel index {shlex.quote(text)}")
-    known = sorted({entry.video.name for entry in entries})
+    known = sorted(set(names))
     wanted = Path(name).name
     similar = [known_name for known_name in known if Path(known_name).stem == wanted]
     similar = similar or difflib.get_close_matches(wanted, known, n=1)

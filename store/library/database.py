@@ -79,6 +79,32 @@ other INTEGER REFERENCES people(person), sha256 TEXT, start_frame INTEGER, end_f
 x REAL, y REAL, w REAL, h REAL)""",
         "CREATE INDEX questions_by_person ON questions (person)",
         "CREATE INDEX questions_by_other ON questions (other) WHERE other IS NOT NULL",
+        # Derived: the indexes of the store, as they were when they were read, and where in library.vectors the vectors
+        # of each are; block 0: it has none, NULL: they are to be read again. version identifies the index.db.
+        """CREATE TABLE videos (
+video INTEGER PRIMARY KEY AUTOINCREMENT, folder TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL, path BLOB NOT NULL,
+name TEXT NOT NULL, size INTEGER NOT NULL, version TEXT NOT NULL, recogniser TEXT NOT NULL, facts TEXT NOT NULL,
+tracklets INTEGER NOT NULL, exemplars INTEGER NOT NULL, tracklets_without_exemplars INTEGER NOT NULL,
+clusters INTEGER NOT NULL, block INTEGER, first_row INTEGER)""",
+        "CREATE INDEX videos_by_content ON videos (sha256)",
+        "CREATE INDEX videos_by_path ON videos (path)",
+        "CREATE INDEX videos_by_name ON videos (name)",
+        "CREATE INDEX videos_by_size ON videos (size)",
+        # What a query says of how much it searched, without a look at each row.
+        """CREATE INDEX videos_by_recogniser ON videos (recogniser, block, tracklets, exemplars,
+tracklets_without_exemplars)""",
+        "CREATE INDEX videos_to_read ON videos (video) WHERE block IS NULL",
+        # Folders that could not be read when they were listed; each query tries again.
+        "CREATE TABLE unreadable (folder TEXT PRIMARY KEY)",
+        """CREATE TABLE vector_blocks (
+block INTEGER PRIMARY KEY, recogniser TEXT NOT NULL, dim INTEGER NOT NULL, place INTEGER NOT NULL,
+capacity INTEGER NOT NULL, rows INTEGER NOT NULL, dead INTEGER NOT NULL, codes_checksum INTEGER NOT NULL,
+owners_checksum INTEGER NOT NULL)""",
+        # One row. listed_mtime_ns: the time of the store's folder when videos was compared with its names.
+        """CREATE TABLE catalogue (
+one INTEGER PRIMARY KEY CHECK (one = 1), listed_mtime_ns INTEGER NOT NULL DEFAULT 0, generation BLOB,
+vectors_size INTEGER NOT NULL DEFAULT 0, vectors_mtime_ns INTEGER NOT NULL DEFAULT 0)""",
+        "INSERT INTO catalogue (one) VALUES (1)",
     ),
 )
 

@@ -22,6 +22,7 @@ from facereel.query.clips.plan import ClipOptions
 from facereel.query.people.photos import group_photos, read_people
 from facereel.query.people.reference import read_reference
 from facereel.query.search import search
+from facereel.query.search.scope import scope_of
 from facereel.store.files.digest import hash_file
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.config import Config
@@ -134,7 +135,7 @@ class Range:
 
     def _cut(self, store: Path, place: Path) -> str:
         """Ask for who is in the film and cut it; what is wrong with the clips, if anything."""
-        where = search.scope(Catalogue(store), [], self.engine.info)
+        where = scope_of(Catalogue(store), [], self.engine.info)
         (answer,) = search.search(self.people, where, make_criterion())
         try:
             done = render.render(answer, ClipOptions(), place / "out")

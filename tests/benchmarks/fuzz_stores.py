@@ -15,7 +15,8 @@ from facereel.store.index.database import DATABASE
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.vectors import VECTORS
 from facereel.store.library.catalogue import Catalogue
-from facereel.store.library.vectors import LIBRARY_VECTORS, read_clusters
+from facereel.store.library.vectors import LIBRARY_VECTORS
+from facereel.store.library.videos import read_clusters
 from facereel.store.model.config import Config
 from facereel.store.model.errors import FaceReelError
 from facereel.store.model.records import Checkpoint, Segment
@@ -40,8 +41,13 @@ def harmed_index(kind: str, index: Path, place: Path, rng: Rng) -> Outcome:
     path.write_bytes(MUTATIONS[harm](before, rng))
     same = path.read_bytes() == before
     if kind == "library":
-        (read_back,) = catalogue.searchable().videos
-        alike = read_back.clusters.embeddings.tobytes() == read_clusters(index).clusters.embeddings.tobytes()
+        own = read_clusters(index)
+        search = catalogue.searchable(own.engine).clusters
+        found = search.nearest(own.clusters.embeddings, 1)
+        alike = search.count == len(own.clusters) and all(
+            len(one) == 1 and number == one.clusters[0]
+            for number, one in zip(own.clusters.numbers, found, strict=True)
+        )
         return Outcome(kind, "ok", "" if alike else "other vectors than those of the index")
     health = videos.verify(folder)
     catalogue.listing()

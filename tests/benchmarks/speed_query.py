@@ -16,6 +16,7 @@ from facereel.query.clips.cutter import cut_clips
 from facereel.query.clips.plan import plan_clips
 from facereel.query.records import ClipPlan, MatchingTracklet
 from facereel.query.search import search
+from facereel.query.search.scope import scope_of
 from facereel.store.files.digest import hash_file
 from facereel.store.files.folders import index_folders
 from facereel.store.index.reader import VideoIndex
@@ -67,7 +68,7 @@ def matching(engine: FaceEngine, rounds: int) -> tuple[list[dict[str, Any]], lis
     answers: list[search.PersonMatches] = []
 
     def ask() -> None:
-        where = search.scope(Catalogue(store), [], engine.info)
+        where = scope_of(Catalogue(store), [], engine.info)
         answers[:] = search.search([person], where, make_criterion())
 
     first = [cost_of(lambda: _forgotten(store, ask))]
