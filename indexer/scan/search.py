@@ -33,6 +33,13 @@ class FrameSearch:
             return self.engine.detect(_image(frame, view, (width, height)))
         return _scaled(search_tiles(frame.image, self.engine.detect, size), width / size[0])
 
+    def half_size(self, frame: Frame, view: FrameView) -> Faces:
+        """The larger faces of a frame, for a quarter of the cost of whole()."""
+        height, width = view.grey.shape
+        size = width // 4 * 2, height // 4 * 2
+        (faces,) = self.engine.detect_regions([_image(frame, view, size)])
+        return _scaled(faces, width / size[0])
+
     def whole_pixels(self, view: FrameView) -> int:
         """How many pixels whole() searches."""
         size = self._tiled_size(view)

@@ -62,16 +62,13 @@ class Stretch:
     def find_faces(self) -> None:
         """Give each view between the first and the last its faces."""
         first, last = 0, len(self.views) - 1
-        unseen = self._is_long and not _changes_gradually(self.views)
-        if not unseen:
-            weak, strong = self.search.config.weak_score, self._strong
-            for a, b in pairs(self._faces(first), self._faces(last), weak, strong):
-                self._begin(first, self._faces(first), a).add(last, self._faces(last), b, self.check_every)
-            doubtful = [path for path in self._paths if path.best_score >= _MAYBE_CLEAR and path.doubts()]
-            alone = {end: self._alone(end) for end in (first, last)}
-            count = len(doubtful) + len(alone[first]) + len(alone[last])
-            unseen = last > 1 and count * REGION_PIXELS > self.search.whole_pixels(self.views[0]) * _MAX_SHARE
-        if unseen:
+        weak, strong = self.search.config.weak_score, self._strong
+        for a, b in pairs(self._faces(first), self._faces(last), weak, strong):
+            self._begin(first, self._faces(first), a).add(last, self._faces(last), b, self.check_every)
+        doubtful = [path for path in self._paths if path.best_score >= _MAYBE_CLEAR and path.doubts()]
+        alone = {end: self._alone(end) for end in (first, last)}
+        count = len(doubtful) + len(alone[first]) + len(alone[last])
+        if last > 1 and count * REGION_PIXELS > self.search.whole_pixels(self.views[0]) * _MAX_SHARE:
             self._divide(last // 2)
             return
         self._probe(self._paths)
@@ -79,6 +76,8 @@ class Stretch:
         self._follow([self._begin(first, self._faces(first), face) for face in alone[first]], 1)
         # Some of those at the end are now known.
         self._follow([self._begin(last, self._faces(last), face) for face in self._alone(last)], -1)
+        if self._is_long and not _changes_gradually(self.views):
+            self._look_for_others(last // 2)
         while self._strays:
             place, faces, face = self._strays.pop()
             if not self._is_known(place, faces.boxes[face]):
@@ -146,6 +145,13 @@ class Stretch:
                 run for run in runs if not run.over and (run.found or run.path.best_score >= self._strong)
             ]
         self._search_doubts(paths)
+
+    def _look_for_others(self, place: Place) -> None:
+        """Note who is clear at a place and of no path, if large enough to be found in half the size."""
+        faces = self.search.half_size(self.frames[place - 1], self.views[place])
+        unknown = [faces.boxes[face] for face in self._clear(faces) if not self._is_known(place, faces.boxes[face])]
+        for found in self._search([(place, box) for box in unknown]):
+            self._strays += [(place, found, face) for face in self._clear(found)]
 
     def _divide(self, place: Place) -> None:
         """Search a frame whole, and the two parts of the stretch each for itself."""
