@@ -67,6 +67,11 @@ class Path:
         """The highest score with which the detector found it."""
         return float(self.scores[self.detected].max())
 
+    def spans(self, place: int) -> bool:
+        """Was it detected at this place, or before and after it?"""
+        anchors = np.flatnonzero(self.detected)
+        return bool(anchors[0] <= place <= anchors[-1])
+
     def doubts(self) -> list[int]:
         """The middle one of each run of places between two detections that are neither known nor searched."""
         anchors = np.flatnonzero(self.detected)

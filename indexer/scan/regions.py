@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
+from facereel.indexer.scaling import scaled
 from facereel.store.model.records import Faces, Floats, Image
 
 # Side of what is searched, pixels: a small face needs its surroundings (of 814 narrower than 32 px in five films, 20
@@ -39,11 +39,9 @@ class Region:
 
     def cut(self, picture: Image) -> Image:
         """What is searched."""
-        part = np.ascontiguousarray(picture[self.y : self.y + self.height, self.x : self.x + self.width])
-        if self.scale == 1.0:
-            return part
+        part = picture[self.y : self.y + self.height, self.x : self.x + self.width]
         size = max(1, round(self.width * self.scale)), max(1, round(self.height * self.scale))
-        return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return scaled(part, *size)
 
 
 def region_around(box: Floats, width: int, height: int) -> Region:

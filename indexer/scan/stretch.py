@@ -80,11 +80,16 @@ class Stretch:
             self._look_for_others(last // 2)
         while self._strays:
             place, faces, face = self._strays.pop()
-            if not self._is_known(place, faces.boxes[face]):
+            if self._is_known(place, faces.boxes[face]):
+                continue
+            if path := self._path_at(place, faces.boxes[face]):
+                path.add(place, faces, face, self.check_every)
+                self._search_doubts([path])
+            else:
                 path = self._begin(place, faces, face)
                 self._follow([path], 1)
                 self._follow([path], -1)
-                self.views[int(path.scores.argmax())].wants_crops = True
+            self.views[int(path.scores.argmax())].wants_crops = True
         self._show()
 
     def _alone(self, end: Place) -> list[int]:
@@ -147,10 +152,16 @@ class Stretch:
         self._search_doubts(paths)
 
     def _look_for_others(self, place: Place) -> None:
-        """Note who is clear at a place and of no path, if large enough to be found in half the size."""
+        """Note who is clear at a place and at neither end, if large enough to be found in half the size."""
+        ends = [self._faces(end).boxes for end in (0, len(self.views) - 1)]
+        expected = np.concatenate([*ends, *(path.boxes[place][None] for path in self._paths)])
         faces = self.search.half_size(self.frames[place - 1], self.views[place])
-        unknown = [faces.boxes[face] for face in self._clear(faces) if not self._is_known(place, faces.boxes[face])]
-        for found in self._search([(place, box) for box in unknown]):
+        others = [
+            faces.boxes[face]
+            for face in self._clear(faces)
+            if not (iou(faces.boxes[face][None], expected) > _SAME_FACE).any()
+        ]
+        for found in self._search([(place, box) for box in others]):
             self._strays += [(place, found, face) for face in self._clear(found)]
 
     def _divide(self, place: Place) -> None:
@@ -191,6 +202,14 @@ class Stretch:
     def _is_known(self, place: Place, box: Floats) -> bool:
         known = [path.boxes[place] for path in self._paths if path.known[place]]
         return bool(known) and bool(iou(box[None], np.stack(known)).max() > _SAME_FACE)
+
+    def _path_at(self, place: Place, box: Floats) -> Path | None:
+        """The path that is interpolated to a box (4,) at a place where nothing is known of it."""
+        paths = [path for path in self._paths if path.spans(place)]
+        if not paths:
+            return None
+        ious = iou(box[None], np.stack([path.boxes[place] for path in paths]))[0]
+        return paths[int(ious.argmax())] if ious.max() > _SAME_FACE else None
 
     @property
     def _strong(self) -> float:
