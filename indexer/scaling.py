@@ -1,6 +1,6 @@
 """Decoded frames and parts of pictures made smaller.
 
-Not the only way: detections.py, alignment.py, onet.py and regions.py, among others, use INTER_AREA for what they need.
+Not the only way: detections.py, alignment.py and onet.py, among others, use INTER_AREA for what they need.
 """
 
 from __future__ import annotations

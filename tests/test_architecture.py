@@ -39,7 +39,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "indexer.media": ("indexer.scaling", "store"),
     "indexer.engines": ("indexer.machine", "indexer.scaling", "store"),
     "indexer.shots": ("indexer.engines", "indexer.machine", "indexer.timing", "store"),
-    "indexer.scan": ("indexer.media", "indexer.engines", "indexer.shots", "indexer.timing", "store"),
+    "indexer.scan": (
+        "indexer.media",
+        "indexer.engines",
+        "indexer.scaling",
+        "indexer.shots",
+        "indexer.timing",
+        "store",
+    ),
     "indexer.track": ("indexer.scan", "indexer.timing", "store"),
     "indexer.identity": ("indexer.engines", "indexer.timing", "indexer.track", "store"),
     "indexer.segments": (

@@ -225,9 +225,21 @@ def test_somebody_who_comes_and_goes_in_a_long_stretch_is_found_by_a_search_in_i
     assert [len(view.faces) for view in scan(path, every=20, check=10)] == faces_of(path, 1) == there
 
 
-@pytest.mark.parametrize(("still", "searched"), [(True, [0, 20, 40]), (False, [0, 10, 20, 30, 40])])
-def test_a_long_stretch_is_divided_only_where_something_moves(
-    tmp_path: Path, still: bool, searched: list[int]
+class CountingRegions(FakeEngine):
+    """Notes the sizes of the regions in which it searches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[tuple[int, ...]] = []
+
+    def detect_regions(self, images: Sequence[Image]) -> list[Faces]:
+        self.sizes += [image.shape[1::-1] for image in images]
+        return super().detect_regions(images)
+
+
+@pytest.mark.parametrize(("still", "count"), [(True, 0), (False, 2)])
+def test_a_long_stretch_is_searched_in_half_size_only_where_something_moves(
+    tmp_path: Path, still: bool, count: int
 ) -> None:
     def pictures() -> Iterator[Image]:
         for step in range(41):
@@ -237,20 +249,37 @@ def test_a_long_stretch_is_divided_only_where_something_moves(
             cv2.circle(picture, (500, 100 + lamp), 30, (250, 250, 250), -1)
             yield picture
 
-    views = scan(write_film(tmp_path / "a.mp4", pictures()), every=20, check=10)
-    assert [view.index for view in views if view.searched] == searched
+    engine = CountingRegions()
+    views = scan(write_film(tmp_path / "a.mp4", pictures()), engine, every=20, check=10)
+    assert [view.index for view in views if view.searched] == [0, 20, 40]
+    assert engine.sizes == [(320, 180)] * count
 
 
-class CountingRegions(FakeEngine):
-    """Counts the regions in which it searches."""
+def test_a_weak_face_that_a_region_shows_clearly_is_searched_from_then_on(tmp_path: Path) -> None:
+    """Nobody searches for it, but for its neighbour, who is hidden while it nods."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
+    class Timid(CountingRegions):
+        """Green's score is low in whole frames."""
 
-    def detect_regions(self, images: Sequence[Image]) -> list[Faces]:
-        self.count += len(images)
-        return super().detect_regions(images)
+        def detect(self, image: Image) -> Faces:
+            faces = super().detect(image)
+            green = faces.boxes[:, 0] > 160
+            return Faces(faces.boxes, np.where(green, np.float32(0.4), faces.scores), faces.landmarks)
+
+    def pictures() -> Iterator[Image]:
+        for step in range(11):
+            picture = backdrop((640, 360))
+            if not 3 <= step < 8:
+                draw_face(picture, "red", (120, 100, 36, 36))
+            draw_face(picture, "green", (165, 100 + 3 * step + 10 * (3 <= step < 8), 36, 36))
+            yield picture
+
+    engine = Timid()
+    views = scan(write_film(tmp_path / "a.mp4", pictures()), engine)
+    greens = [faces.scores[faces.boxes[:, 0] > 160] for faces in (view.faces for view in views)]
+    assert all(len(scores) == 1 for scores in greens), "one face, not two"
+    assert max(scores[0] for scores in greens) > 0.5
+    assert len(engine.sizes) <= 12, "more where it is followed as somebody new"
 
 
 @pytest.mark.parametrize("walks", [range(13, 31), range(17), range(13, 28)])
@@ -265,7 +294,7 @@ def test_who_comes_or_goes_between_key_frames_is_searched_in_regions(tmp_path: P
     views = scan(path, engine)
     assert [view.index for view in views if view.searched] == [0, 10, 20, 30]
     assert [len(view.faces) for view in views] == [1 + (step in walks) for step in range(31)]
-    assert 1 <= engine.count <= 20
+    assert 1 <= len(engine.sizes) <= 20
     comes = [view.index for view in views if len(view.faces) == 2]
     assert all((views[index].previous >= 0).all() for index in comes[2:]), "the tracker knows who goes on"
 
@@ -297,7 +326,7 @@ def test_both_frames_beside_a_cut_are_searched_and_nothing_across_it(tmp_path: P
     views = scan(film(tmp_path / "a.mp4", frames=34, draw=cut), engine)
     assert [view.index for view in views if view.searched] == [0, 10, 13, 14, 24, 33]
     assert views[14].previous.tolist() == [-1]
-    assert engine.count == 0
+    assert not engine.sizes
 
 
 def test_crops_are_fewer_where_nobody_moves(tmp_path: Path) -> None:
