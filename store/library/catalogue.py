@@ -28,9 +28,12 @@ from facereel.store.index.reader import VideoIndex, read_video
 from facereel.store.index.summary import VideoSummary, summary
 from facereel.store.library import videos
 from facereel.store.library.database import LibraryDatabase
+from facereel.store.library.joining import join
+from facereel.store.library.people import LibraryPeople
 from facereel.store.library.vectors import ClusterSearch, UnusableFile, VectorFile
 from facereel.store.library.videos import Counts, StoredVideo, VideoClusters, read_clusters
 from facereel.store.model.errors import (
+    DamagedIndexError,
     DamagedLibraryError,
     NewerIndexError,
     NotIndexedError,
@@ -89,6 +92,7 @@ class Catalogue:
         self.store = store
         self.database = LibraryDatabase(store)
         self._note = note
+        self.people = LibraryPeople(store, self.database)
         self._vectors = VectorFile(store)
         # What could not be written, as in a store that may only be read, by folder name; None: the index is gone.
         self._unwritten: dict[str, VideoClusters | None] = {}
@@ -480,6 +484,7 @@ class Catalogue:
                 with self.database.write() as db:
                     self._make_usable(db)
                     videos.put(db, self._vectors, read)
+                    self._join(read)
             except (DamagedLibraryError, NewerIndexError):
                 raise
             except (StoreError, UnusableFile, OSError) as error:
@@ -490,6 +495,15 @@ class Catalogue:
             else:
                 for video in read:
                     self._unwritten.pop(video.folder.name, None)
+
+    def _join(self, read: Sequence[VideoClusters]) -> None:
+        """Give the clusters of some videos their people. A damaged index has none: it is named when it is opened."""
+        for video in read:
+            with (
+                suppress(DamagedIndexError, NotIndexedError),
+                VideoIndex(video.folder, video.video.path) as index,
+            ):
+                join(self.people, self._vectors, index)
 
     def _remove_gone(self, names: Sequence[str]) -> None:
         """Remove some folders from the library if their indexes are gone."""
@@ -514,7 +528,11 @@ class Catalogue:
                 return
             with self.database.write() as db:
                 self._make_usable(db)
+                known = [videos.by_folder(db, self.store, name) for name in names]
                 videos.drop(db, self._vectors, names)
+                for sha256 in {video.video.sha256 for video in known if video is not None}:
+                    if not videos.by_content(db, self.store, sha256):
+                        self.people.drop_members(sha256)
         except (UnwritableError, UnusableFile, OSError) as error:
             logger.info("%s is not written: %s", printable(self._vectors.path), error)
             try:

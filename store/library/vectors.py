@@ -33,6 +33,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from facereel.store.model.pooling import unit
 from facereel.store.model.records import EngineInfo, Floats, Ints
 
 LIBRARY_VECTORS = "library.vectors"
@@ -94,6 +95,11 @@ def rounding(dim: int) -> float:
 def encoded(vectors: Floats) -> Codes:
     """Vectors (N, D), unit length, as bytes (N, D)."""
     return (_integers(vectors) + _ZERO).astype(np.uint8)
+
+
+def decoded(codes: Codes) -> Floats:
+    """A vector (D,), unit length, from its bytes."""
+    return unit(codes.astype(np.float32) - _ZERO)
 
 
 def _integers(vectors: Floats) -> Floats:
@@ -249,6 +255,22 @@ class VectorFile:
         with self._opened(db) as file:
             _check(db, file)
             return ClusterSearch(engine.dim, live, [_mapped(file, block) for block in own], excluded)
+
+    def embeddings(self, db: sqlite3.Connection, clusters: Sequence[tuple[int, int]]) -> Floats:
+        """The vectors of some clusters (N, D), unit length: video, as table `videos` numbers it, and number in it.
+
+        All are of one recogniser; one that is not there is left out.
+        """
+        query = "SELECT block, first_row, clusters FROM videos WHERE video = ? AND block > 0"
+        found = []
+        with self._opened(db) as file:
+            blocks = {block.number: _mapped(file, block) for block in _blocks(db)}
+            for video, cluster in clusters:
+                for number, first, count in db.execute(query, (video,)):
+                    rows = blocks[number]
+                    own = np.flatnonzero((rows.owners[first : first + count] == (video, cluster)).all(axis=1))
+                    found += [decoded(rows.codes[first + row]) for row in own.tolist()]
+        return np.stack(found) if found else np.zeros((0, 0), np.float32)
 
     def check(self, db: sqlite3.Connection) -> bool:
         """Raise UnusableFile unless the file is that of library.db; whether it has the time that is recorded there."""
