@@ -239,3 +239,35 @@ def test_the_order_in_which_videos_come_changes_no_person(tmp_path: Path) -> Non
         owners = people_of(store, *"abcde")
         found.add(tuple(owners.index(owner) for owner in owners))
     assert found == {(0, 1, 2, 3) * 5}
+
+
+def test_a_suggestion_names_who_may_be_one_and_comes_once(tmp_path: Path) -> None:
+    index(tmp_path, "a", Face(look(0), 1), Face(look(90, axis=2), 2, start=50))
+    index(tmp_path, "b", Face(look(58), 1), Face(look(90, axis=3), 2))
+    first, second = people_of(tmp_path, "a")[0], people_of(tmp_path, "b")[0]
+    catalogue = Catalogue(tmp_path)
+    catalogue.people.name(second, "Ann")
+    (found,) = catalogue.suggest(5)
+    assert (found.person.id, found.person.name, found.other.id) == (second, "Ann", first)
+    assert found.similarity == pytest.approx(np.cos(np.radians(58)), abs=0.02)
+    assert 0 < found.likelihood < 1
+    assert catalogue.suggest(5) == ()
+
+
+@pytest.mark.parametrize("reason", ["named", "hidden", "split", "rejected", "in one frame"])
+def test_what_is_known_is_not_suggested(tmp_path: Path, reason: str) -> None:
+    index(tmp_path, "a", Face(look(0), 1))
+    index(tmp_path, "b", Face(look(58), 1), *([Face(look(0), 2)] if reason == "in one frame" else []))
+    first, second = people_of(tmp_path, "a")[0], people_of(tmp_path, "b")[0]
+    catalogue = Catalogue(tmp_path)
+    if reason == "named":
+        catalogue.people.name(first, "Ann")
+        catalogue.people.name(second, "Bea")
+    elif reason == "hidden":
+        catalogue.people.hide(second)
+    elif reason == "split":
+        catalogue.people.merge(first, second)
+        decide(tmp_path, "split", first, "b", [1])
+    elif reason == "rejected":
+        decide(tmp_path, "reject", first, "b", [1])
+    assert catalogue.suggest(5) == ()

@@ -28,9 +28,10 @@ from facereel.store.index.reader import VideoIndex, read_video
 from facereel.store.index.summary import VideoSummary, summary
 from facereel.store.library import videos
 from facereel.store.library.database import LibraryDatabase
-from facereel.store.library.joining import join
+from facereel.store.library.joining import Looks, join, similarity_scale
 from facereel.store.library.people import LibraryPeople
-from facereel.store.library.vectors import ClusterSearch, UnusableFile, VectorFile
+from facereel.store.library.suggestions import Suggestion, suggest
+from facereel.store.library.vectors import ClusterSearch, UnusableFile, VectorFile, recogniser
 from facereel.store.library.videos import Counts, StoredVideo, VideoClusters, read_clusters
 from facereel.store.model.errors import (
     DamagedIndexError,
@@ -219,6 +220,19 @@ class Catalogue:
             if folder not in folders.index_folders(self.store):
                 raise
             return read(folder, path)
+
+    def suggest(self, most: int) -> tuple[Suggestion, ...]:
+        """The questions about people whose answers would help most; see suggestions.suggest, whose errors it raises."""
+        self._synchronise()
+        return suggest(self.people, self._every_look, self.by_hash, most)
+
+    def _every_look(self, db: sqlite3.Connection) -> Iterator[tuple[Looks, int]]:
+        """What people look like by each recogniser, and how many clusters there are of it."""
+        for video in videos.one_of_each_recogniser(db, self.store):
+            with VideoIndex(video.folder, video.video.path) as index:
+                scale = similarity_scale(index)
+            search = self._vectors.search(db, video.engine)
+            yield Looks(db, self._vectors, search, recogniser(video.engine), "", scale), search.count
 
     def drop_rows(self, chosen: Sequence[Path]) -> None:
         """Remove what library.vectors has of some folders, valid or not; raises StoreError where it stays."""

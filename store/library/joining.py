@@ -1,6 +1,6 @@
 """Clusters of all videos joined into people as they come, by what the user decided and by similarity.
 
-A new video costs the search for the clusters most like its own, and nothing that grows with the library. Rather two
+A new video costs the search for the clusters most like its own, and nothing that grows with the looks. Rather two
 people than one mixed: a cluster is compared with what somebody looks like as a whole, and must be the more similar the
 more clusters there are to be mistaken for. What a decision says of a face outranks all similarity.
 """
@@ -83,9 +83,9 @@ def join(people: LibraryPeople, vectors: VectorFile, index: VideoIndex) -> None:
         before = _before(clusters, people.members_of(sha256), index)
         decided = _Decided.read(people, db, index)
         search = vectors.search(db, index.engine)
-        library = _Library(db, vectors, search, recogniser(index.engine), sha256, _scale(index))
+        looks = Looks(db, vectors, search, recogniser(index.engine), sha256, similarity_scale(index))
         known = {number: member.by_similarity for number, member in before.items()}
-        by_similarity = known | _linked(clusters, known, library, decided)
+        by_similarity = known | _linked(clusters, known, looks, decided)
         joined = []
         for one in clusters:
             own = by_similarity.get(one.number) or people.add_person()
@@ -93,7 +93,7 @@ def join(people: LibraryPeople, vectors: VectorFile, index: VideoIndex) -> None:
             whose = _whose(people, db, one.tracklets.tolist(), own, old, decided)
             joined.append(Member(sha256, one.number, whose, own, one.seconds, one.quality, one.anchor))
         people.set_members(sha256, joined)
-        _unite(db, library, {member.person for member in joined})
+        _unite(db, looks, {member.person for member in joined})
 
 
 def settle(people: LibraryPeople, index: VideoIndex) -> None:
@@ -142,7 +142,7 @@ def clusters_to_join(index: VideoIndex) -> tuple[NewCluster, ...]:
     return tuple(sorted(found, key=lambda cluster: cluster.number))
 
 
-def _scale(index: VideoIndex) -> float:
+def similarity_scale(index: VideoIndex) -> float:
     """That of the similarities of an index, by the threshold of its engine (Threshold.scale)."""
     threshold = index.config.get("threshold", DEFAULT_THRESHOLD)
     return float(threshold) / DEFAULT_THRESHOLD if isinstance(threshold, float | int) else 1.0
@@ -163,16 +163,16 @@ def _before(
 
 
 def _linked(
-    clusters: Sequence[NewCluster], known: Mapping[int, int], library: _Library, decided: _Decided
+    clusters: Sequence[NewCluster], known: Mapping[int, int], looks: Looks, decided: _Decided
 ) -> dict[int, int]:
     """Whom the clusters resemble of whom nothing is known, by number; the surest clusters choose first."""
     of_person: dict[int, list[NewCluster]] = {}
     for one in clusters:
         if one.number in known:
-            of_person.setdefault(library.final(known[one.number]), []).append(one)
+            of_person.setdefault(looks.final(known[one.number]), []).append(one)
     unknown = [one for one in clusters if one.number not in known]
     found: dict[int, int] = {}
-    for similarity, cluster, person, raw in library.alike(unknown):
+    for _, cluster, person, raw in looks.alike(unknown):
         if cluster.number in found or person in decided.rejected(cluster.tracklets.tolist()):
             continue
         if not any(cluster.meets(other) for other in of_person.get(person, ())):
@@ -181,8 +181,8 @@ def _linked(
     return found
 
 
-class _Library:
-    """Everybody in the library with clusters of one recogniser, and what they look like as wholes."""
+class Looks:
+    """What everybody in the library with clusters of one recogniser looks like as a whole."""
 
     def __init__(
         self, db: sqlite3.Connection, vectors: VectorFile, search: ClusterSearch, recogniser: str, sha256: str,
@@ -194,12 +194,12 @@ class _Library:
         self._search = search
         self._recogniser = recogniser
         self._sha256 = sha256
-        self._scale = scale
-        self._wholes: dict[int, _Whole] = {}
+        self.scale = scale
+        self._wholes: dict[int, Whole] = {}
 
-    def with_all(self) -> _Library:
+    def with_all(self) -> Looks:
         """The same with the clusters of every video."""
-        return _Library(self._db, self._vectors, self._search, self._recogniser, "", self._scale)
+        return Looks(self._db, self._vectors, self._search, self._recogniser, "", self.scale)
 
     def alike(self, clusters: Sequence[NewCluster]) -> list[tuple[float, NewCluster, int, int]]:
         """Pairs of a cluster and somebody it may be, most similar first.
@@ -207,12 +207,17 @@ class _Library:
         Each with the similarity, who that is now, and whose the most similar cluster of theirs is by similarity.
         """
         found = []
-        for cluster, near in zip(clusters, self.near([_Whole(one.embedding, one.quality) for one in clusters]), strict=True):
+        for cluster, near in zip(
+            clusters, self.near([Whole(one.embedding, one.quality) for one in clusters]), strict=True
+        ):
             found += [(similarity, cluster, person, raw) for similarity, person, raw in near]
         return sorted(found, key=lambda pair: (-pair[0], pair[1].number, pair[2]))
 
-    def near(self, wholes: Sequence[_Whole]) -> list[list[tuple[float, int, int]]]:
-        """For each of some looks everybody who may have it, most similar first; as for `alike`."""
+    def near(self, wholes: Sequence[Whole], below: float = 0.0) -> list[list[tuple[float, int, int]]]:
+        """For each of some looks everybody who may have it, most similar first; as for `alike`.
+
+        `below`: how far below the threshold they may be.
+        """
         good = [place for place, one in enumerate(wholes) if np.isfinite(self._limit(one.quality))]
         found: list[list[tuple[float, int, int]]] = [[] for _ in wholes]
         if not good or not self._search.count:
@@ -220,15 +225,15 @@ class _Library:
         queries = np.stack([wholes[place].embedding for place in good])
         for place, neighbours in zip(good, self._search.nearest(queries, _NEIGHBOURS), strict=True):
             look = wholes[place]
-            lowest = self._limit(look.quality) - self._scale * _WHOLE_ABOVE_BEST
+            lowest = self._limit(look.quality) - self.scale * (_WHOLE_ABOVE_BEST + below)
             for person, raw in self._owners(neighbours, lowest).items():
                 whole = self.whole(person)
                 similarity = float(look.embedding @ whole.embedding)
-                if similarity >= self._limit(min(look.quality, whole.quality)):
+                if similarity >= self._limit(min(look.quality, whole.quality)) - self.scale * below:
                     found[place].append((similarity, person, raw))
         return [sorted(own, key=lambda one: (-one[0], one[1])) for own in found]
 
-    def whole(self, person: int) -> _Whole:
+    def whole(self, person: int) -> Whole:
         """What a person looks like: the mean of the best clusters."""
         if person not in self._wholes:
             query = """SELECT video, cluster, quality FROM people JOIN members USING (person) JOIN videos USING (sha256)
@@ -238,9 +243,9 @@ class _Library:
             best = [tuple(row) for row in self._db.execute(query, values)]
             embeddings = self._vectors.embeddings(self._db, [(video, cluster) for video, cluster, _ in best])
             self._wholes[person] = (
-                _Whole(unit(embeddings.sum(axis=0)), best[0][2])
+                Whole(unit(embeddings.sum(axis=0)), best[0][2])
                 if len(embeddings)
-                else _Whole(np.zeros(self._search.dim, np.float32), 0.0)
+                else Whole(np.zeros(self._search.dim, np.float32), 0.0)
             )
         return self._wholes[person]
 
@@ -254,16 +259,19 @@ class _Library:
         return int(self._db.execute(query, (_standing(self._db, person),)).fetchone()[0])
 
     def _limit(self, quality: float) -> float:
-        return link_threshold(self._search.count, quality, self._scale)
+        return link_threshold(self._search.count, quality, self.scale)
 
     def _owners(self, neighbours: Neighbours, lowest: float) -> dict[int, int]:
-        """Whose clusters are at least that similar, most similar first, each with whose that cluster is by similarity."""
+        """Whose clusters are that similar, most similar first, each with whose that cluster is by similarity."""
         query = """SELECT coalesce(merged_into, people.person), members.person, by_similarity
                    FROM videos JOIN members USING (sha256) JOIN people ON people.person = members.person
                    WHERE video = ? AND cluster = ? AND sha256 <> ?"""
         found: dict[int, int] = {}
         for video, cluster, similarity in zip(
-            neighbours.videos.tolist(), neighbours.clusters.tolist(), neighbours.similarities.tolist(), strict=True
+            neighbours.videos.tolist(),
+            neighbours.clusters.tolist(),
+            neighbours.similarities.tolist(),
+            strict=True,
         ):
             if similarity < lowest:
                 break
@@ -274,35 +282,39 @@ class _Library:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Whole:
+class Whole:
     """What a cluster, or a person, looks like."""
 
     embedding: Floats  # (D,) unit length
     quality: float  # of a cluster, or of the best one of a person
 
 
-def _unite(db: sqlite3.Connection, library: _Library, people: Iterable[int]) -> None:
+def _unite(db: sqlite3.Connection, looks: Looks, people: Iterable[int]) -> None:
     """Make people one who are alike as wholes; nothing was decided about either, and no video shows both.
 
     That is no decision: `alike` and members say who is part of whom, and by_similarity whose each cluster was.
     """
-    library = library.with_all()
+    looks = looks.with_all()
     for person in sorted(people):
-        while _is_undecided(db, person) and (other := _most_alike(db, library, person)) is not None:
+        while _is_undecided(db, person) and (other := _most_alike(db, looks, person)) is not None:
             part, whole = max(person, other), min(person, other)
             db.execute("UPDATE alike SET whole = ? WHERE whole = ?", (whole, part))
             db.execute("INSERT INTO alike VALUES (?, ?)", (part, whole))
             db.execute("UPDATE members SET person = ? WHERE person = ?", (whole, part))
-            library.forget_whole(whole)
+            looks.forget_whole(whole)
             person = whole
 
 
-def _most_alike(db: sqlite3.Connection, library: _Library, person: int) -> int | None:
+def _most_alike(db: sqlite3.Connection, looks: Looks, person: int) -> int | None:
     """The person who is most like another one, if they may be one."""
     shared = """SELECT 1 FROM members AS own JOIN members AS others USING (sha256)
                 WHERE own.person = ? AND others.person = ? LIMIT 1"""
-    for _, other, _ in library.near([library.whole(person)])[0]:
-        if other != person and _is_undecided(db, other) and not db.execute(shared, (person, other)).fetchone():
+    for _, other, _ in looks.near([looks.whole(person)])[0]:
+        if (
+            other != person
+            and _is_undecided(db, other)
+            and not db.execute(shared, (person, other)).fetchone()
+        ):
             return other
     return None
 
@@ -327,7 +339,9 @@ class _Decided:
         rulings = people.rulings_of_video(index.video.sha256)
         pairs = [
             (tracklet, ruling)
-            for tracklet, ruling in zip(tracklets_at(index, [one.place for one in rulings]), rulings, strict=True)
+            for tracklet, ruling in zip(
+                tracklets_at(index, [one.place for one in rulings]), rulings, strict=True
+            )
             if tracklet is not None
         ]
         kinds = dict(

@@ -149,6 +149,14 @@ def names(db: sqlite3.Connection) -> list[str]:
     return [os.fsdecode(row[0]) for row in db.execute("SELECT name FROM videos")]
 
 
+def one_of_each_recogniser(db: sqlite3.Connection, store: Path) -> list[StoredVideo]:
+    """A video of each recogniser."""
+    query = (
+        f"SELECT {_COLUMNS} FROM videos WHERE video IN (SELECT min(video) FROM videos GROUP BY recogniser)"
+    )
+    return list(_decoded(store, db.execute(query)))
+
+
 def of_other_recognisers(db: sqlite3.Connection, store: Path, engine: EngineInfo) -> list[StoredVideo]:
     """Videos whose vectors do not compare with the engine's."""
     query = f"SELECT {_COLUMNS} FROM videos WHERE recogniser <> ? AND block IS NOT NULL ORDER BY folder"
