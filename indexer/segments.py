@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -73,18 +73,21 @@ def segments(views: Iterator[FrameView], setting: Setting, before: Checkpoint) -
     # Exemplars are embedded beside the search of later frames.
     with ThreadPoolExecutor(setting.engine.threads) as recogniser:
         work = _OpenSegment(setting, recogniser, before)
-        fingerprints: dict[int, int] = {}  # of key frames
+        # From the one on with which a run resumes if a segment ends now. A checksum of each would read every picture.
+        key_frames: deque[FrameView] = deque()
         waiting: deque[FrameView] = deque()  # until it is final which shot they belong to
         for view in views:
             if view.is_key_frame:
-                fingerprints[view.index] = fingerprint(view)
+                key_frames.append(view)
+            while len(key_frames) > 1 and key_frames[1].index <= work.next:
+                key_frames.popleft()
             work.shots.push(view.index, view.seconds, view.thumbnail)
             if waiting and view.index not in setting.interruptions:
                 waiting[-1].duration = view.seconds - waiting[-1].seconds
             waiting.append(view)
             while waiting and waiting[0].index < work.shots.final_before:
                 if work.ends_before(waiting[0].index):
-                    segment = work.segment(waiting[0].index, "scene_cut", fingerprints)
+                    segment = work.segment(waiting[0].index, "scene_cut", key_frames)
                     yield segment
                     work = _OpenSegment(setting, recogniser, segment.after)
                     for later in waiting:
@@ -95,7 +98,7 @@ def segments(views: Iterator[FrameView], setting: Setting, before: Checkpoint) -
         for view in waiting:
             work.take(view)
         if work.next > work.before.frames:
-            yield work.segment(work.next, "video_end", fingerprints)
+            yield work.segment(work.next, "video_end", key_frames)
 
 
 def fingerprint(view: FrameView) -> int:
@@ -137,12 +140,10 @@ class _OpenSegment:
         self._searched += view.searched
         self.next = view.index + 1
 
-    def segment(self, end: int, reason: Reason, fingerprints: dict[int, int]) -> Segment:
-        """The segment, which ends before the frame `end`; forgets fingerprints before its last key frame."""
+    def segment(self, end: int, reason: Reason, key_frames: Iterable[FrameView]) -> Segment:
+        """The segment, which ends before the frame `end`; with the last key frame up to there a run resumes."""
         self._keep(self._tracker.finish(reason))
-        search_frame = max((index for index in fingerprints if index <= end), default=0)
-        for index in [index for index in fingerprints if index < search_frame]:
-            del fingerprints[index]
+        resume = next((view for view in reversed([*key_frames]) if view.index <= end), None)
         before = self.before
         starts = [before.frames, *(cut for cut in self.shots.cuts() if before.frames < cut < end)]
         shots = tuple(
@@ -171,8 +172,8 @@ class _OpenSegment:
             searched=before.searched + self._searched,
             brief_faces=before.brief_faces + len(brief),
             brief_seconds=before.brief_seconds + sum(brief),
-            search_frame=search_frame,
-            fingerprint=fingerprints.get(search_frame, 0),
+            search_frame=resume.index if resume else 0,
+            fingerprint=fingerprint(resume) if resume else 0,
         )
         return Segment(before.frames, shots, tracklets, after)
 
