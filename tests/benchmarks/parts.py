@@ -13,6 +13,7 @@ from tests.benchmarks.figures import at_most, scenario_figures, shot_figures
 from tests.benchmarks.footage import clip_row, footage, full_truth, rates, small_footage, thresholds
 from tests.benchmarks.fuzz import fuzz
 from tests.benchmarks.kill import kills
+from tests.benchmarks.library_people import library_people
 from tests.benchmarks.media_truth import films, footage_videos
 from tests.benchmarks.portraits import media, people_folder, photos
 from tests.benchmarks.report import Report, Words, say
@@ -134,6 +135,7 @@ PARTS: dict[str, Callable[..., Iterator[Report]]] = {
     "scenarios": scenarios,
     "footage": footage,
     "clusters": clusters,
+    "people": library_people,
     "rates": rates,
     "thresholds": thresholds,
     "shots": shots,
