@@ -55,6 +55,14 @@ if TYPE_CHECKING:
     from facereel.indexer.engines.protocol import FaceEngine
     from facereel.indexer.identity.reembed import Reembedded
     from facereel.query.export.contact_sheet import Row
+    from facereel.query.library.people import (
+        Appearance,
+        Change,
+        PeopleOfLibrary,
+        PeopleSheet,
+        PersonDetails,
+    )
+    from facereel.query.library.persons import FoundFace
     from facereel.query.people.calibration import Calibration
     from facereel.query.people.photos import PersonPhotos
     from facereel.query.records import (
@@ -72,17 +80,24 @@ if TYPE_CHECKING:
     from facereel.store.index.database import IndexVersion
     from facereel.store.index.summary import ClusterSummary, VideoDetails, VideoSummary
     from facereel.store.index.verify import Health
+    from facereel.store.library.backup import Restored
     from facereel.store.library.catalogue import Catalogue
+    from facereel.store.library.decisions import Decision
+    from facereel.store.library.people import LibraryPerson
+    from facereel.store.library.suggestions import Suggestion
 
 __all__ = [
     "Answer",
     "Answers",
+    "Appearance",
     "Calibration",
+    "Change",
     "Clip",
     "ClusterSummary",
     "CutError",
     "DamagedIndexError",
     "DamagedLibraryError",
+    "Decision",
     "EngineError",
     "EngineMismatchError",
     "Event",
@@ -91,6 +106,7 @@ __all__ = [
     "FailedPerson",
     "ForgetPlan",
     "ForgetReport",
+    "FoundFace",
     "Health",
     "Holding",
     "IndexReport",
@@ -98,6 +114,7 @@ __all__ = [
     "InputError",
     "InternalError",
     "Library",
+    "LibraryPerson",
     "Match",
     "MissingPackError",
     "NearMiss",
@@ -106,23 +123,29 @@ __all__ = [
     "Note",
     "OptionError",
     "People",
+    "PeopleOfLibrary",
+    "PeopleSheet",
+    "PersonDetails",
     "PersonQuery",
     "PhotoError",
     "Progress",
     "Reembedded",
     "Reference",
+    "Restored",
     "Result",
     "ResultExistsError",
     "Sheet",
     "SkippedVideo",
     "Started",
     "StoreError",
+    "Suggestion",
     "UnwritableError",
     "VideoDetails",
     "VideoError",
     "VideoSummary",
     "Videos",
     "check_clip_options",
+    "check_question",
     "check_target",
     "download_pack",
     "engines",
@@ -132,14 +155,24 @@ __all__ = [
 
 # Public records whose modules take long to import.
 _RECORDS = {
+    "Appearance": "facereel.query.library.people",
     "Calibration": "facereel.query.people.calibration",
+    "Change": "facereel.query.library.people",
     "ClusterSummary": "facereel.store.index.summary",
+    "Decision": "facereel.store.library.decisions",
+    "FoundFace": "facereel.query.library.persons",
     "Health": "facereel.store.index.verify",
     "Holding": "facereel.query.search.forget",
+    "LibraryPerson": "facereel.store.library.people",
+    "PeopleOfLibrary": "facereel.query.library.people",
+    "PeopleSheet": "facereel.query.library.people",
+    "PersonDetails": "facereel.query.library.people",
     "PersonQuery": "facereel.query.records",
     "Reembedded": "facereel.indexer.identity.reembed",
     "Reference": "facereel.query.records",
+    "Restored": "facereel.store.library.backup",
     "SkippedVideo": "facereel.query.search.scope",
+    "Suggestion": "facereel.store.library.suggestions",
     "VideoDetails": "facereel.store.index.summary",
     "VideoSummary": "facereel.store.index.summary",
 }
@@ -320,11 +353,14 @@ class People:
 
     persons: tuple[PersonQuery, ...]
     failed: tuple[FailedPerson, ...]
+    present: tuple[PersonQuery, ...] = ()  # who else has to be in the picture
+    absent: tuple[PersonQuery, ...] = ()  # who may not be in the picture
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is poor about the photos, one sentence each."""
-        return tuple(text for person in self.persons for text in _warnings(person))
+        everyone = (*self.persons, *self.present, *self.absent)
+        return tuple(text for person in everyone for text in _warnings(person))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -377,11 +413,13 @@ class ForgetPlan:
     being_indexed: tuple[str, ...]  # videos that another process indexes now, by the start of their hash
     unfinished: tuple[str, ...]  # videos whose indexing was interrupted; `apply` deletes what it had stored
     warnings: tuple[str, ...]
+    persons: tuple[LibraryPerson, ...]  # of the library, whose names and decisions `apply` erases
+    results: tuple[Path, ...]  # folders of clips that show what is removed; `apply` does not delete them
     _library: Library = field(repr=False)
     _versions: Mapping[Path, IndexVersion] = field(repr=False)  # of all indexes when the plan was made
 
     def apply(self, *, also_weaker: bool = False) -> ForgetReport:
-        """Remove the matching tracklets, and the weaker ones if asked, with all that hangs on them.
+        """Remove the matching tracklets, and the weaker ones if asked, with all that hangs on them; names, decisions.
 
         Each index is rewritten completely or stays as it is. An index that is busy or cannot be written is in `busy`.
         What unfinished runs stored is deleted too, because nobody knows who is in it. Raises UnwritableError, and then
@@ -391,9 +429,13 @@ class ForgetPlan:
 
         holdings = forget.merged(self.matching, self.weaker if also_weaker else ())
         done = forget.forget(self._library.store, holdings, self._versions)
+        if not done.busy:
+            for person in self.persons:
+                self._library.people.erase(person.id)
         return ForgetReport(
-            removed=done.removed, remaining=() if also_weaker else self.weaker, busy=done.busy,
-            being_indexed=done.being_indexed, indexed_since=done.indexed_since, unfinished=done.unfinished,
+            removed=done.removed, persons=() if done.busy else self.persons,
+            remaining=() if also_weaker else self.weaker, busy=done.busy, being_indexed=done.being_indexed,
+            indexed_since=done.indexed_since, unfinished=done.unfinished,
         )  # fmt: skip
 
 
@@ -402,6 +444,9 @@ class ForgetReport:
     """What was removed and what was not."""
 
     removed: tuple[Holding, ...]
+    persons: tuple[
+        LibraryPerson, ...
+    ]  # whose names and decisions were erased; nobody's while an index is busy
     remaining: tuple[Holding, ...]  # weaker tracklets that were not removed
     busy: tuple[SkippedVideo, ...]  # what could not be rewritten or deleted
     being_indexed: tuple[str, ...]  # videos that another process indexes now, by the start of their hash
@@ -436,6 +481,7 @@ class Library:
         self._chosen: EngineChoice | None = None
         self._loaded: FaceEngine | None = None
         self._indexes: Catalogue | None = None
+        self._people: PeopleOfLibrary | None = None
 
     def __repr__(self) -> str:
         return f"Library({str(self.store)!r}, engine={self._engine_name!r})"
@@ -573,6 +619,72 @@ class Library:
             raise failed[0].error
         return People(tuple(persons), tuple(failed))
 
+    def read_persons(self, persons: str | Sequence[str]) -> People:
+        """People of the library, to search for: each an id, a name, a face (`movie.mp4#3`), or a photo.
+
+        A person of the library is found by the best faces of the library and by what was decided. Raises OptionError
+        for a word that means nobody or more than one.
+        """
+        from facereel.query.library import questions
+        from facereel.query.library.persons import is_photo
+
+        found: list[PersonQuery] = []
+        for word in [persons] if isinstance(persons, str) else persons:
+            if is_photo(word) and not self.people.has_name(word):
+                found += self.read_photos([word]).persons
+            else:
+                found.append(questions.person_query(self.people, word, self._engine().info))
+        return People(questions.distinct(found), ())
+
+    def read_anybody(self, words: Sequence[str], *, face: int | None = None) -> People:
+        """People to search for: photos or folders as for `read_photos`, or else people as for `read_persons`.
+
+        Raises OptionError for a mixture, and for a word that is both.
+        """
+        paths = [word for word in words if Path(word).exists()]
+        if len(paths) < len(words):
+            if paths:
+                raise OptionError(
+                    f"{printable(paths[0])} is a file and others are people; name them one by one"
+                )
+            return self.read_persons(words)
+        if both := next((word for word in words if self.people.has_name(word)), None):
+            raise OptionError(
+                f"{printable(both)} is a file and a person; write ./{printable(both)} or the id"
+            )
+        return self.read_photos(list(words), face=face)
+
+    def everybody(self, videos: Paths | None = None) -> People:
+        """Everybody in the library, or in some videos: people who are not hidden and show a clear face.
+
+        They are found by the library alone: each cluster of a video is the person's whose it is there.
+        """
+        from facereel.query.library import questions
+
+        names = None if videos is None else _paths(videos)
+        persons, failed = questions.everybody(self.people, names, self._engine().info)
+        return People(persons, tuple(FailedPerson(name, error) for name, error in failed))
+
+    def narrowed(
+        self,
+        people: People,
+        *,
+        present: Sequence[str] = (),
+        absent: Sequence[str] = (),
+        unlike: Paths = (),
+    ) -> People:
+        """People, in those frames only in which all of `present` are in the picture too and nobody of `absent`.
+
+        `present` and `absent` are people as for `read_persons`. `unlike` are photos of somebody who looks like a person
+        searched for: what is more like them does not match. Raises as `read_persons` and `read_photos`.
+        """
+        from facereel.query.library import questions
+
+        here, away = self.read_persons(present).persons, self.read_persons(absent).persons
+        photos = [one for path in _paths(unlike) for one in self.read_photos([path]).persons[0].references]
+        persons = [questions.narrowed(one, photos, here, away) for one in people.persons]
+        return People(tuple(persons), people.failed, here, away)
+
     def find_many(
         self,
         people: Mapping[str, Paths] | Paths | People,
@@ -584,13 +696,20 @@ class Library:
     ) -> Answers:
         """Find several people at once: photos by name, or a folder with a folder of photos for each person.
 
-        Somebody whose photos cannot be used is in `failed` and does not stop the others. Otherwise as `find`.
+        Also what `read_photos`, `read_persons`, `everybody` or `narrowed` gives. Somebody whose photos cannot be used
+        is in `failed` and does not stop the others. Otherwise as `find`.
         """
-        everybody = people if isinstance(people, People) else self.read_photos(people)
-        _, answers = self._search(everybody, videos, threshold)
+        from facereel.query.search.together import together
+
+        asked = people if isinstance(people, People) else self.read_photos(people)
+        number, present = len(asked.persons), len(asked.present)
+        _, found = self._search((*asked.persons, *asked.present, *asked.absent), videos, threshold)
         if include_possible:
-            answers = [answer.with_possible() for answer in answers]
-        return Answers(tuple(_answer(answer, min_duration) for answer in answers), everybody.failed)
+            found = [answer.with_possible() for answer in found]
+        answers, here, away = found[:number], found[number : number + present], found[number + present :]
+        if here or away:
+            answers = [together(answer, here, away) for answer in answers]
+        return Answers(tuple(_answer(answer, min_duration) for answer in answers), asked.failed)
 
     def plan_forget(
         self,
@@ -598,8 +717,15 @@ class Library:
         *,
         videos: Paths | None = None,
         threshold: float | None = None,
+        out: PathLike = "outputs",
     ) -> ForgetPlan:
-        """What the indexes hold of somebody; `plan.apply()` removes it. Writes nothing itself."""
+        """What the library holds of somebody; `plan.apply()` removes it. Writes nothing itself.
+
+        `photos` may also be what `read_persons` gives. A person of the library is forgotten with name and decisions,
+        unless only some `videos` are meant. The results in the folder `out` that show somebody are listed.
+        """
+        from facereel.query.library import forgetting
+        from facereel.query.library.decisions import LibraryDecisions
         from facereel.query.search import forget
         from facereel.store.files.locks import no_writers
 
@@ -608,13 +734,17 @@ class Library:
             raise people.failed[0].error
         with no_writers(self.store):  # nobody replaces an index between the search and the look into it
             being_indexed = forget.being_indexed(self.store)
-            scope, answers = self._search(people, videos, threshold)
-            matching, weaker, unreadable = forget.holdings(answers, scope)
+            scope, answers = self._search(people.persons, videos, threshold)
+            decisions = LibraryDecisions(self.people.stored)
+            matching, weaker, unreadable = forget.holdings(answers, scope, decisions)
             versions = forget.index_versions(self.store)
+            persons = () if videos is not None else forgetting.persons(answers, self.people.stored)
+            results = forgetting.results_showing(Path(out), matching)
         return ForgetPlan(
             people=tuple(person.name for person in people.persons), matching=matching, weaker=weaker,
             searched=_searched(scope), skipped=(*scope.skipped, *unreadable), being_indexed=being_indexed,
-            unfinished=forget.unfinished(self.store), warnings=people.warnings, _library=self, _versions=versions,
+            unfinished=forget.unfinished(self.store), warnings=people.warnings, persons=persons, results=results,
+            _library=self, _versions=versions,
         )  # fmt: skip
 
     def forget(
@@ -634,6 +764,15 @@ class Library:
 
     # -- The library itself
 
+    @property
+    def people(self) -> PeopleOfLibrary:
+        """The people of the library, and what can be decided about them."""
+        from facereel.query.library.people import PeopleOfLibrary
+
+        if self._people is None:
+            self._people = PeopleOfLibrary(self._catalogue(), self._people_on_photo)
+        return self._people
+
     def videos(self) -> Videos:
         """All indexed videos, by the names of their folders."""
         from facereel.store.library import catalogue
@@ -646,7 +785,9 @@ class Library:
         from facereel.store.index import summary
 
         with self._catalogue().find(video) as index:
-            return summary.details(index)
+            people = self.people.stored.people_of(index.video.sha256)
+            names = {cluster: (person.id, person.name) for cluster, person in people.items()}
+            return summary.details(index, names)
 
     def faces(self, video: PathLike, out: PathLike | None = None, *, most: int = 40) -> Sheet:
         """Draw who is in a video as a PNG, a row a cluster; `outputs/NAME_faces.png` if `out` is None."""
@@ -656,7 +797,8 @@ class Library:
             target = (
                 Path(out) if out is not None else Path("outputs") / f"{Path(index.video.name).stem}_faces.png"
             )
-            rows, left_out = contact_sheet.write_sheet(index, target, most)
+            people = self.people.stored.people_of(index.video.sha256)
+            rows, left_out = contact_sheet.write_sheet(index, target, most, people)
         return Sheet(target, tuple(rows), left_out)
 
     def remove(self, video: PathLike) -> Path:
@@ -775,9 +917,9 @@ class Library:
         return index_folders(self.store) if video is None else [self._catalogue().locate(video)]
 
     def _search(
-        self, people: People, videos: Paths | None, threshold: float | None
+        self, people: Sequence[PersonQuery], videos: Paths | None, threshold: float | None
     ) -> tuple[Scope, list[search.PersonMatches]]:
-        from facereel.query.search import search
+        from facereel.query.library.decisions import search_decided
         from facereel.query.search.certainty import Criterion
         from facereel.query.search.scope import scope_of
 
@@ -790,8 +932,15 @@ class Library:
             threshold is not None,
         )
         scope = scope_of(catalogue, [] if videos is None else _paths(videos), engine.info)
-        answers = search.search(people.persons, scope, criterion)
+        answers = search_decided(people, scope, criterion, self.people.stored)
         return answers[0].scope if answers else scope, answers
+
+    def _people_on_photo(self, photo: Path) -> tuple[LibraryPerson, ...]:
+        """The people of the library whom a photo surely shows, most likely first."""
+        from facereel.query.library.decisions import owners
+
+        _, (answer,) = self._search(self.read_photos([photo]).persons, None, None)
+        return owners(answer, self.people.stored)
 
 
 def engines(*, speed: bool = False, device: str = "auto", threads: int = 0) -> list[dict[str, Any]]:
@@ -867,6 +1016,15 @@ def check_clip_options(
     if threshold is not None:
         search.check_threshold(threshold)
     return mode
+
+
+def check_question(photos: Sequence[PathLike], persons: Sequence[str], everybody: bool) -> None:
+    """Raise OptionError unless exactly one of photos, people of the library, and everybody is asked for."""
+    chosen = [bool(photos), bool(persons), everybody]
+    if not any(chosen):
+        raise OptionError("there is nobody to search for; give photos, --person PERSON, or --everybody")
+    if sum(chosen) > 1:
+        raise OptionError("photos, --person and --everybody are three questions; ask one of them")
 
 
 def check_target(folder: PathLike, person: PersonQuery, overwrite: bool = False) -> None:

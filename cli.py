@@ -27,7 +27,7 @@ from typer._click.exceptions import UsageError  # Typer's own copy of Click, whi
 from typer.core import TyperGroup
 
 from facereel import api
-from facereel.query.terminal import console, documents, report
+from facereel.query.terminal import console, documents, people, report
 from facereel.query.terminal import options as opt
 from facereel.query.terminal.progress import progress
 
@@ -91,6 +91,9 @@ app = typer.Typer(
 )
 
 
+app.add_typer(people.app)
+
+
 @app.callback()
 def main(debug: opt.Debug = False, version: opt.Version = False) -> None:
     """Index a video once; then any photo finds that person in it, as exact clips."""
@@ -150,7 +153,12 @@ def index(
 
 @app.command()
 def query(
-    refs: opt.Refs,
+    refs: opt.Refs = None,
+    person: opt.PersonOption = None,
+    everybody: opt.Everybody = False,
+    present: opt.With = None,
+    absent: opt.Without = None,
+    unlike: opt.Not = None,
     store: opt.Store = STORE,
     video: opt.SearchIn = None,
     out: opt.Out = OUTPUTS,
@@ -172,30 +180,35 @@ def query(
     as_json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Find a person by photos and cut a clip of each stretch in which the person is visible."""
+    """Find people by photos, by name, or all, and cut a clip of each stretch in which they are visible."""
+    _check_question(refs or [], person or [], everybody)
     library = _library(store, engine, device, threads, calibration)
     library.load()
     crop_mode = api.check_clip_options(crop, size, min_duration, threshold)
-    people = library.read_photos([*refs], face=face)
+    if everybody:
+        _index_first(library, video)
+        people = library.everybody(video)
+    else:
+        people = library.read_photos(refs, face=face) if refs else library.read_persons(person or [])
+    people = library.narrowed(people, present=present or (), absent=absent or (), unlike=unlike or ())
     report.warnings(people.warnings)
     folders = api.result_folders(people, out, name)
     if not dry_run:
-        for person, folder in zip(people.persons, folders, strict=True):
-            api.check_target(folder, person, overwrite)
-    for path in library.not_indexed(video or []):
-        _index_first(library, path)
-    everybody = library.find_many(
+        for one, folder in zip(people.persons, folders, strict=True):
+            api.check_target(folder, one, overwrite)
+    _index_first(library, video)
+    found = library.find_many(
         people,
         videos=video,
         min_duration=min_duration,
         threshold=threshold,
         include_possible=include is not None,
     )
-    report.skipped(everybody.answers[0].skipped)
-    results, failures = [], [*everybody.failed]
-    for answer, folder in zip(everybody.answers, folders, strict=True):
+    report.skipped(found.answers[0].skipped)
+    results, failures = [], [*found.failed]
+    for answer, folder in zip(found.answers, folders, strict=True):
         result = _result(
-            answer, None if dry_run else folder, overwrite, show=not as_json, alone=len(everybody.answers) == 1,
+            answer, None if dry_run else folder, overwrite, show=not as_json, alone=len(found.answers) == 1,
             crop=crop_mode, size=size, absolute=absolute,
         )  # fmt: skip
         if isinstance(result, api.FailedPerson):
@@ -209,7 +222,7 @@ def query(
     for failed in failures:
         console.fail(f"{failed.name}: {failed.error}")
     if as_json:
-        console.say_json(documents.query(everybody, results, failures, explain))
+        console.say_json(documents.query(found, results, failures, explain))
     elif results and (not not_cut or any(result.clips for _, result in results)):
         report.searched(results[-1][1].document["search"])
     if failures or not_cut:
@@ -231,15 +244,24 @@ def _result(
         return api.FailedPerson(answer.name, error)
 
 
-def _index_first(library: api.Library, path: Path) -> None:
-    console.note(f"{path.name} is not indexed yet; indexing it first")
-    with progress() as show, closing(library.index_events(path)) as events:
-        for event in events:
-            show(event)
-            if isinstance(event, api.Failed):
-                raise event.error
-            if isinstance(event, api.Indexed):
-                report.video_warnings(path, event.warnings)
+def _check_question(photos: Sequence[Path], persons: Sequence[str], everybody: bool) -> None:
+    try:
+        api.check_question(photos, persons, everybody)
+    except api.OptionError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _index_first(library: api.Library, videos: Sequence[str] | None) -> None:
+    """Index those of the named videos that are not indexed yet."""
+    for path in library.not_indexed(videos or []):
+        console.note(f"{path.name} is not indexed yet; indexing it first")
+        with progress() as show, closing(library.index_events(path)) as events:
+            for event in events:
+                show(event)
+                if isinstance(event, api.Failed):
+                    raise event.error
+                if isinstance(event, api.Indexed):
+                    report.video_warnings(path, event.warnings)
 
 
 @app.command("list")
@@ -294,9 +316,10 @@ def remove(
 
 @app.command()
 def forget(
-    refs: opt.Refs,
+    who: opt.Whom,
     store: opt.Store = STORE,
     video: opt.ForgetIn = None,
+    out: opt.ResultsIn = OUTPUTS,
     threshold: opt.Threshold = None,
     face: opt.Face = None,
     also_weaker: opt.AlsoWeaker = False,
@@ -307,17 +330,17 @@ def forget(
     as_json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Remove a person's face crops and embeddings from all indexes; videos and clips stay."""
+    """Remove a person from the library: crops, embeddings, name and decisions; videos and clips stay."""
     if not (dry_run or yes or _can_ask()):
         raise api.OptionError(
             "forget cannot ask for confirmation here, so nothing was removed; add --yes, or --dry-run to look first"
         )
     library = _library(store, engine, "auto", 0, calibration)
-    people = library.read_photos([*refs], face=face)
+    people = library.read_anybody(who, face=face)
     report.warnings(people.warnings)
-    plan = library.plan_forget(people, videos=video, threshold=threshold)
+    plan = library.plan_forget(people, videos=video, threshold=threshold, out=out)
     report.skipped(plan.skipped)
-    removing = bool(plan.matching or (also_weaker and plan.weaker) or plan.unfinished)
+    removing = bool(plan.matching or (also_weaker and plan.weaker) or plan.unfinished or plan.persons)
     if not as_json:
         report.forget_plan(plan, also_weaker)
     agreed = (

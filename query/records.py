@@ -54,6 +54,14 @@ class PersonQuery:
         Reference, ...
     ] = ()  # of people who look like the person: what is more like them does not match
     others: OtherPeople = OtherPeople()
+    only_library: bool = (
+        False  # only the clusters that are the person's in the library; nobody else is compared
+    )
+
+    @property
+    def from_library(self) -> bool:
+        """Whether the references are faces of the library, not photos."""
+        return all(reference.frame is not None for reference in self.references)
 
 
 @dataclass(frozen=True, slots=True)

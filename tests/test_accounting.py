@@ -78,7 +78,7 @@ def test_an_index_of_an_older_version_says_that_nobody_counted(tmp_path: Path) -
         db.commit()
     with VideoIndex(folder) as index:
         assert [getattr(index.stats, key) for key in LOSSES] == [None] * 4
-        assert summary.details(index).frames_damaged is None
+        assert summary.details(index, {}).frames_damaged is None
 
 
 def test_a_query_says_what_it_searched_and_left_out(

@@ -74,6 +74,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "query.people": ("query.records", "indexer.engines", "store"),
     "query.search": ("query.people", "query.records", "store"),
     "query.export": ("query.text", "query.records", "indexer.engines", "store"),
+    "query.library": ("query.search", "query.people", "query.records", "query.export", "store"),
     "query.clips": (
         "query.export",
         "query.search",
@@ -88,6 +89,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "query.videos",
         "query.people",
         "query.search",
+        "query.library",
         "query.export",
         "query.clips",
         "indexer",

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from facereel.query.records import MatchingTracklet, NearTracklet, PersonQuery, Reference
 from facereel.query.search import forget, search
 from facereel.query.search.matching import directions
+from facereel.query.search.rulings import NoDecisions
 from facereel.query.search.scope import scope_of
 from facereel.query.search.search import PersonMatches
 from facereel.store.index import rewrite
@@ -295,7 +296,7 @@ def test_forget_skips_an_index_whose_embeddings_turn_out_to_be_altered(store: Pa
     path.write_bytes(path.read_bytes().replace(embedding, embedding[:-1] + bytes([embedding[-1] ^ 1])))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert said(ask(store, wanted, base=0.2)) == said(answer)
-    matching, _, unreadable = forget.holdings([answer], answer.scope)
+    matching, _, unreadable = forget.holdings([answer], answer.scope, NoDecisions())
     assert [item.video for item in matching] == ["3.mp4", "5.mp4"]
     assert [(item.name, item.kind) for item in unreadable] == [("4.mp4", "damaged")]
 
@@ -318,7 +319,7 @@ def test_two_indexes_of_one_content_stay_distinct(tmp_path: Path) -> None:
             numbers = {match.tracklet.cluster for match in answer_of_index(index, [wanted], 0.42)[0]}
             expected[folder] = {item.number for item in index.tracklets() if item.cluster in numbers}
     assert answer.scope.counts.videos == 2
-    matching, _, _ = forget.holdings([answer], answer.scope)
+    matching, _, _ = forget.holdings([answer], answer.scope, NoDecisions())
     assert matching
     assert {item.folder: set(item.tracklets) for item in matching} == {
         folder: numbers for folder, numbers in expected.items() if numbers

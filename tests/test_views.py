@@ -12,7 +12,9 @@ import pytest
 
 from facereel.indexer.identity.clustering import TrackletIdentity, cluster
 from facereel.query.export import contact_sheet
+from facereel.query.export.sheet import draw
 from facereel.store.index.reader import VideoIndex
+from facereel.store.library.people import LibraryPerson
 from facereel.store.model.records import Cluster, FaceCrop, Image, Landmarks
 from facereel.store.model.views import match_by_cluster, pooled_probability, shows_face, view_of
 from tests.factories import IndexContents, index_contents, make_contents, write_index
@@ -127,17 +129,23 @@ def contents() -> IndexContents:
     return replace(made, tracklets=tracklets, exemplars=exemplars, sightings=sightings, clusters=clusters)
 
 
+def person(number: int, name: str | None) -> LibraryPerson:
+    return LibraryPerson(number, name, hidden=False, clusters=1, videos=1, seconds=1.0, decisions=0)
+
+
 def test_the_sheet_has_people_first_and_the_rest_small(tmp_path: Path) -> None:
     with VideoIndex(write_index(tmp_path, contents())) as index:
-        rows = contact_sheet.rows_of(index)
-        picture = contact_sheet.draw(rows, 0, index.video, index.times())
-        people = contact_sheet.draw(rows[:2], 0, index.video, index.times())
+        rows = contact_sheet.rows_of(index, {FRONT: person(7, "Grace"), SIDE: person(8, None)})
+        drawn = [contact_sheet.sheet_row(row, index.video, index.times()) for row in rows]
+        picture, people = draw("film", drawn), draw("film", drawn[:2])
         assert (index.people_count(), len(index.clusters())) == (2, 4)
     assert [(row.cluster, row.view, row.recognisable) for row in rows] == [
         (FRONT, "frontal", True), (SIDE, "profile", True), (POT, "none", False), (TURNED, "none", False),
     ]  # fmt: skip
-    assert rows[2].crop_side == rows[3].crop_side == rows[0].crop_side / 2
-    assert len(picture) - len(people) == rows[2].height + rows[3].height < 2 * rows[0].height
+    assert drawn[2].crop_side == drawn[3].crop_side == drawn[0].crop_side / 2
+    assert len(picture) - len(people) == drawn[2].height + drawn[3].height < 2 * drawn[0].height
+    assert [row.title for row in drawn] == ["Grace", f"cluster {SIDE}", f"cluster {POT}", f"cluster {TURNED}"]
+    assert [row.lines[0] for row in drawn[:2]] == [f"cluster {FRONT}, person 7", f"cluster {SIDE}, person 8"]
 
 
 def test_a_script_reads_the_view_and_a_person_how_many_people_there_are(run: Run, tmp_path: Path) -> None:

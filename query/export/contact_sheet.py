@@ -7,24 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image as Pillow
-from PIL import ImageDraw, ImageFont
 
 from facereel.indexer.engines.face_crops import aligned_face
+from facereel.query.export.sheet import CROPS_IN_A_ROW, SheetRow, draw, drawable, write_png
 from facereel.query.text import clock, count
-from facereel.store.files.disk import atomic_file, make_folder
-from facereel.store.files.names import printable
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.summary import screen_time
-from facereel.store.model.errors import UnwritableError
+from facereel.store.library.people import LibraryPerson
 from facereel.store.model.pooling import SUFFICIENT_QUALITY
 from facereel.store.model.records import Cluster, Exemplar, FrameTimes, Image, Tracklet, Video
 from facereel.store.model.views import View, shows_face, view_of
-
-CROPS_IN_A_ROW = 8
-_FACE, _GAP, _LABEL, _HEADER, _CAPTION = 112, 10, 190, 44, 20  # pixels
-_SMALL_FACE = 56  # pixels: of what cannot be recognised
-_PAPER, _INK, _FAINT = (250, 250, 248), (30, 30, 34), (120, 120, 126)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +24,7 @@ class Row:
     """A cluster and the exemplars that are drawn of it."""
 
     cluster: int
+    person: int | None  # the id of whose it is in the library, and the name if there is one
     name: str | None
     seconds: float  # on screen in all
     tracklets: int
@@ -44,19 +37,12 @@ class Row:
         """Whether a face is to be seen, and in more than one or two poor exemplars."""
         return self.view != "none" and self.quality_sum >= SUFFICIENT_QUALITY
 
-    @property
-    def crop_side(self) -> int:
-        """Side of a drawn crop, pixels."""
-        return _FACE if self.recognisable else _SMALL_FACE
 
-    @property
-    def height(self) -> int:
-        """Pixels of the sheet that the row takes."""
-        return self.crop_side + _CAPTION + _GAP
+def rows_of(index: VideoIndex, people: Mapping[int, LibraryPerson]) -> list[Row]:
+    """A row for each cluster of a video with exemplars: by time on screen, the unrecognisable last.
 
-
-def rows_of(index: VideoIndex) -> list[Row]:
-    """A row for each cluster of a video with exemplars: by time on screen, the unrecognisable last."""
+    `people` are those of the library, by cluster number.
+    """
     times, tracklets, exemplars = index.times(), index.tracklets(), index.exemplars()
     rows = []
     for cluster in index.clusters():
@@ -66,8 +52,10 @@ def rows_of(index: VideoIndex) -> list[Row]:
         if best:
             seconds = screen_time(cluster, tracklets, index.video, times)
             view = _view(cluster, tracklets, exemplars)
+            person = people.get(cluster.number)
+            number, name = (None, None) if person is None else (person.id, person.name)
             rows.append(
-                Row(cluster.number, cluster.name, seconds, len(cluster.tracklets), quality_sum, best, view)
+                Row(cluster.number, number, name, seconds, len(cluster.tracklets), quality_sum, best, view)
             )
     # What shows no face at all comes after faces that are hard to recognise.
     return sorted(rows, key=lambda row: (not row.recognisable, row.view == "none", -row.seconds, row.cluster))
@@ -96,71 +84,43 @@ def best_exemplars(
     return tuple(sorted(best, key=lambda exemplar: exemplar.frame))
 
 
-def draw(rows: Sequence[Row], left_out: int, video: Video, times: FrameTimes) -> Image:
-    """The sheet as an RGB picture (H, W, 3)."""
-    width = _GAP + _LABEL + CROPS_IN_A_ROW * (_FACE + _GAP)
-    content = sum(row.height for row in rows) or _FACE
-    height = _HEADER + content + (_HEADER if left_out else _GAP)
-    sheet = Pillow.new("RGB", (width, height), _PAPER)
-    pen = ImageDraw.Draw(sheet)
-    clusters = count(len(rows) + left_out, "cluster")
-    title = f"{_drawable(video.name)}   {clusters} in {clock(video.length(times))}"
-    pen.text((_GAP, 12), title, _INK, ImageFont.load_default(17))
-    top = _HEADER
-    for row in rows:
-        _draw_row(sheet, pen, row, top, video, times)
-        top += row.height
-    if left_out:
-        text = f"{count(left_out, 'cluster is', 'clusters are')} not shown; --most N shows more"
-        pen.text((_GAP, height - 30), text, _FAINT, ImageFont.load_default(14))
-    return np.asarray(sheet, np.uint8)
-
-
-def write_sheet(index: VideoIndex, target: Path, most: int) -> tuple[list[Row], int]:
-    """Draw the `most` first clusters of a video into a PNG; the rows drawn, and how many clusters are not.
-
-    Raises UnwritableError.
-    """
-    rows = rows_of(index)
-    picture = draw(rows[:most], max(0, len(rows) - most), index.video, index.times())
-    try:
-        make_folder(target.parent)
-        with atomic_file(target) as unfinished:
-            Pillow.fromarray(picture).save(unfinished, "PNG")
-    except OSError as error:
-        raise UnwritableError(
-            f"{printable(target)} cannot be written ({error.strerror}); choose another --out"
-        ) from error
-    return rows[:most], max(0, len(rows) - most)
-
-
-def _draw_row(
-    sheet: Pillow.Image, pen: ImageDraw.ImageDraw, row: Row, top: int, video: Video, times: FrameTimes
-) -> None:
-    name = _drawable(row.name) if row.name else ""
-    small = not row.recognisable
-    title, faint, line = (14, 11, 14) if small else (17, 14, 20)  # pixels
-    pen.text((_GAP, top + line - 2), name or f"cluster {row.cluster}", _INK, ImageFont.load_default(title))
+def sheet_row(row: Row, video: Video, times: FrameTimes) -> SheetRow:
+    """What is drawn of a cluster."""
+    name = drawable(row.name) if row.name else ""
+    of_library = "" if row.person is None else f", person {row.person}"
     lines = [f"{clock(row.seconds)[:-2]} on screen", count(row.tracklets, "face track")]
-    if name:
-        lines.insert(0, f"cluster {row.cluster}")
+    if name or of_library:
+        lines.insert(0, f"cluster {row.cluster}{of_library}")
     if row.view == "none":
         lines.append("no clear face")
-    elif small:
+    elif not row.recognisable:
         lines.append("hard to recognise")
     elif row.view == "profile":
         lines.append("only from the side")
-    for number, text in enumerate(lines, start=2):
-        pen.text((_GAP, top + line * number + 2), text, _FAINT, ImageFont.load_default(faint))
-    side = row.crop_side
-    for number, exemplar in enumerate(row.exemplars):
-        left = _GAP + _LABEL + number * (side + _GAP)
-        crop = np.ascontiguousarray(aligned_face(exemplar)[..., ::-1])
-        sheet.paste(Pillow.fromarray(crop).resize((side, side)), (left, top))
-        moment = clock(video.seconds(int(times.pts[exemplar.frame])))[:-2]
-        pen.text((left, top + side + 3), moment, _FAINT, ImageFont.load_default(faint - 2))
+    crops = [
+        (rgb_face(exemplar), clock(video.seconds(int(times.pts[exemplar.frame])))[:-2])
+        for exemplar in row.exemplars
+    ]
+    return SheetRow(name or f"cluster {row.cluster}", tuple(lines), tuple(crops), not row.recognisable)
 
 
-def _drawable(name: str) -> str:
-    """A name if the built-in font has all its letters, else nothing."""
-    return name if name.isascii() and name.isprintable() else ""
+def rgb_face(exemplar: Exemplar) -> Image:
+    """The aligned face of an exemplar (S, S, 3)."""
+    return np.ascontiguousarray(aligned_face(exemplar)[..., ::-1])
+
+
+def write_sheet(
+    index: VideoIndex, target: Path, most: int, people: Mapping[int, LibraryPerson]
+) -> tuple[list[Row], int]:
+    """Draw the `most` first clusters of a video into a PNG; the rows drawn, and how many clusters are not.
+
+    `people` are those of the library, by cluster number. Raises UnwritableError.
+    """
+    rows, video, times = rows_of(index, people), index.video, index.times()
+    shown, left_out = rows[:most], max(0, len(rows) - most)
+    title = f"{drawable(video.name)}   {count(len(rows), 'cluster')} in {clock(video.length(times))}"
+    footer = (
+        f"{count(left_out, 'cluster is', 'clusters are')} not shown; --most N shows more" if left_out else ""
+    )
+    write_png(draw(title, [sheet_row(row, video, times) for row in shown], footer), target)
+    return shown, left_out

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from facereel.query.records import PersonQuery
+from facereel.query.search.rulings import Decisions
 from facereel.query.search.scope import Scope, SkippedVideo, kind_of
 from facereel.query.search.search import PersonMatches
 from facereel.store.files.folders import index_folders
@@ -49,25 +51,29 @@ class Removal:
 
 
 def holdings(
-    answers: Sequence[PersonMatches], scope: Scope
+    answers: Sequence[PersonMatches], scope: Scope, decisions: Decisions
 ) -> tuple[tuple[Holding, ...], tuple[Holding, ...], tuple[SkippedVideo, ...]]:
     """What each index holds of the people of the answers: what matches them, weaker tracklets, and what is unreadable.
 
-    With a match goes its whole cluster. Weaker are the possible matches and near misses that are in no frame with a
-    match: a person is not twice in one frame. The caller keeps writers away (`no_writers`) since the search, so that
-    the numbers still are those of the search.
+    With a match goes its whole cluster, but for tracklets of which the user said that they are not the person; with a
+    person of the library all clusters of the person, and what was confirmed, of another's cluster only that. Weaker are
+    the possible matches and near misses that are in no frame with a match: a person is not twice in one frame. The
+    caller keeps writers away (`no_writers`) since the search, so that the numbers still are those of the search.
     """
     matching, weaker, unreadable = [], [], []
     found = {
         match.folder: match.video for answer in answers for match, _ in (*answer.matches, *answer.possible)
     }
     found |= {miss.folder: miss.video for answer in answers for miss in answer.near_misses}
+    decided = scope.of_contents({sha256 for answer in answers for sha256 in decisions.videos(answer.person)})
+    found |= {stored.folder: video for stored, video in scope.videos(decided)}
+    people = [answer.person for answer in answers]
     for folder, video in sorted(found.items()):
         clusters = {
             match.tracklet.cluster
             for answer in answers
             for match, _ in answer.matches
-            if match.folder == folder
+            if match.folder == folder and match.matched != "decision"
         }
         near = {
             match.tracklet.number
@@ -79,7 +85,7 @@ def holdings(
             miss.tracklet.number for answer in answers for miss in answer.near_misses if miss.folder == folder
         }
         try:
-            certain, possible = _in_index(folder, video, clusters, near)
+            certain, possible = _in_index(folder, video, clusters, near, people, decisions)
         except StoreError as error:
             if scope.named:
                 raise
@@ -91,18 +97,32 @@ def holdings(
 
 
 def _in_index(
-    folder: Path, video: Video, clusters: set[int], near: set[int]
+    folder: Path,
+    video: Video,
+    clusters: set[int],
+    near: set[int],
+    people: Sequence[PersonQuery],
+    decisions: Decisions,
 ) -> tuple[list[Holding], list[Holding]]:
     """What one index holds: at most one holding that matches, and one that is weaker."""
     version = read_version(folder)
     with VideoIndex(folder) as index:
         tracklets = index.tracklets()
-        certain = [item for item in tracklets if item.cluster in clusters]
+        rulings = [decisions.of(index, person) for person in people]
+        confirmed = {number for one in rulings for number in one.confirmed}
+        excluded = {number for one in rulings for number in one.excluded} - confirmed
+        whole = clusters.union(*(one.clusters for one in rulings))
+        certain = [
+            item
+            for item in tracklets
+            if item.number in confirmed or (item.cluster in whole and item.number not in excluded)
+        ]
         possible = [
             item
             for item in tracklets
             if item.number in near
-            and item.cluster not in clusters
+            and item.cluster not in whole
+            and item.number not in confirmed
             and not any(item.start < other.end and other.start < item.end for other in certain)
         ]
         return (

@@ -236,6 +236,7 @@ class _Competition:
 
     def run(self) -> None:
         """Decide on all clusters."""
+        self._doubt_who_meets_a_confirmed_face()
         for expanding in (False, True):
             for index in (int(i) for i in np.argsort(-self.similarities, kind="stable")):
                 short = self.similarities[index] < self.thresholds[index]
@@ -254,6 +255,21 @@ class _Competition:
                 continue
             if not self._is_ruled_out(index, self._rivals(index)):
                 self.possible.append(index)
+
+    def _doubt_who_meets_a_confirmed_face(self) -> None:
+        """A tracklet of a settled cluster is doubtful in one frame with one that the user confirmed."""
+        tracklets = self.faces.tracklets
+        own = [mine for cluster in self.settled for mine in self.members[cluster] if self.answers[mine]]
+        confirmed = [mine for mine in own if np.isinf(self.own[mine])]
+        for mine in own:
+            for other in confirmed if not np.isinf(self.own[mine]) else ():
+                if (
+                    tracklets[mine].start < tracklets[other].end
+                    and tracklets[other].start < tracklets[mine].end
+                ):
+                    self.doubtful[mine] = (
+                        f"in one frame with tracklet {tracklets[other].number}, which you confirmed"
+                    )
 
     def _decide(self, index: int, short: bool) -> None:
         if index in self.settled:

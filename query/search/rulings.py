@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from facereel.query.records import PersonQuery
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model.records import Floats, Ints
 
@@ -30,21 +31,21 @@ NO_RULINGS = Rulings()
 class Decisions(Protocol):
     """The user's decisions, as a search asks for them."""
 
-    def videos(self, person: int) -> Collection[str]:
+    def videos(self, query: PersonQuery) -> Collection[str]:
         """The sha256 of the videos that are to be opened for a person, however unlike their faces are."""
 
-    def of(self, index: VideoIndex, person: int) -> Rulings:
+    def of(self, index: VideoIndex, query: PersonQuery) -> Rulings:
         """What is settled about one video for a person."""
 
 
 class NoDecisions:
     """Those of a library in which nobody decided anything."""
 
-    def videos(self, person: int) -> Collection[str]:
+    def videos(self, query: PersonQuery) -> Collection[str]:
         """None."""
         return ()
 
-    def of(self, index: VideoIndex, person: int) -> Rulings:
+    def of(self, index: VideoIndex, query: PersonQuery) -> Rulings:
         """Nothing."""
         return NO_RULINGS
 

@@ -17,7 +17,7 @@ import numpy as np
 from facereel.query.records import MatchingTracklet, NearTracklet, PersonQuery
 from facereel.query.search.certainty import MOST_STRANGER_SHARE, Criterion, Limits, stranger_shares
 from facereel.query.search.matching import Directions, VideoFaces, directions, match
-from facereel.query.search.rulings import NO_RULINGS, Decisions, NoDecisions, Rulings, refusing
+from facereel.query.search.rulings import Decisions, NoDecisions, Rulings, refusing
 from facereel.query.search.scope import Scope, SkippedVideo, kind_of
 from facereel.store.files.folders import index_folders
 from facereel.store.files.names import printable
@@ -94,9 +94,8 @@ def search(
 ) -> list[PersonMatches]:
     """Compare everybody with every index; only indexes with a similar cluster, or with a decision, are opened.
 
-    `decisions` count for the people whose id in the library is known. An index
-    that cannot be read is in the `skipped` of each answer's scope. Raises StoreError for one that is named, and where
-    none can be read.
+    `decisions` count for the people whose id in the library is known. An index that cannot be read is in the `skipped`
+    of each answer's scope. Raises StoreError for one that is named, and where none can be read.
     """
     check_threshold(criterion.threshold)
     decisions = decisions or NoDecisions()
@@ -147,8 +146,7 @@ class _Wanted:
 
     def rulings(self, index: VideoIndex, clusters: ClusterEmbeddings, similarities: Floats) -> Rulings:
         """What is settled about a video; `similarities` (C,) are those of its clusters to the person."""
-        number = self.person.person
-        rulings = NO_RULINGS if number is None else self.decisions.of(index, number)
+        rulings = self.decisions.of(index, self.person)
         if not self.unlike or not len(clusters):
             return rulings
         others = np.max([one.combine(one.vectors @ clusters.embeddings.T) for one in self.unlike], axis=0)
@@ -167,8 +165,7 @@ def _add_decided(
 ) -> None:
     """Add the videos about which there are decisions to the candidates."""
     for position, person in enumerate(people):
-        decided = () if person.person is None else decisions.videos(person.person)
-        for number in where.of_contents(decided):
+        for number in where.of_contents(decisions.videos(person)):
             candidates.setdefault(number, set()).add(position)
 
 
@@ -185,11 +182,12 @@ class _VideoAnswer:
 def _candidates(clusters: ClusterSearch, people: Sequence[_Wanted]) -> dict[int, set[int]]:
     """The numbers of the videos with a cluster similar enough, each with the positions of the people it may show."""
     candidates: dict[int, set[int]] = {}
-    if not people:
+    compared = [(position, one) for position, one in enumerate(people) if not one.person.only_library]
+    if not compared:
         return candidates
-    owners = np.repeat(np.arange(len(people)), [len(person.like.vectors) for person in people])
-    queries = np.concatenate([person.like.vectors for person in people])
-    thresholds = np.concatenate([person.limits.lowest() + person.like.penalties for person in people])
+    owners = np.repeat([position for position, _ in compared], [len(one.like.vectors) for _, one in compared])
+    queries = np.concatenate([one.like.vectors for _, one in compared])
+    thresholds = np.concatenate([one.limits.lowest() + one.like.penalties for _, one in compared])
     for owner, found in zip(owners.tolist(), clusters.above(queries, thresholds.tolist()), strict=True):
         for number in np.unique(found.videos).tolist():
             candidates.setdefault(number, set()).add(owner)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,9 @@ from facereel.query.records import MatchingTracklet
 from facereel.query.search.search import PersonMatches
 from facereel.store.model.records import Ints, Sightings
 
+_Match: TypeAlias = tuple[MatchingTracklet, Sightings]
 # By index folder, the tracklets of somebody: number, first frame, end (N, 3).
-_Tracklets = Mapping[Path, Ints]
+_Tracklets: TypeAlias = Mapping[Path, Ints]
 
 
 def together(
@@ -22,24 +24,34 @@ def together(
 ) -> PersonMatches:
     """The answer in those frames only in which everybody `present` is to be seen too, and nobody `absent`.
 
-    A match gives a piece for each run of such frames. A face that matches two people is one of them at most: it does
-    not count as company of itself.
+    A match gives a piece for each run of such frames. Who is possibly in the picture does not count as present, nor as
+    absent. A face that matches two people is one of them at most: it does not count as company of itself.
     """
-    with_them, without_them = list(map(_tracklets, present)), list(map(_tracklets, absent))
-    pieces: list[tuple[MatchingTracklet, Sightings]] = []
-    for match, sightings in answer.matches:
+    with_them = [_tracklets(other.matches) for other in present]
+    without_them = [_tracklets((*other.matches, *other.possible)) for other in absent]
+    return replace(
+        answer, matches=_pieces(answer.matches, with_them, without_them),
+        possible=_pieces(answer.possible, with_them, without_them),
+    )  # fmt: skip
+
+
+def _pieces(
+    matches: Sequence[_Match], with_them: Sequence[_Tracklets], without_them: Sequence[_Tracklets]
+) -> tuple[_Match, ...]:
+    pieces: list[_Match] = []
+    for match, sightings in matches:
         wanted = np.ones(len(sightings), bool)
         for tracklets in with_them:
             wanted &= _in_picture(tracklets, match, sightings)
         for tracklets in without_them:
             wanted &= ~_in_picture(tracklets, match, sightings)
         pieces += [(match, _part(sightings, start, end)) for start, end in _runs(wanted)]
-    return replace(answer, matches=tuple(pieces))
+    return tuple(pieces)
 
 
-def _tracklets(answer: PersonMatches) -> _Tracklets:
+def _tracklets(matches: Sequence[_Match]) -> _Tracklets:
     rows: dict[Path, list[tuple[int, int, int]]] = {}
-    for match, sightings in answer.matches:
+    for match, sightings in matches:
         first, last = int(sightings.frames[0]), int(sightings.frames[-1])
         rows.setdefault(match.folder, []).append((match.tracklet.number, first, last + 1))
     return {folder: np.array(own, np.int64) for folder, own in rows.items()}

@@ -20,16 +20,23 @@ if TYPE_CHECKING:
     from facereel.api import (
         Answer,
         Answers,
+        Change,
+        Decision,
         FailedPerson,
         ForgetPlan,
         ForgetReport,
         Health,
         Holding,
         IndexReport,
+        LibraryPerson,
+        PeopleSheet,
+        PersonDetails,
         Reembedded,
+        Restored,
         Result,
         Sheet,
         SkippedVideo,
+        Suggestion,
         VideoDetails,
         Videos,
     )
@@ -107,6 +114,7 @@ def sheet(sheet: Sheet) -> dict[str, Any]:
     clusters = [
         {
             "cluster": row.cluster,
+            "person": row.person,
             "name": row.name,
             "tracklets": row.tracklets,
             "seconds": round(row.seconds, 3),
@@ -133,6 +141,8 @@ def forgotten(plan: ForgetPlan, report: ForgetReport | None, dry_run: bool) -> d
     return document(
         "forget",
         people=list(plan.people),
+        persons=list(map(asdict, plan.persons if report is None else report.persons)),
+        results=list(map(str, plan.results)),
         dry_run=dry_run,
         matching=list(map(_holding, plan.matching)),
         weaker=list(map(_holding, plan.weaker)),
@@ -164,6 +174,86 @@ def calibrated(threshold: float, files: Sequence[Path]) -> dict[str, Any]:
 def reembedded(store: Path, results: Sequence[Reembedded]) -> dict[str, Any]:
     """What became of each index."""
     return document("reembed", store=str(store), videos=[asdict(result) for result in results])
+
+
+def people(store: Path, people: Sequence[LibraryPerson], left_out: int) -> dict[str, Any]:
+    """The people of the library."""
+    return document("people", store=str(store), people=list(map(asdict, people)), left_out=left_out)
+
+
+def person(details: PersonDetails) -> dict[str, Any]:
+    """All about a person in short."""
+    appearances = [
+        asdict(one)
+        | {"folder": None if one.folder is None else str(one.folder), "clusters": list(one.clusters)}
+        for one in details.appearances
+    ]
+    return document(
+        "people-show", person=asdict(details.person), appearances=appearances, confirmed=details.confirmed,
+        rejected=details.rejected, decisions=list(map(_decision, details.decisions)),
+    )  # fmt: skip
+
+
+def person_data(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that is stored of a person."""
+    return document("people-data", **data)
+
+
+def people_sheet(sheet: PeopleSheet) -> dict[str, Any]:
+    """Where the contact sheet of the library is, and who is on it."""
+    people = list(map(asdict, sheet.people))
+    return document("people-sheet", file=str(sheet.file), people=people, left_out=sheet.left_out)
+
+
+def change(change: Change) -> dict[str, Any]:
+    """What a decision did: the same for all that decide."""
+    faces = [
+        {
+            "video": face.video, "sha256": face.sha256, "folder": str(face.folder), "cluster": face.cluster,
+            "tracklets": list(face.tracklets), "before": None if face.person is None else face.person.id,
+        }
+        for face in change.faces
+    ]  # fmt: skip
+    return document(
+        "people-change", decision=change.decision, person=asdict(change.person), faces=faces,
+        given_up=list(change.given_up), split_off=None if change.split_off is None else asdict(change.split_off),
+    )  # fmt: skip
+
+
+def undone(decision: Decision) -> dict[str, Any]:
+    """The decision that was undone."""
+    return document("people-undo", undone=_decision(decision))
+
+
+def log(decisions: Sequence[Decision]) -> dict[str, Any]:
+    """The decisions in their order."""
+    return document("people-log", decisions=list(map(_decision, decisions)))
+
+
+def suggestions(found: Sequence[Suggestion]) -> dict[str, Any]:
+    """Pairs of people who may be one."""
+    return document("people-suggest", suggestions=list(map(asdict, found)))
+
+
+def backup(file: Path, number: int) -> dict[str, Any]:
+    """The file with all decisions, and how many they are."""
+    return document("people-backup", file=str(file), decisions=number)
+
+
+def restored(file: Path, restored: Restored) -> dict[str, Any]:
+    """What came of a backup."""
+    renumbered = [{"in_backup": there, "here": here} for there, here in sorted(restored.renumbered.items())]
+    return document(
+        "people-restore", file=str(file), added=restored.added, known=restored.known, forgotten=restored.forgotten,
+        renumbered=renumbered, not_forgotten=list(restored.not_forgotten),
+    )  # fmt: skip
+
+
+def _decision(decision: Decision) -> dict[str, Any]:
+    places = [
+        {"person": person, **asdict(place), "box": list(place.box)} for person, place in decision.places
+    ]
+    return asdict(decision) | {"places": places}
 
 
 def _video(event: Indexed | Failed) -> dict[str, Any]:

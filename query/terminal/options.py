@@ -95,10 +95,49 @@ ReportFile = Annotated[
 
 # query and forget
 Refs = Annotated[
-    list[Path],
+    list[Path] | None,
     typer.Argument(
-        metavar="REF...",
+        metavar="[REF...]",
         help="Photos of one person, a folder of them, or a folder with such a folder for each person.",
+    ),
+]
+Whom = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="WHO...",
+        help="Photos or folders as for query; or people of the library: ids, names, or faces like movie.mp4#3.",
+    ),
+]
+PersonOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--person",
+        metavar="PERSON",
+        help="Search for a person of the library: an id, a name, a face like movie.mp4#3 (cluster 3 of that video), or "
+        "a photo; can be repeated.",
+    ),
+]
+Everybody = Annotated[
+    bool, _flag("--everybody", "Search for everybody in the library, or in the videos of --video.")
+]
+With = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with", metavar="PERSON", help="Only where this person is in the picture too; can be repeated."
+    ),
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--without", metavar="PERSON", help="Only where this person is not in the picture; can be repeated."
+    ),
+]
+Not = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--not",
+        metavar="PHOTO",
+        help="Somebody who looks like the person: what is more like them does not match; can be repeated.",
     ),
 ]
 SearchIn = Annotated[
@@ -108,6 +147,9 @@ SearchIn = Annotated[
     ),
 ]
 ForgetIn = Annotated[list[str] | None, typer.Option("--video", help="Only in this video; can be repeated.")]
+ResultsIn = Annotated[
+    Path, typer.Option("--out", help="Folder of results; those that still show the person are listed.")
+]
 Out = Annotated[Path, typer.Option("--out", help="Folder in which the folder of the result is made.")]
 Name = Annotated[
     str | None,

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
         Health,
         Holding,
         Indexed,
+        LibraryPerson,
         Match,
+        NearMiss,
         Reembedded,
         Result,
         Sheet,
@@ -138,12 +140,12 @@ def searched(statistics: Mapping[str, Any]) -> None:
 
 def _matches_table(matches: Sequence[Match]) -> None:
     rows = [
-        (match.video.name, clock(match.start), clock(match.end), f"{match.duration:.2f} s",
+        (_face(match), clock(match.start), clock(match.end), f"{match.duration:.2f} s",
          round(match.similarity, 2), _matched(match),
          match.start_reason.replace("_", " "), match.end_reason.replace("_", " "))
         for match in matches
     ]  # fmt: skip
-    table(("video", "start", "end", "duration", "similarity", "matched", "begins with", "ends with"), rows)
+    table(("face", "start", "end", "duration", "similarity", "matched", "begins with", "ends with"), rows)
 
 
 def _matched(match: Match) -> str:
@@ -154,11 +156,11 @@ def _possible(answer: Answer) -> None:
     """Matches that may be somebody else, each with the share of strangers among those down to it."""
     say(f"Possibly {printable(answer.name)}, but not sure; --include possible cuts them, too:")
     rows = [
-        (match.video.name, clock(match.start), f"{match.duration:.2f} s", round(match.similarity, 2),
+        (_face(match), clock(match.start), f"{match.duration:.2f} s", round(match.similarity, 2),
          f"{match.stranger_share or 0.0:.0%}", match.why)
         for match in answer.possible
     ]  # fmt: skip
-    table(("video", "start", "duration", "similarity", "strangers", "explanation"), rows)
+    table(("face", "start", "duration", "similarity", "strangers", "explanation"), rows)
 
 
 def _near_misses_table(answer: Answer) -> None:
@@ -168,11 +170,16 @@ def _near_misses_table(answer: Answer) -> None:
         return
     say(f"Near misses for {name}:")
     rows = [
-        (miss.video.name, clock(miss.start), f"{miss.end - miss.start:.2f} s",
+        (_face(miss), clock(miss.start), f"{miss.end - miss.start:.2f} s",
          round(miss.similarity, 2), round(miss.threshold, 2), miss.why)
         for miss in answer.near_misses
     ]  # fmt: skip
-    table(("video", "start", "duration", "similarity", "threshold", "explanation"), rows)
+    table(("face", "start", "duration", "similarity", "threshold", "explanation"), rows)
+
+
+def _face(match: Match | NearMiss) -> str:
+    """A tracklet as commands take it, for example `people accept`."""
+    return f"{match.video.name}#t{match.tracklet}"
 
 
 def _sentence(answer: Answer, result: Result, dry_run: bool) -> str:
@@ -225,8 +232,11 @@ def details(video: VideoDetails) -> None:
             say(f"{title}{key.replace('_', ' ')}: {text}")
     if clusters:
         say("")
-        rows = [(c["cluster"], c["name"] or "", c["tracklets"], clock(c["seconds"])) for c in clusters]
-        table(("cluster", "name", "face tracks", "visible for"), rows)
+        rows = [
+            (c["cluster"], str(c["person"] or ""), c["name"] or "", c["tracklets"], clock(c["seconds"]))
+            for c in clusters
+        ]
+        table(("cluster", "person", "name", "face tracks", "visible for"), rows)
 
 
 def sheet(sheet: Sheet) -> None:
@@ -240,6 +250,11 @@ def sheet(sheet: Sheet) -> None:
     more = len(sheet.rows) - people
     poor = f", and {count(more, 'cluster')} hard to recognise," if more else ""
     say(f"{count(people, 'person', 'people')}{poor} in {printable(sheet.file)}{rest}")
+    names = {
+        row.name: row.cluster for row in reversed(sheet.rows) if row.name
+    }  # with the first cluster of each
+    if names:
+        say("named: " + ", ".join(f"{printable(name)} (cluster {names[name]})" for name in reversed(names)))
 
 
 def health(health: Health) -> None:
@@ -274,6 +289,7 @@ def forget_question(plan: ForgetPlan, also_weaker: bool) -> str:
     tracks = sum(len(holding.tracklets) for holding in holdings)
     parts = [f"remove {_tracks(tracks)} from {count(videos, 'index', 'indexes')}"] if tracks else []
     parts += [f"delete {_unfinished(plan.unfinished)}"] if plan.unfinished else []
+    parts += [f"erase {', '.join(map(_person, plan.persons))} from the library"] if plan.persons else []
     text = " and ".join(parts)
     return f"{text[0].upper()}{text[1:]}? This cannot be undone."
 
@@ -302,10 +318,16 @@ def forgotten(plan: ForgetPlan, report: ForgetReport) -> None:
         text = f"{names} was not found in {searched}."
     if report.unfinished:
         text += f" Deleted {_unfinished(report.unfinished)}, which may have held {names}."
+    if report.persons:
+        text += f" Erased from the library: {', '.join(map(_person, report.persons))}, with all decisions."
     if report.remaining:
         text += f" {_weaker(report.remaining, names)}"
     say(text)
     say("Videos and clips are not changed. A video that is indexed again has the faces again.")
+    if report.persons:
+        say("Backups of the decisions are not changed either.")
+    for folder in plan.results:
+        say(f"this result still shows {names}: {printable(folder)}")
 
 
 def not_forgotten(plan: ForgetPlan, report: ForgetReport | None) -> bool:
@@ -347,6 +369,10 @@ def _weaker(holdings: Sequence[Holding], names: str) -> str:
     what = "weaker one may be" if number == 1 else "weaker ones may be"
     kept = "was" if number == 1 else "were"
     return f"{number:,} {what} {names} too and {kept} kept: {places}; --also-weaker removes them too."
+
+
+def _person(person: LibraryPerson) -> str:
+    return f"person {person.id}" + (f" ({printable(person.name)})" if person.name else "")
 
 
 def _holdings(holdings: Sequence[Holding]) -> None:

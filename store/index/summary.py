@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -38,6 +39,7 @@ class ClusterSummary:
     """A cluster of a video: tracklets that show one person."""
 
     cluster: int
+    person: int | None  # the id of whose it is in the library, and the name if there is one
     name: str | None
     tracklets: int
     seconds: float  # for which the person is visible
@@ -87,8 +89,11 @@ def summary(index: VideoIndex) -> VideoSummary:
     )  # fmt: skip
 
 
-def details(index: VideoIndex) -> VideoDetails:
-    """Everything about one video, its clusters with the seconds for which they are visible."""
+def details(index: VideoIndex, people: Mapping[int, tuple[int, str | None]]) -> VideoDetails:
+    """Everything about one video, its clusters with the seconds for which they are visible.
+
+    `people` are ids and names of the library, by cluster number.
+    """
     video, times, tracklets = index.video, index.times(), index.tracklets()
     return VideoDetails(
         summary=summary(index), bytes=video.size, codec=video.codec, has_audio=video.has_audio,
@@ -103,10 +108,11 @@ def details(index: VideoIndex) -> VideoDetails:
         vector_length=index.engine.dim, config=dict(index.config),
         by_cluster=tuple(
             ClusterSummary(
-                cluster.number, cluster.name, len(cluster.tracklets),
+                cluster.number, person, name, len(cluster.tracklets),
                 round(screen_time(cluster, tracklets, video, times), 3),
             )
             for cluster in index.clusters()
+            for person, name in [people.get(cluster.number, (None, None))]
         ),
     )  # fmt: skip
 

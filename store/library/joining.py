@@ -387,13 +387,13 @@ class _Decided:
         return [(number, self.faces[number]) for number in tracklets if number in self.faces]
 
     def _mostly(self, people: Mapping[int, int | None], tracklets: Sequence[int]) -> int | None:
-        """Who has at least half of the frames."""
+        """Who has more than half of the frames."""
         frames = Counter[int]()
         for number, person in people.items():
             if person is not None:
                 frames[person] += self.frames[number]
         half = sum(self.frames[number] for number in tracklets) / 2 if people else 0
-        return next((person for person, own in frames.most_common(1) if own >= half), None)
+        return next((person for person, own in frames.most_common(1) if own > half), None)
 
 
 def _whose(

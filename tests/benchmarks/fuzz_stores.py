@@ -54,7 +54,7 @@ def harmed_index(kind: str, index: Path, place: Path, rng: Rng) -> Outcome:
     if kind == "vectors" and (health.problems or path.read_bytes() != before):
         return Outcome(kind, "not mended", str(health))
     with suppress(FaceReelError), VideoIndex(folder) as opened:
-        summary.details(opened)
+        summary.details(opened, {})
         opened.vectors()
     if health.problems:
         wrong = "\n" in health.problems[0] or ";" not in health.problems[0]

@@ -9,6 +9,7 @@ from typing import Any
 from facereel.indexer.engines.registry import DEFAULT_ENGINE, load_engine
 from tests.benchmarks import engines, identity, scan_modes, shot_detectors, small_faces
 from tests.benchmarks.clusters import clusters
+from tests.benchmarks.corrections import corrections
 from tests.benchmarks.figures import at_most, scenario_figures, shot_figures
 from tests.benchmarks.footage import clip_row, footage, full_truth, rates, small_footage, thresholds
 from tests.benchmarks.fuzz import fuzz
@@ -136,6 +137,7 @@ PARTS: dict[str, Callable[..., Iterator[Report]]] = {
     "footage": footage,
     "clusters": clusters,
     "people": library_people,
+    "corrections": corrections,
     "rates": rates,
     "thresholds": thresholds,
     "shots": shots,

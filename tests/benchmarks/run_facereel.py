@@ -84,6 +84,11 @@ def _stores() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="facereel-bench-")
 
 
+def accept_face(store: Path, photo: Path, face: str) -> None:
+    """Say that a face of the library is the person of a photo; raises as `indexed`."""
+    _command("people", "accept", str(photo), face, "--store", str(store))
+
+
 def _query(store: Path, people: Mapping[str, Sequence[Path]], options: Sequence[str]) -> dict[str, Any]:
     """What one query for everybody says of each, by name."""
     with tempfile.TemporaryDirectory(dir=store.parent) as temporary:

@@ -1,0 +1,144 @@
+"""What the user's decisions say of one video, in numbers of its index, for a person who is searched for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from facereel.query.records import PersonQuery
+from facereel.query.search.certainty import Criterion
+from facereel.query.search.rulings import NO_RULINGS, Rulings
+from facereel.query.search.scope import Scope
+from facereel.query.search.search import PersonMatches, search
+from facereel.store.index.reader import VideoIndex
+from facereel.store.library.decisions import FaceVerdict, verdicts
+from facereel.store.library.people import LibraryPeople, LibraryPerson
+from facereel.store.library.places import tracklets_at
+
+# Share of the frames of an answer that makes one person of the library the one whom photos show.
+_MOST_FRAMES = 0.5
+
+
+class LibraryDecisions:
+    """The decisions of a library for a search; see the protocol Decisions."""
+
+    def __init__(self, people: LibraryPeople) -> None:
+        self._people = people
+
+    def videos(self, query: PersonQuery) -> Collection[str]:
+        """The videos with confirmed faces of a person; in a question about the person itself all that show them."""
+        if query.person is None:
+            return ()
+        confirmed = {place.sha256 for place in self._people.rulings(query.person).confirmed}
+        if not query.from_library:
+            return confirmed
+        return confirmed | {member.sha256 for member in self._people.members(query.person)}
+
+    def confirmed(self, index: VideoIndex, person: int) -> frozenset[int]:
+        """The tracklets of a video of which the user said that they are a person."""
+        standing = _standing(index, self._people)
+        return frozenset(number for number, verdict in standing.items() if verdict.confirmed == person)
+
+    def tracklets(self, index: VideoIndex, person: int) -> frozenset[int]:
+        """The tracklets of a video that are a person's: by decision, or with the clusters that are the person's."""
+        standing = _standing(index, self._people)
+        owners = self._people.people_of(index.video.sha256)
+        own = {number for number, owner in owners.items() if owner.id == person}
+        excluded = {number for number, verdict in standing.items() if _is_excluded(verdict, person)}
+        members = {item.number for item in index.tracklets() if item.cluster in own}
+        return frozenset(members - excluded) | self.confirmed(index, person)
+
+    def of(self, index: VideoIndex, query: PersonQuery) -> Rulings:
+        """What is settled about one video; a question without photos also gets the clusters of the person.
+
+        A cluster of somebody else is refused where both have a name, where it is somebody else's by decision, and where
+        only the library is asked.
+        """
+        if query.person is None:
+            return NO_RULINGS
+        sha256, person = index.video.sha256, self._people.get(query.person)
+        standing = _standing(index, self._people)
+        owners = self._people.people_of(sha256)
+        own = {number for number, owner in owners.items() if owner.id == person.id}
+        by_decision = _clusters_by_decision(index, standing)
+        refused = {
+            number: f"it is {owner.name or f'person {owner.id}'} in the library"
+            for number, owner in owners.items()
+            if number not in own
+            and (query.only_library or (owner.name and person.name) or by_decision.get(number) == owner.id)
+        }
+        return Rulings(
+            confirmed=frozenset(n for n, verdict in standing.items() if verdict.confirmed == person.id),
+            clusters=frozenset(own) if query.from_library else frozenset(),
+            excluded=frozenset(n for n, verdict in standing.items() if _is_excluded(verdict, person.id)),
+            refused=refused,
+        )
+
+
+def search_decided(
+    people: Sequence[PersonQuery], where: Scope, criterion: Criterion, library: LibraryPeople
+) -> list[PersonMatches]:
+    """`search` with the decisions of a library.
+
+    Photos whose sure matches are those of one person about whom there are decisions get these decisions too: they are
+    asked for a second time.
+    """
+    if not library.log(last=1) and all(person.person is None for person in people):
+        return search(people, where, criterion)
+    decisions = LibraryDecisions(library)
+    answers = search(people, where, criterion, decisions)
+    again: dict[int, PersonQuery] = {}
+    for place, answer in enumerate(answers):
+        found = owners(answer, library) if answer.person.person is None else ()
+        if len(found) == 1 and found[0].decisions:
+            again[place] = replace(answer.person, person=found[0].id)
+    for place, answer in zip(again, search([*again.values()], where, criterion, decisions), strict=True):
+        answers[place] = answer
+    return answers
+
+
+def owners(answer: PersonMatches, people: LibraryPeople) -> tuple[LibraryPerson, ...]:
+    """The people of the library whom the sure matches of an answer show, by frames; one with most of them alone."""
+    frames = frames_by_owner(answer, people)
+    total = sum(len(sightings) for _, sightings in answer.matches)
+    most = [number for number, own in frames.most_common(1) if own > _MOST_FRAMES * total]
+    return tuple(map(people.get, most or [number for number, _ in frames.most_common()]))
+
+
+def frames_by_owner(answer: PersonMatches, people: LibraryPeople) -> Counter[int]:
+    """In how many frames the sure matches of an answer lie in clusters of each person of the library."""
+    owners: dict[str, dict[int, LibraryPerson]] = {}
+    frames: Counter[int] = Counter()
+    for match, sightings in answer.matches:
+        sha256 = match.video.sha256
+        if sha256 not in owners:
+            owners[sha256] = people.people_of(sha256)
+        person = owners[sha256].get(match.tracklet.cluster)
+        if person is not None:
+            frames[person.id] += len(sightings)
+    return frames
+
+
+def _standing(index: VideoIndex, people: LibraryPeople) -> dict[int, FaceVerdict]:
+    """What decisions say of the tracklets of a video, by number."""
+    rulings = people.rulings_of_video(index.video.sha256)
+    numbers: Sequence[int | None] = tracklets_at(index, [ruling.place for ruling in rulings])
+    return verdicts(
+        (number, ruling) for number, ruling in zip(numbers, rulings, strict=True) if number is not None
+    )
+
+
+def _clusters_by_decision(index: VideoIndex, standing: dict[int, FaceVerdict]) -> dict[int, int]:
+    """The person of each cluster of which a tracklet is confirmed for that person, and none for another."""
+    confirmed: dict[int, set[int]] = {}
+    for item in index.tracklets() if standing else ():
+        verdict = standing.get(item.number)
+        if verdict is not None and verdict.confirmed is not None:
+            confirmed.setdefault(item.cluster, set()).add(verdict.confirmed)
+    return {cluster: min(people) for cluster, people in confirmed.items() if len(people) == 1}
+
+
+def _is_excluded(verdict: FaceVerdict, person: int) -> bool:
+    elsewhere = verdict.confirmed is not None and verdict.confirmed != person
+    return elsewhere or person in verdict.rejected

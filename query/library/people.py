@@ -1,0 +1,325 @@
+"""The people of a library: a call for each command `people ...`, all but the decisions of which write nothing."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from facereel.query.library.decisions import LibraryDecisions
+from facereel.query.library.persons import FoundFace, Persons
+from facereel.store.index.reader import VideoIndex
+from facereel.store.library.backup import Restored
+from facereel.store.library.catalogue import Catalogue
+from facereel.store.library.decisions import Decision
+from facereel.store.library.joining import settle
+from facereel.store.library.people import LibraryPeople, LibraryPerson, Member
+from facereel.store.library.places import Place
+from facereel.store.library.suggestions import Suggestion
+from facereel.store.model.errors import NotIndexedError, StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """A person in one video."""
+
+    video: str  # the file's name; of an index that cannot be opened the start of the video's hash
+    folder: Path | None  # of the index; None where it cannot be opened
+    clusters: tuple[int, ...]
+    tracklets: int
+    seconds: float  # for which they are shown
+    start: float  # of the first, seconds
+
+
+@dataclass(frozen=True, slots=True)
+class PersonDetails:
+    """All about a person in short."""
+
+    person: LibraryPerson
+    appearances: tuple[Appearance, ...]  # by video
+    confirmed: int  # places
+    rejected: int
+    decisions: tuple[Decision, ...]  # about the person, in order
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleSheet:
+    """A contact sheet of the library: a row a person."""
+
+    file: Path
+    people: tuple[LibraryPerson, ...]
+    left_out: int  # people who are not on it
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a decision did."""
+
+    decision: int  # its number in the log, by which it can be undone
+    person: LibraryPerson  # as it is now
+    faces: tuple[FoundFace, ...] = ()  # that it is about, with the person of each before
+    given_up: tuple[str, ...] = ()  # names of people who were merged
+    split_off: LibraryPerson | None = None  # the new person of a split
+
+
+class PeopleOfLibrary:
+    """The people of one store; `library.people` of the API. Words that name people and faces are those of the commands.
+
+    A PERSON is an id, a name, a face of the library (`movie.mp4#3` is cluster 3 of that video, `movie.mp4#t12` its
+    tracklet 12), or a photo. Every call raises OptionError for a word that means nobody or more than one, and the
+    errors of an index or a library that cannot be read; those that decide also UnwritableError.
+    """
+
+    def __init__(self, catalogue: Catalogue, by_photo: Callable[[Path], tuple[LibraryPerson, ...]]) -> None:
+        self._catalogue = catalogue
+        self._people = catalogue.people
+        self._persons = Persons(catalogue, self._people, by_photo)
+
+    @property
+    def stored(self) -> LibraryPeople:
+        """The people as they are stored; up to date with the indexes as far as these were searched or listed."""
+        self._settle()
+        return self._people
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The indexes."""
+        return self._catalogue
+
+    # -- Reading
+
+    def has_name(self, name: str) -> bool:
+        """Whether somebody has that name."""
+        return bool(self._people.by_name(name))
+
+    def all(self, *, unnamed: bool = False, hidden: bool = False) -> tuple[LibraryPerson, ...]:
+        """Everybody, by time on screen; `unnamed`: only people without a name, `hidden`: hidden ones too."""
+        self._refresh()
+        found = [
+            person
+            for person in self._people.all()
+            if (hidden or not person.hidden) and not (unnamed and person.name)
+        ]
+        return tuple(sorted(found, key=lambda person: (-person.seconds, person.id)))
+
+    def find(self, person: str) -> LibraryPerson:
+        """Whom a word means."""
+        self._refresh()
+        return self._persons.find(person)
+
+    def face(self, face: str) -> FoundFace:
+        """Which face of the library a word means."""
+        self._refresh()
+        return self._persons.faces(face)
+
+    def details(self, person: str) -> PersonDetails:
+        """Where a person is seen, and what was decided about the person."""
+        found = self.find(person)
+        rulings = self._people.rulings(found.id)
+        by_video: dict[str, list[Member]] = {}
+        for member in self._people.members(found.id):
+            by_video.setdefault(member.sha256, []).append(member)
+        appearances = [self._appearance(sha256, members) for sha256, members in by_video.items()]
+        return PersonDetails(
+            found, tuple(sorted(appearances, key=lambda one: (one.video, one.start))), len(rulings.confirmed),
+            len(rulings.rejected), self._people.log(found.id),
+        )  # fmt: skip
+
+    def data(self, person: str) -> dict[str, Any]:
+        """Everything that is stored of a person: decisions; of each video tracklets, boxes, embeddings, crops."""
+        found = self.find(person)
+        rulings, decisions = self._people.rulings(found.id), LibraryDecisions(self._people)
+        videos = {place.sha256 for place in rulings.confirmed}
+        videos |= {member.sha256 for member in self._people.members(found.id)}
+        stored, unreadable = [], []
+        for sha256 in sorted(videos):
+            try:
+                index = self._catalogue.by_hash(sha256)
+                if index is not None:
+                    with index:
+                        stored.append(_data_of(index, decisions.tracklets(index, found.id)))
+            except StoreError as error:
+                unreadable.append({"sha256": sha256, "reason": str(error)})
+        return {
+            "person": asdict(found), "confirmed": list(map(_place, rulings.confirmed)),
+            "rejected": list(map(_place, rulings.rejected)),
+            "decisions": [
+                asdict(one) | {"places": [{"person": whose, **_place(place)} for whose, place in one.places]}
+                for one in self._people.log(found.id)
+            ],
+            "videos": stored, "unreadable": unreadable,
+        }  # fmt: skip
+
+    def log(self, person: str | None = None, *, last: int | None = None) -> tuple[Decision, ...]:
+        """The decisions in their order, about one person or all; `last`: only so many of the newest."""
+        return self._people.log(None if person is None else self.find(person).id, last)
+
+    def sheet(self, out: Path, *, most: int = 40, unnamed: bool = False) -> PeopleSheet:
+        """Draw people as a PNG, a row a person, those with most time on screen first. Raises UnwritableError."""
+        from facereel.query.export.people_sheet import write_people_sheet
+
+        people = [person for person in self.all(unnamed=unnamed) if person.clusters]
+        shown, left_out = people[:most], max(0, len(people) - most)
+        write_people_sheet(shown, left_out, self._people, self._catalogue, Path(out))
+        return PeopleSheet(Path(out), tuple(shown), left_out)
+
+    def suggest(self, most: int = 10) -> tuple[Suggestion, ...]:
+        """Pairs of people who may be one person, those first whose answer gains most; none is suggested twice.
+
+        If they are one, `merge` them; if not, `reject` the faces of one for the other. That they were suggested is
+        written down, and nothing else.
+        """
+        self._refresh()
+        return self._catalogue.suggest(most)
+
+    # -- Deciding
+
+    def name(self, person: str, name: str) -> Change:
+        """Give a person a name, or another one; raises OptionError for one that somebody else has."""
+        found = self.find(person)
+        self._people.name(found.id, name)
+        return self._change(found.id)
+
+    def merge(self, person: str, others: Sequence[str]) -> Change:
+        """Say that people are one person: the others become the first, who keeps its id and name."""
+        found = self.find(person)
+        gone = [self.find(other) for other in others]
+        with self._people.writing():
+            given_up = [self._people.merge(found.id, other.id) for other in gone]
+        return self._change(found.id, given_up=tuple(name for name in given_up if name))
+
+    def split(self, person: str, faces: Sequence[str]) -> Change:
+        """Say that faces of a person are somebody else, who becomes a new person.
+
+        A face is a cluster or tracklet of a video; a video alone is all faces of the person in it.
+        """
+        found = self.find(person)
+        chosen = [self._persons.faces(face, found) for face in faces]
+        new = self._people.split(found.id, [place for face in chosen for place in face.places])
+        return self._change(found.id, tuple(chosen), split_off=new)
+
+    def accept(self, person: str, faces: Sequence[str]) -> Change:
+        """Say that faces are a person; from then on they are also what the person is searched by."""
+        found, chosen = self.find(person), [self.face(face) for face in faces]
+        self._people.accept(found.id, [place for face in chosen for place in face.places])
+        return self._change(found.id, tuple(chosen))
+
+    def reject(self, person: str, faces: Sequence[str]) -> Change:
+        """Say that faces are not a person; they never match it again."""
+        found, chosen = self.find(person), [self.face(face) for face in faces]
+        self._people.reject(found.id, [place for face in chosen for place in face.places])
+        return self._change(found.id, tuple(chosen))
+
+    def hide(self, person: str) -> Change:
+        """Leave a person out of lists, sheets, suggestions and `everybody`."""
+        found = self.find(person)
+        self._people.hide(found.id)
+        return self._change(found.id)
+
+    def unhide(self, person: str) -> Change:
+        """Take a hidden person back."""
+        found = self.find(person)
+        self._people.show(found.id)
+        return self._change(found.id)
+
+    def undo(self, decision: int | None = None) -> Decision:
+        """Undo a decision by its number in the log, or the last one; returns what was undone."""
+        undone = self._people.undo(decision)
+        self._settle()
+        return undone
+
+    def backup(self, file: Path) -> int:
+        """Write all decisions into a new JSON file; returns how many. Raises ResultExistsError, UnwritableError."""
+        return self._people.backup(Path(file))
+
+    def restore(self, file: Path) -> Restored:
+        """Add the decisions of a backup that are not here; raises OptionError for what is no whole backup."""
+        restored = self._people.restore(Path(file))
+        self._refresh()
+        return restored
+
+    def erase(self, person: int) -> None:
+        """Erase names and decisions of a person whose faces were removed; only the id stays, and is not used again."""
+        self._people.forget(person)
+        self._settle()
+
+    # -- What the calls share
+
+    def _refresh(self) -> None:
+        """Let the library know the indexes that are there, and decisions whose consequences are not written yet."""
+        self._catalogue.refresh()
+        self._settle()
+
+    def _settle(self) -> None:
+        for sha256 in self._people.unsettled():
+            index = self._catalogue.by_hash(sha256)
+            if index is not None:  # else the mark waits for the video
+                with index:
+                    settle(self._people, index)
+
+    def _change(
+        self,
+        person: int,
+        faces: tuple[FoundFace, ...] = (),
+        given_up: tuple[str, ...] = (),
+        split_off: int | None = None,
+    ) -> Change:
+        self._settle()
+        (last,) = self._people.log(last=1)
+        new = None if split_off is None else self._people.get(split_off)
+        return Change(last.number, self._people.get(person), faces, given_up, new)
+
+    def _appearance(self, sha256: str, members: Sequence[Member]) -> Appearance:
+        clusters = tuple(member.cluster for member in members)
+        seconds = sum(member.seconds for member in members)
+        try:
+            index = self._catalogue.by_hash(sha256)
+            if index is None:
+                raise NotIndexedError(f"{sha256[:12]} is not in the library")
+            with index:
+                own = [item for item in index.tracklets() if item.cluster in clusters]
+                times = index.tracklet_seconds()
+                start = min((times[item.number][0] for item in own), default=0.0)
+                return Appearance(index.video.name, index.folder, clusters, len(own), seconds, start)
+        except StoreError:
+            return Appearance(sha256[:12], None, clusters, 0, seconds, 0.0)
+
+
+def _place(place: Place) -> dict[str, Any]:
+    return asdict(place) | {"box": list(place.box)}
+
+
+def _data_of(index: VideoIndex, chosen: frozenset[int]) -> dict[str, Any]:
+    """Everything that one index holds of some of its faces."""
+    own = [item for item in index.tracklets() if item.number in chosen]
+    numbers = [item.number for item in own]
+    sightings, exemplars, seconds = (
+        index.sightings(numbers),
+        index.exemplars(numbers),
+        index.tracklet_seconds(),
+    )
+    return {
+        "video": index.video.name,
+        "path": index.video.path,
+        "sha256": index.video.sha256,
+        "folder": str(index.folder),
+        "tracklets": [
+            {
+                "tracklet": item.number, "cluster": item.cluster, "start_frame": item.start, "end_frame": item.end,
+                "start": seconds[item.number][0], "end": seconds[item.number][1],
+                "clothes": None if item.clothes is None else base64.b64encode(item.clothes).decode(),
+                "boxes": [[round(value, 1) for value in box] for box in sightings[item.number].boxes.tolist()],
+                "exemplars": [
+                    {
+                        "frame": exemplar.frame, "box": [round(value, 1) for value in exemplar.box.tolist()],
+                        "quality": exemplar.quality, "embedding": [round(v, 6) for v in exemplar.embedding.tolist()],
+                        "crop": base64.b64encode(exemplar.jpeg).decode(),
+                    }
+                    for exemplar in exemplars.get(item.number, ())
+                ],
+            }
+            for item in own
+        ],
+    }  # fmt: skip

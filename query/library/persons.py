@@ -1,0 +1,187 @@
+"""PERSON: whom a word means, in every command: an id, a name, a face of the library, or a photo."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from facereel.query.people.photos import PHOTO_SUFFIXES
+from facereel.store.files.names import printable
+from facereel.store.index.reader import VideoIndex
+from facereel.store.library.catalogue import Catalogue
+from facereel.store.library.people import LibraryPeople, LibraryPerson
+from facereel.store.library.places import Place, places_of
+from facereel.store.model.errors import NotIndexedError, OptionError
+
+# `movie.mp4#3` is cluster 3 of that video, `movie.mp4#t12` its tracklet 12.
+_FACE = re.compile(r"(?P<video>.+)#(?P<tracklet>t?)(?P<number>[0-9]{1,9})", re.DOTALL)
+_MOST_CANDIDATES = 5  # that an error names
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A face of the library as it is written: a cluster or a tracklet of a video."""
+
+    video: str  # name, path or folder
+    cluster: int | None
+    tracklet: int | None
+
+    @classmethod
+    def parse(cls, text: str) -> Face | None:
+        """The face that a word names; None for a word of another form."""
+        found = _FACE.fullmatch(text)
+        if found is None:
+            return None
+        number = int(found["number"])
+        return cls(found["video"], None, number) if found["tracklet"] else cls(found["video"], number, None)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFace:
+    """A face of the library in its index."""
+
+    folder: Path  # of the index
+    sha256: str  # of the video
+    video: str  # its name
+    cluster: int
+    tracklets: tuple[int, ...]
+    places: tuple[Place, ...]
+    person: LibraryPerson | None  # whose the cluster is
+
+
+class Persons:
+    """Finds out whom a word means.
+
+    `by_photo` gives the people of the library whom a photo surely shows, most likely first.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        people: LibraryPeople,
+        by_photo: Callable[[Path], tuple[LibraryPerson, ...]],
+    ) -> None:
+        self._catalogue, self._people, self._by_photo = catalogue, people, by_photo
+
+    def find(self, text: str) -> LibraryPerson:
+        """Whom a word means: an id before a name, a name before a face, a face before a photo.
+
+        Raises OptionError for nobody and for more than one, and the errors of opening an index.
+        """
+        if text.isdecimal():
+            return self._people.get(int(text))
+        named = self._people.by_name(text)
+        if len(named) > 1:
+            raise OptionError(f'"{printable(text)}" names {len(named)} people; give an id: {_listed(named)}')
+        if named:
+            return named[0]
+        if (face := Face.parse(text)) is not None:
+            found = self.face(face)
+            if found.person is None:
+                raise OptionError(
+                    f"{printable(text)} is nobody in the library yet; run: facereel people, then try again"
+                )
+            return found.person
+        if is_photo(text):
+            return self._photo(Path(text))
+        raise self._nobody(text)
+
+    def face(self, face: Face) -> FoundFace:
+        """A face in its index; raises OptionError for a number that the index does not have, and as opening it."""
+        with self._catalogue.find(face.video) as index:
+            tracklets = _tracklets(index, face)
+            cluster = face.cluster
+            if cluster is None:
+                cluster = next(item.cluster for item in index.tracklets() if item.number == tracklets[0])
+            return FoundFace(
+                index.folder, index.video.sha256, index.video.name, cluster, tracklets, places_of(index, tracklets),
+                self._people.person_of(index.video.sha256, cluster),
+            )  # fmt: skip
+
+    def faces(self, text: str, person: LibraryPerson | None = None) -> FoundFace:
+        """The face that a word names; where `person` is given a video alone means all faces of the person in it.
+
+        Raises OptionError for a word that names no face.
+        """
+        face = Face.parse(text)
+        if face is not None:
+            return self.face(face)
+        if person is None:
+            raise OptionError(
+                f"{printable(text)} is not a face of the library; write a video with a cluster or tracklet, "
+                "as facereel faces and --explain do: movie.mp4#3 or movie.mp4#t12"
+            )
+        with self._catalogue.find(text) as index:
+            video = index.video
+            clusters = [
+                number
+                for number, owner in self._people.people_of(video.sha256).items()
+                if owner.id == person.id
+            ]
+            tracklets = tuple(item.number for item in index.tracklets() if item.cluster in clusters)
+            if not tracklets:
+                raise OptionError(
+                    f"person {person.id} is not in {printable(video.name)}; run: facereel faces"
+                )
+            places = places_of(index, tracklets)
+            return FoundFace(index.folder, video.sha256, video.name, clusters[0], tracklets, places, person)
+
+    def _photo(self, path: Path) -> LibraryPerson:
+        found = self._by_photo(path)
+        if len(found) > 1:
+            raise OptionError(
+                f"{printable(path)} matches {len(found)} people of the library; give an id: {_listed(found)}"
+            )
+        if not found:
+            raise OptionError(
+                f"{printable(path)} surely matches nobody in the library; name a face instead, "
+                "as facereel faces VIDEO shows them: movie.mp4#3"
+            )
+        return found[0]
+
+    def _nobody(self, text: str) -> OptionError:
+        shown = printable(text)
+        if Path(text).suffix.lower() in PHOTO_SUFFIXES:
+            return OptionError(f"there is no photo {shown} and nobody of that name; run: facereel people")
+        try:
+            self._catalogue.locate(text)
+        except (NotIndexedError, OptionError):
+            names = sorted({person.name for person in self._people.all() if person.name})
+            similar = difflib.get_close_matches(text, names, n=1)
+            hint = f"did you mean {similar[0]}?" if similar else "run: facereel people"
+            return OptionError(f'nobody in the library is called "{shown}"; {hint}')
+        return OptionError(f"{shown} is a video, not a person; add the number of a cluster: {shown}#1")
+
+
+def is_photo(text: str) -> bool:
+    """Whether a word is the path of a photo that is there."""
+    return Path(text).suffix.lower() in PHOTO_SUFFIXES and Path(text).is_file()
+
+
+def title(person: LibraryPerson) -> str:
+    """How a person is called: by name, else by id."""
+    return person.name or f"person {person.id}"
+
+
+def _tracklets(index: VideoIndex, face: Face) -> tuple[int, ...]:
+    tracklets, name = index.tracklets(), printable(index.video.name)
+    if face.tracklet is not None:
+        found = tuple(item.number for item in tracklets if item.number == face.tracklet)
+        what = f"tracklet {face.tracklet}"
+    else:
+        found = tuple(item.number for item in tracklets if item.cluster == face.cluster)
+        what = f"cluster {face.cluster}"
+    if not found:
+        raise OptionError(f"{name} has no {what}; run: facereel faces {name}")
+    return found
+
+
+def _listed(people: tuple[LibraryPerson, ...]) -> str:
+    some = ", ".join(
+        f"{person.id}" + (f" ({person.name})" if person.name else "") for person in people[:_MOST_CANDIDATES]
+    )
+    more = len(people) - _MOST_CANDIDATES
+    return f"{some} and {more:,} more" if more > 0 else some

@@ -1,0 +1,257 @@
+"""The commands `people ...`, and questions about people of the library, from the outside."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facereel.api import Library, OptionError
+from facereel.store.files.folders import index_folders
+from tests.program import Run
+
+FAKE = ("--engine", "fake")
+
+
+class Program:
+    """The commands on one store."""
+
+    def __init__(self, run: Run, store: Path) -> None:
+        self._run, self.store = run, store
+
+    def __call__(self, *words: str | Path, code: int = 0) -> str:
+        """What a command prints; its exit code has to be `code`."""
+        result = self._run(*words, "--store", self.store)
+        assert result.exit_code == code, result.output
+        return str(result.stdout if code == 0 else result.stderr)
+
+    def json(self, *words: str | Path) -> Any:
+        return json.loads(self(*words, "--json"))
+
+    def clips(self, *words: str | Path) -> list[list[tuple[int, int, int, str]]]:
+        """Of each person: tracklet, frames [start, end), how it was matched."""
+        document = self.json("query", *words, *FAKE, "--dry-run")
+        return [
+            [
+                (clip["tracklet"], clip["start_frame"], clip["end_frame"], clip["matched"])
+                for clip in one["clips"]
+            ]
+            for one in document["results"]
+        ]
+
+
+@pytest.fixture
+def program(run: Run, store: Path) -> Program:
+    """A store of two.mp4: red is tracklets 1 and 2, green is tracklet 3; red and green share the second shot."""
+    return Program(run, store)
+
+
+def ids(program: Program) -> tuple[int, int]:
+    """The ids of red and green."""
+    red, green = (program.json("people", "show", f"two.mp4#t{number}")["person"]["id"] for number in (1, 3))
+    return red, green
+
+
+def test_people_are_listed_named_shown_and_drawn(program: Program, tmp_path: Path) -> None:
+    listed = program.json("people")["people"]
+    assert [(one["name"], one["videos"], one["clusters"]) for one in listed] == [(None, 1, 1), (None, 1, 1)]
+    assert listed[0]["seconds"] == pytest.approx(2.4)
+    program("people", "name", "two.mp4#t1", "Anna")
+    assert [one["name"] for one in program.json("people")["people"]] == ["Anna", None]
+    assert len(program.json("people", "--unnamed")["people"]) == 1
+    shown = program.json("people", "show", "anna")
+    assert (shown["person"]["name"], shown["appearances"][0]["video"]) == ("Anna", "two.mp4")
+    program("people", "sheet", "--out", tmp_path / "people.png")
+    assert (tmp_path / "people.png").read_bytes().startswith(b"\x89PNG")
+    assert "Anna" in program("info", "two.mp4")
+    sheet = program.json("faces", "two.mp4", "--out", tmp_path / "faces.png")
+    assert [row["name"] for row in sheet["clusters"]] == ["Anna", None]
+
+
+def test_everything_that_is_stored_of_a_person_is_given(program: Program) -> None:
+    program("people", "name", "two.mp4#t1", "Anna")
+    data = program.json("people", "show", "Anna", "--data")
+    (video,) = data["videos"]
+    assert [tracklet["tracklet"] for tracklet in video["tracklets"]] == [1, 2]
+    assert all(len(one["boxes"]) == one["end_frame"] - one["start_frame"] for one in video["tracklets"])
+    assert all(face["crop"] and face["embedding"] for one in video["tracklets"] for face in one["exemplars"])
+    assert data["decisions"][0]["name"] == "Anna"
+
+
+def test_a_person_is_an_id_a_name_a_face_or_a_photo(program: Program, photos: Path) -> None:
+    red, green = ids(program)
+    program("people", "name", str(red), "Anna")
+    for word in (str(red), "Anna", "ANNA", "two.mp4#t2", photos / "red.png"):
+        assert program.json("people", "show", word, *FAKE)["person"]["id"] == red
+    folder = index_folders(program.store)[0].name
+    assert program.json("people", "show", f"{folder}#t3")["person"]["id"] == green
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("Ana", "did you mean Anna?"), ("99", "no person 99"), ("two.mp4", "two.mp4#1"),
+        ("two.mp4#9", "no cluster 9"), ("two.mp4#t9", "no tracklet 9"), ("nobody.jpg", "no photo nobody.jpg"),
+    ],
+)  # fmt: skip
+def test_a_word_that_means_nobody_is_an_error_with_a_remedy(program: Program, word: str, text: str) -> None:
+    program("people", "name", "two.mp4#t1", "Anna")
+    error = program("people", "show", word, code=1)
+    assert error.count("\n") == 1
+    assert text in error
+
+
+def test_a_name_of_two_people_is_refused_and_one_that_two_have_names_their_ids(program: Program) -> None:
+    red, green = ids(program)
+    program("people", "name", str(red), "Anna")
+    assert f"people merge {red} {green}" in program("people", "name", str(green), "anna", code=1)
+    Library(program.store).people.stored.name(green, "Anna", another=True)
+    assert f"{red} (Anna), {green} (Anna)" in program("people", "show", "Anna", code=1)
+
+
+def test_a_rejected_face_never_matches_and_an_accepted_one_always_does_until_undone(
+    program: Program, photos: Path
+) -> None:
+    red, green = ids(program)
+    assert program.clips(photos / "red.png") == [[(1, 0, 30, "photo"), (2, 30, 60, "photo")]]
+    program("people", "reject", str(red), "two.mp4#t1")
+    assert program.clips(photos / "red.png") == [[(2, 30, 60, "photo")]]
+    assert program.clips("--person", str(red)) == [[(2, 30, 60, "photo")]]
+    program("people", "undo")
+    assert len(program.clips(photos / "red.png")[0]) == 2
+    assert program.clips(photos / "green.png") == [[(3, 30, 60, "photo")]]
+    program("people", "accept", str(red), "two.mp4#t3")
+    # Nobody is twice in one frame: who is in a frame with an accepted face is somebody else, however similar.
+    assert program.clips(photos / "red.png") == [[(3, 30, 60, "decision")]]
+    assert program.clips("--person", str(red)) == [[(1, 0, 30, "photo"), (3, 30, 60, "decision")]]
+    program("people", "undo")
+    assert program.clips("--person", str(green)) == [[(3, 30, 60, "photo")]]
+
+
+def test_decisions_outlive_a_new_index_another_engine_and_a_moved_store(
+    program: Program, run: Run, photos: Path, film: Path, tmp_path: Path
+) -> None:
+    red, _ = ids(program)
+    program("people", "accept", str(red), "two.mp4#t3")
+    program("people", "name", str(red), "Bert")
+    expected = [[(1, 0, 30, "photo"), (3, 30, 60, "decision")]]
+    program("index", film, "--force", *FAKE)
+    assert program.clips("--person", "Bert") == expected
+    program("reembed", "all", "--engine", "fake-new")
+    program("reembed", "all", *FAKE)
+    assert program.clips("--person", "Bert") == expected
+    shutil.move(program.store, tmp_path / "elsewhere")
+    moved = Program(run, tmp_path / "elsewhere")
+    assert moved.clips("--person", "Bert") == expected
+    moved("people", "backup", tmp_path / "people.json")
+    fresh = Program(run, tmp_path / "fresh")
+    fresh("index", film, *FAKE)
+    fresh("people", "restore", tmp_path / "people.json")
+    assert fresh.clips("--person", "Bert") == expected
+
+
+def test_faces_are_split_off_and_people_merged(program: Program) -> None:
+    red, green = ids(program)
+    program("people", "name", str(red), "Anna")
+    change = program.json("people", "split", "Anna", "two.mp4#t2")
+    new = change["split_off"]["id"]
+    assert new not in (red, green)
+    assert [clip[0] for clip in program.clips("--person", "Anna")[0]] == [1]
+    program("people", "merge", "Anna", str(new))
+    assert [clip[0] for clip in program.clips("--person", "Anna")[0]] == [1, 2]
+    assert program.json("people", "show", str(new))["person"]["id"] == red, "the old id leads on"
+
+
+def test_hidden_people_are_not_listed_and_not_asked_for_with_everybody(program: Program) -> None:
+    red, green = ids(program)
+    program("people", "hide", str(green))
+    assert [one["id"] for one in program.json("people")["people"]] == [red]
+    assert len(program.clips("--everybody")) == 1
+    program("people", "unhide", str(green))
+    assert len(program.clips("--everybody")) == 2
+
+
+def test_everybody_needs_no_photo_and_each_face_is_one_persons(program: Program) -> None:
+    found = program.clips("--everybody", "--video", "two.mp4")
+    assert [[clip[0] for clip in one] for one in found] == [[1, 2], [3]]
+
+
+def test_a_video_that_is_gone_does_not_stop_the_others(
+    program: Program, run: Run, photos: Path, tmp_path: Path
+) -> None:
+    photo = photos / "green.png"
+    result = run("query", photo, "--everybody", "--store", program.store, *FAKE)
+    assert result.exit_code == 2
+    assert "three questions" in " ".join(result.stderr.split())
+    result = run("query", "--everybody", "--store", program.store, *FAKE, "--out", tmp_path / "out", "--json")
+    assert {Path(one["folder"]).name for one in json.loads(result.stdout)["results"]} == {
+        f"person {number}" for number in ids(program)
+    }
+
+
+def test_with_and_without_give_exactly_those_frames(program: Program, photos: Path) -> None:
+    assert program.clips(photos / "red.png", "--with", "two.mp4#t3") == [[(2, 30, 60, "photo")]]
+    assert program.clips(photos / "red.png", "--with", photos / "green.png") == [[(2, 30, 60, "photo")]]
+    assert program.clips(photos / "red.png", "--without", "two.mp4#t3") == [[(1, 0, 30, "photo")]]
+    assert program.clips(photos / "green.png", "--without", "two.mp4#t1") == [[]]
+
+
+def test_what_is_more_like_a_photo_of_not_does_not_match(program: Program, photos: Path) -> None:
+    low = ("--threshold", "0.001")
+    assert program.clips(photos / "red.png", "--not", photos / "green.png", *low) == [
+        [(1, 0, 30, "photo"), (2, 30, 60, "photo")]
+    ]
+    assert program.clips(photos / "red.png", "--not", photos / "red.png", *low) != [[]], "a tie is no refusal"
+    assert program.clips(photos / "green.png", "--not", photos / "red.png", *low) == [[(3, 30, 60, "photo")]]
+
+
+def test_forget_erases_name_decisions_and_faces_and_lists_results(
+    program: Program, run: Run, tmp_path: Path
+) -> None:
+    red, green = ids(program)
+    program("people", "name", str(red), "Annabella")
+    program("people", "name", str(green), "Bert")
+    for name in ("Annabella", "Bert"):
+        run("query", "--person", name, "--store", program.store, *FAKE, "--out", tmp_path / "out")
+    data = program.json("people", "show", "Annabella", "--data")
+    said = program("forget", "Annabella", *FAKE, "--yes", "--out", tmp_path / "out")
+    assert f"Erased from the library: person {red} (Annabella)" in said
+    assert f"still shows Annabella: {tmp_path / 'out' / 'Annabella'}" in said
+    assert str(tmp_path / "out" / "Bert") not in said
+    left = b"".join(path.read_bytes() for path in program.store.rglob("*") if path.is_file())
+    assert b"Annabella" not in left
+    for tracklet in data["videos"][0]["tracklets"]:
+        for exemplar in tracklet["exemplars"]:
+            crop = base64.b64decode(exemplar["crop"])
+            assert crop[-300:-200] not in left
+    assert f"person {red} was forgotten" in program("people", "show", str(red), code=1)
+    assert [one["name"] for one in program.json("people")["people"]] == ["Bert"]
+    assert [decision["kind"] for decision in program.json("people", "log")["decisions"]] == ["name", "forget"]
+
+
+def test_an_option_before_the_command_is_not_passed_over(run: Run, store: Path) -> None:
+    result = run("people", "--store", store, "log")
+    assert result.exit_code == 2
+    assert "put --store after log" in result.stderr
+
+
+def test_one_question_at_a_time(run: Run, store: Path, photos: Path) -> None:
+    for words, text in (
+        ((), "nobody to search for"),
+        ((photos / "red.png", "--person", "1"), "three questions"),
+    ):
+        result = run("query", *words, "--store", store, *FAKE)
+        assert (result.exit_code, text in " ".join(result.stderr.split())) == (2, True)
+
+
+def test_a_word_for_forget_is_either_a_file_or_a_person(program: Program, photos: Path) -> None:
+    library = Library(program.store, engine="fake")
+    program("people", "name", "two.mp4#t1", "Anna")
+    assert library.read_anybody(["Anna"]).persons[0].person is not None
+    assert library.read_anybody([str(photos / "red.png")]).persons[0].person is None
+    with pytest.raises(OptionError, match="one by one"):
+        library.read_anybody(["Anna", str(photos / "red.png")])
