@@ -48,7 +48,7 @@ def index(store: Path, name: str, *faces: Face) -> Path:
         boxes = np.tile(np.array([150 * number, 50, 100, 100], np.float32), (LENGTH, 1))
         sightings[number] = replace(make_sightings(rng, face.start, end), boxes=boxes)
         exemplars[number] = tuple(
-            replace(one, embedding=face.vector, quality=face.quality / 2, frame=face.start + 5)
+            replace(one, embedding=face.vector, quality=face.quality, frame=face.start + 5)
             for one in made.exemplars[number]
         )
     clusters = tuple(

@@ -58,7 +58,8 @@ person INTEGER NOT NULL REFERENCES people(person), sha256 TEXT NOT NULL, {_PLACE
         # Decisions that do not count, because a later one undoes them: replayed too.
         "CREATE TABLE undone (decision INTEGER PRIMARY KEY REFERENCES decisions(decision))",
         # Derived: whose each cluster of each indexed video is, and a face of it. by_similarity: whose it would be
-        # without decisions. seconds: how long its tracklets are shown in all. quality: sum over its exemplars.
+        # without decisions. seconds: how long its tracklets are shown in all. quality: sum over them of the best
+        # exemplar's.
         f"""CREATE TABLE members (
 sha256 TEXT NOT NULL, cluster INTEGER NOT NULL, person INTEGER NOT NULL REFERENCES people(person),
 by_similarity INTEGER NOT NULL REFERENCES people(person), seconds REAL NOT NULL, quality REAL NOT NULL, {_PLACE},

@@ -47,7 +47,7 @@ class NewCluster:
 
     number: int
     embedding: Floats  # (D,) unit length
-    quality: float  # sum of the qualities of its exemplars
+    quality: float  # sum over its tracklets of the quality of the best exemplar
     seconds: float  # for which its tracklets are shown
     tracklets: Ints  # (T,) numbers
     spans: Ints  # (T, 2) frames [start, end) of each, in order; none shares a frame with another
@@ -123,16 +123,17 @@ def clusters_to_join(index: VideoIndex) -> tuple[NewCluster, ...]:
     # Of each cluster the exemplar that is seen best.
     owner = {item.number: item.cluster for own in by_cluster.values() for item in own}
     best: dict[int, tuple[int, int]] = {}
+    qualities: dict[int, float] = {}
     for row in np.argsort(-looks.qualities, kind="stable").tolist():
         tracklet = int(looks.tracklets[row])
+        qualities.setdefault(tracklet, float(looks.qualities[row]))
         best.setdefault(owner[tracklet], (tracklet, int(looks.frames[row])))
     found = []
-    for number, embedding, quality in zip(
-        pooled.numbers.tolist(), pooled.embeddings, pooled.quality_sums.tolist(), strict=True
-    ):
+    for number, embedding in zip(pooled.numbers.tolist(), pooled.embeddings, strict=True):
         own = sorted(by_cluster[number], key=lambda item: item.start)
         shown = sum(end - start for start, end in (seconds[item.number] for item in own))
         spans = np.array([(item.start, item.end) for item in own], np.int64)
+        quality = sum(qualities.get(item.number, 0.0) for item in own)
         numbers = np.array([item.number for item in own], np.int64)
         tracklet, frame = best[number]
         x, y, w, h = (round(value, 1) for value in index.box(tracklet, frame).tolist())

@@ -55,7 +55,7 @@ class Member:
     person: int
     by_similarity: int  # whose it would be without decisions
     seconds: float  # for which its tracklets are shown
-    quality: float  # sum over its exemplars
+    quality: float  # sum over its tracklets of the best exemplar's
     anchor: Place  # a face of it, by which the cluster is found again when the video was indexed anew
 
 
