@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from facereel.query.export.metadata import JSON_FILE, SCHEMAS
-from facereel.query.library.decisions import owners
 from facereel.query.search.forget import Holding
 from facereel.query.search.search import PersonMatches
 from facereel.store.index.reader import VideoIndex
@@ -22,13 +21,9 @@ _SAME_FACE = 0.5  # overlap (iou) of two boxes in one frame
 
 
 def persons(answers: Sequence[PersonMatches], people: LibraryPeople) -> tuple[LibraryPerson, ...]:
-    """The people of the library whom the answers are about: those asked for, or whom the photos surely show."""
-    found: dict[int, LibraryPerson] = {}
-    for answer in answers:
-        asked = answer.person.person
-        own = owners(answer, people) if asked is None else (people.get(asked),)
-        found |= {person.id: person for person in own if asked is not None or len(own) == 1}
-    return tuple(found.values())
+    """The people of the library whom the answers are about: those asked for, or whose decisions photos got."""
+    asked = [answer.person.person for answer in answers]
+    return tuple({number: people.get(number) for number in asked if number is not None}.values())
 
 
 def results_showing(out: Path, holdings: Sequence[Holding]) -> tuple[Path, ...]:
