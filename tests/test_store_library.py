@@ -140,7 +140,7 @@ def test_damaged_indexes_are_reported_and_can_be_removed(tmp_path: Path) -> None
         library.find("bad.mp4")
     assert library.remove("bad.mp4") == bad
     assert library.remove("good.mp4") == good
-    assert [f.name for f in tmp_path.iterdir()] == ["notes"]
+    assert [f.name for f in tmp_path.iterdir() if f.is_dir()] == ["notes"]
 
 
 def test_damaged_index_is_replaced_by_a_new_one(tmp_path: Path) -> None:
@@ -148,6 +148,10 @@ def test_damaged_index_is_replaced_by_a_new_one(tmp_path: Path) -> None:
     (folder / DATABASE).write_bytes(b"")
     write_index(tmp_path, make_contents())
     VideoIndex(folder).close()
+
+
+def folders_in(store: Path) -> list[Path]:
+    return [path for path in store.iterdir() if path.is_dir()]
 
 
 def test_leftovers_of_dead_processes_are_finished(tmp_path: Path) -> None:
@@ -162,14 +166,15 @@ def test_leftovers_of_dead_processes_are_finished(tmp_path: Path) -> None:
     Catalogue(tmp_path).clean()
     with Catalogue(tmp_path).find("movie.mp4") as index:
         assert index.folder == folder
-    assert list(tmp_path.iterdir()) == [folder]
+    assert folders_in(tmp_path) == [folder]
     (tmp_path / locks.STORE_LOCK).touch()
     folders.clean_leftovers(tmp_path)
-    assert list(tmp_path.iterdir()) == [folder], "a lock file alone goes, too"
+    assert folders_in(tmp_path) == [folder]
+    assert not (tmp_path / locks.STORE_LOCK).exists(), "a lock file alone goes, too"
     # Died after the new one was in: the old one goes.
     aside.mkdir()
     Catalogue(tmp_path).clean()
-    assert list(tmp_path.iterdir()) == [folder]
+    assert folders_in(tmp_path) == [folder]
 
 
 def test_a_folder_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
@@ -212,7 +217,7 @@ def test_killed_writers_lose_nothing_and_readers_never_miss(tmp_path: Path) -> N
         Catalogue(tmp_path).clean()
         # What a killed run stored stays for the next one, unless an index came after it; nothing else may stay.
         delete_unfinished(tmp_path)
-        assert len(list(tmp_path.iterdir())) == 1
+        assert len(folders_in(tmp_path)) == 1
         with library.find("movie.mp4") as index:
             index.sightings(t.number for t in index.tracklets())
             index.vectors()

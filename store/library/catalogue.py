@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from facereel.store.files import folders, locks
 from facereel.store.files.digest import hash_file
@@ -25,7 +25,6 @@ from facereel.store.files.disk import unwritable
 from facereel.store.files.names import HASH_DIGITS, hash_suffix, printable, safe_name
 from facereel.store.index.database import NO_INDEX, read_version, writing
 from facereel.store.index.reader import VideoIndex, read_video
-from facereel.store.index.summary import VideoSummary, summary
 from facereel.store.library import videos
 from facereel.store.library.database import LibraryDatabase
 from facereel.store.library.joining import Looks, join, similarity_scale
@@ -43,7 +42,9 @@ from facereel.store.model.errors import (
     UnwritableError,
 )
 from facereel.store.model.records import EngineInfo, Video
-from facereel.store.resume import unfinished
+
+if TYPE_CHECKING:
+    from facereel.store.index.summary import VideoSummary
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +104,10 @@ class Catalogue:
 
     def clean(self) -> None:
         """Finish what dead processes left in the store. For writers, before they write."""
+        from facereel.store.resume import (
+            unfinished,  # here and below: what only writers need takes long to import
+        )
+
         folders.clean_leftovers(self.store)
         locks.locked_videos(self.store)
         unfinished.clean_unfinished(self.store)
@@ -282,6 +287,8 @@ class Catalogue:
 
         Raises StoreError while the video is being indexed, UnwritableError.
         """
+        from facereel.store.resume import unfinished
+
         self.clean()
         folder = self.locate(name)
         digits = hash_suffix(folder.name)
@@ -573,6 +580,8 @@ class Catalogue:
 
 def listing(catalogue: Catalogue) -> tuple[list[VideoSummary], list[tuple[Path, StoreError]]]:
     """A row for every index, and the folders of those that cannot be read with the reason why."""
+    from facereel.store.index.summary import summary
+
     found = catalogue.listing()
     rows, failures = [], list(found.failures)
     for entry in found.entries:

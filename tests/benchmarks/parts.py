@@ -14,6 +14,7 @@ from tests.benchmarks.figures import at_most, scenario_figures, shot_figures
 from tests.benchmarks.footage import clip_row, footage, full_truth, rates, small_footage, thresholds
 from tests.benchmarks.fuzz import fuzz
 from tests.benchmarks.kill import kills
+from tests.benchmarks.library import library
 from tests.benchmarks.library_people import library_people
 from tests.benchmarks.media_truth import films, footage_videos
 from tests.benchmarks.portraits import media, people_folder, photos
@@ -149,6 +150,7 @@ PARTS: dict[str, Callable[..., Iterator[Report]]] = {
     "fuzz": fuzz,
     "soak": soak,
     "kill": kills,
+    "library": library,
 }
 
 
