@@ -94,6 +94,8 @@ clusters INTEGER NOT NULL, block INTEGER, first_row INTEGER)""",
         # What a query says of how much it searched, without a look at each row.
         """CREATE INDEX videos_by_recogniser ON videos (recogniser, block, tracklets, exemplars,
 tracklets_without_exemplars)""",
+        # Where all videos lie that were searched: of the table itself, that would be a hundred times as many pages.
+        "CREATE INDEX videos_searched ON videos (recogniser, folder, path, block)",
         "CREATE INDEX videos_to_read ON videos (video) WHERE block IS NULL",
         # Folders that could not be read when they were listed; each query tries again.
         "CREATE TABLE unreadable (folder TEXT PRIMARY KEY)",

@@ -159,8 +159,11 @@ def one_of_each_recogniser(db: sqlite3.Connection, store: Path) -> list[StoredVi
 
 def of_other_recognisers(db: sqlite3.Connection, store: Path, engine: EngineInfo) -> list[StoredVideo]:
     """Videos whose vectors do not compare with the engine's."""
-    query = f"SELECT {_COLUMNS} FROM videos WHERE recogniser <> ? AND block IS NOT NULL ORDER BY folder"
-    return list(_decoded(store, db.execute(query, (recogniser(engine),))))
+    # Not `<>`, which would look at every row.
+    below = f"SELECT {_COLUMNS} FROM videos WHERE recogniser < ? AND block IS NOT NULL"
+    above = f"SELECT {_COLUMNS} FROM videos WHERE recogniser > ? AND block IS NOT NULL"
+    own = (recogniser(engine),)
+    return [*_decoded(store, db.execute(below, own)), *_decoded(store, db.execute(above, own))]
 
 
 def counts(db: sqlite3.Connection, engine: EngineInfo) -> Counts:
