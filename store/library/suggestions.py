@@ -16,6 +16,7 @@ from facereel.store.index.reader import VideoIndex
 from facereel.store.library.decisions import COUNTS, groups, time_text
 from facereel.store.library.joining import Looks
 from facereel.store.library.people import LibraryPeople, LibraryPerson
+from facereel.store.model.face_odds import face_log_odds
 
 # How many strangers are as similar to one of N clusters: of 786,000 pairs of strangers, one photo against a cluster of
 # six crops, 8.6e-4 are more similar than 0.42 and 4.3e-5 than 0.50, one in e for each 1/37 more.
@@ -32,7 +33,7 @@ class Suggestion:
     person: LibraryPerson  # the named one, else the one who is shown longer
     other: LibraryPerson
     similarity: float  # of both as wholes
-    likelihood: float  # that they are, if one of as many strangers as there are clusters may be as similar
+    likelihood: float  # that they are, by how similar they are for their quality, among so many clusters
     seconds: float  # for which the other is shown, which the answer adds to the person
 
 
@@ -75,8 +76,10 @@ def _pairs(people: dict[int, LibraryPerson], looks: Looks, count: int) -> list[S
             if other is None or other.id == one.id or (one.name is not None and other.name is not None):
                 continue
             person, added = sorted((one, other), key=lambda who: (who.name is None, -who.seconds, who.id))
-            strangers = count * _STRANGERS * float(np.exp(_TAIL * (_STRANGERS_AT - similarity / looks.scale)))
-            likelihood = 1 / (1 + strangers)
+            alike = similarity / looks.scale
+            strangers = count * _STRANGERS * float(np.exp(_TAIL * (_STRANGERS_AT - alike)))
+            quality = min(looks.whole(one.id).quality, looks.whole(other.id).quality)
+            likelihood = 1 / (1 + strangers) / (1 + float(np.exp(-face_log_odds(alike, quality))))
             if likelihood >= _MIN_LIKELIHOOD:
                 found[frozenset((one.id, other.id))] = Suggestion(
                     person, added, similarity, likelihood, min(one.seconds, other.seconds)
