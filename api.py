@@ -848,6 +848,8 @@ class Library:
     ) -> tuple[Calibration, tuple[Path, Path]]:
         """Measure the engine's threshold on photos, a folder a person, and write it and a plot into `out`.
 
+        Measured is, too, how rare strangers are that are more similar: it decides what is sure in a large library.
+
         Gives what was measured, and the two files. Raises OptionError for too few photos.
         """
         from facereel.query.people import calibration
@@ -864,6 +866,7 @@ class Library:
             for warning in person.warnings:
                 on_warning(warning)
         measured = calibration.measure(people, engine)
+        measured = calibration.with_strangers(measured, people, engine)
         if Path(out) == self.store:
             make_store(self.store)
         return measured, calibration.write(measured, Path(out))

@@ -7,9 +7,10 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from facereel.indexer.engines.protocol import default_stranger_rates
+from facereel.query.people.directions import directions
 from facereel.query.records import MatchingTracklet, NearTracklet, Reference
 from facereel.query.search.certainty import Criterion, Limits
-from facereel.query.search.matching import VideoFaces, directions, match
+from facereel.query.search.matching import VideoFaces, match
 from facereel.query.search.rulings import NO_RULINGS, Rulings
 from facereel.store.index.embeddings import BestExemplars, pool_exemplars
 from facereel.store.index.reader import VideoIndex
@@ -17,14 +18,13 @@ from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import ExemplarArrays, Floats, Tracklet, Video
 
 
-def answer_of(
+def found_by(
     video: Video, tracklets: Sequence[Tracklet], exemplars: ExemplarArrays, references: Sequence[Reference],
-    base: float = DEFAULT_THRESHOLD, scale: float = 1.0, behind: Collection[int] = (),
-    rulings: Rulings = NO_RULINGS,
-) -> tuple[list[MatchingTracklet], list[MatchingTracklet | NearTracklet]]:  # fmt: skip
-    """Sure matches; possible ones and near misses, most similar first. Times are those of 25 frames a second.
+    limits: Limits, behind: Collection[int] = (), rulings: Rulings = NO_RULINGS,
+) -> tuple[list[MatchingTracklet], list[NearTracklet]]:  # fmt: skip
+    """Sure and possible matches, and near misses; times are those of 25 frames a second.
 
-    `base` is a threshold that the user chose. `behind`: tracklets without a visible face.
+    `behind`: tracklets without a visible face.
     """
     pooled = pool_exemplars(tuple(tracklets), exemplars, video.frame_rate)
     own = [item for item in tracklets if item.number in pooled.tracklets]
@@ -37,16 +37,28 @@ def answer_of(
         ),
         pooled.clusters,
     )  # fmt: skip
-    person = directions(references, scale)
+    person = directions(references, limits.criterion.scale)
 
     def similarities(embeddings: Floats) -> Floats:
         return person.combine(person.vectors @ embeddings.T)
 
-    criterion = Criterion(base, scale, default_stranger_rates().scaled(scale), fixed=True)
-    limits = Limits(criterion, len(references), len(pooled.clusters))
-    matches, near_misses = match(
+    return match(
         faces, similarities(pooled.embeddings), similarities(pooled.clusters.embeddings), limits, rulings
     )
+
+
+def answer_of(
+    video: Video, tracklets: Sequence[Tracklet], exemplars: ExemplarArrays, references: Sequence[Reference],
+    base: float = DEFAULT_THRESHOLD, scale: float = 1.0, behind: Collection[int] = (),
+    rulings: Rulings = NO_RULINGS,
+) -> tuple[list[MatchingTracklet], list[MatchingTracklet | NearTracklet]]:  # fmt: skip
+    """Sure matches; possible ones and near misses, most similar first. `base` is a threshold that the user chose.
+
+    Otherwise as `found_by`.
+    """
+    criterion = Criterion(base, scale, default_stranger_rates().scaled(scale), fixed=True)
+    limits = Limits(criterion, len(references), len({item.cluster for item in tracklets}))
+    matches, near_misses = found_by(video, tracklets, exemplars, references, limits, behind, rulings)
     others: list[MatchingTracklet | NearTracklet] = [
         *(item for item in matches if item.certainty == "possible"),
         *near_misses,

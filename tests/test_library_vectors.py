@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from facereel.query.people.directions import directions
 from facereel.query.records import MatchingTracklet, NearTracklet, PersonQuery, Reference
 from facereel.query.search import forget, search
-from facereel.query.search.matching import directions
 from facereel.query.search.rulings import NoDecisions
 from facereel.query.search.scope import scope_of
 from facereel.query.search.search import PersonMatches

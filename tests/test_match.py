@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facereel.indexer.engines.protocol import default_stranger_rates
+from facereel.query.people.directions import directions
 from facereel.query.records import MatchingTracklet, NearTracklet, Reference
 from facereel.query.search.certainty import Criterion, Limits
-from facereel.query.search.matching import directions
 from facereel.query.search.rulings import NO_RULINGS, Rulings
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import ExemplarArrays, Floats, Tracklet
-from tests.exhaustive import answer_of
+from tests.exhaustive import answer_of, found_by
 from tests.factories import make_video
 
 DIM = 24
@@ -93,6 +93,13 @@ class Film:
             behind=self.behind,
             rulings=rulings,
         )
+
+    def found(self, criterion: Criterion, clusters: int) -> tuple[list[MatchingTracklet], list[NearTracklet]]:
+        """Sure and possible matches, and near misses, as one of a library of so many clusters."""
+        return found_by(
+            replace(make_video(), frame_rate=Fraction(25)), self.tracklets, self.looks(), ASKED,
+            Limits(criterion, len(ASKED), clusters), self.behind,
+        )  # fmt: skip
 
 
 def numbers(found: Sequence[MatchingTracklet | NearTracklet]) -> list[int]:

@@ -20,10 +20,11 @@ from facereel.indexer.engines.registry import load_engine
 from facereel.store.files.names import printable
 from facereel.store.model.errors import EngineMismatchError, OptionError
 from facereel.store.model.records import Embeddings, EngineInfo, FaceCrop, Faces, Image, Landmarks
+from facereel.store.model.strangers import StrangerRates
 
-CALIBRATION_SCHEMA = "facereel.calibration/2"
-# The only change since /1: it could name the threshold `bar`.
-_READABLE_SCHEMAS = ("facereel.calibration/1", CALIBRATION_SCHEMA)
+CALIBRATION_SCHEMA = "facereel.calibration/3"
+# /1 could name the threshold `bar`; up to /2 nothing says how rare similar strangers are.
+_READABLE_SCHEMAS = ("facereel.calibration/1", "facereel.calibration/2", CALIBRATION_SCHEMA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ def _read_threshold(path: Path, engine: EngineInfo) -> Threshold:
         measured_with = EngineInfo(**document["engine"])
         if not 0 < value < 1:
             raise ValueError(f"threshold {value:g}")
+        rates = StrangerRates.from_document(document["strangers"]) if "strangers" in document else None
         source = f"{int(document['photos'])} photos of {int(document['people'])} people, {path.name}"
     except (OSError, ValueError, TypeError, LookupError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
@@ -130,4 +132,4 @@ def _read_threshold(path: Path, engine: EngineInfo) -> Threshold:
             f"{printable(path)} was measured with other weights ({measured_with.name}) than {engine.name} has; "
             f"run: facereel engines --calibrate FOLDER --engine {engine.name}"
         )
-    return Threshold(value, source)
+    return Threshold(value, source, rates)

@@ -2,7 +2,11 @@
 
 Every photo is compared with every other. The threshold for films is derived from the similarity that one in a
 thousand pairs of different people reaches. One in ten thousand would be closer to what films need, but is less
-stable: measured on one half of the people or the other, it differs by 0.04 instead of 0.02.
+stable: measured on one half of the people or the other, it differs by 0.04 instead of 0.02. How rare more similar
+strangers are, by the number of photos and the evidence, is measured by strangers.py and written beside it.
+
+The default engine's own file, indexer/engines/calibration-opencv-zoo.json, is what `facereel engines --calibrate faces
+--out indexer/engines` writes of 240 photos of 24 people; its `threshold` is not used, films decide that.
 
 `indexer/engines/choice.py` reads the file.
 """
@@ -11,15 +15,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facereel.indexer.engines.choice import CALIBRATION_SCHEMA, calibration_file_name
-from facereel.indexer.engines.protocol import FaceEngine
+from facereel.indexer.engines.protocol import FaceEngine, default_stranger_rates
 from facereel.store.files.disk import atomic_file, make_folder
 from facereel.store.files.names import printable, with_escapes
 from facereel.store.model.errors import OptionError, UnwritableError
@@ -27,6 +32,7 @@ from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import EngineInfo, Floats
 
 if TYPE_CHECKING:
+    from facereel.query.people.strangers import Measured
     from facereel.query.records import PersonQuery
 
 FALSE_MATCH_RATES = (1e-2, 1e-3, 1e-4)  # shares of the pairs of different people that pass
@@ -34,6 +40,7 @@ THRESHOLD_RATE = 1e-3  # the one from which the threshold for films is derived
 # Films need a higher threshold than photos. For the default engine it is DEFAULT_THRESHOLD by films, and 0.383 by
 # photos at THRESHOLD_RATE (240 photos of 24 people).
 FILMS_OVER_PHOTOS = DEFAULT_THRESHOLD / 0.383
+DEFAULT_PEOPLE = 24  # of the default engine's own calibration
 MIN_SAME_PAIRS = 20  # with fewer pairs of one person, their share above a threshold says little
 
 Scores = NDArray[np.float64]
@@ -58,6 +65,7 @@ class Calibration:
     same: Scores  # (S,) similarities of photos of one person
     different: Scores  # (T,) of photos of two people
     points: tuple[OperatingPoint, ...]
+    strangers: Measured | None = None  # how rare similar strangers are; None: not measured
 
     @property
     def threshold(self) -> float:
@@ -86,14 +94,35 @@ def measure(people: Sequence[PersonQuery], engine: FaceEngine) -> Calibration:
     return Calibration(engine.info, len(people), len(vectors), same, different, points)
 
 
+def with_strangers(measured: Calibration, people: Sequence[PersonQuery], engine: FaceEngine) -> Calibration:
+    """The calibration with how rare similar strangers are to the photos of these people.
+
+    Few people say little about one stranger in a million: from 12 of 24 people follows 0.52 or 0.64 for three photos in
+    a library of 200,000 clusters, as the half is, from all 24 0.63. With fewer than those the similarities are at least
+    the default engine's, scaled.
+    """
+    from facereel.query.people import strangers  # which only a calibration needs
+
+    faces = [
+        strangers.read_faces([Path(photo.path) for photo in person.references], engine) for person in people
+    ]
+    scale = measured.threshold / DEFAULT_THRESHOLD
+    few = len(people) < DEFAULT_PEOPLE
+    at_least = default_stranger_rates().scaled(scale) if few else None
+    return replace(measured, strangers=strangers.measure(faces, scale, at_least))
+
+
 def write(measured: Calibration, folder: Path) -> tuple[Path, Path]:
     """Write `calibration-<engine>.json` and a plot beside it as PNG; raises UnwritableError."""
     target = folder / calibration_file_name(measured.engine)
-    document = {
+    document: dict[str, Any] = {
         "schema": CALIBRATION_SCHEMA, "engine": asdict(measured.engine), "threshold": round(measured.threshold, 4),
         "people": measured.people, "photos": measured.photos, "pairs_of_one_person": len(measured.same),
         "pairs_of_two_people": len(measured.different), "rates": [asdict(point) for point in measured.points],
+        "date": datetime.now(timezone.utc).date().isoformat(),
     }  # fmt: skip
+    if measured.strangers is not None:
+        document["strangers"] = measured.strangers.to_document()
     try:
         make_folder(folder)
         with atomic_file(target.with_suffix(".png")) as unfinished:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facereel.query.records import Certainty, MatchingTracklet, NearTracklet, Reference
+from facereel.query.records import Certainty, MatchingTracklet, NearTracklet
 from facereel.query.search.certainty import Limits
 from facereel.query.search.rulings import NO_RULINGS, Rulings
 from facereel.store.index.embeddings import BestExemplars, ClusterEmbeddings
@@ -39,24 +39,9 @@ _EXPANSION_WIDTH = 18.0
 _UNLIKE = 0.30
 _SURE = 0.55
 _FAR_LESS = 0.15
-# One photo among several counts on its own when its similarity is higher than that of all together by this much.
-_SINGLE_PHOTO_PENALTY = 0.04
-_MIN_SINGLE_CONFIDENCE = 0.5  # face confidence that a photo needs for that
 # Exemplars below these are named in the explanation of a near miss.
 _SMALL_WIDTH = 30  # pixels
 _BLURRED = 0.25
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Directions:
-    """The references as vectors to be compared with embeddings: all pooled, then those that count on their own."""
-
-    vectors: Floats  # (1 + K, D) unit length
-    penalties: Floats  # (1 + K,) subtracted from the similarities of each
-
-    def combine(self, similarities: Floats) -> Floats:
-        """How similar the person is to N embeddings, (N,), from the similarity of each vector to them (1 + K, N)."""
-        return np.asarray((similarities - self.penalties[:, None]).max(axis=0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,22 +62,6 @@ class VideoFaces:
             if item.cluster in members:
                 members[item.cluster].append(position)
         return list(members.values())
-
-
-def directions(references: Sequence[Reference], scale: float = 1.0) -> Directions:
-    """The references of one person; photos that are unlike the others weigh less when all are pooled."""
-    photos = np.stack([reference.embedding for reference in references])
-    agreement = photos @ photos.T
-    weights = np.ones(len(photos))
-    if len(photos) > 2:
-        np.fill_diagonal(agreement, -1)
-        weights = np.clip(agreement.max(axis=1), 0.05, 1.0)
-    pooled = pooling.unit((weights[:, None] * photos).sum(axis=0).astype(np.float32))
-    single = photos[[reference.quality >= _MIN_SINGLE_CONFIDENCE for reference in references]]
-    vectors = np.concatenate([pooled[None], single if len(photos) > 1 else single[:0]])
-    penalties = np.full(len(vectors), scale * _SINGLE_PHOTO_PENALTY, np.float32)
-    penalties[0] = 0
-    return Directions(vectors, penalties)
 
 
 def match(

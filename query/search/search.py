@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from facereel.query.people.directions import Directions, directions
 from facereel.query.records import MatchingTracklet, NearTracklet, PersonQuery
 from facereel.query.search.certainty import MOST_STRANGER_SHARE, Criterion, Limits, stranger_shares
-from facereel.query.search.matching import Directions, VideoFaces, directions, match
+from facereel.query.search.matching import VideoFaces, match
 from facereel.query.search.rulings import Decisions, NoDecisions, Rulings, refusing
 from facereel.query.search.scope import Scope, SkippedVideo, kind_of
 from facereel.store.files.folders import index_folders

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from facereel.indexer.engines.registry import DEFAULT_ENGINE, load_engine
+from facereel.query.people.strangers import read_faces
 from tests.benchmarks import engines, identity, scan_modes, shot_detectors, small_faces
 from tests.benchmarks.clusters import clusters
 from tests.benchmarks.corrections import corrections
@@ -26,6 +27,7 @@ from tests.benchmarks.scoring import ClipScore, score_clips
 from tests.benchmarks.scoring_shots import ShotScore, score_shots
 from tests.benchmarks.scoring_tracks import TrackScore, score_tracks
 from tests.benchmarks.soak import soak
+from tests.benchmarks.strangers import large_library
 
 # People of the faces folder who do appear in a video there: seen by eye.
 PRESENT = {("p20", "obama.mp4"), ("p20", "hamilton.mp4")}
@@ -88,6 +90,15 @@ def strangers(only: str, engine: Words = ()) -> Iterator[Report]:
                 for c in answer["clips"]
             ]  # fmt: skip
     yield "strangers", rows, [at_most("false clips", false, 0)]
+    if not only:
+        loaded = load_engine(engine[1] if engine else DEFAULT_ENGINE)
+        say("strangers: photos")
+        people = [
+            read_faces(photos(folder), loaded)
+            for folder in sorted(people_folder().iterdir())
+            if folder.is_dir()
+        ]
+        yield "strangers, large library", *large_library(people, loaded)
 
 
 def scans(only: str) -> Iterator[Report]:
