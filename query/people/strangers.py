@@ -125,9 +125,8 @@ def measure(
     """
     rng = np.random.default_rng(seed)
     clusters = [_clusters(person, rng) for person in people]
-    counts = np.stack([
-        _counts(people, clusters, number, scale, rng) for number in range(1, MOST_REFERENCES + 1)
-    ])  # fmt: skip
+    numbers = range(1, MOST_REFERENCES + 1)
+    counts = np.stack([_counts(people, clusters, number, scale, rng) for number in numbers], axis=2)
     everybody = np.ones(len(people))
     bounds = _lower_ends(counts, everybody)
     fit, shape = _fitted(counts, everybody, bounds)
@@ -189,7 +188,7 @@ def _counts(
     number: int,
     scale: float,
     rng: np.random.Generator,
-) -> Scores:
+) -> Floats:
     """How many clusters of strangers are how similar to questions of `number` photos, shares (P, P, E, B).
 
     By who is asked for, whose the clusters are, class of evidence and similarity. Each pair of people and class counts
@@ -211,22 +210,24 @@ def _counts(
             places = groups * shape[-1] + np.clip(bins, 0, shape[-1] - 1)
             counts[row] += np.bincount(places, minlength=int(np.prod(shape))).reshape(shape)
         counts[row, row] = 0
-    return np.asarray(counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1.0))
+    return np.asarray(counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1.0), np.float32)
 
 
-def _weighted(counts: Scores, weights: Scores) -> Scores:
-    """Shares (9, E, B) over all pairs of people, who count with their weights (P,)."""
-    table = np.einsum("a,b,nabeh->neh", weights, weights, counts, optimize=True)
+def _weighted(counts: Floats, weights: Scores) -> Scores:
+    """Shares (9, E, B) over all pairs of people (P, P, 9, E, B), who count with their weights (P,)."""
+    people, cells = len(weights), counts.shape[2:]
+    table = np.outer(weights, weights).astype(np.float32).ravel() @ counts.reshape(people**2, -1)
+    table = table.reshape(cells).astype(np.float64)
     return np.asarray(table / np.maximum(table.sum(axis=-1, keepdims=True), 1e-12))
 
 
-def _lower_ends(counts: Scores, weights: Scores) -> NDArray[np.int64]:
+def _lower_ends(counts: Floats, weights: Scores) -> NDArray[np.int64]:
     """The bins (9, E) at which the tails begin."""
     above = np.cumsum(_weighted(counts, weights)[..., ::-1], axis=-1)[..., ::-1]  # at a bin or higher
     return np.asarray((above > _TAIL).sum(axis=-1), np.int64)
 
 
-def _fitted(counts: Scores, weights: Scores, starts: NDArray[np.int64]) -> tuple[Scores, float]:
+def _fitted(counts: Floats, weights: Scores, starts: NDArray[np.int64]) -> tuple[Scores, float]:
     """The similarities (9, E, R) that strangers reach at RATES, and the common shape of the tails."""
     shares = _weighted(counts, weights)
     middles = (_EDGES[1:] + _EDGES[:-1]) / 2

@@ -1,7 +1,7 @@
 """How sure a match is: the limits of similarity for one person, by photos, evidence and clusters searched.
 
-A match is sure when in the whole answer fewer than one stranger in ten such answers is expected, by the engine's
-calibration, and when it reaches the threshold within one video. Below it is possible, down to where most of such
+A match is sure when it reaches the threshold for a few films and when, by the engine's calibration, the clusters beyond
+those of a few films bring one stranger in ten answers at most. Below it is possible, down to where most of such
 matches would be strangers.
 """
 
@@ -21,6 +21,9 @@ from facereel.store.model.strangers import StrangerRates
 _EXTRA_FOR_LOW_QUALITY = 0.02
 _NEAR_MISS = 0.12  # below the threshold
 SURE_STRANGERS = 0.1  # expected in an answer whose matches are sure
+# In this many clusters of 13 films the threshold alone lets none of 24 people in who are not there. Photos, by which
+# the calibration is measured, are more alike than films: it would put the threshold of one film at 0.45 already.
+_CLUSTERS_OF_FILMS = 193
 # Beyond this many expected strangers nothing is looked at, however many matches there are: it bounds the indexes that a
 # query over a large library opens.
 _MOST_STRANGERS = 10.0
@@ -56,12 +59,16 @@ class Limits:
         return (
             within
             if self.criterion.fixed
-            else np.maximum(within, self._reached_by(SURE_STRANGERS, quality_sums))
+            else np.maximum(
+                within, self._reached_by(SURE_STRANGERS, self.clusters - _CLUSTERS_OF_FILMS, quality_sums)
+            )
         )
 
     def possible(self, quality_sums: ArrayLike) -> NDArray[np.float64]:
         """Below this (C,) no cluster is possible, and no video looked at."""
-        return np.maximum(self.near_miss(quality_sums), self._reached_by(_MOST_STRANGERS, quality_sums))
+        return np.maximum(
+            self.near_miss(quality_sums), self._reached_by(_MOST_STRANGERS, self.clusters, quality_sums)
+        )
 
     def near_miss(self, quality_sums: ArrayLike) -> NDArray[np.float64]:
         """What clusters (C,) must reach to be a near miss in a video that is looked at."""
@@ -75,13 +82,11 @@ class Limits:
         """How many strangers are expected to be as similar as clusters (C,) are, or more, in the whole answer."""
         return self.clusters * self.criterion.rates.rate_of(similarities, self.references, quality_sums)
 
-    def _reached_by(self, strangers: float, quality_sums: ArrayLike) -> NDArray[np.float64]:
-        rate = min(strangers / max(self.clusters, 1), 1.0)
-        similarities = self.criterion.rates.similarity_at(rate, self.references, quality_sums)
-        # Where so many are expected anyway nothing is too low.
-        return (
-            similarities if rate < float(self.criterion.rates.rates[0]) else np.full(len(similarities), -1.0)
-        )
+    def _reached_by(self, strangers: float, clusters: int, quality_sums: ArrayLike) -> NDArray[np.float64]:
+        """The similarity that so many strangers among so many clusters reach; -1 where more are expected anyway."""
+        rate, rates = strangers / max(clusters, 1), self.criterion.rates
+        similarities = rates.similarity_at(min(rate, 0.5), self.references, quality_sums)
+        return similarities if rate < float(rates.rates[0]) else np.full(len(similarities), -1.0)
 
 
 def stranger_shares(expected: Sequence[float]) -> list[float]:

@@ -41,7 +41,7 @@ def large_library(
     """A row for each number of photos, and what the issue asks for."""
     threshold = engine.threshold
     criterion = Criterion(threshold.value, threshold.scale, threshold.stranger_rates)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number in range(1, MOST_REFERENCES + 1):
         say(f"{number} photos")
         limits = Limits(criterion, number, CLUSTERS)
