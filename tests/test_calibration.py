@@ -14,7 +14,7 @@ from PIL import Image
 
 from facereel.indexer.engines.choice import calibrated
 from facereel.indexer.engines.registry import load_engine
-from facereel.query.people import calibration
+from facereel.query.people import calibration, strangers
 from facereel.query.records import PersonQuery, Reference
 from facereel.store.model.errors import EngineMismatchError, OptionError
 from facereel.store.model.records import Floats
@@ -66,6 +66,13 @@ def test_too_few_photos_are_refused() -> None:
         calibration.measure(crowd(0, people=4), load_engine("fake"))
 
 
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How well strangers are counted is another test's question."""
+    for name, smaller in (("_SAMPLES", 5), ("_CLUSTERS", 20), ("_QUESTIONS", 3)):
+        monkeypatch.setattr(strangers, name, smaller)
+
+
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six hues with ten photos each."""
@@ -87,6 +94,7 @@ def test_a_calibration_is_measured_drawn_written_and_used(
     assert known["engine"]["recognizer_sha256"] == load_engine("fake").info.recognizer_sha256
     assert [row["rate"] for row in known["rates"]] == [1e-2, 1e-3, 1e-4]
     assert 0 < known["threshold"] < 0.2
+    assert np.shape(known["strangers"]["similarities"]) == (9, 3, 9)
     with Image.open(file.with_suffix(".png")) as plot:
         assert plot.size == (960, 540)
         assert np.asarray(plot).std() > 10

@@ -235,7 +235,8 @@ def _fitted(counts: Floats, weights: Scores, starts: NDArray[np.int64]) -> tuple
         (shares[cell][start:].sum(), middles[start:] - _EDGES[start], shares[cell][start:])
         for cell, start in np.ndenumerate(starts)
     ]
-    shape = min(0.0, float(np.mean([_shape(excess, own) for total, excess, own in tails if total > 0])))
+    shapes = [_shape(excess, own) for total, excess, own in tails if total > 0]
+    shape = min(0.0, float(np.mean(shapes))) if shapes else 0.0
     similarities = np.zeros((*starts.shape, len(RATES)))
     for (cell, start), (total, excess, own) in zip(np.ndenumerate(starts), tails, strict=True):
         above = np.cumsum(shares[cell][::-1])[::-1]
