@@ -130,6 +130,17 @@ def test_query_json_is_the_metadata_and_more(run: Run, store: Path, photos: Path
     assert [Path(path).name for path in output["searched"]] == ["two.mp4"]
 
 
+def test_query_json_lists_no_more_videos_than_somebody_would_read(
+    run: Run, store: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("facereel.query.terminal.documents.MOST_LISTED", 0)
+    output = json.loads(
+        run("query", photos / "red.png", "--store", store, *FAKE, "--dry-run", "--json").stdout
+    )
+    assert output["searched"] == []
+    assert output["results"][0]["search"]["videos"] == 1
+
+
 def test_dry_run_cuts_nothing(run: Run, store: Path, photos: Path, tmp_path: Path) -> None:
     args = ("query", photos / "red.png", "--store", store, *FAKE, "--out", tmp_path / "out", "--dry-run")
     result = run(*args)
