@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,31 +15,36 @@ from facereel.indexer.track.track import Candidate, Track
 from facereel.store.index.crops import encode_crop
 from facereel.store.model import pooling
 from facereel.store.model.records import Exemplar, Floats
-from facereel.store.model.views import shows_face
+from facereel.store.model.views import pooled_probability, shows_face
 
-# A crop below this share of the best one's quality adds more noise than information.
-_MIN_QUALITY_SHARE = 0.3
+# A crop below this share of the best one's worth adds more noise than information.
+_MIN_WORTH_SHARE = 0.3
 # Face confidence that one exemplar of a tracklet must have. Below are flowers, fists, backs of heads, and faces in the
 # dark that nobody could recognise.
 _MIN_FACE_CONFIDENCE = 0.14
+# Of what has a pooled face probability like this a third crop is asked where two have less confidence than that: a head
+# that turns. Without it a tracklet of 93 frames of a sitcom is lost.
+_SURE_PROBABILITY = 0.7
 # By how much more a crop counts that is embedded already: one nearly as good costs nothing.
 _EMBEDDED_LEAD = 1.25
-# Three crops of different times tell nearly as much as six: of ten people of six films, the similarity of their photos
-# to their best tracklet is on average 0.030 lower with two, 0.011 with three, 0.002 with four. Two that are as similar
-# as this show one pose, of which a third tells nothing new.
-_USUAL_COUNT, _SAME_POSE = 3, 0.8
-# Small and blurred faces need more: four, unless their qualities, before they are embedded, come to this sum. Crops of
-# such a face are alike because they are blurred, and one of 24 px is found by its photo with four and not with two.
-_COUNT_OF_POOR, _SUFFICIENT_QUALITY = 4, 0.6
-# Of a track longer than this, seconds, each third has an exemplar: the tracker does not notice each change of person.
-# A shorter one cannot show two people for longer than a second each. Costs the sitcom 219 crops rather than 211.
-_LONG_SECONDS = 2.0
-# Where crops of different thirds, or from before and after a change of the face, are less similar, all are needed to
-# tell whether it is another one: of the crops of two people of one film half are.
+# Of the crops of one track those are most like the rest which the detector is surest of; the sharpest are not: noise
+# and edges across a face are sharp too. Of 292 tracks of 12 films the two best by quality are as similar to the mean of
+# the others as any two, the two best by worth by 0.03 more. More weight of the face probability takes a lamp for a
+# face.
+_SCORE_POWER, _FACE_PROBABILITY_POWER = 4, 0.5
+# Two crops suffice if they are as similar as this, else it takes a third. With a third of all candidates left out in
+# nine ways, photos of ten people are as similar to their tracklets, and clusters of a sitcom's wide shots are more
+# complete, than with up to six; with two only, two people are mixed up now and then.
+_MIN_SIMILARITY, _MOST = 0.6, 3
+# Two that are as similar as this show one pose. Of a small or blurred face, whose qualities before they are embedded
+# come to less than the sum, a third from the time furthest from them is taken: one of 24 px, tracked for 20 frames, has
+# a similarity of 0.45 to its photo with it and of 0.39 without.
+_ONE_POSE, _SUFFICIENT_QUALITY = 0.9, 0.6
+# A track longer than this, seconds, has an exemplar at either end: the tracker does not notice each change of person.
+_LONG_SECONDS = 3.0
+# Where crops are less similar than this, all are needed to tell whether one of them
+# shows another face: of the crops of two people of one film half are.
 _MIN_ACROSS_CHANGE = 0.2
-# Crops that agree less call for more: reliability of their mean (Spearman-Brown, from their mean similarity). Down to
-# 0.7 the clusters of a sitcom's wide shots have the B-cubed recall of six crops, 0.94; with at most three, 0.86.
-_MIN_RELIABILITY = 0.7
 
 
 def choose_exemplars(track: Track, count: int, recogniser: TrackRecogniser) -> tuple[Exemplar, ...]:
@@ -51,32 +56,38 @@ def choose_exemplars(track: Track, count: int, recogniser: TrackRecogniser) -> t
         _spread(candidates, list(map(_expected_quality, candidates)), count, recogniser)
     )
     width = float(np.median([one.crop.box[2] for one in candidates]))
-    if not shows_face(width, [one.face_probability for one in aligned]):
+    probabilities = [one.face_probability for one in aligned]
+    if not shows_face(width, probabilities):
         return ()
-    best = max(one.quality for one in aligned)
-    good = {one.candidate.frame: one for one in aligned if one.quality >= _MIN_QUALITY_SHARE * best}
+    best = max(map(_worth, aligned))
+    good = {one.candidate.frame: one for one in aligned if _worth(one) >= _MIN_WORTH_SHARE * best}
     ordered = _spread(
-        [one.candidate for one in good.values()], [one.quality for one in good.values()], count, recogniser
+        [one.candidate for one in good.values()], list(map(_worth, good.values())), count, recogniser
     )
-    # Whether the face becomes another one is found only by a crop of each stretch.
-    bounds = _bounds_of_stretches(track)
-    firsts = {bisect_right(bounds, one.frame): one for one in reversed(ordered)}
-    ordered.sort(key=lambda one: one not in firsts.values())
-    chosen = ordered[: max(2, len(firsts))]
-    # They show whether there is a face at all. Most patterns and hands are rejected at that cost.
+    needed = _of_each_stretch(track, ordered)
+    ordered.sort(key=lambda one: one not in needed)
+    chosen = ordered[: max(2, len(needed))]
+    # They show whether there is a face at all. Most patterns and hands are rejected at that cost; of what the landmark
+    # model takes for a face another crop is asked, for it may turn to the camera there.
     embedded = recogniser.embed(chosen)
+    if (
+        float(embedded.face_confidences.max()) < _MIN_FACE_CONFIDENCE
+        and pooled_probability(probabilities) >= _SURE_PROBABILITY
+    ):
+        chosen = ordered[: max(_MOST, len(chosen))]
+        embedded = recogniser.embed(chosen)
     if float(embedded.face_confidences.max()) < _MIN_FACE_CONFIDENCE:
         return ()
-    across = float((embedded.vectors @ embedded.vectors.T).min())
-    if len(firsts) > 1 and across < recogniser.scale * _MIN_ACROSS_CHANGE:
+    similarities = embedded.vectors @ embedded.vectors.T
+    lowest = float(similarities.min()) / recogniser.scale
+    poor = sum(good[one.frame].quality for one in chosen) < _SUFFICIENT_QUALITY
+    if lowest < _MIN_ACROSS_CHANGE:
         chosen = ordered
-        embedded = recogniser.embed(chosen)
-    while len(chosen) < len(ordered) and not (
-        _suffices(embedded.vectors, recogniser.scale)
-        and _clear_enough([good[one.frame].quality for one in chosen])
-    ):
-        chosen = ordered[: len(chosen) + 1]
-        embedded = recogniser.embed(chosen)
+    elif lowest < _MIN_SIMILARITY:
+        chosen = ordered[: max(_MOST, len(chosen))]
+    elif lowest >= _ONE_POSE and poor:
+        chosen = [*chosen, *sorted(ordered[len(chosen) :], key=lambda one: -_frames_from(chosen, one))[:1]]
+    embedded = recogniser.embed(chosen)
     exemplars = map(
         _exemplar,
         (good[one.frame] for one in chosen),
@@ -86,13 +97,21 @@ def choose_exemplars(track: Track, count: int, recogniser: TrackRecogniser) -> t
     return tuple(sorted(exemplars, key=lambda exemplar: exemplar.frame))
 
 
-def _bounds_of_stretches(track: Track) -> list[int]:
-    """Frames, in order, at which the person may have become another one: changes of the face, bounds of thirds."""
-    bounds = [change.frame for change in track.changes]
-    start, count = track.frames[0], len(track.frames)
-    if count > frames_in(_LONG_SECONDS, track.video.frame_rate):
-        bounds += [start + count // 3, start + 2 * count // 3]
-    return sorted(bounds)
+def _frames_from(chosen: Sequence[Candidate], candidate: Candidate) -> int:
+    """How far a candidate is from the nearest of those that are chosen."""
+    return min(abs(candidate.frame - one.frame) for one in chosen)
+
+
+def _of_each_stretch(track: Track, ordered: Sequence[Candidate]) -> list[Candidate]:
+    """The first candidate of each stretch that may show another person: between changes, either end of a long track."""
+    start, end = track.frames[0], track.frames[-1] + 1
+    changes = [change.frame for change in track.changes]
+    stretches = list(pairwise([start, *changes, end])) if changes else []
+    if end - start > frames_in(_LONG_SECONDS, track.video.frame_rate):
+        third = (end - start) // 3
+        stretches += [(start, start + third), (end - third, end)]
+    firsts = (next((one for one in ordered if a <= one.frame < b), None) for a, b in stretches)
+    return list(dict.fromkeys(one for one in firsts if one is not None))
 
 
 def _expected_quality(candidate: Candidate) -> float:
@@ -101,8 +120,15 @@ def _expected_quality(candidate: Candidate) -> float:
     return crop_quality(float(crop.box[2]), 1.0, frontality(crop.landmarks), candidate.score)
 
 
+def _worth(aligned: AlignedCandidate) -> float:
+    """How much a crop is worth beside others of its track, 0..1: where it is large, frontal and surely a face."""
+    candidate = aligned.candidate
+    quality = crop_quality(float(candidate.crop.box[2]), 1.0, aligned.frontality, 1.0)
+    return float(quality * candidate.score**_SCORE_POWER * aligned.face_probability**_FACE_PROBABILITY_POWER)
+
+
 def _spread(
-    candidates: Sequence[Candidate], qualities: Sequence[float], count: int, recogniser: TrackRecogniser
+    candidates: Sequence[Candidate], worths: Sequence[float], count: int, recogniser: TrackRecogniser
 ) -> list[Candidate]:
     """At most `count` good candidates in different parts of the time: the best one, then what is far from those.
 
@@ -110,29 +136,13 @@ def _spread(
     """
     frames = np.array([one.frame for one in candidates])
     known = np.array([recogniser.has_embedded(one) for one in candidates])
-    worth = np.array(qualities) * np.where(known, _EMBEDDED_LEAD, 1.0) + 1e-9
+    worth = np.array(worths) * np.where(known, _EMBEDDED_LEAD, 1.0) + 1e-9
     distance = np.full(len(frames), (np.ptp(frames) + 1) / count)  # further away counts for no more
     chosen: list[int] = []
     for _ in range(min(count, len(frames))):
         chosen.append(int((worth * distance).argmax()))
         distance = np.minimum(distance, np.abs(frames - frames[chosen[-1]]))
     return [candidates[place] for place in chosen]
-
-
-def _suffices(vectors: Floats, scale: float) -> bool:
-    """Would more crops than these two or more, embedded as (N, D), hardly change their mean?
-
-    `scale` is that of the engine's similarities, see Threshold.scale.
-    """
-    count, similarity = len(vectors), pooling.mean_similarity(vectors) / scale
-    if count < _USUAL_COUNT:
-        return similarity >= _SAME_POSE
-    return count * similarity >= _MIN_RELIABILITY * (1 + (count - 1) * similarity)
-
-
-def _clear_enough(qualities: Sequence[float]) -> bool:
-    """Are crops of these qualities clear enough, or as many as a small or blurred face needs?"""
-    return len(qualities) >= _COUNT_OF_POOR or sum(qualities) >= _SUFFICIENT_QUALITY
 
 
 def pool(exemplars: tuple[Exemplar, ...]) -> Floats:
