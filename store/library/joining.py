@@ -37,6 +37,7 @@ _MIN_QUALITY, _GOOD_QUALITY = 0.1, 0.3
 _EXTRA_FOR_LOW_QUALITY = 0.1
 # Somebody as a whole is the mean of so many best clusters: a wrong one among them does not lead to the next.
 _BEST_CLUSTERS = 5
+# A cluster may be more like somebody as a whole than like each of the best clusters, by so much at most.
 _WHOLE_ABOVE_BEST = 0.1
 _NEIGHBOURS = 50  # clusters of the library that are looked at for each cluster of a video
 
