@@ -29,12 +29,13 @@ _SURE_PROBABILITY = 0.7
 _EMBEDDED_LEAD = 1.25
 # Of the crops of one track those are most like the rest which the detector is surest of; the sharpest are not: noise
 # and edges across a face are sharp too. Of 292 tracks of 12 films the two best by quality are as similar to the mean of
-# the others as any two, the two best by worth by 0.03 more. More weight of the face probability takes a lamp for a
-# face.
+# the others as any two, the two best by score, alone or with the others, by 0.03 more. With the face
+# probability itself, not its root, clusters of a sitcom held an object in two of seven trials rather than in none.
 _SCORE_POWER, _FACE_PROBABILITY_POWER = 4, 0.5
 # Two crops suffice if they are as similar as this, else it takes a third. With a third of all candidates left out in
-# nine ways, photos of ten people are as similar to their tracklets, and clusters of a sitcom's wide shots are more
-# complete, than with up to six; with two only, two people are mixed up now and then.
+# nine ways, nine people of a sitcom and of dancers are as similar to their photos as with up to six, and clusters of
+# the sitcom's wide shots have a B-cubed recall of 0.91 rather than 0.88. With two only, two people were mixed up in one
+# of three trials.
 _MIN_SIMILARITY, _MOST = 0.6, 3
 # Two that are as similar as this show one pose. Of a small or blurred face, whose qualities before they are embedded
 # come to less than the sum, a third from the time furthest from them is taken: one of 24 px, tracked for 20 frames, has
@@ -42,8 +43,8 @@ _MIN_SIMILARITY, _MOST = 0.6, 3
 _ONE_POSE, _SUFFICIENT_QUALITY = 0.9, 0.6
 # A track longer than this, seconds, has an exemplar at either end: the tracker does not notice each change of person.
 _LONG_SECONDS = 3.0
-# Where crops are less similar than this, all are needed to tell whether one of them
-# shows another face: of the crops of two people of one film half are.
+# Where crops are less similar than this, all are needed to tell whether one of them shows another
+# face: of the crops of two people of one film half are.
 _MIN_ACROSS_CHANGE = 0.2
 
 
