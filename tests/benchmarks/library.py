@@ -25,7 +25,7 @@ import numpy as np
 
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.engines.registry import load_engine
-from facereel.query.search.matching import directions
+from facereel.query.people.directions import directions
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.library.vectors import ClusterSearch, Neighbours, VectorFile
 from facereel.store.model.records import Floats
