@@ -193,7 +193,7 @@ def query(
     people = library.narrowed(people, present=present or (), absent=absent or (), unlike=unlike or ())
     report.warnings(people.warnings)
     folders = api.result_folders(people, out, name)
-    if not dry_run:
+    if not (dry_run or everybody):  # one of everybody whose result cannot be written does not stop the others
         for one, folder in zip(people.persons, folders, strict=True):
             api.check_target(folder, one, overwrite)
     _index_first(library, video)

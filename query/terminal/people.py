@@ -289,10 +289,11 @@ def restore(
 
 def _refuse_options(ctx: typer.Context) -> None:
     """An option before the command would count for the list only: say so instead of passing it over."""
-    for name in ("store", "unnamed", "hidden", "most"):
+    for name in ("store", "unnamed", "hidden", "most", "as_json"):
         source = ctx.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            raise typer.BadParameter(f"put --{name} after {ctx.invoked_subcommand}", ctx)
+            option = name.removeprefix("as_")
+            raise typer.BadParameter(f"put --{option} after {ctx.invoked_subcommand}", ctx)
 
 
 def _library(store: Path, engine: str = ENGINE) -> api.Library:
