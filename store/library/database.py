@@ -162,7 +162,7 @@ class LibraryDatabase:
             with suppress(FileExistsError):
                 os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             with self._connection() as db:
-                _keep_journal(db)
+                _prepare_for_writing(db)
                 self._prepare(db)
                 with self._transaction(db, "BEGIN IMMEDIATE"):
                     yield db
@@ -170,7 +170,7 @@ class LibraryDatabase:
     def compact(self) -> None:
         """Write the file anew without free pages: nothing of deleted rows stays in it. Raises as `write` does."""
         with self._errors(), self._connection() as db:
-            _keep_journal(db)
+            _prepare_for_writing(db)
             self._check(db)
             db.execute("VACUUM")
 
@@ -207,7 +207,6 @@ class LibraryDatabase:
             db.execute("PRAGMA cell_size_check = ON")
             db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA secure_delete = ON")
-            db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             yield db
 
     def _prepare(self, db: sqlite3.Connection) -> None:
@@ -251,15 +250,16 @@ class LibraryDatabase:
             if "unable to open" in text and self.path.exists() and not os.access(self.path, os.R_OK):
                 raise StoreError(f"{name} may not be read; change its permissions") from error
             raise unwritable(self.path, error) from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise self.damaged(error) from error
         except PermissionError as error:
             raise unwritable(self.path, error) from error
 
 
-def _keep_journal(db: sqlite3.Connection) -> None:
-    """Empty the journal after a write and do not delete it: the store folder's time is to tell of indexes only."""
+def _prepare_for_writing(db: sqlite3.Connection) -> None:
+    # The journal is emptied after a write and not deleted: the store folder's time is to tell of indexes only.
     db.execute("PRAGMA journal_mode = TRUNCATE")
+    db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
 
 
 def _migrate(db: sqlite3.Connection, version: int) -> None:

@@ -309,10 +309,13 @@ def _apply(
 
 
 def _final(standings: Mapping[int, _Standing], person: int) -> int:
-    """Who a person became."""
-    while (into := standings[person].merged_into) is not None:
+    """Who a person became; raises ValueError for what only an altered file can hold."""
+    for _ in standings:
+        into = standings[person].merged_into
+        if into is None:
+            return person
         person = into
-    return person
+    raise ValueError("people are merged in a circle")
 
 
 def _compress(standings: Mapping[int, _Standing]) -> None:

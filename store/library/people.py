@@ -30,6 +30,8 @@ from facereel.store.library.erasure import erase
 from facereel.store.library.places import Place
 from facereel.store.model.errors import OptionError
 
+# What values of an altered file raise.
+_INVALID = (ValueError, TypeError, LookupError, ArithmeticError, RecursionError, sqlite3.IntegrityError)
 _BATCH = 400  # values in one statement; SQLite before 3.32 allows 999
 
 
@@ -109,7 +111,7 @@ class LibraryPeople:
         with self._read() as db:
             owners = {int(row[0]): int(row[1]) for row in db.execute(query, (sha256,))}
             people = {one.id: one for one in _people(db, sorted(set(owners.values())))}
-        return {cluster: people[owner] for cluster, owner in owners.items()}
+            return {cluster: people[owner] for cluster, owner in owners.items()}
 
     def person_of(self, sha256: str, cluster: int) -> LibraryPerson | None:
         """Whose a cluster of a video is; None where the library does not have it."""
@@ -214,7 +216,7 @@ class LibraryPeople:
         Raises OptionError for an unknown person, a name that cannot be, and one that somebody else has.
         """
         name = checked_name(name)
-        with self._database.write() as db:
+        with self._write() as db:
             whose = self._final(db, person)
             same = [one.id for one in self.by_name(name)]
             if same and whose not in same and not another:
@@ -230,7 +232,7 @@ class LibraryPeople:
 
         Returns the name that is given up, if both had one. Raises OptionError for unknown people, and two that are one.
         """
-        with self._database.write() as db:
+        with self._write() as db:
             whose, gone = self._final(db, person), self._final(db, other)
             if whose == gone:
                 raise OptionError(f"{person} and {other} are one person already; name two people")
@@ -241,7 +243,7 @@ class LibraryPeople:
 
     def split(self, person: int, places: Sequence[Place]) -> int:
         """Say that faces of a person are somebody else, and return the id of that new person."""
-        with self._database.write() as db:
+        with self._write() as db:
             whose = self._final(db, person)
             other = decisions.new_person(db)
             self._rule(db, "split", whose, places, other)
@@ -249,23 +251,23 @@ class LibraryPeople:
 
     def accept(self, person: int, places: Sequence[Place]) -> None:
         """Say that faces are this person."""
-        with self._database.write() as db:
+        with self._write() as db:
             self._rule(db, "accept", self._final(db, person), places)
 
     def reject(self, person: int, places: Sequence[Place]) -> None:
         """Say that faces are not this person."""
-        with self._database.write() as db:
+        with self._write() as db:
             self._rule(db, "reject", self._final(db, person), places)
 
     def hide(self, person: int) -> None:
         """Leave a person out of lists and suggestions."""
-        with self._database.write() as db:
+        with self._write() as db:
             whose = self._final(db, person)
             decisions.append(db, "hide", whose, places=self._anchors(db, whose))
 
     def show(self, person: int) -> None:
         """Take a hidden person back into lists."""
-        with self._database.write() as db:
+        with self._write() as db:
             decisions.append(db, "show", self._final(db, person))
 
     def undo(self, number: int | None = None) -> Decision:
@@ -273,7 +275,7 @@ class LibraryPeople:
 
         Returns what was undone. Raises OptionError for one that is not there, does not count, or is a `forget`.
         """
-        with self._database.write() as db:
+        with self._write() as db:
             if number is None:
                 row = db.execute(
                     f"""SELECT decision FROM decisions WHERE kind NOT IN ('undo', 'forget') AND {COUNTS}
@@ -300,7 +302,7 @@ class LibraryPeople:
         Only the ids stay, and that they were forgotten. The indexes are not touched, nor are backups. Calling it again
         with an id that was forgotten compacts the file again, as after a disk that was full.
         """
-        with self._database.write() as db:
+        with self._write() as db:
             (forgotten,) = db.execute(
                 "SELECT max(forgotten) FROM people WHERE person = ?", (person,)
             ).fetchone()
@@ -316,19 +318,28 @@ class LibraryPeople:
     def restore(self, path: Path) -> Restored:
         """Add the decisions of a backup that are not here; raises OptionError for what is no whole backup."""
         backup = read_backup(path)
-        with self._database.write() as db:
+        with self._write() as db:
             return restore(db, backup)
 
     # Inside a transaction
 
     @contextmanager
     def _read(self) -> Iterator[sqlite3.Connection]:
-        """A transaction in which values that cannot be are damage."""
-        with self._database.read() as db:
-            try:
-                yield db
-            except (ValueError, TypeError, LookupError) as error:
-                raise self._database.damaged(error) from error
+        with self._database.read() as db, self._values():
+            yield db
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        with self._database.write() as db, self._values():
+            yield db
+
+    @contextmanager
+    def _values(self) -> Iterator[None]:
+        """Values that cannot be, such as a decision about a person who is not there, are damage."""
+        try:
+            yield
+        except _INVALID as error:
+            raise self._database.damaged(error) from error
 
     @staticmethod
     def _final(db: sqlite3.Connection, person: int, *, forgotten: bool = False) -> int:
