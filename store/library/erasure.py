@@ -42,7 +42,7 @@ def erase(db: sqlite3.Connection, person: int) -> tuple[int, ...]:
     db.execute(f"DELETE FROM questions WHERE person IN {_GONE} OR other IN {_GONE}")
     db.execute(
         """DELETE FROM unsettled WHERE sha256 NOT IN (SELECT sha256 FROM members)
-           AND sha256 NOT IN (SELECT sha256 FROM places)"""
+           AND sha256 NOT IN (SELECT sha256 FROM places) AND sha256 NOT IN (SELECT sha256 FROM videos)"""
     )
     db.execute("DROP TABLE gone")
     db.execute("DROP TABLE erased")
