@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import av
@@ -23,8 +24,13 @@ Refuses = Callable[..., str]
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder with what is in it."""
-    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    """Every file below a folder with what is in it, but for when library.db was brought up to date."""
+    found = {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    for path in folder.rglob("library.db"):
+        with closing(sqlite3.connect(path)) as db:
+            rows = [line for line in db.iterdump() if not line.startswith('INSERT INTO "catalogue"')]
+        found[str(path)] = "\n".join(rows).encode()
+    return found
 
 
 @pytest.fixture

@@ -68,7 +68,8 @@ def test_a_store_is_its_owners_alone(run: Run, film: Path, photos: Path, tmp_pat
     with video_lock(store, "b" * 64, lambda: None):
         names = {path.name for path in store.rglob("*")}
         assert {"index.db", "vectors.faiss", "library.vectors", "calibration-fake.json"} <= names
-        assert len(list(store.iterdir())) == 6  # index, library.vectors, unfinished, lock, calibration, plot
+        # index, library.vectors, library.db and its journal, unfinished, lock, calibration, plot
+        assert len(list(store.iterdir())) == 8
         assert modes(store) == {("folder", 0o700), ("file", 0o600)}
 
 
@@ -224,7 +225,6 @@ RUNS_WHAT_IT_READS = {
     "yaml",
 }
 RUNS_WORDS = {"eval", "exec", "compile", "__import__", "system", "popen"}
-ASKS_SQL = {"execute", "executemany", "executescript", "_all", "_numbers"}
 
 
 def calls(path: Path) -> Iterator[tuple[ast.Call, str]]:
@@ -255,36 +255,92 @@ def test_nothing_that_is_read_is_run() -> None:
     assert found == []
 
 
-def constant(node: ast.expr) -> bool:
-    """Whether a text is known from the source alone: written out, or put together of constants of the module."""
-    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "len":
-        return all(constant(part) for part in node.args)
-    if isinstance(node, ast.JoinedStr):
-        parts = (part.value if isinstance(part, ast.FormattedValue) else part for part in node.values)
-        return all(constant(part) for part in parts)
-    if isinstance(node, ast.Attribute):
-        return node.attr.isupper()
-    return isinstance(node, ast.Constant) or (isinstance(node, ast.Name) and node.id.lstrip("_").isupper())
+class _Sql(ast.NodeVisitor):
+    """Finds SQL in a module that is put together of more than constants.
+
+    A local name is constant if all that is assigned to it is. A parameter `query`, `condition` or `begin` is handed on: the
+    calls of functions that have one are looked at in its place.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.found: list[str] = []
+        self._path, self._assigned = path, dict[str, list[ast.expr]]()
+        self._in_question: set[str] = set()
+        self.visit(tree(path))
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        """Look at the calls of a function with the names that are assigned in it."""
+        before, self._assigned = self._assigned, {}
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Assign):
+                target, value = inner.targets[0], inner.value
+                pairs = [(target, value)]
+                if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                    pairs = list(zip(target.elts, value.elts, strict=True))
+                for name, part in pairs:
+                    if isinstance(name, ast.Name):
+                        self._assigned.setdefault(name.id, []).append(part)
+            if isinstance(inner, ast.For) and isinstance(inner.target, ast.Name):
+                self._assigned.setdefault(inner.target.id, []).append(inner.iter)
+        self.generic_visit(node)
+        self._assigned = before
+
+    def visit_Call(self, node: ast.Call) -> None:
+        """Look at the SQL of a call that takes some."""
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        place = TAKES_SQL.get(name)
+        if place is not None and len(node.args) > place and not self._is_constant(node.args[place]):
+            self.found.append(f"{self._path}:{node.lineno} {ast.unparse(node)[:80]}")
+        self.generic_visit(node)
+
+    def _is_constant(self, node: ast.expr) -> bool:
+        """Whether a text is known from the source alone."""
+        match node:
+            case ast.Constant():
+                return True
+            case ast.Name(id=name) if name in HANDED_ON and name not in self._assigned:
+                return True
+            case ast.Name(id=name):
+                return name.lstrip("_").isupper() or self._is_made_of_constants(name)
+            case ast.Attribute(attr=name):
+                return name.lstrip("_").isupper()
+            case ast.JoinedStr(values=parts):
+                return all(map(self._is_constant, parts))
+            case ast.FormattedValue(value=part) | ast.Subscript(value=part):
+                return self._is_constant(part)
+            case ast.IfExp(body=left, orelse=right) | ast.BinOp(left=left, right=right):
+                return self._is_constant(left) and self._is_constant(right)
+            case ast.Call(func=ast.Name(id="len")):
+                return True  # a number, whatever of
+            case ast.Call(func=ast.Attribute(value=text, attr="join" | "format"), args=args, keywords=words):
+                return all(map(self._is_constant, (text, *args, *(word.value for word in words))))
+        return False
+
+    def _is_made_of_constants(self, name: str) -> bool:
+        if name in self._in_question:  # made of itself, and of what else is looked at
+            return True
+        self._in_question.add(name)
+        assigned = self._assigned.get(name, [])
+        constant = assigned != [] and all(map(self._is_constant, assigned))
+        self._in_question.discard(name)
+        return constant
 
 
-def loose(path: Path) -> Iterator[str]:
-    """SQL that is put together where it is asked, of more than constants."""
-    built: dict[str, ast.expr] = {}
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            built[node.targets[0].id] = node.value
-        if isinstance(node, ast.For) and isinstance(node.target, ast.Name):
-            built[node.target.id] = node.iter
-    for call, name in calls(path):
-        if name in ASKS_SQL and call.args:
-            asked = call.args[0]
-            asked = built.get(asked.id, asked) if isinstance(asked, ast.Name) else asked
-            handed_on = (
-                isinstance(asked, ast.Name) and asked.id == "query"
-            )  # of those that are checked here themselves
-            if not constant(asked) and not handed_on:
-                yield f"{path}:{call.lineno} {ast.unparse(call)[:80]}"
+def takes_sql(found: dict[str, int]) -> dict[str, int]:
+    """Names of functions with the position of the argument that is SQL: SQLite's and ours."""
+    for path in PROGRAM:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.FunctionDef):
+                arguments = [argument for argument in node.args.args if argument.arg not in ("self", "cls")]
+                for place, argument in enumerate(arguments):
+                    if argument.arg in HANDED_ON and argument.annotation is not None:
+                        found |= {node.name: place} if ast.unparse(argument.annotation) == "str" else {}
+    return found
+
+
+HANDED_ON = ("query", "condition", "begin")
+TAKES_SQL = takes_sql({"execute": 0, "executemany": 0, "executescript": 0})
 
 
 def test_sql_is_never_put_together_from_values() -> None:
-    assert [found for path in PROGRAM for found in loose(path)] == []
+    assert [found for path in PROGRAM for found in _Sql(path).found] == []

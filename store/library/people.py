@@ -155,15 +155,16 @@ class LibraryPeople:
 
         Raises OptionError for an id that nobody has.
         """
-        condition, values = "1", ()
+        condition, values = "1", tuple[int, ...]()
         with self._read() as db:
             if person is not None:
-                ids = ", ".join(map(str, decisions.groups(db, self._final(db, person, forgotten=True))))
-                own = f"SELECT decision FROM decisions WHERE person IN ({ids}) OR other IN ({ids})"
-                condition = f"(decision IN ({own}) OR undoes IN ({own}))"
+                ids = decisions.groups(db, self._final(db, person, forgotten=True))
+                marks = ", ".join("?" * len(ids))
+                own = f"SELECT decision FROM decisions WHERE person IN ({marks}) OR other IN ({marks})"
+                condition, values = f"(decision IN ({own}) OR undoes IN ({own}))", tuple(ids) * 4
             if last is not None:
                 newest = f"SELECT decision FROM decisions WHERE {condition} ORDER BY time DESC, decision DESC"
-                condition = f"decision IN ({newest} LIMIT {int(last)})"
+                condition, values = f"decision IN ({newest} LIMIT ?)", (*values, last)
             return tuple(decisions.read_decisions(db, condition, *values))
 
     def unsettled(self) -> tuple[str, ...]:
