@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from facereel.query import videos
-from facereel.query.search import search
+from facereel.query.library import decisions
+from facereel.query.search.search import PersonMatches, search
 from facereel.store.files import folders
 from facereel.store.files import locks as claims
 from facereel.store.files.folders import index_folders
@@ -182,17 +183,17 @@ def test_an_index_may_go_between_choosing_and_reading_it(
     run: Run, here: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     """Readers take no lock: a query answers from the new index, or says that the old one is gone."""
-    store, really = here / "s", search.search
+    store = here / "s"
     folder = only(store)
 
-    def meanwhile(*args: Any) -> list[search.PersonMatches]:
+    def meanwhile(*args: Any) -> list[PersonMatches]:
         if change == "replaced":
             assert run("index", here / "a.mp4", "--store", store, *FAKE, "--force").exit_code == 0
         else:
             folders.remove_folder(folder)
-        return really(*args)
+        return search(*args)
 
-    monkeypatch.setattr(search, "search", meanwhile)
+    monkeypatch.setattr(decisions, "search", meanwhile)
     result = run("query", photos / "red.png", "--store", store, *FAKE, "--dry-run")
     if change == "replaced":
         assert result.exit_code == 0

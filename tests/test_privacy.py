@@ -258,8 +258,8 @@ def test_nothing_that_is_read_is_run() -> None:
 class _Sql(ast.NodeVisitor):
     """Finds SQL in a module that is put together of more than constants.
 
-    A local name is constant if all that is assigned to it is. A parameter `query`, `condition` or `begin` is handed on: the
-    calls of functions that have one are looked at in its place.
+    A local name is constant if all that is assigned to it is. A parameter `query`, `condition` or `begin` is handed
+    on: the calls of functions that have one are looked at in its place.
     """
 
     def __init__(self, path: Path) -> None:

@@ -57,6 +57,15 @@ class Scope:
         """Did the user name the videos?"""
         return self.chosen is not None
 
+    def current(self) -> Scope:
+        """The same over the clusters that library.vectors has now."""
+        if self.catalogue.is_current(self.clusters):
+            return self
+        if self.chosen is not None:
+            return replace(self, clusters=self.catalogue.clusters_like(self.engine))
+        known = self.catalogue.searchable(self.engine)
+        return replace(self, clusters=known.clusters, counts=known.counts)
+
     @property
     def cluster_count(self) -> int:
         """How many clusters are compared with the references."""

@@ -100,12 +100,19 @@ def search(
     """
     check_threshold(criterion.threshold)
     decisions = decisions or NoDecisions()
-    clusters = where.cluster_count
-    wanted = [
-        _wanted(person, Limits(criterion, len(person.references), clusters), decisions) for person in people
-    ]
+    for _ in range(_ATTEMPTS):
+        clusters = where.cluster_count
+        wanted = [
+            _wanted(person, Limits(criterion, len(person.references), clusters), decisions)
+            for person in people
+        ]
+        candidates = _candidates(where.clusters, wanted)
+        searched, where = where, where.current()
+        if where is searched:  # nobody replaced an index while its clusters were compared
+            break
+    if not where.counts.videos:
+        raise NotIndexedError("every index was removed meanwhile; run: facereel index VIDEO")
     collected: list[list[_VideoAnswer]] = [[] for _ in people]
-    candidates = _candidates(where.clusters, wanted)
     _add_decided(candidates, where, people, decisions)
     counts, skipped, unreadable, changed = where.counts, [], set(), []
     for known, video in where.videos(candidates):

@@ -30,7 +30,7 @@ from facereel.store.library.database import LibraryDatabase
 from facereel.store.library.joining import Looks, join, similarity_scale
 from facereel.store.library.people import LibraryPeople
 from facereel.store.library.suggestions import Suggestion, suggest
-from facereel.store.library.vectors import ClusterSearch, UnusableFile, VectorFile, recogniser
+from facereel.store.library.vectors import ClusterSearch, UnusableFile, VectorFile, recogniser, state_of
 from facereel.store.library.videos import Counts, StoredVideo, VideoClusters, read_clusters
 from facereel.store.model.errors import (
     DamagedIndexError,
@@ -151,10 +151,15 @@ class Catalogue:
                 if (stored := videos.by_folder(db, self.store, name)) is not None
             ]  # fmt: skip
             if self._unwritten and not self._is_usable(db):
-                found = ClusterSearch(engine.dim, 0, ())
+                found = ClusterSearch(engine.dim, 0, (), state=state_of(db))
             else:
                 found = self._vectors.search(db, engine, excluded)
         return found.plus([(v.number, v.clusters.numbers, v.clusters.embeddings) for v in own])
+
+    def is_current(self, clusters: ClusterSearch) -> bool:
+        """Has nobody written vectors since they were mapped? Those of an index that is replaced are overwritten."""
+        with self.database.read() as db:
+            return state_of(db) == clusters.state
 
     def stored(self, numbers: Sequence[int]) -> dict[int, StoredVideo]:
         """Videos by the numbers that a search gives; one that is gone meanwhile is left out."""

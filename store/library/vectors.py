@@ -52,6 +52,7 @@ _OWNER_BYTES = 16
 _MOST_DIMENSIONS = 1 << 16
 
 Codes = NDArray[np.uint8]
+State = tuple[bytes | None, int, int]  # generation, size and time of the file after a write
 
 
 class UnusableFile(Exception):
@@ -118,9 +119,17 @@ class _Rows:
 class ClusterSearch:
     """The clusters of one recogniser, to be searched. Thread-safe; later changes of the library do not show."""
 
-    def __init__(self, dim: int, count: int, blocks: Sequence[_Rows], excluded: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        dim: int,
+        count: int,
+        blocks: Sequence[_Rows],
+        excluded: Collection[int] = (),
+        state: State = (None, 0, 0),
+    ) -> None:
         self.dim = dim
         self.count = count  # of the clusters that are searched
+        self.state = state  # of the file when it was mapped
         self._blocks = [block for block in blocks if len(block.codes)]
         self._excluded = np.array(sorted(excluded), np.int64)
 
@@ -131,9 +140,8 @@ class ClusterSearch:
             for video, clusters, embeddings in added
             if len(clusters)
         ]
-        found = ClusterSearch(self.dim, self.count + sum(len(b.codes) for b in blocks), self._blocks + blocks)
-        found._excluded = self._excluded
-        return found
+        count = self.count + sum(len(block.codes) for block in blocks)
+        return ClusterSearch(self.dim, count, self._blocks + blocks, self._excluded.tolist(), self.state)
 
     def above(self, queries: Floats, thresholds: Sequence[float]) -> list[Neighbours]:
         """For each query (Q, D), unit length, all clusters that reach its threshold, and some just below."""
@@ -250,11 +258,12 @@ class VectorFile:
         """All clusters of an engine's recogniser, but those of the videos `excluded`."""
         own = [block for block in _blocks(db) if block.recogniser == recogniser(engine)]
         if not own:
-            return ClusterSearch(engine.dim, 0, ())
+            return ClusterSearch(engine.dim, 0, (), state=state_of(db))
         live = sum(block.rows - block.dead for block in own)
         with self._opened(db) as file:
             _check(db, file)
-            return ClusterSearch(engine.dim, live, [_mapped(file, block) for block in own], excluded)
+            rows = [_mapped(file, block) for block in own]
+            return ClusterSearch(engine.dim, live, rows, excluded, state_of(db))
 
     def embeddings(self, db: sqlite3.Connection, clusters: Sequence[tuple[int, int]]) -> Floats:
         """The vectors of some clusters (N, D), unit length: video, as table `videos` numbers it, and number in it.
@@ -370,7 +379,7 @@ class VectorFile:
         except FileNotFoundError as error:
             raise UnusableFile("missing") from error
         with file:
-            generation = _state(db)[0]
+            generation = state_of(db)[0]
             if generation is None or file.read(_HEADER_BYTES) != _header(generation):
                 raise UnusableFile("of another state of the library, version or program")
             if write and not _check(db, file):
@@ -424,8 +433,8 @@ def _blocks(db: sqlite3.Connection) -> list[_Block]:
     return blocks
 
 
-def _state(db: sqlite3.Connection) -> tuple[bytes | None, int, int]:
-    """Generation, size and time that the file had after the last write."""
+def state_of(db: sqlite3.Connection) -> State:
+    """What the file was like after the last write."""
     row = db.execute("SELECT generation, vectors_size, vectors_mtime_ns FROM catalogue").fetchone()
     return (None, 0, 0) if row is None else (row[0], row[1], row[2])
 
@@ -444,7 +453,7 @@ def _record(db: sqlite3.Connection, file: BinaryIO, generation: bytes | None = N
 
 def _check(db: sqlite3.Connection, file: BinaryIO) -> bool:
     """Whether the file has the size and time that are recorded; raises UnusableFile if its rows are others."""
-    status, (_, size, mtime_ns) = os.fstat(file.fileno()), _state(db)
+    status, (_, size, mtime_ns) = os.fstat(file.fileno()), state_of(db)
     if status.st_size < max((block.end for block in _blocks(db)), default=0):
         raise UnusableFile("torn")
     if (status.st_size, status.st_mtime_ns) == (size, mtime_ns):
