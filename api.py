@@ -619,11 +619,12 @@ class Library:
             raise failed[0].error
         return People(tuple(persons), tuple(failed))
 
-    def read_persons(self, persons: str | Sequence[str]) -> People:
+    def read_persons(self, persons: str | Sequence[str], *, faceless: bool = False) -> People:
         """People of the library, to search for: each an id, a name, a face (`movie.mp4#3`), or a photo.
 
         A person of the library is found by the best faces of the library and by what was decided. Raises OptionError
-        for a word that means nobody or more than one.
+        for a word that means nobody or more than one, and, unless `faceless`, for a person without a clear face, whom
+        `plan_forget` can forget and nothing else can find.
         """
         from facereel.query.library import questions
         from facereel.query.library.persons import is_photo
@@ -633,11 +634,13 @@ class Library:
             if is_photo(word) and not self.people.has_name(word):
                 found += self.read_photos([word]).persons
             else:
-                found.append(questions.person_query(self.people, word, self._engine().info))
+                found.append(
+                    questions.person_query(self.people, word, self._engine().info, faceless=faceless)
+                )
         return People(questions.distinct(found), ())
 
     def read_anybody(self, words: Sequence[str], *, face: int | None = None) -> People:
-        """People to search for: photos or folders as for `read_photos`, or else people as for `read_persons`.
+        """People to forget: photos or folders as for `read_photos`, or else people as for `read_persons`, `faceless`.
 
         Raises OptionError for a mixture, and for a word that is both.
         """
@@ -647,7 +650,7 @@ class Library:
                 raise OptionError(
                     f"{printable(paths[0])} is a file and others are people; name them one by one"
                 )
-            return self.read_persons(words)
+            return self.read_persons(words, faceless=True)
         if both := next((word for word in words if self.people.has_name(word)), None):
             raise OptionError(
                 f"{printable(both)} is a file and a person; write ./{printable(both)} or the id"
@@ -734,15 +737,24 @@ class Library:
             raise people.failed[0].error
         with no_writers(self.store):  # nobody replaces an index between the search and the look into it
             being_indexed = forget.being_indexed(self.store)
-            scope, answers = self._search(people.persons, videos, threshold)
-            decisions = LibraryDecisions(self.people.stored)
-            matching, weaker, unreadable = forget.holdings(answers, scope, decisions)
             versions = forget.index_versions(self.store)
-            persons = () if videos is not None else forgetting.persons(answers, self.people.stored)
+            faceless = [person for person in people.persons if not person.references]
+            clear = [person for person in people.persons if person.references]
+            asked, scope = faceless, None
+            matching: tuple[Holding, ...] = ()
+            weaker: tuple[Holding, ...] = ()
+            unreadable: tuple[SkippedVideo, ...] = ()
+            if versions or clear:  # else every video was removed
+                scope, answers = self._search(clear, videos, threshold)
+                decisions = LibraryDecisions(self.people.stored)
+                matching, weaker, unreadable = forget.holdings(answers, scope, decisions, faceless)
+                asked = [*(answer.person for answer in answers), *faceless]
+            persons = () if videos is not None else forgetting.persons(asked, self.people.stored)
             results = forgetting.results_showing(Path(out), matching)
         return ForgetPlan(
             people=tuple(person.name for person in people.persons), matching=matching, weaker=weaker,
-            searched=_searched(scope), skipped=(*scope.skipped, *unreadable), being_indexed=being_indexed,
+            searched=() if scope is None else _searched(scope), being_indexed=being_indexed,
+            skipped=(*(() if scope is None else scope.skipped), *unreadable),
             unfinished=forget.unfinished(self.store), warnings=people.warnings, persons=persons, results=results,
             _library=self, _versions=versions,
         )  # fmt: skip

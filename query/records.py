@@ -45,7 +45,7 @@ class PersonQuery:
     """A person to search for."""
 
     name: str
-    references: tuple[Reference, ...]  # at least one
+    references: tuple[Reference, ...]  # at least one, but for a person who is only forgotten
     warnings: tuple[str, ...]  # about photos that cannot be used or seem to show somebody else
     person: int | None = (
         None  # the id of the person in the library whose decisions count; None where none is known

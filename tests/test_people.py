@@ -12,6 +12,7 @@ import pytest
 
 from facereel.api import Library, OptionError
 from facereel.store.files.folders import index_folders
+from tests.fake_engine import film_of_two
 from tests.program import Run
 
 FAKE = ("--engine", "fake")
@@ -231,6 +232,26 @@ def test_forget_erases_name_decisions_and_faces_and_lists_results(
     assert f"person {red} was forgotten" in program("people", "show", str(red), code=1)
     assert [one["name"] for one in program.json("people")["people"]] == ["Bert"]
     assert [decision["kind"] for decision in program.json("people", "log")["decisions"]] == ["name", "forget"]
+
+
+def test_who_is_in_no_video_any_more_can_be_forgotten(program: Program, tmp_path: Path) -> None:
+    """Whether or not another video is left in which to search."""
+    other = film_of_two(tmp_path / "other.mp4", seconds=0.5)
+    program("index", other, *FAKE)
+    for number, name in ((1, "Annabella"), (3, "Bertram")):
+        program("people", "name", f"two.mp4#t{number}", name)
+    program("people", "split", "Annabella", "other.mp4")
+    program("people", "split", "Bertram", "other.mp4")
+    program("remove", "two.mp4")
+    assert "has no clear face" in program("query", "--person", "Annabella", *FAKE, "--dry-run", code=1)
+    said = program("forget", "Annabella", *FAKE, "--yes", "--out", tmp_path)
+    assert "(Annabella), with all decisions." in said
+    assert "Removed" not in said
+    program("remove", "other.mp4")
+    assert "(Bertram), with all decisions." in program("forget", "Bertram", *FAKE, "--yes", "--out", tmp_path)
+    left = (program.store / "library.db").read_bytes()
+    assert b"Annabella" not in left
+    assert b"Bertram" not in left
 
 
 def test_an_option_before_the_command_is_not_passed_over(run: Run, store: Path) -> None:

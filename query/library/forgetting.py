@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from facereel.query.export.metadata import JSON_FILE, SCHEMAS
+from facereel.query.records import PersonQuery
 from facereel.query.search.forget import Holding
-from facereel.query.search.search import PersonMatches
 from facereel.store.index.reader import VideoIndex
 from facereel.store.library.people import LibraryPeople, LibraryPerson
 from facereel.store.library.places import Place, places_of
@@ -20,9 +20,9 @@ from facereel.store.model.boxes import iou, xywh_to_xyxy
 _SAME_FACE = 0.5  # overlap (iou) of two boxes in one frame
 
 
-def persons(answers: Sequence[PersonMatches], people: LibraryPeople) -> tuple[LibraryPerson, ...]:
-    """The people of the library whom the answers are about: those asked for, or whose decisions photos got."""
-    asked = [answer.person.person for answer in answers]
+def persons(questions: Sequence[PersonQuery], people: LibraryPeople) -> tuple[LibraryPerson, ...]:
+    """The people of the library whom questions are about: those asked for, or whose decisions photos got."""
+    asked = [question.person for question in questions]
     return tuple({number: people.get(number) for number in asked if number is not None}.values())
 
 

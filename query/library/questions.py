@@ -17,10 +17,13 @@ from facereel.store.model.errors import FaceReelError, OptionError
 from facereel.store.model.records import EngineInfo
 
 
-def person_query(people: PeopleOfLibrary, word: str, engine: EngineInfo) -> PersonQuery:
+def person_query(
+    people: PeopleOfLibrary, word: str, engine: EngineInfo, *, faceless: bool = False
+) -> PersonQuery:
     """The person that a word means; a face whose cluster is nobody's in the library stands for itself.
 
-    Raises OptionError for a word that means nobody or more than one, and for a person without a clear face.
+    Raises OptionError for a word that means nobody or more than one, and for a person without a clear face; with
+    `faceless` that person is given without references, whom nothing but the library itself finds.
     """
     if (face := Face.parse(word)) is not None and not people.has_name(word):
         found = people.face(word)
@@ -33,7 +36,7 @@ def person_query(people: PeopleOfLibrary, word: str, engine: EngineInfo) -> Pers
             return PersonQuery(_name(found.person, word), references, (), person=number)
     person = people.find(word)
     references = person_references(person.id, people.stored, people.catalogue, engine)
-    if not references:
+    if not references and not faceless:
         raise OptionError(
             f"{title(person)} has no clear face in the library to search by; name another PERSON"
         )

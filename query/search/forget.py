@@ -51,10 +51,14 @@ class Removal:
 
 
 def holdings(
-    answers: Sequence[PersonMatches], scope: Scope, decisions: Decisions
+    answers: Sequence[PersonMatches],
+    scope: Scope,
+    decisions: Decisions,
+    faceless: Sequence[PersonQuery] = (),
 ) -> tuple[tuple[Holding, ...], tuple[Holding, ...], tuple[SkippedVideo, ...]]:
     """What each index holds of the people of the answers: what matches them, weaker tracklets, and what is unreadable.
 
+    `faceless` are people of the library without references, of whom it holds what the library says.
     With a match goes its whole cluster, but for tracklets of which the user said that they are not the person; with a
     person of the library all clusters of the person, and what was confirmed, of another's cluster only that. Weaker are
     the possible matches and near misses that are in no frame with a match: a person is not twice in one frame. The
@@ -65,9 +69,9 @@ def holdings(
         match.folder: match.video for answer in answers for match, _ in (*answer.matches, *answer.possible)
     }
     found |= {miss.folder: miss.video for answer in answers for miss in answer.near_misses}
-    decided = scope.of_contents({sha256 for answer in answers for sha256 in decisions.videos(answer.person)})
+    people = [*(answer.person for answer in answers), *faceless]
+    decided = scope.of_contents({sha256 for person in people for sha256 in decisions.videos(person)})
     found |= {stored.folder: video for stored, video in scope.videos(decided)}
-    people = [answer.person for answer in answers]
     for folder, video in sorted(found.items()):
         clusters = {
             match.tracklet.cluster
