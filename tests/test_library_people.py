@@ -97,6 +97,13 @@ def test_a_merged_id_leads_to_the_person_it_became(people: LibraryPeople) -> Non
     assert (people.get(one).name, people.get(two).name) == (None, "Ann")
 
 
+def test_marks_of_videos_that_are_not_here_are_not_worked_off(people: LibraryPeople) -> None:
+    (one,) = add_people(people, 1)
+    people.accept(one, [place(0), place(0, video(2))])
+    assert people.unsettled() == (video(1), video(2))
+    assert people.unsettled(indexed=True) == ()
+
+
 def test_an_id_is_never_used_again(people: LibraryPeople) -> None:
     one, two = add_people(people, 2)
     people.drop_members(video(1))

@@ -253,9 +253,9 @@ class PeopleOfLibrary:
         self._settle()
 
     def _settle(self) -> None:
-        for sha256 in self._people.unsettled():
+        for sha256 in self._people.unsettled(indexed=True):  # the other marks wait for their videos
             index = self._catalogue.by_hash(sha256)
-            if index is not None:  # else the mark waits for the video
+            if index is not None:  # removed meanwhile
                 with index:
                     settle(self._people, index)
 

@@ -167,10 +167,12 @@ class LibraryPeople:
                 condition, values = f"decision IN ({newest} LIMIT ?)", (*values, last)
             return tuple(decisions.read_decisions(db, condition, *values))
 
-    def unsettled(self) -> tuple[str, ...]:
-        """Videos, by sha256, with decisions that their members do not follow yet."""
+    def unsettled(self, *, indexed: bool = False) -> tuple[str, ...]:
+        """Videos, by sha256, with decisions that their members do not follow yet; `indexed`: only those here."""
+        condition = "sha256 IN (SELECT sha256 FROM videos)" if indexed else "1"
+        query = f"SELECT sha256 FROM unsettled WHERE {condition} ORDER BY sha256"
         with self._read() as db:
-            return tuple(str(row[0]) for row in db.execute("SELECT sha256 FROM unsettled ORDER BY sha256"))
+            return tuple(str(row[0]) for row in db.execute(query))
 
     # What joining writes
 
