@@ -24,8 +24,9 @@ def together(
 ) -> PersonMatches:
     """The answer in those frames only in which everybody `present` is to be seen too, and nobody `absent`.
 
-    A match gives a piece for each run of such frames. Where somebody is possibly in the picture, the frame counts for
-    neither: it does not show one of `present`, and may show one of `absent`.
+    A match gives a piece for each run of such frames. Whoever is only possibly in the picture does
+    not make up for one of `present`, and rules a frame out as one of `absent`. A face that matches two people is one of
+    them at most: it does not count as company of itself.
     """
     with_them = [_tracklets(other.matches) for other in present]
     without_them = [_tracklets((*other.matches, *other.possible)) for other in absent]
