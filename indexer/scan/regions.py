@@ -1,6 +1,6 @@
 """Search for one face in a region around the place where it is expected, instead of in the whole picture.
 
-A region costs a tenth of the whole, less in a batch. Pure functions; boxes are x0 y0 x1 y1 in pixels of the picture.
+A region costs about a tenth of the whole. Pure functions; boxes are x0 y0 x1 y1 in pixels of the picture.
 """
 
 from __future__ import annotations
@@ -12,15 +12,13 @@ import numpy as np
 from facereel.indexer.scaling import scaled
 from facereel.store.model.records import Faces, Floats, Image
 
-# Sides of what is searched, pixels: the smaller one where it suffices. A small face needs its surroundings (of 814
-# narrower than 32 px in five films, 20 with a score of 0.7 in 1,000 are lost in a region of 128 px, 48 in one of 96, 68
-# in one of 64); regions of one size make a batch.
-_SIDES = (128, 160)
-REGION_PIXELS = _SIDES[-1] ** 2
-# A region is this many times as wide as the face, which may have moved by three quarters of its width; larger faces are
-# scaled down. Of 1,699 clear faces of eight films, expected up to 0.2 widths beside their place, this loses the fewest.
-# A face that is scaled down gets another box: of 1,619 clear faces of two films the mean IoU with the box of a search
-# of the whole frame is 0.907 where all regions are searched in 128 px, 0.919 in up to 160 and 0.923 in up to 192 px.
+# Side of what is searched, pixels: a small face needs its surroundings (of 814 narrower than 32 px in five films, 20
+# with a score of 0.7 in 1,000 are lost in a region of this size, 48 in one of 96, 68 in one of 64), and regions of one
+# size make a batch.
+_SIDE = 128
+REGION_PIXELS = _SIDE**2
+# Large faces are scaled down until the region is this many times as wide: the face may have moved by three quarters of
+# its width. Of 1,699 clear faces of eight films, expected up to 0.2 widths beside their place, this loses the fewest.
 _FACES_PER_REGION = 2.5
 # Corners of regions are multiples of this, pixels. A detector's box depends on where the face lies on its grid of 8,
 # 16 and 32 px: 270 clear faces of three films, up to 51 px wide, come back with a median IoU of 0.90 to 0.96 with the
@@ -49,10 +47,8 @@ class Region:
 def region_around(box: Floats, width: int, height: int) -> Region:
     """The region in which a face is searched that is expected at a box (4,), of a picture of this size."""
     face_side = float((box[2:] - box[:2]).max())
-    wanted = _FACES_PER_REGION * face_side
-    searched = _SIDES[0] if wanted <= _SIDES[0] else _SIDES[1]
-    side = max(wanted, float(searched))
-    scale = searched / side
+    side = max(_FACES_PER_REGION * face_side, float(_SIDE))
+    scale = _SIDE / side
     span_x, span_y = (min(round(side), whole) for whole in (width, height))
     centre_x, centre_y = ((box[:2] + box[2:]) / 2).tolist()
     x = _aligned(centre_x - side / 2, width - span_x)

@@ -2,14 +2,13 @@
 
 The work list of a stretch, from its first frame to its last:
 
-1. Where so many faces are in doubt that their regions would cost as much as the whole, the frame in the middle is
-   searched whole, and each half is a stretch of its own.
+1. In a long stretch where something moves somebody may come and go unseen: the frame in its middle is searched whole,
+   and each half is a stretch of its own. So is a stretch in which so many faces are in doubt that their regions would
+   cost as much as the whole.
 2. A face of both ends is interpolated (path.py). Where patches do not confirm it, the region around its interpolated
    place is searched in the middle of the doubtful frames, and so on with what is left: one batch a round.
 3. A face of one end only is followed to the other in regions around where it is expected, until it is lost.
-4. In a long stretch where something moves somebody may come and go unseen: the frame in its middle is searched in half
-   size, for faces that are at neither end.
-5. Who turns up in these searches and is none of these faces is followed to both sides.
+4. Who turns up in these regions and is none of these faces is followed to both sides.
 
 Faces that are clear nowhere are searched less.
 """
@@ -36,12 +35,9 @@ _SAME_FACE = (
 # A face that is not clear where it was found, but has this score, may be so a few frames later: it is followed until it
 # is missed, and its doubtful frames are searched in so many rounds.
 _MAYBE_CLEAR, _MAX_ROUNDS = 0.5, 2
-_MAX_SHARE = 0.8  # of the whole picture that regions may have together; a pixel of them costs a little more
-# Frames of film from one search of a face that is followed to the next, while it is found; and from where it was found
-# last to where it is searched a last time, so that it is found again when it was hidden for three. In a film with grain
-# this takes 137 calls of the detector, one frame after the other to the fifth miss 374; of its 2,084 clear faces 9 are
-# missed, else 6.
-_STRIDE, _BEYOND = 4, 6
+_MAX_SHARE = 0.5  # of the whole picture that regions may have together; a pixel of them costs a little more
+_STRIDE = 4  # frames of film from one search of a face that is followed to the next, while it is found
+_MAX_MISSES = 5  # frames of film in which a face is not found until it is not followed any more
 _VELOCITY_GAIN = 0.5  # share of the newest step in a velocity
 # Somebody who comes and goes within a stretch changes at least one cell of this grid (columns, rows) by more grey
 # levels than noise, changing light and a camera on a tripod do.
@@ -141,17 +137,18 @@ class Stretch:
         """Search each face, which is known at one place so far, in later frames (`step` 1) or earlier ones (-1)."""
         end = len(self.views) - 1 if step > 0 else 0
         runs = [_Run(path, step, end, self.film_frame) for path in paths]
-        while runs := [
-            run for run in runs if run.targets and (run.found or run.path.best_score >= self._strong)
-        ]:
-            work = [(run, target, run.expected(target)) for run in runs for target in run.targets]
-            answers = self._search([(target, box) for _, target, box in work])
-            for (run, target, box), faces in zip(work, answers, strict=True):
-                face = self._nearest(target, faces, box)
-                if face is not None and not self._is_known(target, faces.boxes[face]):
-                    run.path.add(target, faces, face, self.check_every)
-            for run in runs:
-                run.advance()
+        while runs:
+            answers = self._search([(run.target, run.expected()) for run in runs])
+            for run, faces in zip(runs, answers, strict=True):
+                face = self._nearest(run.target, faces, run.expected())
+                if face is None or self._is_known(run.target, faces.boxes[face]):
+                    run.miss()
+                else:
+                    run.path.add(run.target, faces, face, self.check_every)
+                    run.advance()
+            runs = [
+                run for run in runs if not run.over and (run.found or run.path.best_score >= self._strong)
+            ]
         self._search_doubts(paths)
 
     def _look_for_others(self, place: Place) -> None:
@@ -257,59 +254,63 @@ class Stretch:
 
 @dataclass(slots=True, eq=False)
 class _Run:
-    """A path that is followed from one place towards the end of the stretch.
-
-    While the face is found, it is searched a few frames further each time. Where it is missed, all frames before that
-    are searched in one batch, and one beyond: something may hide it for a moment.
-    """
+    """A path that is followed from one place towards the end of the stretch."""
 
     path: Path
     step: int  # 1 forwards, -1 backwards
     end: Place  # the last one, at which the faces are known
     film_frame: int  # as that of the stretch
-    targets: list[Place] = field(init=False)  # where it is searched next; none where it is lost or at the end
+    place: Place = field(init=False)  # where the face was found last
+    target: Place = field(init=False)  # where it is searched next
+    stride: int = field(init=False)  # frames to the next search
     found: bool = True  # by the last search
-    _place: Place = field(init=False)  # where it was found last
-    _missed: Place | None = None  # before which all frames are searched
-    _velocity: Floats = field(default_factory=lambda: np.zeros(2, np.float32))  # pixels a frame
+    velocity: Floats = field(default_factory=lambda: np.zeros(2, np.float32))  # pixels a frame
 
     def __post_init__(self) -> None:
         places = np.flatnonzero(self.path.detected)
-        self._place = int(places[-1] if self.step > 0 else places[0])
-        self.targets = self._ahead()
+        self.place = int(places[-1] if self.step > 0 else places[0])
+        self.stride = self._longest_stride
+        self._aim()
 
-    def expected(self, target: Place) -> Floats:
-        """The box (4,) expected at a target."""
-        moved = np.tile(self._velocity * abs(target - self._place), 2)
-        return np.asarray(self.path.boxes[self._place] + moved, np.float32)
+    @property
+    def over(self) -> bool:
+        """Is the end reached, or the face lost?"""
+        beyond = (self.target - self.end) * self.step > 0
+        return self.place == self.end or beyond or self._distance > _MAX_MISSES * self.film_frame
+
+    @property
+    def _longest_stride(self) -> int:
+        return _STRIDE * self.film_frame
+
+    @property
+    def _distance(self) -> int:
+        return abs(self.target - self.place)
+
+    def expected(self) -> Floats:
+        """The box (4,) expected at the target."""
+        moved = np.tile(self.velocity * self._distance, 2)
+        return np.asarray(self.path.boxes[self.place] + moved, np.float32)
 
     def advance(self) -> None:
-        """The targets were searched."""
-        found = [target for target in self.targets if self.path.detected[target]]
-        for target in found:
-            self._move(target)
-        self.found = bool(found)
-        if self._missed is not None:
-            lost = (self._missed - self._place) * self.step > 1
-            self._missed, self.targets = None, [] if lost else self._ahead()
-        elif found:
-            self.targets = self._ahead()
+        """The face was found at the target."""
+        last, box = self.path.boxes[self.place], self.path.boxes[self.target]
+        moved = (box[:2] + box[2:] - last[:2] - last[2:]) / 2 / self._distance
+        self.velocity += _VELOCITY_GAIN * (moved - self.velocity)
+        self.place, self.found = self.target, True
+        self.stride = min(2 * self.stride, self._longest_stride)
+        self._aim()
+
+    def miss(self) -> None:
+        """The face was not found at the target: it is searched frame by frame from where it was found last."""
+        self.found = False
+        if self.stride > 1:
+            self.stride = 1
+            self._aim()
         else:
-            [self._missed] = self.targets
-            beyond = self._place + self.step * _BEYOND * self.film_frame
-            self.targets = [*range(self._place + self.step, self._missed, self.step)]
-            if (self.end - beyond) * self.step >= 0:
-                self.targets.append(beyond)
+            self.target += self.step
 
-    def _ahead(self) -> list[Place]:
-        distance = min(_STRIDE * self.film_frame, abs(self.end - self._place))
-        return [self._place + self.step * distance] if distance else []
-
-    def _move(self, target: Place) -> None:
-        last, box = self.path.boxes[self._place], self.path.boxes[target]
-        moved = (box[:2] + box[2:] - last[:2] - last[2:]) / 2 / abs(target - self._place)
-        self._velocity += _VELOCITY_GAIN * (moved - self._velocity)
-        self._place = target
+    def _aim(self) -> None:
+        self.target = self.place + self.step * min(self.stride, abs(self.end - self.place))
 
 
 def _changes_gradually(views: Sequence[FrameView]) -> bool:
