@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.library.joining import link_threshold, settle
 from facereel.store.library.places import places_of
+from facereel.store.model.errors import DamagedLibraryError
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import Cluster, Floats
 from tests.factories import make_contents, make_sightings, make_video, write_index
@@ -271,3 +274,19 @@ def test_what_is_known_is_not_suggested(tmp_path: Path, reason: str) -> None:
     elif reason == "rejected":
         decide(tmp_path, "reject", first, "b", [1])
     assert catalogue.suggest(5) == ()
+
+
+def test_a_video_of_many_faces_alike_finds_them_in_the_library(tmp_path: Path) -> None:
+    """Its own clusters, which are most like one another, do not crowd out those of other videos."""
+    index(tmp_path, "a", Face(look(0), 1))
+    index(tmp_path, "b", *(Face(look(3), number) for number in range(1, 61)))
+    assert people_of(tmp_path, "a")[0] in people_of(tmp_path, "b")
+
+
+def test_a_folder_elsewhere_is_no_folder_of_the_store(tmp_path: Path) -> None:
+    """A library of somebody else may name any."""
+    index(tmp_path, "a", Face(look(0), 1))
+    with closing(sqlite3.connect(tmp_path / "library.db")) as db, db:
+        db.execute("UPDATE videos SET folder = '../elsewhere/' || folder")
+    with pytest.raises(DamagedLibraryError):
+        Catalogue(tmp_path).all()

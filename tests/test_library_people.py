@@ -305,3 +305,19 @@ def test_a_decision_is_whole_or_not_there(people: LibraryPeople, tmp_path: Path)
     assert people.log() == ()
     with sqlite3.connect(tmp_path / "store" / LIBRARY) as db:
         assert db.execute("SELECT count(*) FROM places").fetchone() == (0,)
+
+
+def test_a_merge_that_is_later_than_a_rejection_wins(people: LibraryPeople) -> None:
+    joey, other = add_people(people, 2)
+    people.reject(joey, [place(2)])
+    people.merge(joey, other)
+    faces = people.rulings_of_video(video(1))
+    assert verdicts((one.place, one) for one in faces)[place(2)] == FaceVerdict(anchor=joey)
+
+
+@pytest.mark.parametrize("number", [0, -1, 10**30])
+def test_a_number_that_nobody_has_is_no_damage(people: LibraryPeople, number: int) -> None:
+    add_people(people, 1)
+    for call in (people.get, people.undo):
+        with pytest.raises(OptionError, match="there is no"):
+            call(number)

@@ -24,7 +24,7 @@ Kind: TypeAlias = Literal["name", "merge", "split", "accept", "reject", "hide", 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 # confirmed: this face is that person; rejected: it is not; anchor: the cluster it was in belonged to that person when
 # something was decided about the person as a whole. An anchor speaks for a cluster, never against another ruling.
-Verdict: TypeAlias = Literal["confirmed", "rejected", "anchor"]
+Verdict: TypeAlias = Literal["confirmed", "rejected", "anchor", "merged"]
 VERDICTS: Mapping[Kind, Verdict] = {
     "accept": "confirmed", "split": "confirmed", "reject": "rejected",
     "name": "anchor", "merge": "anchor", "hide": "anchor",
@@ -34,6 +34,7 @@ MAX_NAME = 200  # characters
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"  # in which the order of texts is the order of times
 _TIME_TEXT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 
+MAX_ID = 2**63 - 1  # SQLite has no larger integers
 PLACE_COLUMNS = "sha256, start_frame, end_frame, frame, x, y, w, h"
 COUNTS = "decision NOT IN (SELECT decision FROM undone)"  # condition on a decision
 
@@ -90,6 +91,8 @@ def verdicts(rulings: Iterable[tuple[Key, Ruling]]) -> dict[Key, FaceVerdict]:
                 None if standing == person else standing for standing in (before.confirmed, before.anchor)
             )
             found[key] = FaceVerdict(confirmed, before.rejected | {person}, anchor)
+        elif ruling.verdict == "merged" and before.confirmed is None:
+            found[key] = FaceVerdict(None, before.rejected - {person}, person)
         elif before.confirmed is None and person not in before.rejected:
             found[key] = FaceVerdict(None, before.rejected, person)
     return found
@@ -204,13 +207,16 @@ def kind_of(text: object) -> Kind:
 def read_rulings(db: sqlite3.Connection, condition: str, *values: object) -> Iterator[Ruling]:
     """What decisions that count say of the places for which a condition of SQL holds, in order."""
     rows = db.execute(
-        f"""SELECT decision, kind, coalesce(merged_into, people.person) AS whose, {PLACE_COLUMNS}
+        f"""SELECT decision, kind, coalesce(merged_into, people.person) AS whose,
+                   kind = 'merge' AND places.person = decisions.other AS is_merged, {PLACE_COLUMNS}
             FROM places JOIN decisions USING (decision) JOIN people ON people.person = places.person
             WHERE {condition} AND {COUNTS} ORDER BY time, decision, place""",
         values,
     )
     for row in rows:
         verdict = VERDICTS.get(kind_of(row["kind"]))
+        if row["is_merged"]:  # of the one who became the other: that they are, however they were ruled before
+            verdict = "merged"
         if verdict is not None:
             yield Ruling(int(row["decision"]), int(row["whose"]), verdict, place_of(row))
 

@@ -83,7 +83,9 @@ def join(people: LibraryPeople, vectors: VectorFile, index: VideoIndex) -> None:
     with people.writing() as db:
         before = _before(clusters, people.members_of(sha256), index)
         decided = _Decided.read(people, db, index)
-        search = vectors.search(db, index.engine)
+        # Its own clusters are most like each other: they would crowd out those of other videos.
+        here = [int(row[0]) for row in db.execute("SELECT video FROM videos WHERE sha256 = ?", (sha256,))]
+        search = vectors.search(db, index.engine, here)
         looks = Looks(db, vectors, search, recogniser(index.engine), sha256, similarity_scale(index))
         known = {number: member.by_similarity for number, member in before.items()}
         by_similarity = known | _linked(clusters, known, looks, decided)
@@ -238,8 +240,9 @@ class Looks:
     def whole(self, person: int) -> Whole:
         """What a person looks like: the mean of the best clusters."""
         if person not in self._wholes:
+            # The plus keeps SQLite from walking through all videos of a recogniser.
             query = """SELECT video, cluster, quality FROM people JOIN members USING (person) JOIN videos USING (sha256)
-                       WHERE (people.person = ? OR merged_into = ?) AND sha256 <> ? AND recogniser = ?
+                       WHERE (people.person = ? OR merged_into = ?) AND sha256 <> ? AND +recogniser = ?
                        ORDER BY quality DESC, video, cluster LIMIT ?"""
             values = (person, person, self._sha256, self._recogniser, _BEST_CLUSTERS)
             best = [tuple(row) for row in self._db.execute(query, values)]
@@ -309,8 +312,8 @@ def _unite(db: sqlite3.Connection, looks: Looks, people: Iterable[int]) -> None:
 
 def _most_alike(db: sqlite3.Connection, looks: Looks, person: int) -> int | None:
     """The person who is most like another one, if they may be one."""
-    shared = """SELECT 1 FROM members AS own JOIN members AS others USING (sha256)
-                WHERE own.person = ? AND others.person = ? LIMIT 1"""
+    shared = """SELECT sha256 FROM members WHERE person = ?
+                INTERSECT SELECT sha256 FROM members WHERE person = ? LIMIT 1"""
     for _, other, _ in looks.near([looks.whole(person)])[0]:
         if (
             other != person

@@ -287,6 +287,8 @@ class LibraryPeople:
                 if row is None:
                     raise OptionError("there is no decision to undo; run: facereel people log")
                 number = int(row[0])
+            if not 0 < number <= decisions.MAX_ID:
+                raise OptionError(f"there is no decision {number}; run: facereel people log")
             undone = next(decisions.read_decisions(db, "decision = ?", number), None)
             if undone is None:
                 raise OptionError(f"there is no decision {number}; run: facereel people log")
@@ -347,6 +349,8 @@ class LibraryPeople:
     @staticmethod
     def _final(db: sqlite3.Connection, person: int, *, forgotten: bool = False) -> int:
         """The id of who a person is now."""
+        if not 0 < person <= decisions.MAX_ID:
+            raise OptionError(f"there is no person {person} in the library; run: facereel people")
         row = db.execute("SELECT merged_into, forgotten FROM people WHERE person = ?", (person,)).fetchone()
         if row is None:
             raise OptionError(f"there is no person {person} in the library; run: facereel people")

@@ -150,7 +150,8 @@ class ClusterSearch:
 
     def nearest(self, queries: Floats, count: int) -> list[Neighbours]:
         """For each query (Q, D), unit length, the `count` most similar clusters, fewer where there are fewer."""
-        found = self._search(queries, lambda scan, _: scan.nearest(count))
+        more = sum(int(np.isin(block.owners[:, 0], self._excluded).sum()) for block in self._blocks)
+        found = self._search(queries, lambda scan, _: scan.nearest(count + more))
         return [
             Neighbours(one.videos[:count], one.clusters[:count], one.similarities[:count]) for one in found
         ]
@@ -276,7 +277,9 @@ class VectorFile:
             blocks = {block.number: _mapped(file, block) for block in _blocks(db)}
             for video, cluster in clusters:
                 for number, first, count in db.execute(query, (video,)):
-                    rows = blocks[number]
+                    rows = blocks.get(number)
+                    if rows is None or not 0 <= first <= len(rows.owners) - count:
+                        raise UnusableFile("a video has rows that are not there")
                     own = np.flatnonzero((rows.owners[first : first + count] == (video, cluster)).all(axis=1))
                     found += [decoded(rows.codes[first + row]) for row in own.tolist()]
         return np.stack(found) if found else np.zeros((0, 0), np.float32)

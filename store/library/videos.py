@@ -13,7 +13,7 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from facereel.store.files.names import printable
+from facereel.store.files.names import hash_suffix, printable
 from facereel.store.index import rows
 from facereel.store.index.database import IndexVersion
 from facereel.store.index.embeddings import ClusterEmbeddings
@@ -300,8 +300,11 @@ def _decoded(store: Path, found: Iterable[sqlite3.Row]) -> Iterator[StoredVideo]
         try:
             facts = json.loads(row["facts"])
             name, dim, *digests = facts["engine"]
+            folder = os.fsdecode(row["folder"])
+            if Path(folder).name != folder or hash_suffix(folder) is None:
+                raise ValueError("no folder of a store")  # it would lead to files elsewhere
             yield StoredVideo(
-                int(row["video"]), store / os.fsdecode(row["folder"]), IndexVersion.from_text(row["version"]),
+                int(row["video"]), store / folder, IndexVersion.from_text(row["version"]),
                 rows.video_of(facts["video"]), EngineInfo(str(name), int(dim), *map(str, digests)),
                 int(row["tracklets"]), int(row["exemplars"]), int(row["tracklets_without_exemplars"]),
                 int(row["clusters"]),
