@@ -199,6 +199,23 @@ def test_a_rejected_face_is_somebody_else_until_that_is_undone(tmp_path: Path) -
     assert people_of(tmp_path, "b") == [person]
 
 
+def test_an_index_that_was_replaced_since_it_was_opened_settles_nothing(tmp_path: Path) -> None:
+    index(tmp_path, "a", Face(look(0), 1), Face(look(90), 2, start=100))
+    first, second = people_of(tmp_path, "a")
+    catalogue = Catalogue(tmp_path)
+    with catalogue.find("a.mp4") as old:
+        catalogue.people.accept(second, places_of(old, [2]))
+        index(tmp_path, "a", Face(look(0), 2), Face(look(90), 1, start=100))
+        catalogue.people.accept(second, places_of(old, [2]))
+        settle(catalogue.people, old)
+    assert people_of(tmp_path, "a") == [second, first]
+    assert catalogue.people.unsettled()
+    with catalogue.find("a.mp4") as new:
+        settle(catalogue.people, new)
+    assert people_of(tmp_path, "a") == [second, first]
+    assert not catalogue.people.unsettled()
+
+
 def test_a_decision_comes_before_the_video(tmp_path: Path) -> None:
     """As after `restore` into a store in which the video is indexed only then."""
     index(tmp_path, "a", Face(look(0), 1))

@@ -102,12 +102,15 @@ def join(people: LibraryPeople, vectors: VectorFile, index: VideoIndex) -> None:
 def settle(people: LibraryPeople, index: VideoIndex) -> None:
     """Let the clusters of a video follow the decisions about its faces; raises as `join` does.
 
-    Whose they are by similarity stays: a decision that is undone brings that back.
+    Whose they are by similarity stays: a decision that is undone brings that back. Nothing changes where the index was
+    replaced since it was opened: its clusters have other numbers than those that are known now.
     """
     tracklets: dict[int, list[int]] = {}
     for item in index.tracklets():
         tracklets.setdefault(item.cluster, []).append(item.number)
     with people.writing() as db:
+        if not index.unchanged():
+            return
         decided = _Decided.read(people, db, index)
         people.set_members(index.video.sha256, [
             replace(
