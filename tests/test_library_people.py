@@ -160,7 +160,7 @@ def test_whole_people_leave_anchors_for_another_store(people: LibraryPeople) -> 
     people.name(one, "Ann")
     found = people.rulings_of_video(video(1))
     assert {(ruling.person, ruling.verdict, ruling.place) for ruling in found} == {
-        (one, "anchor", place(0)), (one, "anchor", place(1)),
+        (one, "anchor", place(0)), (one, "merged", place(1)), (one, "anchor", place(1)),
     }  # fmt: skip
     people.undo(1)
     assert {(ruling.person, ruling.place) for ruling in people.rulings_of_video(video(1))} == {
@@ -309,10 +309,10 @@ def test_a_decision_is_whole_or_not_there(people: LibraryPeople, tmp_path: Path)
 
 def test_a_merge_that_is_later_than_a_rejection_wins(people: LibraryPeople) -> None:
     joey, other = add_people(people, 2)
-    people.reject(joey, [place(2)])
+    people.reject(joey, [place(1)])
     people.merge(joey, other)
     faces = people.rulings_of_video(video(1))
-    assert verdicts((one.place, one) for one in faces)[place(2)] == FaceVerdict(anchor=joey)
+    assert verdicts((one.place, one) for one in faces)[place(1)] == FaceVerdict(anchor=joey)
 
 
 @pytest.mark.parametrize("number", [0, -1, 10**30])
