@@ -4,8 +4,8 @@ A vector is stored as `dim` bytes: its components times 127 / value_range, round
 bytes by a query that is rounded in the same way, so a similarity is within `rounding` of that of the float32 vectors;
 whoever needs more opens the index. Nothing else is lost, because every vector is compared. Measured on one core of a
 server, one query, dim 128: 2 million vectors, of 10 million tracklets, take 26 ms and 256 MB; halves of a float take
-twice both. FAISS's inverted lists would save time only from some ten million vectors on, and lose matches:
-`python -m tests.benchmarks library` prints both beside each other.
+twice both. That is little beside the start of a program, so that FAISS's inverted lists, which lose matches, are not
+used; they were not measured.
 
 The file is a header and blocks. A block belongs to one recogniser: room for `capacity` vectors, behind them for as
 many owners, pairs of 64-bit numbers: the video, as table `videos` numbers it, and the number of the cluster in it.
