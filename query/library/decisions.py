@@ -13,8 +13,8 @@ from facereel.query.search.scope import Scope
 from facereel.query.search.search import PersonMatches, search
 from facereel.store.index.reader import VideoIndex
 from facereel.store.library.decisions import FaceVerdict, verdicts
+from facereel.store.library.joining import rulings_of_tracklets
 from facereel.store.library.people import LibraryPeople, LibraryPerson
-from facereel.store.library.places import tracklets_at
 
 # Share of the frames of an answer that makes one person of the library the one whom photos show.
 _MOST_FRAMES = 0.5
@@ -122,11 +122,7 @@ def frames_by_owner(answer: PersonMatches, people: LibraryPeople) -> Counter[int
 
 def _standing(index: VideoIndex, people: LibraryPeople) -> dict[int, FaceVerdict]:
     """What decisions say of the tracklets of a video, by number."""
-    rulings = people.rulings_of_video(index.video.sha256)
-    numbers: Sequence[int | None] = tracklets_at(index, [ruling.place for ruling in rulings])
-    return verdicts(
-        (number, ruling) for number, ruling in zip(numbers, rulings, strict=True) if number is not None
-    )
+    return verdicts(rulings_of_tracklets(people, index))
 
 
 def _clusters_by_decision(index: VideoIndex, standing: dict[int, FaceVerdict]) -> dict[int, int]:

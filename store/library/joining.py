@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from facereel.store.index.reader import VideoIndex
-from facereel.store.library.decisions import FaceVerdict, verdicts
+from facereel.store.library.decisions import FaceVerdict, Ruling, verdicts
 from facereel.store.library.people import LibraryPeople, Member
 from facereel.store.library.places import Place, tracklets_at
 from facereel.store.library.vectors import ClusterSearch, Neighbours, VectorFile, recogniser
@@ -118,6 +118,13 @@ def settle(people: LibraryPeople, index: VideoIndex) -> None:
             )
             for one in people.members_of(index.video.sha256)
         ])  # fmt: skip
+
+
+def rulings_of_tracklets(people: LibraryPeople, index: VideoIndex) -> list[tuple[int, Ruling]]:
+    """What decisions say of the tracklets of a video, by number, in order; raises as `join` does."""
+    rulings = people.rulings_of_video(index.video.sha256)
+    tracklets = tracklets_at(index, [one.place for one in rulings])
+    return [(number, one) for number, one in zip(tracklets, rulings, strict=True) if number is not None]
 
 
 def clusters_to_join(index: VideoIndex) -> tuple[NewCluster, ...]:
@@ -344,16 +351,9 @@ class _Decided:
     @classmethod
     def read(cls, people: LibraryPeople, db: sqlite3.Connection, index: VideoIndex) -> _Decided:
         """Raises the errors of VideoIndex and LibraryPeople."""
-        rulings = people.rulings_of_video(index.video.sha256)
-        pairs = [
-            (tracklet, ruling)
-            for tracklet, ruling in zip(
-                tracklets_at(index, [one.place for one in rulings]), rulings, strict=True
-            )
-            if tracklet is not None
-        ]
+        pairs = rulings_of_tracklets(people, index)
         kinds = dict(
-            tuple(row) for number in {ruling.decision for ruling in rulings}
+            tuple(row) for number in {ruling.decision for _, ruling in pairs}
             for row in db.execute("SELECT decision, kind FROM decisions WHERE decision = ?", (number,))
         )  # fmt: skip
         parted = {
