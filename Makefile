@@ -26,7 +26,8 @@ demo: $(RUN)  ## index the sample video and cut the clips of one of its people
 	@echo "The clips are in outputs/demo/. Try another photo of samples/people/ or a video of your own:"
 	@echo "  $(BIN)/python cli.py --help"
 
-test: lint  ## lint, check types, run the tests
+test: lint  ## lint, check types, run the tests; those in a browser need Chromium
+	@$(BIN)/python -m tests.browser.chromium
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 lint: $(DEV)  ## ruff, hadolint and, from Python 3.11 on, mypy; without the tests

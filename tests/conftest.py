@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from typer.testing import CliRunner, Result
 
 from facereel import cli
@@ -101,10 +103,16 @@ def photos(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def sample_store(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with the index of the sample film, made by the default engine; not to be changed."""
-    store = tmp_path_factory.mktemp("sample_store") / "store"
-    result = run("index", SAMPLES / "sample.mp4", "--store", store)
-    assert result.exit_code == 0, result.output
-    return store
+    base = tmp_path_factory.getbasetemp()
+    # Made by the first of pytest's workers that needs it, for all of them: their folders lie in one.
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "sample_store"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            unfinished = tmp_path_factory.mktemp("unfinished") / "store"
+            result = run("index", SAMPLES / "sample.mp4", "--store", unfinished)
+            assert result.exit_code == 0, result.output
+            unfinished.rename(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from facereel import cli
+from tests.browser.chromium import MISSING
 
 ROOT = Path(__file__).parent.parent
 RUN = "requirements.txt"
@@ -336,3 +337,13 @@ def test_papers_speak_of_the_project_only() -> None:
     assert present.keys() == set(PAPERS)
     words = re.compile(r"\b(?:sessions?|briefs?|co-?workers?|sub-?agents?)\b", re.I)
     assert [f"{name}: {hit.group()}" for name, text in present.items() for hit in words.finditer(text)] == []
+
+
+def test_make_says_what_it_leaves_out_without_chromium() -> None:
+    words = [sys.executable, "-m", "tests.browser.chromium"]
+    assert "-m tests.browser.chromium" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    done = subprocess.run(
+        words, cwd=ROOT, env=os.environ | {"PATH": "", "FACEREEL_CHROMIUM": ""},
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout == f"{MISSING}\n"
