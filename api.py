@@ -54,7 +54,9 @@ if TYPE_CHECKING:
     from facereel.indexer.engines.choice import EngineChoice
     from facereel.indexer.engines.protocol import FaceEngine
     from facereel.indexer.identity.reembed import Reembedded
+    from facereel.query.command_line import QueryCommand
     from facereel.query.export.contact_sheet import Row
+    from facereel.query.library.moments import Moment
     from facereel.query.library.people import (
         Appearance,
         Change,
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     from facereel.query.library.persons import FoundFace
     from facereel.query.people.calibration import Calibration
     from facereel.query.people.photos import PersonPhotos
+    from facereel.query.people.reference import Photo
     from facereel.query.records import (
         Certainty,
         ClipPlan,
@@ -84,7 +87,7 @@ if TYPE_CHECKING:
     from facereel.store.library.catalogue import Catalogue
     from facereel.store.library.decisions import Decision
     from facereel.store.library.people import LibraryPerson
-    from facereel.store.library.suggestions import Suggestion
+    from facereel.store.library.suggestions import Questions, Suggestion
 
 __all__ = [
     "Answer",
@@ -117,6 +120,7 @@ __all__ = [
     "LibraryPerson",
     "Match",
     "MissingPackError",
+    "Moment",
     "NearMiss",
     "NewerIndexError",
     "NotIndexedError",
@@ -127,8 +131,11 @@ __all__ = [
     "PeopleSheet",
     "PersonDetails",
     "PersonQuery",
+    "Photo",
     "PhotoError",
     "Progress",
+    "QueryCommand",
+    "Questions",
     "Reembedded",
     "Reference",
     "Restored",
@@ -168,6 +175,10 @@ _RECORDS = {
     "PeopleSheet": "facereel.query.library.people",
     "PersonDetails": "facereel.query.library.people",
     "PersonQuery": "facereel.query.records",
+    "Photo": "facereel.query.people.reference",
+    "Moment": "facereel.query.library.moments",
+    "QueryCommand": "facereel.query.command_line",
+    "Questions": "facereel.store.library.suggestions",
     "Reembedded": "facereel.indexer.identity.reembed",
     "Reference": "facereel.query.records",
     "Restored": "facereel.store.library.backup",
@@ -211,6 +222,8 @@ class Match:
     expected_strangers: float  # as similar as its cluster, or more, in the whole answer
     stranger_share: float | None  # of the possible matches down to this one, 0..1; None if it is sure
     why: str  # one sentence; `explanation` in JSON
+    folder: Path  # of the index
+    cluster: int  # its number in the video
     tracklet: int  # its number in the video
     start_reason: ClipReason
     end_reason: ClipReason
@@ -233,6 +246,8 @@ class NearMiss:
     similarity: float
     threshold: float
     why: str  # why it does not match, one sentence; `explanation` in JSON
+    folder: Path  # of the index
+    cluster: int
     tracklet: int
 
 
@@ -280,6 +295,13 @@ class Answer:
     def searched(self) -> tuple[Path, ...]:
         """The videos that were searched, by the names of their folders; asks the library."""
         return _searched(self._found.scope)
+
+    def only(self, matches: Sequence[Match]) -> Answer:
+        """The same answer, of which `cut` cuts these matches alone, possible ones too; the rest is left out.
+
+        Raises OptionError for a match that is not of this answer.
+        """
+        return _answer(self._found.only(map(_key, matches)), self.min_duration)
 
     def cut(
         self,
@@ -619,6 +641,27 @@ class Library:
             raise failed[0].error
         return People(tuple(persons), tuple(failed))
 
+    def read_faces(self, photo: PathLike | bytes, name: str = "photo") -> Photo:
+        """All faces of a photo, largest first, each a reference for `of_faces`, and the photo as a JPEG to show it.
+
+        `photo` is a path, or the content of a file, which is called `name` and of which nothing stays on the disk.
+        Raises PhotoError when it cannot be read or shows no face, EngineError.
+        """
+        from facereel.query.people import reference
+
+        if isinstance(photo, bytes):
+            return reference.read_content_faces(photo, name, self._engine())
+        return reference.read_photo_faces(Path(photo), self._engine())
+
+    def of_faces(self, faces: Sequence[Reference], name: str) -> People:
+        """One person to search for, by faces of photos that `read_faces` gave.
+
+        Raises PhotoError where the faces are of different people, OptionError for no face.
+        """
+        from facereel.query.people.photos import person_of_faces
+
+        return People((person_of_faces(faces, name, self._engine().threshold.scale),), ())
+
     def read_persons(self, persons: str | Sequence[str], *, faceless: bool = False) -> People:
         """People of the library, to search for: each an id, a name, a face (`movie.mp4#3`), or a photo.
 
@@ -674,17 +717,19 @@ class Library:
         *,
         present: Sequence[str] = (),
         absent: Sequence[str] = (),
-        unlike: Paths = (),
+        unlike: PathLike | Sequence[PathLike | Reference] = (),
     ) -> People:
         """People, in those frames only in which all of `present` are in the picture too and nobody of `absent`.
 
-        `present` and `absent` are people as for `read_persons`. `unlike` are photos of somebody who looks like a person
-        searched for: what is more like them does not match. Raises as `read_persons` and `read_photos`.
+        `present` and `absent` are people as for `read_persons`. `unlike` is somebody who looks like a person searched
+        for, by photos, faces of `read_faces`, or a person as for `read_persons`: what is more like them does not match.
+        Raises as `read_persons` and `read_photos`.
         """
         from facereel.query.library import questions
 
         here, away = self.read_persons(present).persons, self.read_persons(absent).persons
-        photos = [one for path in _paths(unlike) for one in self.read_photos([path]).persons[0].references]
+        alike = [unlike] if isinstance(unlike, str | Path) else unlike
+        photos = [one for each in alike for one in self._lookalike(each)]
         persons = [questions.narrowed(one, photos, here, away) for one in people.persons]
         return People(tuple(persons), people.failed, here, away)
 
@@ -696,13 +741,17 @@ class Library:
         min_duration: float = 0.0,
         threshold: float | None = None,
         include_possible: bool = False,
+        only: Sequence[str] = (),
     ) -> Answers:
         """Find several people at once: photos by name, or a folder with a folder of photos for each person.
 
-        Also what `read_photos`, `read_persons`, `everybody` or `narrowed` gives. Somebody whose photos cannot be used
-        is in `failed` and does not stop the others. Otherwise as `find`.
+        Also what `read_photos`, `read_persons`, `of_faces`, `everybody` or `narrowed` gives. Somebody whose photos
+        cannot be used is in `failed` and does not stop the others. `only`: of the matches, sure or possible, those of
+        these faces (`movie.mp4#t12`, `movie.mp4#3`) alone. Otherwise as `find`.
         """
         from facereel.query.search.together import together
+
+        faces = [self.people.face(face) for face in only]
 
         asked = people if isinstance(people, People) else self.read_photos(people)
         number, present = len(asked.persons), len(asked.present)
@@ -712,6 +761,9 @@ class Library:
         answers, here, away = found[:number], found[number : number + present], found[number + present :]
         if here or away:
             answers = [together(answer, here, away) for answer in answers]
+        if only:
+            chosen = {(face.folder, number) for face in faces for number in face.tracklets}
+            answers = [answer.of_tracklets(chosen) for answer in answers]
         return Answers(tuple(_answer(answer, min_duration) for answer in answers), asked.failed)
 
     def plan_forget(
@@ -950,6 +1002,16 @@ class Library:
         answers = search_decided(people, scope, criterion, self.people.stored)
         return answers[0].scope if answers else scope, answers
 
+    def _lookalike(self, who: PathLike | Reference) -> Sequence[Reference]:
+        from facereel.query.library.persons import is_photo
+        from facereel.query.records import Reference
+
+        if isinstance(who, Reference):
+            return [who]
+        if Path(who).exists() and not (is_photo(str(who)) and self.people.has_name(str(who))):
+            return self.read_photos([who]).persons[0].references
+        return self.read_persons([str(who)]).persons[0].references
+
     def _people_on_photo(self, photo: Path) -> tuple[LibraryPerson, ...]:
         """The people of the library whom a photo surely shows, most likely first."""
         from facereel.query.library.decisions import owners
@@ -1078,7 +1140,8 @@ def _answer(inner: search.PersonMatches, min_duration: float) -> Answer:
         near_misses=tuple(
             NearMiss(
                 Path(miss.video.path), miss.start, miss.end, miss.tracklet.start, miss.tracklet.end,
-                miss.similarity, miss.threshold, miss.explanation, miss.tracklet.number,
+                miss.similarity, miss.threshold, miss.explanation, miss.folder, miss.tracklet.cluster,
+                miss.tracklet.number,
             )
             for miss in inner.near_misses
         ),
@@ -1088,14 +1151,19 @@ def _answer(inner: search.PersonMatches, min_duration: float) -> Answer:
     )  # fmt: skip
 
 
+def _key(match: Match) -> tuple[Path, int, int]:
+    """By what a match is found again in what was searched."""
+    return match.folder, match.tracklet, match.start_frame
+
+
 def _match(clip: ClipPlan) -> Match:
     match = clip.match
     return Match(
         video=Path(match.video.path), start=clip.start_time, end=clip.end_time, start_frame=clip.start,
         end_frame=clip.end, similarity=match.similarity, threshold=match.threshold, matched=match.matched,
         certainty=match.certainty, expected_strangers=match.expected_strangers, stranger_share=match.stranger_share,
-        why=match.explanation, tracklet=match.tracklet.number, start_reason=clip.start_reason,
-        end_reason=clip.end_reason,
+        why=match.explanation, folder=match.folder, cluster=match.tracklet.cluster, tracklet=match.tracklet.number,
+        start_reason=clip.start_reason, end_reason=clip.end_reason,
     )  # fmt: skip
 
 

@@ -165,6 +165,7 @@ def query(
     name: opt.Name = None,
     threshold: opt.Threshold = None,
     include: opt.Include = None,
+    only: opt.Only = None,
     min_duration: opt.MinDuration = 0.0,
     crop: opt.Crop = "follow",
     size: opt.Size = None,
@@ -203,6 +204,7 @@ def query(
         min_duration=min_duration,
         threshold=threshold,
         include_possible=include is not None,
+        only=only or (),
     )
     report.skipped(found.answers[0].skipped)
     results, failures = [], [*found.failed]

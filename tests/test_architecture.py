@@ -70,6 +70,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "indexer.jobs": ("indexer.pipeline", "indexer.media", "indexer.engines", "indexer.machine", "store"),
     "query.text": (),
     "query.records": ("store",),
+    "query.command_line": ("query.records", "store"),
     "query.videos": ("indexer.media", "store"),
     "query.people": ("query.records", "indexer.engines", "indexer.identity", "store"),
     "query.search": ("query.people", "query.records", "store"),
@@ -86,6 +87,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "api": (
         "query.text",
         "query.records",
+        "query.command_line",
         "query.videos",
         "query.people",
         "query.search",

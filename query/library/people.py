@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from facereel.query.library.decisions import LibraryDecisions
+from facereel.query.library.moments import Moment, best_moments
 from facereel.query.library.persons import FoundFace, Persons
 from facereel.store.index.reader import VideoIndex
 from facereel.store.library.backup import Restored
@@ -17,7 +18,7 @@ from facereel.store.library.decisions import Decision
 from facereel.store.library.joining import settle
 from facereel.store.library.people import LibraryPeople, LibraryPerson, Member
 from facereel.store.library.places import Place
-from facereel.store.library.suggestions import Suggestion
+from facereel.store.library.suggestions import Questions, Suggestion, forget_asked, note_asked
 from facereel.store.model.errors import NotIndexedError, StoreError
 
 
@@ -173,6 +174,27 @@ class PeopleOfLibrary:
         """
         self._refresh()
         return self._catalogue.suggest(most)
+
+    def questions(self, most: int = 10) -> Questions:
+        """As `suggest`, without writing down that they were put to anybody; and how many there are."""
+        self._refresh()
+        return self._catalogue.questions(most)
+
+    def skip(self, person: str, other: str) -> None:
+        """Write down that it was asked whether two people are one, and not answered: `questions` leaves it out."""
+        note_asked(self._people, [(self.find(person).id, self.find(other).id)])
+
+    def ask_again(self, person: str | None = None, other: str | None = None) -> None:
+        """Let `questions` and `suggest` give a pair again, or all, that were suggested or skipped and not answered."""
+        pair = None
+        if person is not None and other is not None:
+            pair = self.find(person).id, self.find(other).id
+        forget_asked(self._people, pair)
+
+    def moments(self, person: str, most: int = 6) -> tuple[Moment, ...]:
+        """The best faces of a person, of different videos first, each with the stretch in which it is shown."""
+        found = self.find(person)
+        return best_moments(self._people.members(found.id), self._catalogue, most)
 
     # -- Deciding
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.query.people.agreement import check_one_person, disagreements
 from facereel.query.people.reference import read_reference
-from facereel.query.records import PersonQuery
+from facereel.query.records import PersonQuery, Reference
 from facereel.store.files.names import printable, result_name
 from facereel.store.model.errors import OptionError, PhotoError
 
@@ -102,9 +102,21 @@ def read_person(photos: PersonPhotos, engine: FaceEngine, face: int | None = Non
             warnings.append(f"not used: {error}")
     if not references:
         raise PhotoError(f"no photo of {photos.name} can be used; {warnings[0]}")
-    scale = engine.threshold.scale
-    warnings += check_one_person(photos.name, references, scale)
-    return PersonQuery(photos.name, tuple(references), (*warnings, *disagreements(references, scale)))
+    person = person_of_faces(references, photos.name, engine.threshold.scale)
+    return replace(person, warnings=(*warnings, *person.warnings))
+
+
+def person_of_faces(references: Sequence[Reference], name: str, scale: float) -> PersonQuery:
+    """One person by faces of photos; raises PhotoError where these show different people, OptionError for no face.
+
+    `scale` is the engine's, see `Threshold`.
+    """
+    if not references:
+        raise OptionError("there is no face to search for; choose one of a photo")
+    warnings = check_one_person(name, references, scale)
+    return PersonQuery(
+        result_name(name, "person"), tuple(references), (*warnings, *disagreements(references, scale))
+    )
 
 
 def _repeated_name(people: Sequence[PersonPhotos]) -> str | None:

@@ -6,7 +6,7 @@ there the references are compared with the tracklets through vectors.faiss.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,6 +55,27 @@ class PersonMatches:
     def with_possible(self) -> PersonMatches:
         """The same, in which what is possible is cut, too."""
         return replace(self, matches=(*self.matches, *self.possible), possible=())
+
+    def only(self, keys: Iterable[tuple[Path, int, int]]) -> PersonMatches:
+        """The same, in which these matches alone are cut: index folder, tracklet, first frame of each.
+
+        Raises OptionError for one that is neither a match nor possible.
+        """
+        chosen = set(keys)
+        pairs = {
+            (match.folder, match.tracklet.number, int(sightings.frames[0])): (match, sightings)
+            for match, sightings in (*self.matches, *self.possible)
+        }
+        if unknown := chosen - pairs.keys():
+            folder, tracklet, _ = min(unknown)
+            raise OptionError(f"{printable(folder.name)}#t{tracklet} does not match; choose of the matches")
+        return replace(self, matches=tuple(pairs[key] for key in pairs if key in chosen), possible=())
+
+    def of_tracklets(self, chosen: Collection[tuple[Path, int]]) -> PersonMatches:
+        """The same, in which the matches, sure or possible, of some tracklets alone are cut: index folder, number."""
+        pairs = (*self.matches, *self.possible)
+        own = tuple(pair for pair in pairs if (pair[0].folder, pair[0].tracklet.number) in chosen)
+        return replace(self, matches=own, possible=())
 
     def statistics(
         self, min_duration: float, too_short: int, not_cut: Sequence[SkippedVideo]

@@ -133,11 +133,19 @@ Without = Annotated[
     ),
 ]
 Not = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
         "--not",
-        metavar="PHOTO",
+        metavar="PHOTO_OR_PERSON",
         help="Somebody who looks like the person: what is more like them does not match; can be repeated.",
+    ),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="FACE",
+        help="Of the matches, sure or possible, only this one: movie.mp4#t12 is tracklet 12; can be repeated.",
     ),
 ]
 SearchIn = Annotated[

@@ -29,7 +29,7 @@ from facereel.store.library import videos
 from facereel.store.library.database import LibraryDatabase
 from facereel.store.library.joining import Looks, join, similarity_scale
 from facereel.store.library.people import LibraryPeople
-from facereel.store.library.suggestions import Suggestion, suggest
+from facereel.store.library.suggestions import Questions, Suggestion, note_asked, questions
 from facereel.store.library.vectors import ClusterSearch, UnusableFile, VectorFile, recogniser, state_of
 from facereel.store.library.videos import Counts, StoredVideo, VideoClusters, read_clusters
 from facereel.store.model.errors import (
@@ -232,9 +232,17 @@ class Catalogue:
             return read(folder, path)
 
     def suggest(self, most: int) -> tuple[Suggestion, ...]:
-        """The questions about people whose answers would help most; see suggestions.suggest, whose errors it raises."""
+        """As `questions`, and note that they were put to the user."""
         self._synchronise()
-        return suggest(self.people, self._every_look, self.by_hash, most)
+        with self.people.writing():
+            found = questions(self.people, self._every_look, self.by_hash, most).suggestions
+            note_asked(self.people, [(one.person.id, one.other.id) for one in found])
+        return found
+
+    def questions(self, most: int) -> Questions:
+        """The questions about people whose answers would help most; raises the errors of suggestions.questions."""
+        self._synchronise()
+        return questions(self.people, self._every_look, self.by_hash, most)
 
     def _every_look(self, db: sqlite3.Connection) -> Iterator[tuple[Looks, int]]:
         """What people look like by each recogniser, and how many clusters there are of it."""

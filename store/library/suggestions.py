@@ -1,12 +1,13 @@
 """Questions whose answers would help most: pairs of people who may be one.
 
-An answer is a decision like any other, by `merge` or `reject`; it moves no threshold. No pair comes twice.
+An answer is a decision like any other, by `merge`, `reject` or `hide`; it moves no threshold. A pair that was put to
+the user does not come again before all such pairs are asked for anew.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -37,11 +38,20 @@ class Suggestion:
     seconds: float  # for which the other is shown, which the answer adds to the person
 
 
-def suggest(
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What is to be asked next, and what waits because it was put to the user before."""
+
+    suggestions: tuple[Suggestion, ...]  # best first
+    open: int  # pairs that were not put to the user yet; some may turn out to meet in a frame, and are not asked
+    skipped: int  # pairs that were put to the user and not answered
+
+
+def questions(
     people: LibraryPeople, every_look: Callable[[sqlite3.Connection], Iterator[tuple[Looks, int]]],
     open_index: Callable[[str], VideoIndex | None], most: int,
-) -> tuple[Suggestion, ...]:  # fmt: skip
-    """The `most` questions whose answers gain most, best first, and note that they were asked.
+) -> Questions:  # fmt: skip
+    """The `most` questions whose answers gain most; writes nothing down.
 
     What an answer gains is how long the one is shown who is shown less, times how likely both are one. `every_look`
     gives what people look like and the number of clusters, by recogniser; `open_index` a video by the digest of its
@@ -53,16 +63,43 @@ def suggest(
         found = [pair for looks, count in every_look(db) for pair in _pairs(there, looks, count)]
         best = sorted(found, key=lambda one: (-one.likelihood * one.seconds, one.person.id, one.other.id))
         chosen: list[Suggestion] = []
+        unanswered, skipped, together = 0, 0, 0
         for one in best:
-            if len(chosen) == most:
-                break
-            if not _is_answered(db, one) and not _meet(people, open_index, one):
-                chosen.append(one)
-                db.execute(
-                    "INSERT INTO questions (time, kind, person, other) VALUES (?, 'same', ?, ?)",
-                    (time_text(datetime.now(timezone.utc)), one.person.id, one.other.id),
-                )
-    return tuple(chosen)
+            ids = [groups(db, who.id) for who in (one.person, one.other)]
+            if _either_way(_are_two, db, ids):
+                continue
+            if _either_way(_was_asked, db, ids):
+                skipped += 1
+                continue
+            unanswered += 1
+            if len(chosen) < most:
+                if _meet(people, open_index, one):
+                    together += 1
+                else:
+                    chosen.append(one)
+    return Questions(tuple(chosen), unanswered - together, skipped)
+
+
+def note_asked(people: LibraryPeople, pairs: Iterable[tuple[int, int]]) -> None:
+    """Write down that pairs of people were put to the user, so that they do not come again."""
+    with people.writing() as db:
+        db.executemany(
+            "INSERT INTO questions (time, kind, person, other) VALUES (?, 'same', ?, ?)",
+            [(time_text(datetime.now(timezone.utc)), person, other) for person, other in pairs],
+        )
+
+
+def forget_asked(people: LibraryPeople, pair: tuple[int, int] | None = None) -> None:
+    """Let a pair, or all, come again that was put to the user; what was decided meanwhile stays."""
+    with people.writing() as db:
+        if pair is None:
+            db.execute("DELETE FROM questions")
+            return
+        ids = [groups(db, people.get(one).id) for one in pair]
+        for one, other in (ids, ids[::-1]):
+            db.executemany(
+                "DELETE FROM questions WHERE person = ? AND other = ?", [(a, b) for a in one for b in other]
+            )
 
 
 def _pairs(people: dict[int, LibraryPerson], looks: Looks, count: int) -> list[Suggestion]:
@@ -87,21 +124,21 @@ def _pairs(people: dict[int, LibraryPerson], looks: Looks, count: int) -> list[S
     return list(found.values())
 
 
-def _is_answered(db: sqlite3.Connection, pair: Suggestion) -> bool:
-    """Was the pair suggested before, or are both known to be two: split, or faces of one rejected for the other?"""
-    ids = [groups(db, one.id) for one in (pair.person, pair.other)]
-    return any(
-        _was_asked(db, one, other) or _are_two(db, one, other)
-        for one, other in (ids, ids[::-1])
-    )  # fmt: skip
+def _either_way(
+    test: Callable[[sqlite3.Connection, Sequence[int], Sequence[int]], bool], db: sqlite3.Connection,
+    ids: Sequence[Sequence[int]],
+) -> bool:  # fmt: skip
+    return test(db, ids[0], ids[1]) or test(db, ids[1], ids[0])
 
 
 def _was_asked(db: sqlite3.Connection, ids: Sequence[int], others: Sequence[int]) -> bool:
+    """Was the pair put to the user before?"""
     query = "SELECT other FROM questions WHERE person = ?"
     return any(row[0] in others for one in ids for row in db.execute(query, (one,)))
 
 
 def _are_two(db: sqlite3.Connection, ids: Sequence[int], others: Sequence[int]) -> bool:
+    """Are both known to be two: split, or faces of one rejected for the other?"""
     split = f"SELECT other FROM decisions WHERE kind = 'split' AND person = ? AND {COUNTS}"
     # Members whose face is that of the decision: at the same time and place of the picture, more or less.
     rejected = f"""SELECT members.person FROM decisions JOIN places USING (decision) JOIN members USING (sha256)
