@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -34,7 +37,7 @@ from facereel import (
     api,
 )
 from tests.fake_engine import backdrop, draw_face, film_of_two
-from tests.program import ROOT
+from tests.program import ROOT, Run
 
 
 @pytest.fixture
@@ -317,3 +320,99 @@ def test_the_examples_of_the_page_run(
     assert len(names["result"].clips) == 4
     assert names["library"].videos().unreadable == ()
     assert names["report"].removed
+
+
+def test_all_faces_of_a_photo_are_references_and_nothing_of_its_content_stays(
+    library: Library, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    photo = library.read_faces((photos / "both.png").read_bytes(), "both of them.png")
+    assert list(scratch.iterdir()) == []
+    assert (photo.name, len(photo.faces)) == ("both of them.png", 2)
+    assert all(face.path == "both of them.png" for face in photo.faces)
+    assert photo.faces[0].box[2] >= photo.faces[1].box[2]
+    shown = cv2.imdecode(np.frombuffer(photo.picture, np.uint8), cv2.IMREAD_COLOR)
+    assert shown is not None and shown.shape[:2] == (photo.height, photo.width)
+    for number, face in enumerate(photo.faces, 1):
+        (answer,) = library.find_many(library.of_faces([face], "them")).answers
+        expected = library.find(photos / "both.png", face=number)
+        assert answer.matches == expected.matches
+        assert answer.matches
+
+
+@pytest.mark.parametrize("content", [b"", b"no photo at all", b"%PDF-1.7"])
+def test_content_that_is_no_photo_is_called_by_its_name(library: Library, content: bytes) -> None:
+    with pytest.raises(PhotoError, match=r"^holiday.jpg ") as caught:
+        library.read_faces(content, "holiday.jpg")
+    assert tempfile.gettempdir() not in str(caught.value)
+
+
+def test_faces_of_two_people_are_not_one(library: Library, photos: Path) -> None:
+    red, green = (library.read_faces(photos / f"{name}.png").faces[0] for name in ("red", "green"))
+    with pytest.raises(PhotoError, match="different people"):
+        library.of_faces([red, red, green, green], "them")
+    with pytest.raises(OptionError, match="no face"):
+        library.of_faces([], "nobody")
+
+
+def test_chosen_matches_alone_are_cut(library: Library, photos: Path, tmp_path: Path) -> None:
+    answer = library.find(photos / "red.png")
+    first, second = answer.matches
+    result = answer.only([second]).cut(tmp_path / "out")
+    assert [clip.match for clip in result.clips] == [second]
+    assert (first.folder, first.cluster) == (second.folder, second.cluster)
+    assert first.folder.parent == library.store
+    other = library.find(photos / "green.png").matches[0]
+    with pytest.raises(OptionError, match=f"#t{other.tracklet} does not match"):
+        answer.only([other])
+    red = library.read_photos([photos / "red.png"])
+    (named,) = library.find_many(red, only=[f"two.mp4#t{second.tracklet}"]).answers
+    assert named.matches == (second,)
+
+
+def test_a_person_of_the_library_can_be_the_lookalike(library: Library, photos: Path) -> None:
+    red = library.read_photos([photos / "red.png"])
+    green = library.read_faces(photos / "green.png").faces[0]
+    for unlike in (["two.mp4#t3"], [photos / "green.png"], [green]):
+        (person,) = library.narrowed(red, unlike=unlike).persons
+        assert [float(one.embedding @ green.embedding) > 0.9 for one in person.unlike] == [True]
+    with pytest.raises(OptionError, match="nobody"):
+        library.narrowed(red, unlike=["Somebody Else"])
+
+
+def test_the_equal_command_asks_the_same_question(library: Library, photos: Path, run: Run) -> None:
+    library.people.name("two.mp4#t3", "Green O'Hara")
+    people = library.narrowed(
+        library.read_photos([photos / "both.png"], face=2),
+        present=["Green O'Hara"],
+        unlike=[photos / "blue.png"],
+    )
+    (answer,) = library.find_many(people, include_possible=True, min_duration=0.5).answers
+    command = api.QueryCommand(
+        photos=(str(photos / "both.png"),), face=2, present=("Green O'Hara",), unlike=(str(photos / "blue.png"),),
+        store=library.store, name="x y", include_possible=True, min_duration=0.5, crop="tube", size=64,
+    )  # fmt: skip
+    program, *words = shlex.split(str(command))
+    done = run(*words, "--engine", "fake", "--dry-run", "--json")
+    assert (program, done.exit_code) == ("facereel", 0), done.output
+    (result,) = json.loads(done.stdout)["results"]
+    assert [(clip["tracklet"], clip["start_frame"]) for clip in result["clips"]] == [
+        (match.tracklet, match.start_frame) for match in answer.matches
+    ]
+    assert answer.matches
+    preview = answer.preview(crop="tube", size=64)
+    assert result["clips"] == json.loads(json.dumps(preview.document["clips"]))
+    assert str(api.QueryCommand(person="Green O'Hara")) == "facereel query --person 'Green O'\"'\"'Hara'"
+    assert str(api.QueryCommand(photos=("-me.jpg",))) == "facereel query -- -me.jpg"
+
+
+def test_the_best_faces_of_a_person_are_of_different_videos_first(library: Library, tmp_path: Path) -> None:
+    library.index(film_of_two(tmp_path / "copy.mp4", seconds=1.6))
+    person = library.people.find("two.mp4#t1")
+    moments = library.people.moments(str(person.id), 3)
+    assert {moment.video for moment in moments[:2]} == {"two.mp4", "copy.mp4"}
+    for moment in moments:
+        assert moment.start <= moment.time < moment.end
+    assert len(moments) == 3

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facereel.query.library.people import PeopleOfLibrary
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.library.joining import link_threshold, settle
 from facereel.store.library.places import places_of
+from facereel.store.library.suggestions import Questions
 from facereel.store.model.errors import DamagedLibraryError
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import Cluster, Floats
@@ -274,6 +276,27 @@ def test_a_suggestion_names_who_may_be_one_and_comes_once(tmp_path: Path) -> Non
     assert catalogue.suggest(5) == ()
 
 
+def test_a_question_that_was_skipped_comes_again_when_it_is_asked_for(tmp_path: Path) -> None:
+    index(tmp_path, "a", Face(look(0), 1))
+    index(tmp_path, "b", Face(look(58), 1))
+    people = PeopleOfLibrary(Catalogue(tmp_path), lambda photo: ())
+    asked = people.questions()
+    (pair,) = asked.suggestions
+    assert (asked.open, asked.skipped) == (1, 0)
+    assert people.questions() == asked  # looking writes nothing down
+    first, second = str(pair.person.id), str(pair.other.id)
+    people.skip(second, first)
+    assert people.questions() == Questions((), 0, 1)
+    assert people.suggest() == ()
+    people.ask_again(first, second)
+    assert people.questions() == asked
+    people.skip(first, second)
+    people.ask_again()
+    assert people.questions() == asked
+    people.merge(first, [second])
+    assert people.questions() == Questions((), 0, 0)
+
+
 @pytest.mark.parametrize("reason", ["named", "hidden", "split", "rejected", "in one frame"])
 def test_what_is_known_is_not_suggested(tmp_path: Path, reason: str) -> None:
     index(tmp_path, "a", Face(look(0), 1))
@@ -291,6 +314,7 @@ def test_what_is_known_is_not_suggested(tmp_path: Path, reason: str) -> None:
     elif reason == "rejected":
         decide(tmp_path, "reject", first, "b", [1])
     assert catalogue.suggest(5) == ()
+    assert catalogue.questions(5) == Questions((), 0, 0)
 
 
 def test_a_video_of_many_faces_alike_finds_them_in_the_library(tmp_path: Path) -> None:
