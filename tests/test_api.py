@@ -334,7 +334,8 @@ def test_all_faces_of_a_photo_are_references_and_nothing_of_its_content_stays(
     assert all(face.path == "both of them.png" for face in photo.faces)
     assert photo.faces[0].box[2] >= photo.faces[1].box[2]
     shown = cv2.imdecode(np.frombuffer(photo.picture, np.uint8), cv2.IMREAD_COLOR)
-    assert shown is not None and shown.shape[:2] == (photo.height, photo.width)
+    assert shown is not None
+    assert shown.shape[:2] == (photo.height, photo.width)
     for number, face in enumerate(photo.faces, 1):
         (answer,) = library.find_many(library.of_faces([face], "them")).answers
         expected = library.find(photos / "both.png", face=number)
