@@ -193,6 +193,17 @@ def test_weaker_tracklets_are_listed_apart_and_kept_unless_asked(
         assert [tracklet.start for tracklet in index.tracklets()] == [60]
 
 
+def test_weaker_ones_who_are_somebody_else_by_name_are_kept(run: Run, doubtful: Path, photos: Path) -> None:
+    assert run("people", "name", "doubtful.mp4#t2", "Olga", "--store", doubtful).exit_code == 0
+    args = ("forget", photos / "red.png", "--store", doubtful, *FAKE, "--yes", "--also-weaker", "--json")
+    (held,) = json.loads(run(*args).stdout)["removed"]
+    assert held["starts"] == [0.0, 1.6]
+    with Catalogue(doubtful).find("doubtful.mp4") as index:
+        assert [tracklet.start for tracklet in index.tracklets()] == [20, 40, 60]
+    (olga,) = json.loads(run("people", "--store", doubtful, "--json").stdout)["people"][:1]
+    assert (olga["name"], round(olga["seconds"], 3)) == ("Olga", 1.6)
+
+
 def test_both_go_at_once_if_asked(run: Run, doubtful: Path, photos: Path) -> None:
     args = ("forget", photos / "red.png", "--store", doubtful, *FAKE, "--yes", "--also-weaker", "--json")
     (held,) = json.loads(run(*args).stdout)["removed"]

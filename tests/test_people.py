@@ -234,6 +234,29 @@ def test_forget_erases_name_decisions_and_faces_and_lists_results(
     assert [decision["kind"] for decision in program.json("people", "log")["decisions"]] == ["name", "forget"]
 
 
+def test_a_face_that_is_forgotten_leaves_the_decisions_about_others(program: Program, tmp_path: Path) -> None:
+    """What is said of the face itself goes; a name that hung on it holds the rest of the cluster."""
+    red, green = ids(program)
+    program("people", "name", str(red), "Anna")
+    (anchor,) = program.json("people", "log")["decisions"][0]["places"]
+    goes, stays = (1, 2) if anchor["start"] == 0 else (2, 1)
+    program("people", "accept", "Anna", f"two.mp4#t{stays}")
+    program("people", "accept", str(green), f"two.mp4#t{goes}")
+    program("forget", str(green), *FAKE, "--yes", "--out", tmp_path)
+    left = [place for one in program.json("people", "log")["decisions"] for place in one["places"]]
+    assert [(place["person"], place["start"], place["end"]) for place in left] == [
+        (red, 30 * (stays - 1), 30 * stays)
+    ] * 2
+    assert program.clips("--person", "Anna") == [[(stays, 30 * (stays - 1), 30 * stays, "decision")]]
+
+
+def test_a_rejection_of_a_face_that_is_forgotten_goes(program: Program, tmp_path: Path) -> None:
+    red, green = ids(program)
+    program("people", "reject", str(green), "two.mp4#t1")
+    program("forget", str(red), *FAKE, "--yes", "--out", tmp_path)
+    assert [one["places"] for one in program.json("people", "log")["decisions"]] == [[], []]
+
+
 def test_who_is_in_no_video_any_more_can_be_forgotten(program: Program, tmp_path: Path) -> None:
     """Whether or not another video is left in which to search."""
     other = film_of_two(tmp_path / "other.mp4", seconds=0.5)

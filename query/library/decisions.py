@@ -75,6 +75,24 @@ class LibraryDecisions:
             refused=refused,
         )
 
+    def of_others(self, index: VideoIndex, people: Sequence[PersonQuery]) -> frozenset[int]:
+        """The tracklets of a video that are, by name or by decision, somebody else than these people."""
+        asked = {self._people.get(query.person).id for query in people if query.person is not None}
+        standing = _standing(index, self._people)
+        by_decision = _clusters_by_decision(index, standing)
+        owners = {
+            number: owner.id
+            for number, owner in self._people.people_of(index.video.sha256).items()
+            if owner.id not in asked and (owner.name or by_decision.get(number) == owner.id)
+        }
+        found = set()
+        for item in index.tracklets():
+            verdict = standing.get(item.number, FaceVerdict())
+            owner = verdict.confirmed if verdict.confirmed is not None else owners.get(item.cluster)
+            if owner is not None and owner not in asked | verdict.rejected:
+                found.add(item.number)
+        return frozenset(found)
+
 
 def search_decided(
     people: Sequence[PersonQuery], where: Scope, criterion: Criterion, library: LibraryPeople

@@ -61,8 +61,9 @@ def holdings(
     `faceless` are people of the library without references, of whom it holds what the library says.
     With a match goes its whole cluster, but for tracklets of which the user said that they are not the person; with a
     person of the library all clusters of the person, and what was confirmed, of another's cluster only that. Weaker are
-    the possible matches and near misses that are in no frame with a match: a person is not twice in one frame. The
-    caller keeps writers away (`no_writers`) since the search, so that the numbers still are those of the search.
+    the possible matches and near misses that are in no frame with a match, because a person is not twice in one frame,
+    and that are not somebody else by name or decision. The caller keeps writers away (`no_writers`) since the search,
+    so that the numbers still are those of the search.
     """
     matching, weaker, unreadable = [], [], []
     found = {
@@ -116,6 +117,7 @@ def _in_index(
         confirmed = {number for one in rulings for number in one.confirmed}
         excluded = {number for one in rulings for number in one.excluded} - confirmed
         whole = clusters.union(*(one.clusters for one in rulings))
+        others = decisions.of_others(index, people)
         certain = [
             item
             for item in tracklets
@@ -127,6 +129,7 @@ def _in_index(
             if item.number in near
             and item.cluster not in whole
             and item.number not in confirmed
+            and item.number not in others
             and not any(item.start < other.end and other.start < item.end for other in certain)
         ]
         return (
@@ -178,6 +181,7 @@ def forget(store: Path, removing: Sequence[Holding], planned: Mapping[Path, Inde
     try:
         for holding in removing:
             try:
+                _leave_decisions(catalogue, holding)
                 drop_tracklets(holding.folder, holding.tracklets, holding.version)
                 expected[holding.folder] = read_version(holding.folder)
                 removed.append(holding)
@@ -203,6 +207,13 @@ def forget(store: Path, removing: Sequence[Holding], planned: Mapping[Path, Inde
             folder = store / f"{UNFINISHED}{digits}"
             busy.append(SkippedVideo(digits, f"{printable(folder)} cannot be deleted; delete it", "busy"))
     return Removal(tuple(removed), tuple(busy), deleted, running, tuple(since))
+
+
+def _leave_decisions(catalogue: Catalogue, holding: Holding) -> None:
+    """Take the faces that are to be removed out of the decisions about other people, while the index still has them."""
+    with VideoIndex(holding.folder) as index:
+        if read_version(holding.folder) == holding.version:  # else nothing is removed
+            catalogue.people.forget_faces(index, holding.tracklets)
 
 
 def _skipped(name: str, error: StoreError) -> SkippedVideo:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -37,6 +37,9 @@ class Decisions(Protocol):
     def of(self, index: VideoIndex, query: PersonQuery) -> Rulings:
         """What is settled about one video for a person."""
 
+    def of_others(self, index: VideoIndex, people: Sequence[PersonQuery]) -> Collection[int]:
+        """The tracklets of a video that are, by name or by decision, somebody else than these people."""
+
 
 class NoDecisions:
     """Those of a library in which nobody decided anything."""
@@ -48,6 +51,10 @@ class NoDecisions:
     def of(self, index: VideoIndex, query: PersonQuery) -> Rulings:
         """Nothing."""
         return NO_RULINGS
+
+    def of_others(self, index: VideoIndex, people: Sequence[PersonQuery]) -> Collection[int]:
+        """None."""
+        return ()
 
 
 def refusing(rulings: Rulings, numbers: Ints, person: Floats, unlike: Floats, names: str) -> Rulings:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 
+import numpy as np
+
+from facereel.store.index.reader import VideoIndex
 from facereel.store.library import decisions
+from facereel.store.library.decisions import PLACE_COLUMNS, VERDICTS, place_of, place_values
+from facereel.store.library.places import Place, places_of, tracklets_at
 
 # What hangs on decisions: the undoing of them, and of that.
 _WITH_UNDOS = """WITH RECURSIVE chosen(decision) AS (
     {start} UNION SELECT decisions.decision FROM decisions JOIN chosen ON undoes = chosen.decision) """
 _GONE = "(SELECT person FROM gone)"
+_FACE = (
+    "start_frame = ?, end_frame = ?, frame = ?, x = ?, y = ?, w = ?, h = ?"  # PLACE_COLUMNS but for the video
+)
 _SPLIT_OFF = f"kind = 'split' AND person IN {_GONE} AND other NOT IN {_GONE}"
 
 
@@ -50,6 +59,43 @@ def erase(db: sqlite3.Connection, person: int) -> tuple[int, ...]:
     for one in ids:
         decisions.append(db, "forget", one)
     return ids
+
+
+def erase_faces(db: sqlite3.Connection, index: VideoIndex, numbers: Collection[int]) -> None:
+    """Erase the faces of tracklets, which are to be removed from their index, from all decisions.
+
+    A decision about somebody as a whole knows a cluster by one of its faces; it gets another face of the cluster, or
+    the rest of the cluster would lose its name. A decision about a face that goes keeps its entry, without the face.
+    """
+    sha256, removed, others = index.video.sha256, set(numbers), _others(index, numbers)
+    query = (
+        f"SELECT place, kind, {PLACE_COLUMNS} FROM places JOIN decisions USING (decision) WHERE sha256 = ?"
+    )
+    rows = db.execute(query, (sha256,)).fetchall()
+    for row, number in zip(rows, tracklets_at(index, list(map(place_of, rows))), strict=True):
+        if number not in removed:
+            continue
+        if VERDICTS[row["kind"]] == "anchor" and number in others:
+            values = (*place_values(others[number])[1:], row["place"])
+            db.execute(f"UPDATE places SET {_FACE} WHERE place = ?", values)
+        else:
+            db.execute("DELETE FROM places WHERE place = ?", (row["place"],))
+    rows = db.execute(f"SELECT cluster, {PLACE_COLUMNS} FROM members WHERE sha256 = ?", (sha256,)).fetchall()
+    for row, number in zip(rows, tracklets_at(index, list(map(place_of, rows))), strict=True):
+        if number in removed and number in others:
+            values = (*place_values(others[number])[1:], sha256, row["cluster"])
+            db.execute(f"UPDATE members SET {_FACE} WHERE sha256 = ? AND cluster = ?", values)
+
+
+def _others(index: VideoIndex, numbers: Collection[int]) -> dict[int, Place]:
+    """By number of a tracklet that goes, the face of its cluster that stays and is seen best; none where all go."""
+    looks, cluster_of = index.exemplar_arrays(), {item.number: item.cluster for item in index.tracklets()}
+    best: dict[int, int] = {}
+    for number in looks.tracklets[np.argsort(-looks.qualities, kind="stable")].tolist():
+        if number not in numbers:
+            best.setdefault(cluster_of[number], number)
+    places = {cluster: places_of(index, [number])[0] for cluster, number in best.items()}
+    return {number: places[cluster_of[number]] for number in numbers if cluster_of[number] in places}
 
 
 def _keep_people_split_off(db: sqlite3.Connection) -> None:

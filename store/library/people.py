@@ -7,12 +7,13 @@ Who somebody is follows from similarity (the table `members`, written by joining
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from facereel.store.files.names import printable
+from facereel.store.index.reader import VideoIndex
 from facereel.store.library import decisions
 from facereel.store.library.backup import Restored, read_backup, restore, write_backup
 from facereel.store.library.database import LibraryDatabase
@@ -26,7 +27,7 @@ from facereel.store.library.decisions import (
     place_of,
     place_values,
 )
-from facereel.store.library.erasure import erase
+from facereel.store.library.erasure import erase, erase_faces
 from facereel.store.library.places import Place
 from facereel.store.model.errors import OptionError
 
@@ -314,6 +315,11 @@ class LibraryPeople:
             ids = (person,) if forgotten else erase(db, self._final(db, person))
         self._database.compact()
         return ids
+
+    def forget_faces(self, index: VideoIndex, numbers: Collection[int]) -> None:
+        """Erase the faces of tracklets, which are to be removed from their index, from all decisions."""
+        with self._write() as db:
+            erase_faces(db, index, numbers)
 
     def backup(self, path: Path) -> int:
         """Write all decisions to a new JSON file and return how many; raises ResultExistsError, UnwritableError."""
