@@ -1,0 +1,135 @@
+"""Long work beside the requests: each job has a thread, says how far it is, and can be cancelled.
+
+Knows nothing of what is done. Jobs are forgotten when the server ends; what they wrote is whole or not there.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from facereel import api
+
+Result: TypeAlias = dict[str, Any]
+MOST_AT_ONCE = 2  # one that indexes and one that cuts
+MOST_REMEMBERED = 50  # finished jobs
+_END_SECONDS = 5.0  # that jobs get to notice that the server ends
+_ENDED = ("done", "failed", "cancelled")
+
+
+class Cancelled(Exception):  # noqa: N818  not an error: somebody wanted it
+    """Raised inside the work of a job that is to end."""
+
+
+class Progress:
+    """What the work of a job is given."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the work is to end, for work that ends in a better way than by an exception."""
+        return self._job.cancel.is_set()
+
+    def report(self, done: float, total: float, text: str = "") -> None:
+        """Say how far the work is; raises Cancelled when it is to end."""
+        if self.cancelled:
+            raise Cancelled
+        self._job.done, self._job.total, self._job.text = done, total, text
+
+
+Work: TypeAlias = Callable[[Progress], Result]
+
+
+class Job:
+    """One piece of work, as it is now."""
+
+    def __init__(self, kind: str, title: str) -> None:
+        self.id = secrets.token_hex(8)
+        self.kind, self.title = kind, title
+        self.state = "queued"
+        self.done, self.total, self.text = 0.0, 0.0, ""
+        self.result: Result | None = None
+        self.error: dict[str, str] | None = None
+        self.cancel = threading.Event()
+
+    def data(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "id": self.id, "kind": self.kind, "title": self.title, "state": self.state, "done": self.done,
+            "total": self.total, "text": self.text, "result": self.result, "error": self.error,
+        }  # fmt: skip
+
+
+class Jobs:
+    """All jobs of one server, oldest first."""
+
+    def __init__(self, describe: Callable[[str], str] = str) -> None:
+        """`describe` makes of the message of an error what a page may show."""
+        self._jobs: dict[str, Job] = {}
+        self._lock = threading.Lock()
+        self._places = threading.Semaphore(MOST_AT_ONCE)
+        self._threads: list[threading.Thread] = []
+        self._describe = describe
+
+    def start(self, kind: str, title: str, work: Work) -> Job:
+        """Begin work, or let it wait for its turn; what it returns is the result of the job."""
+        job = Job(kind, title)
+        # A daemon, so that work which cannot be cancelled does not keep the server from ending.
+        thread = threading.Thread(target=self._run, args=(job, work), name=f"job {kind}", daemon=True)
+        with self._lock:
+            ended = [other.id for other in self._jobs.values() if other.state in _ENDED]
+            for old in ended[: max(0, len(ended) - MOST_REMEMBERED)]:
+                del self._jobs[old]
+            self._jobs[job.id] = job
+            self._threads = [other for other in self._threads if other.is_alive()] + [thread]
+            # Inside the lock: a thread that is listed has begun, and can be waited for.
+            thread.start()
+        return job
+
+    def all(self) -> list[Job]:
+        """Jobs that wait or run, and those that ended last."""
+        with self._lock:
+            return list(self._jobs.values())
+
+    def find(self, job: str) -> Job:
+        """One job; raises NotIndexedError's parent OptionError for an id that nobody has."""
+        with self._lock:
+            if job in self._jobs:
+                return self._jobs[job]
+        raise api.OptionError("that work is not known any more; the server was started again meanwhile")
+
+    def cancel(self, job: str) -> Job:
+        """Let a job end; it does when it next says how far it is. One that has ended stays as it is."""
+        found = self.find(job)
+        found.cancel.set()
+        return found
+
+    def close(self) -> None:
+        """Let all jobs end, and wait a little for them."""
+        for job in self.all():
+            job.cancel.set()
+        for thread in self._threads:
+            thread.join(_END_SECONDS)
+
+    def _run(self, job: Job, work: Work) -> None:
+        with self._places:
+            if job.cancel.is_set():
+                job.state = "cancelled"
+                return
+            job.state = "running"
+            try:
+                job.result = work(Progress(job))
+                job.state = "done"
+            except Cancelled:
+                job.state = "cancelled"
+            except api.FaceReelError as error:
+                job.error = {"kind": type(error).__name__, "message": self._describe(str(error))}
+                job.state = "failed"
+            except Exception as error:
+                job.error = {"kind": "InternalError", "message": f"a fault of FaceReel: {type(error).__name__}"}
+                job.state = "failed"
+                raise

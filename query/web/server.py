@@ -1,0 +1,87 @@
+"""The running server: its address, the browser that is opened with it, and a clean end."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import uvicorn
+
+from facereel import api
+from facereel.query.web.app import guarded
+from facereel.query.web.jobs import Jobs
+from facereel.query.web.site import Site
+
+_GRACE = 2  # seconds that answers in progress get when the server ends
+
+
+def serve(
+    library: api.Library,
+    root: Path,
+    out: Path,
+    *,
+    host: str,
+    port: int,
+    browser: bool,
+    ready: Callable[[str], None],
+) -> None:
+    """Serve a library until it is interrupted (KeyboardInterrupt); `ready` gets the address with the token.
+
+    `port` 0 is any free one. Raises OptionError for a host or port that cannot be had.
+    """
+    if not root.is_dir():
+        raise api.OptionError(f"--root {root} is no folder; name one that is there")
+    with closing(_listen(host, port)) as listener:
+        port = listener.getsockname()[1]
+        token = secrets.token_urlsafe(32)
+        address = f"http://{_name(host)}:{port}/?token={token}"
+        site = Site(library, root.resolve(), out, Jobs())
+        # Answers go out as they are; nobody else reads a log of who looked at whom.
+        config = uvicorn.Config(
+            guarded(site, token, port, host), log_level="error", access_log=False, server_header=False, http="h11",
+            ws="none", lifespan="off", proxy_headers=False, timeout_graceful_shutdown=_GRACE,
+        )  # fmt: skip
+        ready(address)
+        if browser:
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+        try:
+            uvicorn.Server(config).run(sockets=[listener])
+        finally:
+            site.jobs.close()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server there."""
+    return host in ("127.0.0.1", "localhost", "::1")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise api.OptionError(f"--host {host} is no address ({error.strerror}); leave it out") from error
+    try:
+        if hasattr(socket, "SO_REUSEADDR") and not hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise api.OptionError(
+            f"nothing can be served at {host}, port {port} ({error.strerror}); "
+            "choose another: --port N, or --port 0 for any that is free"
+        ) from error
+    return listener
+
+
+def _name(host: str) -> str:
+    """How a browser writes a host."""
+    if host in ("0.0.0.0", "::"):
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host

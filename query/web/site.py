@@ -1,0 +1,91 @@
+"""What all handlers share: the library, its folders, long work, templates; and how an answer is written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse
+
+from facereel import api
+from facereel.query.web.jobs import Jobs
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What an address accepts besides JSON. A view names its own in `uploads`, by address."""
+
+    types: tuple[str, ...]  # content types; `image/*` is any picture
+    limit: int  # bytes
+    stream: bool = False  # the handler is async and reads the body itself: too large to hold in memory
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Site:
+    """One library as it is served. Handlers take it from `request.app.state.site`."""
+
+    library: api.Library
+    root: Path  # below which files may be listed and indexed
+    out: Path  # where results are written
+    jobs: Jobs
+
+    def render(self, request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
+        """A page from a template, which also knows `site` and `path`, the address of the page."""
+        page = _templates().get_template(template).render(site=self, path=request.url.path, **context)
+        return HTMLResponse(page, status)
+
+    def scrub(self, text: str) -> str:
+        """A message without the places on this machine that it may name: they are nobody's who only sees the page."""
+        for place in (self.library.store, self.out, self.root):
+            for spelling in {str(place.resolve()), str(place.absolute())} - {"/"}:
+                text = text.replace(f"{spelling}/", "").replace(spelling, place.name or "here")
+        home = str(Path.home())
+        return text if home == "/" else text.replace(home, "~")
+
+
+def site_of(request: Request) -> Site:
+    """The site that a request came to."""
+    site: Site = request.app.state.site
+    return site
+
+
+def read_body(request: Request) -> bytes:
+    """The body of a POST, which the guard has read and found small enough and of a type that is accepted."""
+    body: bytes = request.state.body
+    return body
+
+
+def read_json(request: Request) -> dict[str, Any]:
+    """The JSON object that a POST has for a body; raises OptionError where it is none."""
+    try:
+        body = json.loads(read_body(request) or b"{}", parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise api.OptionError("the request is not JSON; reload the page") from error
+    if not isinstance(body, dict):
+        raise api.OptionError("the request is not a JSON object; reload the page")
+    return body
+
+
+def error_answer(error: Exception, message: str, status: int) -> JSONResponse:
+    """The one form of an error: its kind is the name of the exception."""
+    return JSONResponse({"error": {"kind": type(error).__name__, "message": message}}, status)
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    """Templates escape whatever they are given; a name that is missing in one is a fault of ours."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip

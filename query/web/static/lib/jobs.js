@@ -1,0 +1,90 @@
+/** Long work: the tray at the foot of every page, and following one job. */
+
+import { get, post } from "./api.js";
+import { complain } from "./toast.js";
+
+const EVERY = 700; // ms between looks while something runs
+const ENDED = ["done", "failed", "cancelled"];
+const tray = document.getElementById("jobs");
+const followers = new Map();
+const rows = new Map();
+let timer = null;
+
+/** Calls `onChange(job)` whenever the job has changed, for the last time when it has ended. */
+export function follow(id, onChange) {
+  followers.set(id, onChange);
+  look();
+}
+
+export async function cancel(id) {
+  try {
+    await post(`/api/jobs/${id}/cancel`);
+  } catch (error) {
+    complain(error);
+  }
+  look();
+}
+
+/** Looks at once, and then again as long as something runs. */
+export async function look() {
+  clearTimeout(timer);
+  let jobs;
+  try {
+    ({ jobs } = await get("/api/jobs"));
+  } catch {
+    // The server may be starting again; whoever does something hears of it.
+    timer = setTimeout(look, 10 * EVERY);
+    return;
+  }
+  for (const job of jobs) {
+    followers.get(job.id)?.(job);
+    if (ENDED.includes(job.state)) followers.delete(job.id);
+  }
+  show(jobs);
+  if (jobs.some((job) => !ENDED.includes(job.state))) timer = setTimeout(look, EVERY);
+}
+
+function show(jobs) {
+  const running = jobs.filter((job) => !ENDED.includes(job.state));
+  for (const job of running) (rows.get(job.id) ?? addRow(job)).update(job);
+  for (const [id, row] of rows) {
+    const job = jobs.find((one) => one.id === id);
+    if (!job || ENDED.includes(job.state)) {
+      row.element.remove();
+      rows.delete(id);
+      if (job?.state === "failed") complain(new Error(`${job.title}: ${job.error.message}`));
+    }
+  }
+  tray.hidden = !rows.size;
+}
+
+function addRow(job) {
+  const element = document.createElement("div");
+  element.className = "job";
+  const title = document.createElement("span");
+  const bar = document.createElement("progress");
+  bar.setAttribute("aria-label", job.title);
+  const stop = document.createElement("button");
+  stop.type = "button";
+  stop.className = "quiet";
+  stop.textContent = "Cancel";
+  stop.setAttribute("aria-label", `Cancel: ${job.title}`);
+  stop.addEventListener("click", () => {
+    stop.disabled = true;
+    cancel(job.id);
+  });
+  element.append(title, bar, stop);
+  tray.append(element);
+  const row = {
+    element,
+    update(now) {
+      title.textContent = now.text ? `${now.title}: ${now.text}` : now.title;
+      if (now.total > 0) {
+        bar.max = now.total;
+        bar.value = now.done;
+      } else bar.removeAttribute("value");
+    },
+  };
+  rows.set(job.id, row);
+  return row;
+}

@@ -1,0 +1,5 @@
+/** What every page does. */
+
+import { look } from "./jobs.js";
+
+look();

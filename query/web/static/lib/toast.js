@@ -1,0 +1,56 @@
+/** Short messages in the corner; a change offers to be undone. */
+
+import { post } from "./api.js";
+
+const SECONDS = 10;
+
+/** `undo` is the number of a decision, or a function. After undoing `onUndo` runs, or the page is loaded anew. */
+export function toast(message, { undo, onUndo, kind = "note" } = {}) {
+  const box = document.createElement("div");
+  box.className = `toast ${kind}`;
+  const text = document.createElement("span");
+  text.textContent = message;
+  box.append(text);
+  if (undo !== undefined && undo !== null) {
+    box.append(
+      button("Undo", async () => {
+        box.remove();
+        try {
+          const answer = typeof undo === "function" ? await undo() : await post("/api/undo", { decision: undo });
+          toast(answer?.message ?? "Undone");
+          await (onUndo ? onUndo() : location.reload());
+        } catch (error) {
+          complain(error);
+        }
+      }),
+    );
+  }
+  const close = button("×", () => box.remove());
+  close.setAttribute("aria-label", "Close this message");
+  box.append(close);
+  document.getElementById("toasts").append(box);
+  let timer = setTimeout(() => box.remove(), SECONDS * 1000);
+  // Whoever is about to press Undo is not raced.
+  box.addEventListener("pointerenter", () => clearTimeout(timer));
+  box.addEventListener("focusin", () => clearTimeout(timer));
+  box.addEventListener("pointerleave", () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => box.remove(), SECONDS * 1000);
+  });
+  return box;
+}
+
+/** Shows what went wrong; a request that was given up on purpose is nothing. */
+export function complain(error) {
+  if (error.name === "AbortError") return;
+  toast(error.message, { kind: "error" });
+}
+
+function button(label, onClick) {
+  const element = document.createElement("button");
+  element.type = "button";
+  element.className = "quiet";
+  element.textContent = label;
+  element.addEventListener("click", onClick);
+  return element;
+}

@@ -1,0 +1,109 @@
+"""Which frame of a counted film a page shows, and for which frame the box on it was drawn, both read from pixels."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Page
+
+from facereel.store.index.reader import VideoIndex
+from tests.browser.counted_film import SIZE, read_counter, write_counted_film
+from tests.program import ROOT
+from tests.served import Site, serve
+
+_AWAY = 90.0  # how far a colour may be from the stroke's, summed over R, G, B: compression, soft edges
+
+_FAKE = ("-m", "tests.fake_cli")
+
+# All but the outlines is hidden, as names may have their colour; style sheets made so obey the page's policy.
+_OUTLINES_ONLY = """() => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync("svg[data-overlay] :not(g):not(rect[data-tracklet]) { visibility: hidden !important }");
+    document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
+}"""
+_STROKE = """() => {
+    const box = document.querySelector("svg[data-overlay] rect[data-tracklet]");
+    return box ? getComputedStyle(box).stroke : null;
+}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One look at the player."""
+
+    frame: int  # that the picture shows
+    left: float | None  # of the box drawn on it, pixels of the film; None where none is drawn
+
+
+@dataclass(frozen=True, slots=True)
+class CountedVideo:
+    """A counted film that is indexed and served."""
+
+    site: Site
+    path: str  # of its page
+    lefts: Mapping[int, float]  # where the index has the face's left edge, pixels, by frame
+
+
+@contextmanager
+def counted_video(folder: Path, frames: int) -> Iterator[CountedVideo]:
+    """Write a counted film into an empty folder, index it with the engine `fake`, and serve it."""
+    film, store = write_counted_film(folder / "counted.mp4", frames), folder / "faceindex"
+    words = [sys.executable, *_FAKE, "index", str(film), "--store", str(store), "--engine", "fake"]
+    subprocess.run(words, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    (index_folder,) = store.glob("counted.mp4-*")
+    with VideoIndex(index_folder) as index:
+        rows = index.sightings([tracklet.number for tracklet in index.tracklets()]).values()
+    lefts = {
+        int(frame): float(box[0])
+        for sightings in rows
+        for frame, box in zip(sightings.frames, sightings.boxes, strict=True)
+    }
+    with serve(store, folder, program=_FAKE) as site:
+        yield CountedVideo(site, f"/videos/{index_folder.name}", lefts)
+
+
+def outlines_only(page: Page) -> None:
+    """Hide what is drawn beside the outlines of boxes."""
+    page.evaluate(_OUTLINES_ONLY)
+
+
+def look(page: Page) -> Shown:
+    """A screenshot of the player, read."""
+    # The colour is asked for first: it says nothing of which frame is shown.
+    stroke = page.evaluate(_STROKE)
+    png = page.locator("video").screenshot(animations="allow")
+    picture = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+    return Shown(read_counter(picture), None if stroke is None else _left(picture, _colour(stroke)))
+
+
+def drawn_for(left: float, frame: int, lefts: Mapping[int, float], within: int = 12) -> int:
+    """The frame near `frame` whose box of the index begins where the drawn one does."""
+    near = [other for other in range(frame - within, frame + within + 1) if other in lefts]
+    return min(near, key=lambda other: (abs(lefts[other] - left), abs(other - frame)))
+
+
+def _colour(stroke: str) -> NDArray[np.float64]:
+    """`rgb(1, 2, 3)` -> (3,)."""
+    return np.array(
+        [float(word) for word in stroke[stroke.index("(") + 1 : -1].replace(",", " ").split()[:3]]
+    )
+
+
+def _left(picture: NDArray[np.uint8], colour: NDArray[np.float64]) -> float | None:
+    """Middle of the left stroke: the first columns of which that colour fills a large part, pixels of the film."""
+    scale: float = picture.shape[1] / SIZE[0]
+    alike = np.abs(picture - colour).sum(axis=2) < _AWAY
+    columns = np.nonzero(alike.sum(axis=0) > 30 * scale)[0]
+    if not len(columns):
+        return None
+    width = int(np.argmax(np.diff(columns, append=columns[-1] + 9) > 1)) + 1
+    return (float(columns[:width].mean()) + 0.5) / scale
