@@ -34,6 +34,7 @@ from facereel.query.terminal.progress import progress
 STORE = api.DEFAULT_STORE
 ENGINE = api.DEFAULT_ENGINE
 OUTPUTS = Path("outputs")
+HERE = Path()
 
 # What Ctrl-C leaves behind, by command.
 STOPPED = {
@@ -41,6 +42,7 @@ STOPPED = {
     "query": "stopped; results that are complete stay, the one in work was discarded",
     "forget": "stopped; run it again to finish",
     "reembed": "stopped; run it again to finish",
+    "serve": "the page is closed",
 }
 
 
@@ -429,6 +431,38 @@ def reembed(
         console.say_json(documents.reembedded(store, results))
     elif not results:
         console.say(f"{store} holds no index; run: facereel index VIDEO")
+
+
+@app.command()
+def serve(
+    store: opt.Store = STORE,
+    port: opt.ServePort = 8765,
+    host: opt.ServeHost = "127.0.0.1",
+    no_browser: opt.NoBrowser = False,
+    root: opt.ServeRoot = HERE,
+    out: opt.Out = OUTPUTS,
+    engine: opt.Engine = ENGINE,
+    device: opt.Device = "auto",
+    threads: opt.Threads = 0,
+    calibration: opt.CalibrationFile = None,
+    debug: opt.Debug = False,
+) -> None:
+    """Open a page in the browser to look at people, correct, watch and cut; for this machine alone."""
+    from facereel.query.web import server  # takes long to import, and no other command needs it
+
+    if not server.is_loopback(host):
+        console.warn(
+            f"whoever can reach {host} can read what the page sends: nothing is encrypted, and faces are biometric data"
+        )
+
+    def ready(address: str) -> None:
+        console.say(f"FaceReel is at {address}")
+        console.note("it lets in whoever has this address; press Ctrl-C to end it")
+
+    server.serve(
+        _library(store, engine, device, threads, calibration), root, out, host=host, port=port,
+        browser=not no_browser, ready=ready,
+    )  # fmt: skip
 
 
 def _library(store: Path, engine: str, device: str, threads: int, calibration: Path | None) -> api.Library:

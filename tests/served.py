@@ -47,11 +47,12 @@ class Site:
         assert port is not None
         return port
 
-    def client(self) -> httpx.Client:
+    @contextmanager
+    def client(self) -> Iterator[httpx.Client]:
         """One that has been let in with the token and now has the cookie; relative addresses are this site's."""
-        client = httpx.Client(base_url=self.origin, follow_redirects=True, timeout=30, trust_env=False)
-        client.get(self.address).raise_for_status()
-        return client
+        with httpx.Client(base_url=self.origin, follow_redirects=True, timeout=30, trust_env=False) as client:
+            client.get(self.address).raise_for_status()
+            yield client
 
 
 def copy_store(source: Path, target: Path, *videos: Path) -> Path:
@@ -107,6 +108,7 @@ def serve(store: Path, root: Path, *options: str, program: tuple[str, ...] = ("c
         reader.join(5)
         assert process.stdout is not None
         process.stdout.close()
+        sys.stderr.writelines(lines)  # which pytest shows beside a failure
     said = "".join(lines)
     assert "Traceback" not in said, said
     assert process.returncode in (0, 130), said

@@ -98,7 +98,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "store",
     ),
     "query.terminal": ("api", "query.text", "store.files"),
-    "cli": ("api", "query.terminal"),
+    "query.web": ("api",),
+    "cli": ("api", "query.terminal", "query.web"),
 }
 MAY_DECODE = {
     "indexer/media/container.py",
@@ -116,7 +117,21 @@ MAY_DECODE = {
     "query/clips/sound.py",
 }
 MAY_PRINT = {"query/terminal/console.py"}
-HEAVY = {"av", "cv2", "faiss", "numpy", "onnx", "onnxruntime", "PIL", "scenedetect", "scipy", "sqlite_utils"}
+HEAVY = {
+    "av",
+    "cv2",
+    "faiss",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "PIL",
+    "scenedetect",
+    "scipy",
+    "sqlite_utils",
+    "starlette",
+    "uvicorn",
+    "jinja2",
+}
 
 
 @cache
@@ -253,7 +268,21 @@ def test_index_imports_only_what_it_needs() -> None:
     )
     hands_out += ", facereel.store.library.catalogue"
     for source, needless in (
-        (hands_out, {"av", "cv2", "faiss", "onnxruntime", "scenedetect", "scipy", "sqlite_utils"}),
+        (
+            hands_out,
+            {
+                "av",
+                "cv2",
+                "faiss",
+                "onnxruntime",
+                "scenedetect",
+                "scipy",
+                "sqlite_utils",
+                "starlette",
+                "uvicorn",
+                "jinja2",
+            },
+        ),
         (f"import {', '.join(local._PRELOAD)}", {"onnx", "PIL", "rich", "scenedetect", "scipy", "typer"}),
     ):
         done = subprocess.run(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 COMMANDS = (
-    "index", "query", "list", "info", "faces", "remove", "forget", "verify", "engines", "reembed", "people",
+    "index", "query", "list", "info", "faces", "remove", "forget", "verify", "engines", "reembed", "people", "serve",
 )  # fmt: skip
 _COMMAND = re.compile(rf"(?<![\w./-])facereel(?= (?:{'|'.join(COMMANDS)})\b)")
 _GAP = 2  # spaces between columns

@@ -213,3 +213,15 @@ Calibrate = Annotated[
     ),
 ]
 CalibrationOut = Annotated[Path, typer.Option("--out", help="Folder for the calibration.")]
+
+# serve
+ServeHost = Annotated[
+    str, typer.Option("--host", help="Address to serve at; any but this machine's own lets others ask.")
+]
+ServePort = Annotated[
+    int, typer.Option("--port", min=0, max=65535, help="Port to serve at; 0: any that is free.")
+]
+NoBrowser = Annotated[bool, _flag("--no-browser", "Print the address without opening a browser.")]
+ServeRoot = Annotated[
+    Path, typer.Option("--root", help="Folder below which the page lists files and indexes videos.")
+]

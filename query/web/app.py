@@ -51,10 +51,12 @@ def make_app(site: Site) -> Starlette:
 
 def guarded(site: Site, token: str, port: int, host: str) -> ASGIApp:
     """The application as it is served."""
-    uploads: dict[str, Upload] = {}
-    for view in VIEWS:
-        uploads |= getattr(view, "uploads", {})
-    return Guard(make_app(site), token, port, host, uploads)
+    return Guard(make_app(site), token, port, host, uploads())
+
+
+def uploads() -> dict[str, Upload]:
+    """What is accepted besides JSON, by address."""
+    return {address: upload for view in VIEWS for address, upload in getattr(view, "uploads", {}).items()}
 
 
 def routes(site: Site) -> list[Route]:

@@ -39,7 +39,7 @@ HEADERS = {
 }
 
 
-class Refused(Exception):  # noqa: N818  it is an answer, not an error
+class Refused(Exception):
     """A request that no handler sees."""
 
     def __init__(self, status: int, text: str) -> None:
@@ -51,7 +51,12 @@ class Guard:
     """An ASGI application around another; reads the bodies that it lets through into `request.state.body`."""
 
     def __init__(
-        self, app: ASGIApp, token: str, port: int, host: str = "127.0.0.1", uploads: Mapping[str, Upload] | None = None
+        self,
+        app: ASGIApp,
+        token: str,
+        port: int,
+        host: str = "127.0.0.1",
+        uploads: Mapping[str, Upload] | None = None,
     ) -> None:
         self._app, self._token, self._port, self._host = app, token, port, host
         self._uploads = dict(uploads or {})
@@ -89,7 +94,9 @@ class Guard:
         if scope["method"] in _READS and any(name == TOKEN for name, _ in query):
             return self._let_in(scope, query)
         if not self._has_cookie(headers):
-            raise Refused(403, "this page is not open to everybody; open the address that `facereel serve` printed")
+            raise Refused(
+                403, "this page is not open to everybody; open the address that `facereel serve` printed"
+            )
         if scope["method"] == "POST":
             self._check_change(headers)
         return None
@@ -134,7 +141,10 @@ class Guard:
 
     def _check_change(self, headers: Headers) -> None:
         origins = headers.getlist("origin")
-        if origins != [f"http://{headers['host']}"] or headers.get("sec-fetch-site", "same-origin") != "same-origin":
+        if (
+            origins != [f"http://{headers['host']}"]
+            or headers.get("sec-fetch-site", "same-origin") != "same-origin"
+        ):
             raise Refused(403, "changes are made from this server's own pages only")
         if "content-encoding" in headers:
             raise Refused(415, "send it without compression")
@@ -149,11 +159,15 @@ class Guard:
         upload = self._uploads.get(scope["path"], _JSON)
         kind = headers.get("content-type", "").split(";")[0].strip().lower()
         if kind not in upload.types and f"{kind.split('/')[0]}/*" not in upload.types:
-            raise Refused(415, f"this address accepts {', '.join(upload.types)}, not {kind[:60] or 'nothing named'}")
-        too_large = Refused(413, f"that is larger than {upload.limit >> 20} MiB, the most that is accepted here")
-        if headers.get("content-length", "0").isascii() and headers.get("content-length", "0").isdigit():
-            if int(headers.get("content-length", "0")[:20]) > upload.limit:
-                raise too_large
+            raise Refused(
+                415, f"this address accepts {', '.join(upload.types)}, not {kind[:60] or 'nothing named'}"
+            )
+        too_large = Refused(
+            413, f"that is larger than {upload.limit >> 20} MiB, the most that is accepted here"
+        )
+        # The server below has checked that it is a number; what has no length is counted as it comes.
+        if int(headers.get("content-length", "0")) > upload.limit:
+            raise too_large
         read = 0
 
         async def counted() -> Message:

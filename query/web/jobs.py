@@ -19,7 +19,7 @@ _END_SECONDS = 5.0  # that jobs get to notice that the server ends
 _ENDED = ("done", "failed", "cancelled")
 
 
-class Cancelled(Exception):  # noqa: N818  not an error: somebody wanted it
+class Cancelled(Exception):
     """Raised inside the work of a job that is to end."""
 
 
@@ -130,6 +130,9 @@ class Jobs:
                 job.error = {"kind": type(error).__name__, "message": self._describe(str(error))}
                 job.state = "failed"
             except Exception as error:
-                job.error = {"kind": "InternalError", "message": f"a fault of FaceReel: {type(error).__name__}"}
+                job.error = {
+                    "kind": "InternalError",
+                    "message": f"a fault of FaceReel: {type(error).__name__}",
+                }
                 job.state = "failed"
                 raise

@@ -12,7 +12,7 @@ from facereel.query.web.site import site_of
 def page(request: Request) -> HTMLResponse:
     """All videos."""
     site = site_of(request)
-    return site.render(request, "library.html", videos=site.library.videos())
+    return site.render(request, "library.html", videos=site.library.videos().videos)
 
 
 routes = [Route("/", page, methods=["GET"])]
