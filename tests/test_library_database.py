@@ -225,8 +225,8 @@ def test_a_full_disk(people: LibraryPeople, tmp_path: Path, monkeypatch: pytest.
     real = LibraryDatabase._connection
 
     @contextmanager
-    def small(self: LibraryDatabase) -> Iterator[sqlite3.Connection]:
-        with real(self) as db:
+    def small(self: LibraryDatabase, patience: float | None = None) -> Iterator[sqlite3.Connection]:
+        with real(self, patience) as db:
             db.execute("PRAGMA max_page_count = 1")  # raises SQLite's own error of a full disk
             yield db
 
@@ -243,7 +243,7 @@ def test_every_migration_ends_with_the_schema_of_a_new_file(tmp_path: Path) -> N
     for version in range(len(database.MIGRATIONS)):
         store = tmp_path / str(version)
         store.mkdir()
-        with closing(sqlite3.connect(store / LIBRARY)) as db:
+        with closing(sqlite3.connect(store / LIBRARY, isolation_level=None)) as db:
             for statements in database.MIGRATIONS[:version]:
                 for statement in statements:
                     db.execute(statement)

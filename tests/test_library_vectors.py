@@ -6,8 +6,10 @@ import multiprocessing
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +43,7 @@ from facereel.store.library.vectors import (
 )
 from facereel.store.library.videos import Counts, VideoClusters, read_clusters
 from facereel.store.model import pooling
-from facereel.store.model.errors import DamagedIndexError, NotIndexedError
+from facereel.store.model.errors import BusyLibraryError, DamagedIndexError, NotIndexedError
 from facereel.store.model.records import Cluster, EngineInfo, Floats, Sightings
 from tests.exhaustive import answer_of_index
 from tests.factories import (
@@ -125,6 +127,7 @@ def put(store: Path, *read: VideoClusters) -> None:
     with catalogue.database.write() as db:
         catalogue._make_usable(db)
         videos.put(db, VectorFile(store), read)
+    videos.tidy(catalogue.database, VectorFile(store))
 
 
 def said(answer: PersonMatches) -> list[Any]:
@@ -656,8 +659,10 @@ def test_a_file_that_is_written_anew_keeps_what_lives_and_nothing_else(tmp_path:
     for step in range(160):
         name = f"{rng.integers(40)}.mp4-{'0' * 12}"
         if name in present and rng.random() < 0.5:
-            with LibraryDatabase(store).write() as db:
+            database = LibraryDatabase(store)
+            with database.write() as db:
                 videos.drop(db, VectorFile(store), [name])
+            videos.tidy(database, VectorFile(store))
             gone.append(present.pop(name))
         else:
             count = int(rng.integers(1, 90))
@@ -825,3 +830,159 @@ def test_vectors_faiss_is_what_a_query_searches(store: Path) -> None:
         assert read_version(folder) == version
         assert (folder / VECTORS).exists()
     assert said(ask(store, wanted)) == said(first)
+
+
+@contextmanager
+def another_writes(store: Path, *read: VideoClusters, commits: bool) -> Iterator[None]:
+    """Another process has written some videos and has not committed yet; afterwards it commits, or fails."""
+    written, finish = threading.Event(), threading.Event()
+
+    def write() -> None:
+        catalogue = Catalogue(store)
+        with suppress(KeyboardInterrupt), catalogue.database.write() as db:
+            videos.put(db, VectorFile(store), read)
+            written.set()
+            finish.wait()
+            if not commits:
+                raise KeyboardInterrupt
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert written.wait(60)
+    try:
+        yield
+    finally:
+        finish.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_what_is_not_committed_changes_no_answer(store: Path, commits: bool) -> None:
+    """Rows of a video that is written again still count for others, and for all if the writer fails."""
+    wanted = photo_in(folder_of(store, 3))
+    first = said(ask(store, wanted))
+    path = store / LIBRARY_VECTORS
+    before, generation = vectors_in(store), path.read_bytes()[:64]
+    mapped = Catalogue(store).clusters_like(ENGINE)
+    old = mapped.nearest(wanted.embedding[None], 50)[0]
+    catalogue = Catalogue(store)
+    with another_writes(
+        store, *(read_clusters(folder_of(store, seed)) for seed in (3, 4, 5)), commits=commits
+    ):
+        now = mapped.nearest(wanted.embedding[None], 50)[0]
+        assert now.similarities.tolist() == old.similarities.tolist()
+        assert said(ask(store, wanted)) == first
+        assert vectors_in(store) == before
+        assert catalogue.is_current(mapped)
+    assert catalogue.is_current(mapped) != commits, "they may be overwritten from now on"
+    assert said(ask(store, wanted)) == first
+    assert vectors_in(store) == before
+    assert path.read_bytes()[:64] == generation, "nothing was made anew"
+
+
+def test_rows_that_a_dead_process_was_to_overwrite_do_not_count_and_go(store: Path) -> None:
+    wanted = photo_in(folder_of(store, 3))
+    first = said(ask(store, wanted))
+    before, traces = vectors_in(store), embeddings_of(folder_of(store, 3))
+    with LibraryDatabase(store).write() as db:
+        videos.drop(db, VectorFile(store), [folder_of(store, 3).name])
+    shutil.rmtree(folder_of(store, 3))
+    assert holds_any(store, traces), "not overwritten yet"
+    (found,) = Catalogue(store).clusters_like(ENGINE).nearest(wanted.embedding[None], 50)
+    assert len(found) == sum(len(before[folder_of(store, seed).name]) for seed in (4, 5))
+    write_index(store, contents(6))
+    Catalogue(store).refresh()
+    assert said(ask(store, wanted)) != first
+    assert not holds_any(store, traces)
+    assert_current(store)
+
+
+def test_an_error_while_people_are_joined_makes_no_vectors_anew(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(store, photo_in(folder_of(store, 3)))
+    generation = (store / LIBRARY_VECTORS).read_bytes()[:64]
+    write_index(store, contents(99, name="3"))
+    with monkeypatch.context() as context:
+        context.setattr("facereel.store.library.catalogue.join", _raise(OSError("a hiccup")))
+        Catalogue(store).refresh([folder_of(store, 3)])
+    read: list[Path] = []
+    really_read = videos.read_clusters
+
+    def note(folder: Path, path: str | None = None) -> VideoClusters:
+        read.append(folder)
+        return really_read(folder, path)
+
+    monkeypatch.setattr("facereel.store.library.catalogue.read_clusters", note)
+    Catalogue(store).refresh([folder_of(store, seed) for seed in (3, 4, 5)])
+    assert read == [folder_of(store, 3)]
+    assert (store / LIBRARY_VECTORS).read_bytes()[:64] == generation
+    assert_current(store)
+
+
+def _raise(error: Exception) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
+def test_a_copied_store_is_read_completely_once(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = photo_in(folder_of(store, 3))
+    first = said(ask(store, wanted))
+    copy = store.with_name("copy")
+    shutil.copytree(store, copy, copy_function=shutil.copyfile)
+    for folder in copy.glob("*.mp4-*"):  # the indexes keep their times, as with cp -a
+        status = (store / folder.name / DATABASE).stat()
+        os.utime(folder / DATABASE, ns=(status.st_atime_ns, status.st_mtime_ns))
+    ask(copy, wanted)
+    monkeypatch.setattr("facereel.store.library.vectors._checksums", _raise(AssertionError("read again")))
+    assert said(ask(copy, wanted))[1] == first[1]
+
+
+def test_a_writer_who_takes_long_lets_nobody_read_every_index(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = photo_in(folder_of(store, 3))
+    ask(store, wanted)
+    (store / LIBRARY_VECTORS).unlink()
+    monkeypatch.setattr("facereel.store.library.database._PATIENCE", 0.1)
+    monkeypatch.setattr("facereel.store.library.catalogue.read_clusters", _raise(AssertionError("read")))
+    with LibraryDatabase(store).write(), pytest.raises(BusyLibraryError, match="run it again"):
+        ask_in_thread(store, wanted)
+
+
+def ask_in_thread(store: Path, wanted: Reference) -> PersonMatches:
+    """As another process would: a thread's transactions belong together."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(ask, store, wanted).result()
+
+
+@pytest.mark.parametrize("kind", ["killed", "mapped"])
+def test_a_file_that_was_written_anew_counts_before_it_has_its_name(
+    store: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The process died before, or the old one is mapped, which Windows replaces not."""
+    wanted = photo_in(folder_of(store, 3))
+    first = said(ask(store, wanted))
+    before = vectors_in(store)
+    monkeypatch.setattr("facereel.store.library.vectors._MIN_DEAD", 1)
+    really_replace = Path.replace
+
+    def refuse(path: Path, target: Path) -> Path:
+        if target == store / LIBRARY_VECTORS:
+            raise PermissionError(13, "in use") if kind == "mapped" else KeyboardInterrupt
+        return really_replace(path, target)
+
+    with monkeypatch.context() as context:
+        context.setattr(Path, "replace", refuse)
+        for _ in range(2):
+            with suppress(KeyboardInterrupt):
+                put(store, *(read_clusters(folder_of(store, seed)) for seed in (3, 4, 5)))
+        assert len(list(store.glob(f".{LIBRARY_VECTORS}*"))) == 1
+        assert said(ask(store, wanted)) == first
+        assert vectors_in(store) == before
+    put(store, read_clusters(folder_of(store, 3)))
+    assert not list(store.glob(f".{LIBRARY_VECTORS}*"))
+    assert said(ask(store, wanted)) == first
+    assert vectors_in(store) == before

@@ -33,6 +33,7 @@ from facereel.store.model.pooling import SUFFICIENT_QUALITY
 from facereel.store.model.records import Floats, FrameTimes, Sightings, Video
 
 _ATTEMPTS = 3  # to read an index that is being written
+_SEARCHES = 20  # of clusters, while other processes replace indexes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +122,7 @@ def search(
     """
     check_threshold(criterion.threshold)
     decisions = decisions or NoDecisions()
-    for _ in range(_ATTEMPTS):
+    for _ in range(_SEARCHES):
         clusters = where.cluster_count
         wanted = [
             _wanted(person, Limits(criterion, len(person.references), clusters), decisions)
@@ -131,6 +132,10 @@ def search(
         searched, where = where, where.current()
         if where is searched:  # nobody replaced an index while its clusters were compared
             break
+    else:
+        raise StoreError(
+            f"{printable(where.catalogue.store)} is being written by other processes; run it again"
+        )
     if not where.counts.videos:
         raise NotIndexedError("every index was removed meanwhile; run: facereel index VIDEO")
     collected: list[list[_VideoAnswer]] = [[] for _ in people]

@@ -33,6 +33,7 @@ from facereel.store.library.suggestions import Questions, Suggestion, note_asked
 from facereel.store.library.vectors import ClusterSearch, UnusableFile, VectorFile, recogniser, state_of
 from facereel.store.library.videos import Counts, StoredVideo, VideoClusters, read_clusters
 from facereel.store.model.errors import (
+    BusyLibraryError,
     DamagedIndexError,
     DamagedLibraryError,
     NewerIndexError,
@@ -151,13 +152,15 @@ class Catalogue:
                 if (stored := videos.by_folder(db, self.store, name)) is not None
             ]  # fmt: skip
             if self._unwritten and not self._is_usable(db):
+                if not videos.readable_folders(db).keys() <= self._unwritten.keys():
+                    raise UnusableFile("gone since indexes were read")
                 found = ClusterSearch(engine.dim, 0, (), state=state_of(db))
             else:
                 found = self._vectors.search(db, engine, excluded)
         return found.plus([(v.number, v.clusters.numbers, v.clusters.embeddings) for v in own])
 
     def is_current(self, clusters: ClusterSearch) -> bool:
-        """Has nobody written vectors since they were mapped? Those of an index that is replaced are overwritten."""
+        """Are the vectors still there that were mapped? Those of an index that is replaced are overwritten."""
         with self.database.read() as db:
             return state_of(db) == clusters.state
 
@@ -430,6 +433,9 @@ class Catalogue:
         with self.database.read() as db:
             listed, pending, unreadable = videos.listed_at(db), videos.pending(db), videos.unreadable(db)
             usable = self._is_usable(db)
+            copied = usable and not self._vectors.check(db)
+        if copied:
+            self._adopt()
         if listed == before and usable and not pending and not self._unwritten:
             return self._read_new([self.store / name for name in unreadable])
         found = folders.index_folders(self.store)
@@ -457,9 +463,22 @@ class Catalogue:
             return False
         return True
 
+    def _adopt(self) -> None:
+        """Let a library.vectors that was copied with its store count without its checksums from now on."""
+        with suppress(OSError, UnusableFile), _unless_damaged(), self.database.write(patience=0) as db:
+            if not self._vectors.check(db):  # and not merely written by another process at this moment
+                self._vectors.adopt(db)
+
     def _begin_anew(self) -> None:
-        with suppress(OSError, UnusableFile), _unless_damaged(), self.database.write() as db:
+        """Begin a new library.vectors where it can be written; raises BusyLibraryError while others write."""
+        with suppress(OSError, UnusableFile), _unless_damaged(busy=False), self.database.write() as db:
             self._make_usable(db)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Overwrite vectors that count no more; where that is not possible now, whoever writes next does it."""
+        with suppress(OSError, UnusableFile), _unless_damaged():
+            videos.tidy(self.database, self._vectors)
 
     def _make_usable(self, db: sqlite3.Connection) -> None:
         """Begin a new library.vectors, unless the one there is that of the table."""
@@ -522,6 +541,9 @@ class Catalogue:
             except (DamagedLibraryError, NewerIndexError):
                 raise
             except (StoreError, UnusableFile, OSError) as error:
+                # Who waits for another process need not hold the whole library in memory.
+                if isinstance(error, BusyLibraryError) and len(self._unwritten) + len(read) > _BATCH:
+                    raise
                 logger.info("%s is not written: %s", printable(self._vectors.path), error)
                 for video in read:
                     number = -1 - len(self._unwritten)
@@ -529,6 +551,7 @@ class Catalogue:
             else:
                 for video in read:
                     self._unwritten.pop(video.folder.name, None)
+                self._tidy()
 
     def _join(self, read: Sequence[VideoClusters]) -> None:
         """Give the clusters of some videos their people. A damaged index has none: it is named when it is opened."""
@@ -558,7 +581,7 @@ class Catalogue:
             return
         try:
             if not self.database.path.exists():
-                self._vectors.path.unlink(missing_ok=True)  # of a version without library.db
+                self._vectors.unlink()  # of a version without library.db
                 return
             with self.database.write() as db:
                 self._make_usable(db)
@@ -567,10 +590,11 @@ class Catalogue:
                 for sha256 in {video.video.sha256 for video in known if video is not None}:
                     if not videos.by_content(db, self.store, sha256):
                         self.people.drop_members(sha256)
+            videos.tidy(self.database, self._vectors)
         except (UnwritableError, UnusableFile, OSError) as error:
             logger.info("%s is not written: %s", printable(self._vectors.path), error)
             try:
-                self._vectors.path.unlink(missing_ok=True)
+                self._vectors.unlink()
             except OSError as refusal:
                 raise unwritable(self._vectors.path, refusal) from refusal
 
@@ -621,13 +645,15 @@ def _mtime_ns(folder: Path) -> int:
 
 
 @contextmanager
-def _unless_damaged() -> Iterator[None]:
-    """Go on where library.db cannot be written; a damaged or newer one raises."""
+def _unless_damaged(busy: bool = True) -> Iterator[None]:
+    """Go on where library.db cannot be written; a damaged or newer one raises, without `busy` a busy one, too."""
     try:
         yield
     except (DamagedLibraryError, NewerIndexError):
         raise
     except StoreError as error:
+        if isinstance(error, BusyLibraryError) and not busy:
+            raise
         logger.info("library.db is not written: %s", error)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from facereel.store.files.disk import make_store, unwritable
 from facereel.store.files.names import printable
-from facereel.store.model.errors import DamagedLibraryError, NewerIndexError, StoreError
+from facereel.store.model.errors import BusyLibraryError, DamagedLibraryError, NewerIndexError, StoreError
 
 LIBRARY = "library.db"
 
@@ -109,6 +109,12 @@ one INTEGER PRIMARY KEY CHECK (one = 1), listed_mtime_ns INTEGER NOT NULL DEFAUL
 vectors_size INTEGER NOT NULL DEFAULT 0, vectors_mtime_ns INTEGER NOT NULL DEFAULT 0)""",
         "INSERT INTO catalogue (one) VALUES (1)",
     ),
+    (
+        # Rows of library.vectors that count no more and are to be overwritten once that is committed.
+        "CREATE TABLE vacated (block INTEGER NOT NULL, first_row INTEGER NOT NULL, rows INTEGER NOT NULL)",
+        # How often rows were vacated: who searches them meanwhile searches again.
+        "ALTER TABLE catalogue ADD COLUMN vacations INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 
 
@@ -146,10 +152,11 @@ class LibraryDatabase:
                     yield db
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
+    def write(self, patience: float | None = None) -> Iterator[sqlite3.Connection]:
         """A transaction that is stored whole when the block ends, and not at all when it raises.
 
-        Makes the file, and the store. Raises as `read` does, and UnwritableError.
+        Makes the file, and the store. Raises as `read` does, BusyLibraryError if another process writes for longer
+        than `patience` seconds (as long as `read` waits, unless it is given), and UnwritableError.
         """
         outer = self._current()
         if outer is not None:
@@ -161,7 +168,7 @@ class LibraryDatabase:
         with self._errors():
             with suppress(FileExistsError):
                 os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-            with self._connection() as db:
+            with self._connection(patience) as db:
                 _prepare_for_writing(db)
                 self._prepare(db)
                 with self._transaction(db, "BEGIN IMMEDIATE"):
@@ -197,10 +204,11 @@ class LibraryDatabase:
             self._open.connection = None
 
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
+    def _connection(self, patience: float | None = None) -> Iterator[sqlite3.Connection]:
         # A file that may only be read is opened for reading by SQLite itself.
         uri = f"{self.path.resolve().as_uri()}?mode=rw"
-        with closing(sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)) as db:
+        patience = _PATIENCE if patience is None else patience
+        with closing(sqlite3.connect(uri, uri=True, timeout=patience, isolation_level=None)) as db:
             db.row_factory = sqlite3.Row
             # A file from elsewhere runs no functions in views; a page that cannot be right is an error at once.
             db.execute("PRAGMA trusted_schema = OFF")
@@ -243,8 +251,10 @@ class LibraryDatabase:
             raise  # a statement or a value of ours that cannot be
         except sqlite3.OperationalError as error:
             text = str(error)
+            if "decode" in text:
+                raise self.damaged(error) from error
             if "locked" in text:
-                raise StoreError(
+                raise BusyLibraryError(
                     f"{name} is in use by another process for more than {_PATIENCE:.0f} s; run it again"
                 ) from error
             if "unable to open" in text and self.path.exists() and not os.access(self.path, os.R_OK):

@@ -9,9 +9,13 @@ used; they were not measured.
 
 The file is a header and blocks. A block belongs to one recogniser: room for `capacity` vectors, behind them for as
 many owners, pairs of 64-bit numbers: the video, as table `videos` numbers it, and the number of the cluster in it.
-Table `vector_blocks` of library.db says where blocks begin and how many rows of each count. A row is never used again:
-those of a video that goes are overwritten at once, because forgotten faces must not stay, and the file is written anew
-when half of it is dead.
+Table `vector_blocks` of library.db says where blocks begin and how many rows of each count. A row is never used again.
+
+What counts in the file changes with a commit of library.db and at no other moment, so that neither a process that dies
+nor a transaction that fails makes it unusable, and nobody searches a state that is half written. A transaction
+therefore writes only behind the rows that count, or a file anew beside the old one. Rows of a video that goes become
+`vacated`, and `tidy` overwrites them once that is committed, because forgotten faces must not stay; it writes the
+file anew when half of it is dead. Whoever had such rows mapped sees by `State` that they may be gone.
 
 The file is derived and never trusted. It counts while it has the generation, size and time that library.db recorded
 with the last write; one with another time, as after copying a store, counts if the checksums of all blocks are right.
@@ -52,7 +56,7 @@ _OWNER_BYTES = 16
 _MOST_DIMENSIONS = 1 << 16
 
 Codes = NDArray[np.uint8]
-State = tuple[bytes | None, int, int]  # generation, size and time of the file after a write
+State = tuple[bytes | None, int]  # generation of the file, and how often rows of it were vacated
 
 
 class UnusableFile(Exception):
@@ -125,11 +129,13 @@ class ClusterSearch:
         count: int,
         blocks: Sequence[_Rows],
         excluded: Collection[int] = (),
-        state: State = (None, 0, 0),
+        state: State = (None, 0),
     ) -> None:
         self.dim = dim
         self.count = count  # of the clusters that are searched
-        self.state = state  # of the file when it was mapped
+        self.state = (
+            state  # of the file when it was mapped; while it is the same, no row that counted is gone
+        )
         self._blocks = [block for block in blocks if len(block.codes)]
         self._excluded = np.array(sorted(excluded), np.int64)
 
@@ -252,6 +258,11 @@ class VectorFile:
 
     def __init__(self, store: Path) -> None:
         self.path = store / LIBRARY_VECTORS
+        # A file that is written anew, until `tidy` gives it its name.
+        self._successor = store / f".{LIBRARY_VECTORS}.part"
+        self._verified: tuple[
+            int, ...
+        ] = ()  # the file whose checksums were right although its time was another
 
     def search(
         self, db: sqlite3.Connection, engine: EngineInfo, excluded: Collection[int] = ()
@@ -260,10 +271,14 @@ class VectorFile:
         own = [block for block in _blocks(db) if block.recogniser == recogniser(engine)]
         if not own:
             return ClusterSearch(engine.dim, 0, (), state=state_of(db))
-        live = sum(block.rows - block.dead for block in own)
+        live, vacated = sum(block.rows - block.dead for block in own), _vacated(db)
         with self._opened(db) as file:
-            _check(db, file)
-            rows = [_mapped(file, block) for block in own]
+            self._check(db, file)
+            rows = [
+                part
+                for block in own
+                for part in _without(_mapped(file, block), vacated.get(block.number, ()))
+            ]
             return ClusterSearch(engine.dim, live, rows, excluded, state_of(db))
 
     def embeddings(self, db: sqlite3.Connection, clusters: Sequence[tuple[int, int]]) -> Floats:
@@ -287,7 +302,7 @@ class VectorFile:
     def check(self, db: sqlite3.Connection) -> bool:
         """Raise UnusableFile unless the file is that of library.db; whether it has the time that is recorded there."""
         with self._opened(db) as file:
-            return _check(db, file)
+            return self._check(db, file)
 
     def adopt(self, db: sqlite3.Connection) -> None:
         """Record the time of a file that was copied, so that the next query need not read it completely."""
@@ -297,12 +312,14 @@ class VectorFile:
     def reset(self, db: sqlite3.Connection) -> None:
         """Begin a file without rows."""
         db.execute("DELETE FROM vector_blocks")
-        with suppress(FileNotFoundError):
-            self.path.unlink()  # not emptied: a reader may have it mapped
-        with _create(self.path) as file:
-            generation = token_bytes(_GENERATION_BYTES)
-            file.write(_header(generation))
-            _record(db, file, generation)
+        db.execute("DELETE FROM vacated")
+        with self._begun_anew(db):
+            pass
+
+    def unlink(self) -> None:
+        """Delete the file, whatever is in it."""
+        self._successor.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
     def append(
         self, db: sqlite3.Connection, engine: EngineInfo, added: Sequence[tuple[int, Ints, Floats]]
@@ -333,8 +350,8 @@ class VectorFile:
             _record(db, file)
         return places
 
-    def erase(self, db: sqlite3.Connection, places: Sequence[tuple[int, int, int]]) -> None:
-        """Overwrite rows; block, first row and number of rows of each place."""
+    def vacate(self, db: sqlite3.Connection, places: Sequence[tuple[int, int, int]]) -> None:
+        """Count rows no more; block, first row and number of rows of each place. `tidy` is to follow the commit."""
         places = [place for place in places if place[2]]
         if not places:
             return
@@ -342,52 +359,111 @@ class VectorFile:
             blocks = {block.number: block for block in _blocks(db)}
             for number, first, count in places:
                 block = blocks.get(number)
-                if block is None or first + count > block.rows:
+                if block is None or not 0 <= first <= block.rows - count:
                     raise UnusableFile("without rows that it should have")
-                _write_at(file, block.place + first * block.dim, bytes([_ZERO]) * (count * block.dim))
-                _write_at(file, block.owners_place + first * _OWNER_BYTES, bytes(count * _OWNER_BYTES))
                 db.execute("UPDATE vector_blocks SET dead = dead + ? WHERE block = ?", (count, number))
+                db.execute("INSERT INTO vacated VALUES (?, ?, ?)", (number, first, count))
+            db.execute("UPDATE catalogue SET vacations = vacations + 1")
+            vacated = _vacated(db)
             for number in {number for number, _, _ in places}:
                 db.execute(
                     "UPDATE vector_blocks SET codes_checksum = ?, owners_checksum = ? WHERE block = ?",
-                    (*_checksums(_mapped(file, blocks[number])), number),
+                    (*_checksums(_mapped(file, blocks[number]), vacated[number]), number),
                 )
-            _record(db, file)
 
-    def compact(self, db: sqlite3.Connection, moved: Callable[[int, int, int], None]) -> None:
-        """Write the file anew without dead rows if half are; `moved` gets each video, its block, first row."""
+    def is_tidy(self, db: sqlite3.Connection) -> bool:
+        """Is there nothing for `tidy` to do, but for writing the file anew?"""
+        return not self._successor.exists() and db.execute("SELECT 1 FROM vacated").fetchone() is None
+
+    def tidy(self, db: sqlite3.Connection) -> list[tuple[int, int, int]]:
+        """Overwrite the rows that were vacated, and write the file anew if half of it is dead.
+
+        To be called in a transaction of its own, and once more after it where a file was written anew. Gives block,
+        first row and number of each video whose rows are elsewhere now.
+        """
+        if self._successor.exists():
+            with suppress(
+                PermissionError
+            ):  # Windows replaces no file that is mapped: it stays beside, and counts
+                self._name_successor(db)
+        vacated = _vacated(db)
+        if vacated:
+            with self._opened(db, write=True) as file:
+                blocks = {block.number: block for block in _blocks(db)}
+                for number, places in vacated.items():
+                    _overwrite(file, blocks[number], places)
+                db.execute("DELETE FROM vacated")
+                _record(db, file)
         rows, dead = db.execute("SELECT sum(rows), sum(dead) FROM vector_blocks").fetchone()
-        if not rows or dead < _MIN_DEAD or 2 * dead < rows:
-            return
-        unfinished = self.path.with_name(f".{LIBRARY_VECTORS}.part")
-        unfinished.unlink(missing_ok=True)
-        try:
-            with self._opened(db) as old, _create(unfinished) as new:
-                blocks = _blocks(db)
-                db.execute("DELETE FROM vector_blocks")
-                generation = token_bytes(_GENERATION_BYTES)
-                new.write(_header(generation))
-                for block in blocks:
-                    _copy_live(db, block, _mapped(old, block), new, moved)
-                _record(db, new, generation)
-            unfinished.replace(self.path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        if rows and dead >= _MIN_DEAD and 2 * dead >= rows and not self._successor.exists():
+            return self._compact(db)
+        return []
+
+    def _compact(self, db: sqlite3.Connection) -> list[tuple[int, int, int]]:
+        with self._opened(db) as old:
+            blocks = _blocks(db)
+            db.execute("DELETE FROM vector_blocks")
+            with self._begun_anew(db) as new:
+                return [
+                    place for block in blocks for place in _copy_live(db, block, _mapped(old, block), new)
+                ]
+
+    def _name_successor(self, db: sqlite3.Connection) -> None:
+        """Put a file that was written anew in the place of the old one; one that was never committed goes."""
+        with self._opened(db) as file:
+            own = os.path.samestat(os.fstat(file.fileno()), self._successor.stat())
+        if own:
+            self._successor.replace(self.path)
+        else:
+            self._successor.unlink(missing_ok=True)
+
+    @contextmanager
+    def _begun_anew(self, db: sqlite3.Connection) -> Iterator[BinaryIO]:
+        """A new file beside the old one, which counts until library.db is committed."""
+        self._successor.unlink(missing_ok=True)
+        generation = token_bytes(_GENERATION_BYTES)
+        with _create(self._successor) as file:
+            file.write(_header(generation))
+            yield file
+            _record(db, file, generation)
 
     @contextmanager
     def _opened(self, db: sqlite3.Connection, write: bool = False) -> Iterator[BinaryIO]:
         """The file of this state of library.db. For writing it is checked, and cleared of what no row counts."""
-        try:
-            file = self.path.open("r+b" if write else "rb", buffering=0)
-        except FileNotFoundError as error:
-            raise UnusableFile("missing") from error
-        with file:
-            generation = state_of(db)[0]
-            if generation is None or file.read(_HEADER_BYTES) != _header(generation):
-                raise UnusableFile("of another state of the library, version or program")
-            if write and not _check(db, file):
-                _clear_unused(db, file)
-            yield file
+        generation = state_of(db)[0]
+        reason = "missing"
+        for path in (self.path, self._successor, self.path):  # the successor may get its name meanwhile
+            try:
+                file = path.open("r+b" if write else "rb", buffering=0)
+            except FileNotFoundError:
+                continue
+            with file:
+                if generation is None or file.read(_HEADER_BYTES) != _header(generation):
+                    reason = "of another state of the library, version or program"
+                    continue
+                if write and not self._check(db, file):
+                    _clear_unused(db, file)
+                yield file
+                return
+        raise UnusableFile(reason)
+
+    def _check(self, db: sqlite3.Connection, file: BinaryIO) -> bool:
+        """Whether the file has the size and time that are recorded; raises UnusableFile if its rows are others."""
+        status = os.fstat(file.fileno())
+        if status.st_size < max((block.end for block in _blocks(db)), default=0):
+            raise UnusableFile("torn")
+        now = (status.st_size, status.st_mtime_ns)
+        recorded = tuple(db.execute("SELECT vectors_size, vectors_mtime_ns FROM catalogue").fetchone())
+        if now == recorded:
+            return True
+        if self._verified != (status.st_ino, *now, *recorded):
+            vacated = _vacated(db)
+            for block in _blocks(db):
+                checksums = _checksums(_mapped(file, block), vacated.get(block.number, ()))
+                if checksums != (block.codes_checksum, block.owners_checksum):
+                    raise UnusableFile("altered")
+            self._verified = (status.st_ino, *now, *recorded)
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,9 +513,19 @@ def _blocks(db: sqlite3.Connection) -> list[_Block]:
 
 
 def state_of(db: sqlite3.Connection) -> State:
-    """What the file was like after the last write."""
-    row = db.execute("SELECT generation, vectors_size, vectors_mtime_ns FROM catalogue").fetchone()
-    return (None, 0, 0) if row is None else (row[0], row[1], row[2])
+    """Which file counts, and how often rows of it were vacated."""
+    row = db.execute("SELECT generation, vacations FROM catalogue").fetchone()
+    return (None, 0) if row is None else (row[0], row[1])
+
+
+def _vacated(db: sqlite3.Connection) -> dict[int, list[tuple[int, int]]]:
+    """First row and number of rows of all places that `tidy` is to overwrite, by block."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    for block, first, count in db.execute("SELECT block, first_row, rows FROM vacated ORDER BY first_row"):
+        if not all(isinstance(value, int) for value in (first, count)) or first < 0 or count < 0:
+            raise UnusableFile("described by numbers that cannot be")
+        found.setdefault(block, []).append((first, count))
+    return found
 
 
 def _record(db: sqlite3.Connection, file: BinaryIO, generation: bytes | None = None) -> None:
@@ -454,26 +540,22 @@ def _record(db: sqlite3.Connection, file: BinaryIO, generation: bytes | None = N
     )
 
 
-def _check(db: sqlite3.Connection, file: BinaryIO) -> bool:
-    """Whether the file has the size and time that are recorded; raises UnusableFile if its rows are others."""
-    status, (_, size, mtime_ns) = os.fstat(file.fileno()), state_of(db)
-    if status.st_size < max((block.end for block in _blocks(db)), default=0):
-        raise UnusableFile("torn")
-    if (status.st_size, status.st_mtime_ns) == (size, mtime_ns):
-        return True
-    for block in _blocks(db):
-        if _checksums(_mapped(file, block)) != (block.codes_checksum, block.owners_checksum):
-            raise UnusableFile("altered")
-    return False
-
-
 def _clear_unused(db: sqlite3.Connection, file: BinaryIO) -> None:
     """Overwrite what a process wrote that died before it was done: no row counts it."""
     for block in _blocks(db):
         unused = block.capacity - block.rows
         _write_at(file, block.place + block.rows * block.dim, bytes(unused * block.dim))
         _write_at(file, block.owners_place + block.rows * _OWNER_BYTES, bytes(unused * _OWNER_BYTES))
-    file.truncate(max([_HEADER_BYTES, *(block.end for block in _blocks(db))]))
+    with suppress(OSError):  # Windows shortens no file that is mapped
+        file.truncate(max([_HEADER_BYTES, *(block.end for block in _blocks(db))]))
+
+
+def _overwrite(file: BinaryIO, block: _Block, places: Sequence[tuple[int, int]]) -> None:
+    for first, count in places:
+        if first + count > block.rows:
+            raise UnusableFile("without rows that it should have")
+        _write_at(file, block.place + first * block.dim, bytes([_ZERO]) * (count * block.dim))
+        _write_at(file, block.owners_place + first * _OWNER_BYTES, bytes(count * _OWNER_BYTES))
 
 
 def _mapped(file: BinaryIO, block: _Block) -> _Rows:
@@ -505,13 +587,13 @@ def _with_room(db: sqlite3.Connection, file: BinaryIO, engine: EngineInfo, rows:
 
 
 def _copy_live(
-    db: sqlite3.Connection, block: _Block, rows: _Rows, new: BinaryIO, moved: Callable[[int, int, int], None]
-) -> None:
-    """Write the live rows of a block into a new file, as a block of the same number."""
+    db: sqlite3.Connection, block: _Block, rows: _Rows, new: BinaryIO
+) -> list[tuple[int, int, int]]:
+    """Write the live rows of a block into a new file, as a block of the same number; gives what moved, as `tidy`."""
     live = rows.owners[:, 0] > 0
     codes, owners = rows.codes[live], rows.owners[live]
     if not len(codes):
-        return
+        return []
     place, capacity = new.seek(0, os.SEEK_END), -(-len(codes) // _ROUND) * _ROUND
     compacted = _Block(
         block.number,
@@ -535,14 +617,30 @@ def _copy_live(
         ),
     )  # fmt: skip
     videos, firsts = np.unique(owners[:, 0], return_index=True)
-    for video, first in zip(videos.tolist(), firsts.tolist(), strict=True):
-        moved(video, block.number, first)
+    return [
+        (block.number, first, video) for video, first in zip(videos.tolist(), firsts.tolist(), strict=True)
+    ]
 
 
-def _checksums(rows: _Rows) -> tuple[int, int]:
-    return zlib.crc32(np.ascontiguousarray(rows.codes).data), zlib.crc32(
-        np.ascontiguousarray(rows.owners).data
-    )
+def _without(rows: _Rows, vacated: Sequence[tuple[int, int]]) -> Iterator[_Rows]:
+    """The parts of some rows between those that are vacated."""
+    start = 0
+    for first, count in [*vacated, (len(rows.codes), 0)]:
+        if start < first:
+            yield _Rows(rows.codes[start:first], rows.owners[start:first])
+        start = max(start, first + count)
+
+
+def _checksums(rows: _Rows, vacated: Sequence[tuple[int, int]] = ()) -> tuple[int, int]:
+    """Of the vectors and of the owners, as if the vacated rows were overwritten, whether they are or not."""
+    codes, owners, start = 0, 0, 0
+    for first, count in [*vacated, (len(rows.codes), 0)]:
+        codes = zlib.crc32(np.ascontiguousarray(rows.codes[start:first]).data, codes)
+        codes = zlib.crc32(bytes([_ZERO]) * (count * rows.codes.shape[1]), codes)
+        owners = zlib.crc32(np.ascontiguousarray(rows.owners[start:first]).data, owners)
+        owners = zlib.crc32(bytes(count * _OWNER_BYTES), owners)
+        start = first + count
+    return codes, owners
 
 
 def _create(path: Path) -> BinaryIO:

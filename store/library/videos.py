@@ -18,11 +18,13 @@ from facereel.store.index import rows
 from facereel.store.index.database import IndexVersion
 from facereel.store.index.embeddings import ClusterEmbeddings
 from facereel.store.index.reader import VideoIndex
+from facereel.store.library.database import LibraryDatabase
 from facereel.store.library.vectors import VectorFile, recogniser
 from facereel.store.model.errors import StoreError
 from facereel.store.model.records import EngineInfo, Video
 
 _ATTEMPTS = 3
+_TIDYINGS = 3  # the first may write the file anew, the second gives it its name
 _COLUMNS = "video, folder, version, facts, tracklets, exemplars, tracklets_without_exemplars, clusters"
 _PUT = """
 INSERT INTO videos (folder, sha256, path, name, size, version, recogniser, facts, tracklets, exemplars,
@@ -214,9 +216,12 @@ def readable_folders(db: sqlite3.Connection) -> dict[str, bool]:
 
 
 def put(db: sqlite3.Connection, vectors: VectorFile, videos: Sequence[VideoClusters]) -> None:
-    """Write what was read of some videos, in place of what there is of their folders. Raises as VectorFile does."""
+    """Write what was read of some videos, in place of what there is of their folders. Raises as VectorFile does.
+
+    `tidy` is to follow the commit, here and after `drop`.
+    """
     for video in videos:
-        _erase_vectors(db, vectors, [video.folder.name])
+        _vacate(db, vectors, [video.folder.name])
         db.execute(_PUT, _row(video))
         db.execute("DELETE FROM unreadable WHERE folder = ?", (text(video.folder.name),))
     for engine in {video.engine for video in videos}:
@@ -231,17 +236,15 @@ def put(db: sqlite3.Connection, vectors: VectorFile, videos: Sequence[VideoClust
             "UPDATE videos SET block = ?, first_row = ? WHERE video = ?",
             [(block, first, number) for (block, first), number in zip(places, numbers, strict=True)],
         )
-    compact(db, vectors)
 
 
 def drop(db: sqlite3.Connection, vectors: VectorFile, names: Iterable[str]) -> None:
     """Remove all that there is of some folders. Raises as VectorFile does."""
     names = list(names)
-    _erase_vectors(db, vectors, names)
+    _vacate(db, vectors, names)
     for name in names:
         db.execute("DELETE FROM videos WHERE folder = ?", (text(name),))
         db.execute("DELETE FROM unreadable WHERE folder = ?", (text(name),))
-    compact(db, vectors)
 
 
 def forget_vectors(db: sqlite3.Connection) -> None:
@@ -249,11 +252,15 @@ def forget_vectors(db: sqlite3.Connection) -> None:
     db.execute("UPDATE videos SET block = NULL, first_row = NULL")
 
 
-def compact(db: sqlite3.Connection, vectors: VectorFile) -> None:
-    """Write library.vectors anew if much of it is dead."""
-    moved: list[tuple[int, int, int]] = []
-    vectors.compact(db, lambda video, block, first: moved.append((block, first, video)))
-    db.executemany("UPDATE videos SET block = ?, first_row = ? WHERE video = ?", moved)
+def tidy(database: LibraryDatabase, vectors: VectorFile) -> None:
+    """Overwrite what is not in use any more of library.vectors. Raises as LibraryDatabase and VectorFile do."""
+    for _ in range(_TIDYINGS):
+        with database.read() as db:
+            if vectors.is_tidy(db):
+                return
+        with database.write() as db:
+            moved = vectors.tidy(db)
+            db.executemany("UPDATE videos SET block = ?, first_row = ? WHERE video = ?", moved)
 
 
 def text(name: str) -> str | bytes:
@@ -270,9 +277,9 @@ def numbered(video: VideoClusters, number: int) -> VideoClusters:
     return replace(video, number=number)
 
 
-def _erase_vectors(db: sqlite3.Connection, vectors: VectorFile, names: Sequence[str]) -> None:
+def _vacate(db: sqlite3.Connection, vectors: VectorFile, names: Sequence[str]) -> None:
     query = "SELECT block, first_row, clusters FROM videos WHERE folder = ? AND block > 0"
-    vectors.erase(db, [tuple(row) for name in names for row in db.execute(query, (text(name),))])
+    vectors.vacate(db, [tuple(row) for name in names for row in db.execute(query, (text(name),))])
 
 
 def _number(db: sqlite3.Connection, folder: str) -> int:

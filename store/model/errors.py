@@ -11,6 +11,7 @@ FaceReelError
 │   ├── NewerIndexError   index.db or library.db was written by a newer version
 │   ├── DamagedIndexError index.db cannot be read
 │   ├── DamagedLibraryError  library.db cannot be read
+│   ├── BusyLibraryError  another process writes library.db
 │   └── UnwritableError   a folder that cannot be written
 ├── EngineError           weights missing or not what they should be, an engine nobody knows
 │   └── MissingPackError  weights that are fetched only when somebody asks for it
@@ -62,6 +63,10 @@ class DamagedIndexError(StoreError):
 
 class DamagedLibraryError(StoreError):
     """A library.db cannot be read."""
+
+
+class BusyLibraryError(StoreError):
+    """Another process writes library.db for too long."""
 
 
 class UnwritableError(StoreError):
