@@ -144,7 +144,7 @@ def everything(store: Path) -> bytes:
 
 def test_a_split_that_was_undone_stays_undone_when_the_person_is_forgotten(people: LibraryPeople) -> None:
     (one,) = add_people(people, 1)
-    other = people.split(one, [place(1)])
+    _, other = people.split(one, [place(1)])
     people.undo()
     people.name(other, "Eve")
     people.forget(one)

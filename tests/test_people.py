@@ -162,9 +162,35 @@ def test_faces_are_split_off_and_people_merged(program: Program) -> None:
     new = change["split_off"]["id"]
     assert new not in (red, green)
     assert [clip[0] for clip in program.clips("--person", "Anna")[0]] == [1]
+    assert program.json("people", "show", "two.mp4#t2")["person"]["id"] == new
     program("people", "merge", "Anna", str(new))
     assert [clip[0] for clip in program.clips("--person", "Anna")[0]] == [1, 2]
     assert program.json("people", "show", str(new))["person"]["id"] == red, "the old id leads on"
+
+
+def test_only_faces_of_the_person_are_split_off(program: Program) -> None:
+    red, green = ids(program)
+    program("people", "name", str(green), "Bert")
+    for face in ("two.mp4#t3", "two.mp4#2"):
+        message = program("people", "split", str(red), face, code=1)
+        assert f"is Bert, not person {red}" in message
+    assert [one["kind"] for one in program.json("people", "log")["decisions"]] == ["name"]
+    program("people", "split", str(red), "two.mp4#t2")
+    message = program("people", "split", str(red), "two.mp4#t2", code=1)
+    assert f"not person {red}" in message
+
+
+def test_a_merge_of_several_is_undone_as_a_whole(program: Program) -> None:
+    red, green = ids(program)
+    new = program.json("people", "split", str(red), "two.mp4#t2")["split_off"]["id"]
+    change = program.json("people", "merge", str(red), str(green), str(new), str(new))
+    assert len(change["decisions"]) == 2
+    undone = program.json("people", "undo", *map(str, change["decisions"]))["undone"]
+    assert sorted(one["number"] for one in undone) == change["decisions"]
+    owners = [program.json("people", "show", f"two.mp4#t{number}")["person"]["id"] for number in (1, 2, 3)]
+    assert owners == [red, new, green]
+    program("people", "undo", "999", str(change["decisions"][0]), code=1)
+    assert len(program.json("people", "log")["decisions"]) == 5, "all or none"
 
 
 def test_hidden_people_are_not_listed_and_not_asked_for_with_everybody(program: Program) -> None:

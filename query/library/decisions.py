@@ -40,14 +40,22 @@ class LibraryDecisions:
         standing = _standing(index, self._people)
         return frozenset(number for number, verdict in standing.items() if verdict.confirmed == person)
 
-    def tracklets(self, index: VideoIndex, person: int) -> frozenset[int]:
-        """The tracklets of a video that are a person's: by decision, or with the clusters that are the person's."""
+    def owners(self, index: VideoIndex) -> dict[int, int]:
+        """Whose the tracklets of a video are, by number: by decision, or with the cluster; without those of nobody."""
         standing = _standing(index, self._people)
         owners = self._people.people_of(index.video.sha256)
-        own = {number for number, owner in owners.items() if owner.id == person}
-        excluded = {number for number, verdict in standing.items() if _is_excluded(verdict, person)}
-        members = {item.number for item in index.tracklets() if item.cluster in own}
-        return frozenset(members - excluded) | self.confirmed(index, person)
+        found = {}
+        for item in index.tracklets():
+            verdict, owner = standing.get(item.number, FaceVerdict()), owners.get(item.cluster)
+            if verdict.confirmed is not None:
+                found[item.number] = verdict.confirmed
+            elif owner is not None and owner.id not in verdict.rejected:
+                found[item.number] = owner.id
+        return found
+
+    def tracklets(self, index: VideoIndex, person: int) -> frozenset[int]:
+        """The tracklets of a video that are a person's: by decision, or with the clusters that are the person's."""
+        return frozenset(number for number, owner in self.owners(index).items() if owner == person)
 
     def of(self, index: VideoIndex, query: PersonQuery) -> Rulings:
         """What is settled about one video; a question without photos also gets the clusters of the person.
@@ -78,20 +86,17 @@ class LibraryDecisions:
     def of_others(self, index: VideoIndex, people: Sequence[PersonQuery]) -> frozenset[int]:
         """The tracklets of a video that are, by name or by decision, somebody else than these people."""
         asked = {self._people.get(query.person).id for query in people if query.person is not None}
+        named = {owner.id for owner in self._people.people_of(index.video.sha256).values() if owner.name}
         standing = _standing(index, self._people)
+        confirmed = {number for number, verdict in standing.items() if verdict.confirmed is not None}
         by_decision = _clusters_by_decision(index, standing)
-        owners = {
-            number: owner.id
-            for number, owner in self._people.people_of(index.video.sha256).items()
-            if owner.id not in asked and (owner.name or by_decision.get(number) == owner.id)
-        }
-        found = set()
-        for item in index.tracklets():
-            verdict = standing.get(item.number, FaceVerdict())
-            owner = verdict.confirmed if verdict.confirmed is not None else owners.get(item.cluster)
-            if owner is not None and owner not in asked | verdict.rejected:
-                found.add(item.number)
-        return frozenset(found)
+        cluster_of = {item.number: item.cluster for item in index.tracklets()}
+        return frozenset(
+            number
+            for number, owner in self.owners(index).items()
+            if owner not in asked
+            and (owner in named or number in confirmed or by_decision.get(cluster_of[number]) == owner)
+        )
 
 
 def search_decided(

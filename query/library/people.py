@@ -56,9 +56,9 @@ class PeopleSheet:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a decision did."""
+    """What a decision did; several where several people were merged."""
 
-    decision: int  # its number in the log, by which it can be undone
+    decisions: tuple[int, ...]  # their numbers in the log, by which they can be undone
     person: LibraryPerson  # as it is now
     faces: tuple[FoundFace, ...] = ()  # that it is about, with the person of each before
     given_up: tuple[str, ...] = ()  # names of people who were merged
@@ -201,56 +201,55 @@ class PeopleOfLibrary:
     def name(self, person: str, name: str) -> Change:
         """Give a person a name, or another one; raises OptionError for one that somebody else has."""
         found = self.find(person)
-        self._people.name(found.id, name)
-        return self._change(found.id)
+        return self._change(found.id, [self._people.name(found.id, name)])
 
     def merge(self, person: str, others: Sequence[str]) -> Change:
         """Say that people are one person: the others become the first, who keeps its id and name."""
         found = self.find(person)
         gone = [self.find(other) for other in others]
         with self._people.writing():
-            given_up = [self._people.merge(found.id, other.id) for other in gone]
-        return self._change(found.id, given_up=tuple(name for name in given_up if name))
+            merged = [self._people.merge(found.id, other) for other in dict.fromkeys(one.id for one in gone)]
+        names = tuple(name for _, name in merged if name)
+        return self._change(found.id, [number for number, _ in merged], given_up=names)
 
     def split(self, person: str, faces: Sequence[str]) -> Change:
         """Say that faces of a person are somebody else, who becomes a new person.
 
-        A face is a cluster or tracklet of a video; a video alone is all faces of the person in it.
+        A face is a cluster or tracklet of a video; a video alone is all faces of the person in it. Raises OptionError
+        for a face that is somebody else's.
         """
         found = self.find(person)
-        chosen = [self._persons.faces(face, found) for face in faces]
-        new = self._people.split(found.id, [place for face in chosen for place in face.places])
-        return self._change(found.id, tuple(chosen), split_off=new)
+        chosen = [self._persons.faces_of(face, found) for face in faces]
+        number, new = self._people.split(found.id, _places(chosen))
+        return self._change(found.id, [number], tuple(chosen), split_off=new)
 
     def accept(self, person: str, faces: Sequence[str]) -> Change:
         """Say that faces are a person; from then on they are also what the person is searched by."""
         found, chosen = self.find(person), [self.face(face) for face in faces]
-        self._people.accept(found.id, [place for face in chosen for place in face.places])
-        return self._change(found.id, tuple(chosen))
+        return self._change(found.id, [self._people.accept(found.id, _places(chosen))], tuple(chosen))
 
     def reject(self, person: str, faces: Sequence[str]) -> Change:
         """Say that faces are not a person; they never match it again."""
         found, chosen = self.find(person), [self.face(face) for face in faces]
-        self._people.reject(found.id, [place for face in chosen for place in face.places])
-        return self._change(found.id, tuple(chosen))
+        return self._change(found.id, [self._people.reject(found.id, _places(chosen))], tuple(chosen))
 
     def hide(self, person: str) -> Change:
         """Leave a person out of lists, sheets, suggestions and `everybody`."""
         found = self.find(person)
-        self._people.hide(found.id)
-        return self._change(found.id)
+        return self._change(found.id, [self._people.hide(found.id)])
 
     def unhide(self, person: str) -> Change:
         """Take a hidden person back."""
         found = self.find(person)
-        self._people.show(found.id)
-        return self._change(found.id)
+        return self._change(found.id, [self._people.show(found.id)])
 
-    def undo(self, decision: int | None = None) -> Decision:
-        """Undo a decision by its number in the log, or the last one; returns what was undone."""
-        undone = self._people.undo(decision)
+    def undo(self, *decisions: int) -> tuple[Decision, ...]:
+        """Undo decisions by their numbers in the log, all or none, or the last one; returns what was undone."""
+        with self._people.writing():
+            newest_first = [self._people.undo(number) for number in sorted(set(decisions), reverse=True)]
+            undone = newest_first or [self._people.undo()]
         self._settle()
-        return undone
+        return tuple(undone)
 
     def backup(self, file: Path) -> int:
         """Write all decisions into a new JSON file; returns how many. Raises ResultExistsError, UnwritableError."""
@@ -284,14 +283,14 @@ class PeopleOfLibrary:
     def _change(
         self,
         person: int,
+        decisions: Sequence[int],
         faces: tuple[FoundFace, ...] = (),
         given_up: tuple[str, ...] = (),
         split_off: int | None = None,
     ) -> Change:
         self._settle()
-        (last,) = self._people.log(last=1)
         new = None if split_off is None else self._people.get(split_off)
-        return Change(last.number, self._people.get(person), faces, given_up, new)
+        return Change(tuple(decisions), self._people.get(person), faces, given_up, new)
 
     def _appearance(self, sha256: str, members: Sequence[Member]) -> Appearance:
         clusters = tuple(member.cluster for member in members)
@@ -307,6 +306,11 @@ class PeopleOfLibrary:
                 return Appearance(index.video.name, index.folder, clusters, len(own), seconds, start)
         except StoreError:
             return Appearance(sha256[:12], None, clusters, 0, seconds, 0.0)
+
+
+def _places(faces: Sequence[FoundFace]) -> tuple[Place, ...]:
+    """Each place once, though a face may be named twice."""
+    return tuple(dict.fromkeys(place for face in faces for place in face.places))
 
 
 def _place(place: Place) -> dict[str, Any]:

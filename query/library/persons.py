@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from facereel.query.library.decisions import LibraryDecisions
 from facereel.query.people.photos import PHOTO_SUFFIXES
 from facereel.store.files.names import printable
 from facereel.store.index.reader import VideoIndex
@@ -49,7 +51,9 @@ class FoundFace:
     cluster: int
     tracklets: tuple[int, ...]
     places: tuple[Place, ...]
-    person: LibraryPerson | None  # whose the cluster is
+    person: (
+        LibraryPerson | None
+    )  # whose it is: of a cluster as a whole, of a tracklet by what was decided about it
 
 
 class Persons:
@@ -65,6 +69,7 @@ class Persons:
         by_photo: Callable[[Path], tuple[LibraryPerson, ...]],
     ) -> None:
         self._catalogue, self._people, self._by_photo = catalogue, people, by_photo
+        self._decisions = LibraryDecisions(people)
 
     def find(self, text: str) -> LibraryPerson:
         """Whom a word means: an id before a name, a name before a face, a face before a photo.
@@ -96,38 +101,58 @@ class Persons:
             cluster = face.cluster
             if cluster is None:
                 cluster = next(item.cluster for item in index.tracklets() if item.number == tracklets[0])
+                number = self._decisions.owners(index).get(tracklets[0])
+                owner = None if number is None else self._people.get(number)
+            else:
+                owner = self._people.person_of(index.video.sha256, cluster)
             return FoundFace(
-                index.folder, index.video.sha256, index.video.name, cluster, tracklets, places_of(index, tracklets),
-                self._people.person_of(index.video.sha256, cluster),
-            )  # fmt: skip
+                index.folder,
+                index.video.sha256,
+                index.video.name,
+                cluster,
+                tracklets,
+                places_of(index, tracklets),
+                owner,
+            )
 
     def faces(self, text: str, person: LibraryPerson | None = None) -> FoundFace:
-        """The face that a word names; where `person` is given a video alone means all faces of the person in it.
-
-        Raises OptionError for a word that names no face.
-        """
+        """The face that a word names; raises OptionError for a word that names none."""
         face = Face.parse(text)
-        if face is not None:
-            return self.face(face)
-        if person is None:
+        if face is None:
             raise OptionError(
                 f"{printable(text)} is not a face of the library; write a video with a cluster or tracklet, "
                 "as facereel faces and --explain do: movie.mp4#3 or movie.mp4#t12"
             )
-        with self._catalogue.find(text) as index:
-            video = index.video
-            clusters = [
-                number
-                for number, owner in self._people.people_of(video.sha256).items()
-                if owner.id == person.id
-            ]
-            tracklets = tuple(item.number for item in index.tracklets() if item.cluster in clusters)
-            if not tracklets:
+        return self.face(face)
+
+    def faces_of(self, text: str, person: LibraryPerson) -> FoundFace:
+        """The faces of a person that a word names: a cluster, a tracklet, or all in a video.
+
+        Raises OptionError where one of them is somebody else's, and where the person is not in the video.
+        """
+        face = Face.parse(text)
+        with self._catalogue.find(text if face is None else face.video) as index:
+            video, owners = index.video, self._decisions.owners(index)
+            numbers = (
+                tuple(number for number, owner in owners.items() if owner == person.id)
+                if face is None
+                else _tracklets(index, face)
+            )
+            if not numbers:
+                name = printable(video.name)
                 raise OptionError(
-                    f"person {person.id} is not in {printable(video.name)}; run: facereel faces"
+                    f"{title(person)} is not in {name}; run: facereel faces {shlex.quote(name)}"
                 )
-            places = places_of(index, tracklets)
-            return FoundFace(index.folder, video.sha256, video.name, clusters[0], tracklets, places, person)
+            for number in numbers:
+                if (owner := owners.get(number)) != person.id:
+                    whose = "nobody" if owner is None else title(self._people.get(owner))
+                    raise OptionError(
+                        f"{printable(video.name)}#t{number} is {whose}, not {title(person)}; name a face of "
+                        f"{title(person)}"
+                    )
+            cluster = next(item.cluster for item in index.tracklets() if item.number == numbers[0])
+            places = places_of(index, numbers)
+            return FoundFace(index.folder, video.sha256, video.name, cluster, numbers, places, person)
 
     def _photo(self, path: Path) -> LibraryPerson:
         found = self._by_photo(path)

@@ -217,14 +217,14 @@ def change(change: Change) -> dict[str, Any]:
         for face in change.faces
     ]  # fmt: skip
     return document(
-        "people-change", decision=change.decision, person=asdict(change.person), faces=faces,
+        "people-change", decisions=list(change.decisions), person=asdict(change.person), faces=faces,
         given_up=list(change.given_up), split_off=None if change.split_off is None else asdict(change.split_off),
     )  # fmt: skip
 
 
-def undone(decision: Decision) -> dict[str, Any]:
-    """The decision that was undone."""
-    return document("people-undo", undone=_decision(decision))
+def undone(decisions: Sequence[Decision]) -> dict[str, Any]:
+    """The decisions that were undone, in the order in which they were."""
+    return document("people-undo", undone=list(map(_decision, decisions)))
 
 
 def log(decisions: Sequence[Decision]) -> dict[str, Any]:

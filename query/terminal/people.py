@@ -46,8 +46,9 @@ Unnamed = Annotated[bool, typer.Option("--unnamed", help="Only people without a 
 Hidden = Annotated[bool, typer.Option("--hidden", help="Hidden people too.")]
 Data = Annotated[bool, typer.Option("--data", help="Print everything that is stored of the person, as JSON.")]
 SheetOut = Annotated[Path, typer.Option("--out", help="PNG file to write.")]
-Number = Annotated[
-    int | None, typer.Argument(metavar="[N]", help="Number of the decision in people log; else the last one.")
+Numbers = Annotated[
+    list[int] | None,
+    typer.Argument(metavar="[N...]", help="Numbers of decisions in people log; else the last one."),
 ]
 OnlyPerson = Annotated[str | None, typer.Argument(metavar="[PERSON]", help="Only decisions about PERSON.")]
 Last = Annotated[int | None, typer.Option("--last", min=1, help="Only so many of the newest decisions.")]
@@ -204,14 +205,15 @@ def unhide(
 
 @app.command()
 def undo(
-    number: Number = None, store: opt.Store = STORE, as_json: opt.Json = False, debug: opt.Debug = False
+    numbers: Numbers = None, store: opt.Store = STORE, as_json: opt.Json = False, debug: opt.Debug = False
 ) -> None:
-    """Undo the last decision, or the one with number N in the log; an undo can be undone by its number."""
-    undone = _library(store).people.undo(number)
+    """Undo the last decision, or those with numbers N in the log; an undo can be undone by its number."""
+    undone = _library(store).people.undo(*(numbers or ()))
     if as_json:
         console.say_json(documents.undone(undone))
-    else:
-        console.say(f"undone: {undone.number}, {_words(undone)}")
+        return
+    for decision in undone:
+        console.say(f"undone: {decision.number}, {_words(decision)}")
 
 
 @app.command()
@@ -321,7 +323,7 @@ def _changed(change: Change, text: str, as_json: bool) -> None:
     if as_json:
         console.say_json(documents.change(change))
     else:
-        console.say(f"{text}; to undo it run: facereel people undo {change.decision}")
+        console.say(f"{text}; to undo it run: facereel people undo {' '.join(map(str, change.decisions))}")
 
 
 def _show(details: PersonDetails) -> None:

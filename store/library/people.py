@@ -212,9 +212,9 @@ class LibraryPeople:
         db.execute("DELETE FROM members WHERE sha256 = ?", (sha256,))
         db.execute("DELETE FROM unsettled WHERE sha256 = ?", (sha256,))
 
-    # Decisions
+    # Decisions: each call returns the number of what it added to the log
 
-    def name(self, person: int, name: str, *, another: bool = False) -> LibraryPerson:
+    def name(self, person: int, name: str, *, another: bool = False) -> int:
         """Name a person. `another` allows a name that somebody else has.
 
         Raises OptionError for an unknown person, a name that cannot be, and one that somebody else has.
@@ -228,13 +228,13 @@ class LibraryPeople:
                     f'person {same[0]} is named "{printable(name)}" already; if both are one person run: '
                     f"facereel people merge {same[0]} {whose}; else give another name"
                 )
-            decisions.append(db, "name", whose, name=name, places=self._anchors(db, whose))
-            return _people(db, [whose])[0]
+            return decisions.append(db, "name", whose, name=name, places=self._anchors(db, whose))
 
-    def merge(self, person: int, other: int) -> str | None:
+    def merge(self, person: int, other: int) -> tuple[int, str | None]:
         """Make two people one: `other` becomes `person`, who keeps the name or takes over that of the other.
 
-        Returns the name that is given up, if both had one. Raises OptionError for unknown people, and two that are one.
+        Returns the decision, and the name that is given up if both had one. Raises OptionError for unknown people, and
+        two that are one.
         """
         with self._write() as db:
             whose, gone = self._final(db, person), self._final(db, other)
@@ -242,37 +242,37 @@ class LibraryPeople:
                 raise OptionError(f"{person} and {other} are one person already; name two people")
             kept, given_up = (one.name for one in (_people(db, [whose])[0], _people(db, [gone])[0]))
             places = [*self._anchors(db, whose), *self._anchors(db, gone)]
-            decisions.unsettle(db, decisions.append(db, "merge", whose, gone, places=places))
-            return given_up if kept is not None else None
+            number = decisions.append(db, "merge", whose, gone, places=places)
+            decisions.unsettle(db, number)
+            return number, given_up if kept is not None else None
 
-    def split(self, person: int, places: Sequence[Place]) -> int:
-        """Say that faces of a person are somebody else, and return the id of that new person."""
+    def split(self, person: int, places: Sequence[Place]) -> tuple[int, int]:
+        """Say that faces of a person are somebody else; returns the decision and the id of that new person."""
         with self._write() as db:
             whose = self._final(db, person)
             other = decisions.new_person(db)
-            self._rule(db, "split", whose, places, other)
-            return other
+            return self._rule(db, "split", whose, places, other), other
 
-    def accept(self, person: int, places: Sequence[Place]) -> None:
+    def accept(self, person: int, places: Sequence[Place]) -> int:
         """Say that faces are this person."""
         with self._write() as db:
-            self._rule(db, "accept", self._final(db, person), places)
+            return self._rule(db, "accept", self._final(db, person), places)
 
-    def reject(self, person: int, places: Sequence[Place]) -> None:
+    def reject(self, person: int, places: Sequence[Place]) -> int:
         """Say that faces are not this person."""
         with self._write() as db:
-            self._rule(db, "reject", self._final(db, person), places)
+            return self._rule(db, "reject", self._final(db, person), places)
 
-    def hide(self, person: int) -> None:
+    def hide(self, person: int) -> int:
         """Leave a person out of lists and suggestions."""
         with self._write() as db:
             whose = self._final(db, person)
-            decisions.append(db, "hide", whose, places=self._anchors(db, whose))
+            return decisions.append(db, "hide", whose, places=self._anchors(db, whose))
 
-    def show(self, person: int) -> None:
+    def show(self, person: int) -> int:
         """Take a hidden person back into lists."""
         with self._write() as db:
-            decisions.append(db, "show", self._final(db, person))
+            return decisions.append(db, "show", self._final(db, person))
 
     def undo(self, number: int | None = None) -> Decision:
         """Undo a decision, or the last one that counts and is no undo; an undo can be undone by its number.
@@ -379,12 +379,13 @@ class LibraryPeople:
     def _rule(
         db: sqlite3.Connection, kind: decisions.Kind, person: int, places: Sequence[Place],
         other: int | None = None,
-    ) -> None:  # fmt: skip
+    ) -> int:  # fmt: skip
         if not places:
             raise OptionError(f"no face was given to {kind} for person {person}; name at least one")
         of_whom = person if other is None else other
         number = decisions.append(db, kind, person, other, places=[(of_whom, place) for place in places])
         decisions.unsettle(db, number)
+        return number
 
 
 def _people(db: sqlite3.Connection, ids: Sequence[int] | None) -> tuple[LibraryPerson, ...]:
