@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from facereel.indexer.identity.reembed import Reembedded
     from facereel.query.command_line import QueryCommand
     from facereel.query.export.contact_sheet import Row
+    from facereel.query.library.appearances import PersonVideos
     from facereel.query.library.moments import Moment
     from facereel.query.library.people import (
         Appearance,
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
         PersonDetails,
     )
     from facereel.query.library.persons import FoundFace
+    from facereel.query.library.timeline import FrameWindow, Timeline
     from facereel.query.people.calibration import Calibration
     from facereel.query.people.photos import PersonPhotos
     from facereel.query.people.reference import Photo
@@ -110,6 +112,7 @@ __all__ = [
     "ForgetPlan",
     "ForgetReport",
     "FoundFace",
+    "FrameWindow",
     "Health",
     "Holding",
     "IndexReport",
@@ -131,6 +134,7 @@ __all__ = [
     "PeopleSheet",
     "PersonDetails",
     "PersonQuery",
+    "PersonVideos",
     "Photo",
     "PhotoError",
     "Progress",
@@ -146,6 +150,7 @@ __all__ = [
     "Started",
     "StoreError",
     "Suggestion",
+    "Timeline",
     "UnwritableError",
     "VideoDetails",
     "VideoError",
@@ -168,6 +173,7 @@ _RECORDS = {
     "ClusterSummary": "facereel.store.index.summary",
     "Decision": "facereel.store.library.decisions",
     "FoundFace": "facereel.query.library.persons",
+    "FrameWindow": "facereel.query.library.timeline",
     "Health": "facereel.store.index.verify",
     "Holding": "facereel.query.search.forget",
     "LibraryPerson": "facereel.store.library.people",
@@ -175,6 +181,7 @@ _RECORDS = {
     "PeopleSheet": "facereel.query.library.people",
     "PersonDetails": "facereel.query.library.people",
     "PersonQuery": "facereel.query.records",
+    "PersonVideos": "facereel.query.library.appearances",
     "Photo": "facereel.query.people.reference",
     "Moment": "facereel.query.library.moments",
     "QueryCommand": "facereel.query.command_line",
@@ -184,6 +191,7 @@ _RECORDS = {
     "Restored": "facereel.store.library.backup",
     "SkippedVideo": "facereel.query.search.scope",
     "Suggestion": "facereel.store.library.suggestions",
+    "Timeline": "facereel.query.library.timeline",
     "VideoDetails": "facereel.store.index.summary",
     "VideoSummary": "facereel.store.index.summary",
 }
@@ -864,6 +872,28 @@ class Library:
             people = self.people.stored.people_of(index.video.sha256)
             rows, left_out = contact_sheet.write_sheet(index, target, most, people)
         return Sheet(target, tuple(rows), left_out)
+
+    def timeline(self, video: PathLike, *, window: int = 300) -> Timeline:
+        """Who is where in a video over its whole length, and its shots; raises NotIndexedError, StoreError.
+
+        `window_starts` has the time of every `window`th frame, by which `frames` can be asked for the right ones.
+        """
+        from facereel.query.library.decisions import LibraryDecisions
+        from facereel.query.library.timeline import timeline
+
+        people = self.people.stored
+        with self._catalogue().find(video) as index:
+            return timeline(index, LibraryDecisions(people).owners(index), people.get, window)
+
+    def frames(self, video: PathLike, start: int, end: int) -> FrameWindow:
+        """When each of the frames [start, end) of a video is shown, and the box of every face in them.
+
+        At most 2,000 frames at once; fewer come where the video ends before. Raises OptionError for no such range.
+        """
+        from facereel.query.library.timeline import frame_window
+
+        with self._catalogue().find(video) as index:
+            return frame_window(index, start, end)
 
     def remove(self, video: PathLike) -> Path:
         """Delete the index of a video, also a damaged one, and return its folder; the video itself stays."""

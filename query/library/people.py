@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from facereel.query.library.appearances import PersonVideos, videos_of
 from facereel.query.library.decisions import LibraryDecisions
 from facereel.query.library.moments import Moment, best_moments
 from facereel.query.library.persons import FoundFace, Persons
@@ -127,6 +128,18 @@ class PeopleOfLibrary:
             found, tuple(sorted(appearances, key=lambda one: (one.video, one.start))), len(rulings.confirmed),
             len(rulings.rejected), self._people.log(found.id),
         )  # fmt: skip
+
+    def videos(
+        self, person: str, *, present: Sequence[str] = (), absent: Sequence[str] = (), first: int = 0, most: int = 12
+    ) -> PersonVideos:  # fmt: skip
+        """Every appearance of a person, `most` videos at a time, those first that show the person longest.
+
+        With `present` and `absent` only frames in which all of those people are in the picture too, and nobody of
+        these. Who is in the picture is what the library says; `Library.narrowed` searches.
+        """
+        found = self.find(person)
+        here, away = ([self._persons.find(word) for word in words] for words in (present, absent))
+        return videos_of(found, here, away, self._people, self._catalogue, max(0, first), max(1, most))
 
     def data(self, person: str) -> dict[str, Any]:
         """Everything that is stored of a person: decisions; of each video tracklets, boxes, embeddings, crops."""

@@ -120,11 +120,13 @@ class VideoIndex:
         """Is what was opened still what lies there? Whoever stores what was read asks before."""
         return read_version(self.folder) == self.version
 
-    def times(self) -> FrameTimes:
-        """When each frame is shown, in ticks."""
+    def times(self, start: int = 0, end: int | None = None) -> FrameTimes:
+        """When each frame is shown, in ticks; of all frames, or of [start, end)."""
+        last = self.video.frame_count if end is None else end
+        query = "SELECT frame, pts, duration FROM frames WHERE frame >= ? AND frame < ? ORDER BY frame"
         with reading(self.folder, self.video.path):
-            numbers = self._numbers("SELECT frame, pts, duration FROM frames ORDER BY frame").reshape(-1, 3)
-            if not np.array_equal(numbers[:, 0], np.arange(self.video.frame_count)):
+            numbers = self._numbers(query, start, last).reshape(-1, 3)
+            if not np.array_equal(numbers[:, 0], np.arange(start, last)):
                 raise ValueError("frames are missing")
             return FrameTimes(numbers[:, 1].copy(), numbers[:, 2].copy())
 
@@ -184,6 +186,23 @@ class VideoIndex:
                     f"tracklet {number} is not in {printable(self.video.name)}; name one that its index has"
                 )
         return found
+
+    def faces_between(self, start: int, end: int) -> dict[int, tuple[int, Floats]]:
+        """The faces in frames [start, end), by tracklet: the first of its frames and its boxes (N, 4), x y w h."""
+        query = """SELECT tracklet, sightings.frame, x_tenths, y_tenths, w_tenths, h_tenths
+                   FROM tracklets JOIN sightings USING (tracklet)
+                   WHERE start_frame < ? AND end_frame > ? AND sightings.frame >= ? AND sightings.frame < ?
+                   ORDER BY tracklet, sightings.frame"""
+        with reading(self.folder, self.video.path):
+            table = self._numbers(query, end, start, start, end).reshape(-1, 6)
+            found = {}
+            for number in np.unique(table[:, 0]).tolist():
+                own = table[table[:, 0] == number]
+                first = int(own[0, 1])
+                if not np.array_equal(own[:, 1], np.arange(first, first + len(own))):
+                    raise ValueError(f"sightings of tracklet {number} are missing")
+                found[number] = first, (own[:, 2:] / 10).astype(np.float32)
+            return found
 
     def exemplars(self, numbers: Iterable[int] | None = None) -> dict[int, tuple[Exemplar, ...]]:
         """The stored exemplars with their crops, by tracklet number, of some tracklets or of all that have any."""
