@@ -106,6 +106,12 @@ def test_a_word_that_means_nobody_is_an_error_with_a_remedy(program: Program, wo
     assert text in error
 
 
+@pytest.mark.parametrize("name", ["two.mp4#1", "#t12", "movie.jpg", "two.MP4"])
+def test_a_name_that_would_hide_a_face_or_a_file_is_refused(program: Program, name: str) -> None:
+    assert "looks like a" in program("people", "name", "two.mp4#t1", name, code=1)
+    assert program.json("people", "log")["decisions"] == []
+
+
 def test_a_name_of_two_people_is_refused_and_one_that_two_have_names_their_ids(program: Program) -> None:
     red, green = ids(program)
     program("people", "name", str(red), "Anna")

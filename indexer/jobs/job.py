@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.jobs.events import Indexed, Job, Note, Progress
-from facereel.indexer.jobs.paths import SUFFIXES
 from facereel.store.files.digest import hash_file
+from facereel.store.files.kinds import VIDEO_SUFFIXES
 from facereel.store.files.locks import video_lock
 from facereel.store.files.names import printable, store_option
 from facereel.store.index.reader import VideoIndex
@@ -35,7 +35,9 @@ def run_job(job: Job, engine: FaceEngine, report: Report = lambda event: None) -
 
     path = job.video
     if path.is_dir():
-        raise VideoError(f"{printable(path)} holds no video; known suffixes: {' '.join(sorted(SUFFIXES))}")
+        raise VideoError(
+            f"{printable(path)} holds no video; known suffixes: {' '.join(sorted(VIDEO_SUFFIXES))}"
+        )
     catalogue = Catalogue(job.store)
     if index := _index_of_path(job, catalogue):
         return _existing(job, engine, index, catalogue)

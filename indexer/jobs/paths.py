@@ -8,13 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from facereel.store.files.disk import unwritable
+from facereel.store.files.kinds import VIDEO_SUFFIXES
 from facereel.store.files.names import printable
-
-# Files with these suffixes are taken from a folder; a file that is named itself may be called anything.
-SUFFIXES = frozenset((
-    ".3gp", ".asf", ".avi", ".divx", ".f4v", ".flv", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
-    ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
-))  # fmt: skip
 
 
 def find_videos(names: Sequence[str | Path]) -> list[Path]:
@@ -46,9 +41,9 @@ def _expand(path: Path) -> list[Path]:
             Path(root) / file
             for root, _, files in os.walk(path)
             for file in files
-            if Path(file).suffix.lower() in SUFFIXES and not file.startswith(".")
+            if Path(file).suffix.lower() in VIDEO_SUFFIXES and not file.startswith(".")
         )
     if path.exists() or not glob.has_magic(str(path)):
         return [path]
     files = [Path(name) for name in sorted(glob.glob(str(path), recursive=True)) if Path(name).is_file()]
-    return [file for file in files if file.suffix.lower() in SUFFIXES] or files
+    return [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES] or files

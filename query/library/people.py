@@ -11,7 +11,7 @@ from typing import Any
 from facereel.query.library.appearances import PersonVideos, videos_of
 from facereel.query.library.decisions import LibraryDecisions
 from facereel.query.library.moments import Moment, best_moments
-from facereel.query.library.persons import FoundFace, Persons
+from facereel.query.library.persons import FoundFace, Persons, check_name
 from facereel.store.index.reader import VideoIndex
 from facereel.store.library.backup import Restored
 from facereel.store.library.catalogue import Catalogue
@@ -213,6 +213,7 @@ class PeopleOfLibrary:
 
     def name(self, person: str, name: str) -> Change:
         """Give a person a name, or another one; raises OptionError for one that somebody else has."""
+        check_name(name)
         found = self.find(person)
         return self._change(found.id, [self._people.name(found.id, name)])
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facereel.query.library.decisions import LibraryDecisions
-from facereel.query.people.photos import PHOTO_SUFFIXES
+from facereel.store.files.kinds import PHOTO_SUFFIXES, VIDEO_SUFFIXES
 from facereel.store.files.names import printable
 from facereel.store.index.reader import VideoIndex
 from facereel.store.library.catalogue import Catalogue
@@ -20,6 +20,7 @@ from facereel.store.model.errors import NotIndexedError, OptionError
 
 # `movie.mp4#3` is cluster 3 of that video, `movie.mp4#t12` its tracklet 12.
 _FACE = re.compile(r"(?P<video>.+)#(?P<tracklet>t?)(?P<number>[0-9]{1,9})", re.DOTALL)
+_FACE_END = re.compile(r"#t?[0-9]+\s*$")
 _MOST_CANDIDATES = 5  # that an error names
 
 
@@ -179,6 +180,15 @@ class Persons:
             hint = f"did you mean {similar[0]}?" if similar else "run: facereel people"
             return OptionError(f'nobody in the library is called "{shown}"; {hint}')
         return OptionError(f"{shown} is a video, not a person; add the number of a cluster: {shown}#1")
+
+
+def check_name(name: str) -> None:
+    """Raise OptionError for a name that hides a face or a file: a name is looked for before these."""
+    if _FACE_END.search(name):
+        raise OptionError(f'the name "{printable(name)}" looks like a face of the library; leave the # out')
+    suffix = Path(name).suffix.lower()
+    if suffix in PHOTO_SUFFIXES | VIDEO_SUFFIXES:
+        raise OptionError(f'the name "{printable(name)}" looks like a file; leave {suffix} out')
 
 
 def is_photo(text: str) -> bool:

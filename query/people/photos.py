@@ -10,16 +10,9 @@ from facereel.indexer.engines.protocol import FaceEngine
 from facereel.query.people.agreement import check_one_person, disagreements
 from facereel.query.people.reference import read_reference
 from facereel.query.records import PersonQuery, Reference
+from facereel.store.files.kinds import PHOTO_SUFFIXES
 from facereel.store.files.names import printable, result_name
 from facereel.store.model.errors import OptionError, PhotoError
-
-# Of every format that read_photo reads, and those of phones that it does not, so that such a photo gets a warning.
-PHOTO_SUFFIXES = frozenset(
-    {
-        ".avif", ".bmp", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm",
-        ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
-    }
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,19 @@ from typing import Literal
 
 _HEAD = 1024  # bytes that are looked at
 
+# Of every format that read_photo reads, and those of phones that it does not, so that such a photo gets a warning.
+PHOTO_SUFFIXES = frozenset(
+    {
+        ".avif", ".bmp", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm",
+        ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+    }
+)  # fmt: skip
+# Files with these suffixes are taken from a folder; a file that is named itself may be called anything.
+VIDEO_SUFFIXES = frozenset((
+    ".3gp", ".asf", ".avi", ".divx", ".f4v", ".flv", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
+    ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
+))  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
