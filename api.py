@@ -210,6 +210,8 @@ DEFAULT_ENGINE = (
     "opencv-zoo"  # as in indexer/engines/registry.py, which takes long to import; a test compares them
 )
 
+PROXY_LIMIT = 8 << 30  # bytes of the copies of a library's videos for playing; an hour has about 700 MB
+
 TRANSNET = "transnetv2"  # the name of the shot detector with weights, as in indexer/shots/detector.py
 
 
@@ -894,6 +896,43 @@ class Library:
 
         with self._catalogue().find(video) as index:
             return frame_window(index, start, end)
+
+    def plays_in_browsers(self, video: PathLike) -> bool:
+        """Whether browsers play an indexed video itself, its frames at the times of the index.
+
+        Raises VideoError where it is gone or has changed since.
+        """
+        from facereel.indexer.media.source import check_source
+        from facereel.query.clips.proxy import plays_in_browsers
+
+        with self._catalogue().find(video) as index:
+            check_source(index.video, store=self.store)
+            return plays_in_browsers(index.video)
+
+    def proxy(self, video: PathLike) -> Path | None:
+        """The copy of an indexed video that `make_proxy` made, if it is still there."""
+        from facereel.query.clips.proxy import find_proxy
+
+        return find_proxy(self._catalogue().locate(video))
+
+    def make_proxy(
+        self,
+        video: PathLike,
+        *,
+        limit: int = PROXY_LIMIT,
+        on_frame: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Path:
+        """Make a copy of an indexed video that every browser plays, with the same frames at the same times.
+
+        It lies in the folder of the index and is deleted with it, also when `forget` rewrites it. All copies together
+        take at most `limit` bytes: those that were not used for longest go. `on_frame` gets how many frames are done,
+        and of how many; what it raises stops the work and is raised here as it is. Raises VideoError, CutError,
+        NotIndexedError where the index goes meanwhile, UnwritableError.
+        """
+        from facereel.query.clips.proxy import write_proxy
+
+        with self._catalogue().find(video) as index:
+            return write_proxy(index, on_frame, limit)
 
     def remove(self, video: PathLike) -> Path:
         """Delete the index of a video, also a damaged one, and return its folder; the video itself stays."""

@@ -100,6 +100,20 @@ class NearTracklet:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Footage:
+    """Frames of a video that are written into a file: N of them, each with its crop."""
+
+    video: Video
+    file: str  # its name
+    start: int  # frames [start, end)
+    end: int
+    ticks: Ints  # (N + 1,) when each frame is shown, and when the last one ends
+    crops: Floats  # (N, 4) x y w h
+    width: int  # of the file's picture, pixels, even
+    height: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ClipPlan:
     """What is cut: N frames of a match, each with its crop."""
 
@@ -115,6 +129,13 @@ class ClipPlan:
     mode: CropMode
     width: int  # of the file's picture, pixels, even
     height: int
+
+    @property
+    def footage(self) -> Footage:
+        """What its file shows."""
+        return Footage(
+            self.match.video, self.file, self.start, self.end, self.ticks, self.crops, self.width, self.height
+        )
 
     @property
     def start_time(self) -> float:

@@ -46,7 +46,7 @@ SIDE_BY_SIDE = 2
 SEEK_MARGINS = (Fraction(0), Fraction(5), Fraction(30))
 
 
-class _FrameMissingError(Exception):
+class FrameMissingError(Exception):
     """The decoder does not give a frame of the index; its argument is the frame's number."""
 
 
@@ -120,7 +120,7 @@ class _Run:
         try:
             with self._open() as container:
                 self._cut_pass(container, list(self.pending.values()), None)
-        except _FrameMissingError as error:
+        except FrameMissingError as error:
             raise CutError(
                 f"frame {error.args[0]} of {printable(self.video.name)} is not where it was when the video was "
                 f"indexed; run: facereel index --force {shlex.quote(printable(self.video.path))}"
@@ -133,7 +133,7 @@ class _Run:
                 with self._open() as container:
                     self._cut_pass(container, remaining, margin)
                     return
-            except _FrameMissingError:
+            except FrameMissingError:
                 continue
         self.stop.set()  # the other stretches would fail, too: one pass from the start is cheaper
 
@@ -142,30 +142,31 @@ class _Run:
     ) -> None:
         """Decode from `margin` seconds before the first frame, or from the start, until `stop` is set.
 
-        Each decoded frame goes to the clips that hold it. Raises _FrameMissingError.
+        Each decoded frame goes to the clips that hold it. Raises FrameMissingError.
         """
         span = min(clip.start for clip in clips), max(clip.end for clip in clips)
         waiting = sorted(clips, key=lambda clip: clip.start, reverse=True)
-        writing: list[ClipFile] = []
+        writing: list[tuple[ClipPlan, ClipFile]] = []
         colours: Colours | None = None
         try:
-            for index, frame in _frames(container, self.video, self.times, span, margin):
+            for index, frame in exact_frames(container, self.video, self.times, span, margin):
                 if self.stop.is_set():
                     return
                 colours = colours or colours_of(frame)
                 while waiting and waiting[-1].start == index:
-                    writing.append(ClipFile(waiting.pop(), self.folder, colours))
+                    clip = waiting.pop()
+                    writing.append((clip, ClipFile(clip.footage, self.folder, colours)))
                 if not writing:
                     continue
                 planes = planes_of(frame, colours)
-                for file in list(writing):
+                for clip, file in list(writing):
                     file.write(planes)
-                    if index + 1 == file.clip.end:
+                    if index + 1 == clip.end:
                         file.finish()
-                        writing.remove(file)
-                        self._done(file.clip)
+                        writing.remove((clip, file))
+                        self._done(clip)
         finally:
-            for file in writing:
+            for _, file in writing:
                 file.discard()
 
     def _done(self, clip: ClipPlan) -> None:
@@ -177,10 +178,10 @@ class _Run:
         return open_video(Path(self.video.path))
 
 
-def _frames(
+def exact_frames(
     container: InputContainer, video: Video, times: FrameTimes, span: tuple[int, int], margin: Fraction | None
 ) -> Iterator[tuple[int, VideoFrame]]:
-    """The frames [start, end) of the index with their numbers, each exactly once; raises _FrameMissingError.
+    """The frames [start, end) of the index with their numbers, each exactly once; raises FrameMissingError.
 
     Decoding starts `margin` seconds before the first of them, or with the file.
     """
@@ -195,7 +196,7 @@ def _frames(
         if video.restarts:
             packets = _from_last_keyframe(packets, first)
         elif not _seek(container, stream, first):
-            raise _FrameMissingError(number)
+            raise FrameMissingError(number)
         pictures = _pictures_from_keyframe(packets, int(times.pts[number]))
     clock = FrameClock(container.format.name, stream.start_time or 0, usual, video.time_base)
     crop = crop_of(Path(video.path), container.format.name, stream)
@@ -212,7 +213,7 @@ def _frames(
             number += 1
             if number == span[1]:
                 return
-    raise _FrameMissingError(number)
+    raise FrameMissingError(number)
 
 
 def _seek(container: InputContainer, stream: VideoStream, tick: int) -> bool:

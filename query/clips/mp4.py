@@ -1,11 +1,11 @@
-"""One clip as an MP4 file that plays everywhere: H.264 High, yuv420p, AAC, index at the start.
+"""Footage as an MP4 file that plays everywhere: H.264 High, yuv420p, AAC, index at the start.
 
 The file has a temporary name until it is complete.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,7 +26,7 @@ from facereel.indexer.media.packets import Packet, placed_packets
 from facereel.indexer.media.tone_mapping import is_hdr, tone_mapped
 from facereel.query.clips.resample import Plane, crop_planes, samples_per_pixel
 from facereel.query.clips.sound import cut_sound, output_rate
-from facereel.query.records import ClipPlan
+from facereel.query.records import Footage
 from facereel.store.model.errors import CutError
 from facereel.store.model.records import Video
 
@@ -89,61 +89,63 @@ def planes_of(frame: VideoFrame, colours: Colours) -> list[Plane]:
 
 
 class ClipFile:
-    """The file of a clip while it is written: `write` each frame in order, then `finish`; or `discard`.
+    """The file of some footage while it is written: `write` each frame in order, then `finish`; or `discard`.
 
-    It opens the clip's video once more for its sound.
+    It opens the video once more for its sound.
     """
 
-    def __init__(self, clip: ClipPlan, folder: Path, colours: Colours) -> None:
+    def __init__(
+        self, footage: Footage, folder: Path, colours: Colours, encoder: Mapping[str, str] = ENCODER
+    ) -> None:
         """Open the file in a folder; raises VideoError, OSError or FFmpegError and then leaves nothing open."""
-        self.clip, self._target = clip, folder / clip.file
-        self._temporary = folder / f".{clip.file}.part"
-        self._pts = clip.ticks - clip.ticks[0]
-        self._samples = samples_per_pixel(clip.crops, clip.width, clip.height)
+        self._footage, self._target = footage, folder / footage.file
+        self._temporary = folder / f".{footage.file}.part"
+        self._pts = footage.ticks - footage.ticks[0]
+        self._samples = samples_per_pixel(footage.crops, footage.width, footage.height)
         self._frames = self._packets = self._sound_done = 0
         self._resources = ExitStack()
         try:
             self._container = self._resources.enter_context(
                 av.open(str(self._temporary), "w", format="mp4", options={"movflags": "+faststart"})
             )
-            self._video = self._container.add_stream("libx264", rate=_rate(clip))
-            self._prepare_video(colours)
+            self._video = self._container.add_stream("libx264", rate=_rate(footage.video))
+            self._prepare_video(colours, encoder)
             self._prepare_sound()
         except BaseException:
             self.discard()
             raise
 
-    def _prepare_video(self, colours: Colours) -> None:
-        clip, context = self.clip, self._video.codec_context
-        self._video.width, self._video.height, self._video.pix_fmt = clip.width, clip.height, "yuv420p"
-        context.time_base = clip.match.video.time_base
-        context.gop_size = max(12, round(_rate(clip)))
-        context.options = dict(ENCODER)
+    def _prepare_video(self, colours: Colours, encoder: Mapping[str, str]) -> None:
+        footage, context = self._footage, self._video.codec_context
+        self._video.width, self._video.height, self._video.pix_fmt = footage.width, footage.height, "yuv420p"
+        context.time_base = footage.video.time_base
+        context.gop_size = max(12, round(_rate(footage.video)))
+        context.options = dict(encoder)
         context.flags |= int(av.codec.context.Flags.frame_duration)
         context.color_range = ColorRange.MPEG
         context.colorspace, context.color_primaries = colours.matrix, colours.primaries
         context.color_trc = colours.transfer
 
     def _prepare_sound(self) -> None:
-        video = self.clip.match.video
+        video = self._footage.video
         source = self._resources.enter_context(open_video(Path(video.path)))
         stream = sound_stream(source)
         self._sound = None
         if stream is None:
             return
-        start, end = (int(tick) * video.time_base for tick in self.clip.ticks[[0, -1]])
+        start, end = (int(tick) * video.time_base for tick in self._footage.ticks[[0, -1]])
         self._sound = self._container.add_stream("aac", rate=output_rate(stream), layout="stereo")
         self._sound.bit_rate = SOUND_BITS
         packets = _sound_packets(source, stream, video) if video.restarts else None
         self._blocks = cut_sound(source, stream, start, end, packets)
 
     def write(self, planes: list[Plane]) -> None:
-        """Add the clip's next frame, cropped from its source picture's planes, and sound up to its end."""
-        clip, number = self.clip, self._frames
-        video = clip.match.video
+        """Add the next frame, cropped from its source picture's planes, and sound up to its end."""
+        footage, number = self._footage, self._frames
+        video = footage.video
         pixels = crop_planes(
-            planes, (video.width, video.height), (video.rotation, video.mirrored), clip.crops[number],
-            (clip.width, clip.height), self._samples,
+            planes, (video.width, video.height), (video.rotation, video.mirrored), footage.crops[number],
+            (footage.width, footage.height), self._samples,
         )  # fmt: skip
         start, end = self._pts[number : number + 2].tolist()
         frame = VideoFrame.from_ndarray(pixels, "yuv420p")
@@ -159,7 +161,7 @@ class ClipFile:
             self._mux_sound(float("inf"))
             self._container.mux(self._sound.encode(None))
         self._resources.close()
-        expected = self.clip.end - self.clip.start
+        expected = self._footage.end - self._footage.start
         if self._packets != expected:
             self.discard()
             raise CutError(
@@ -180,7 +182,7 @@ class ClipFile:
         self._container.mux(packets)
 
     def _mux_sound(self, until: float) -> None:
-        """Write sound up to `until` seconds of the clip, so that picture and sound are interleaved in the file."""
+        """Write sound up to `until` seconds of the footage, so that picture and sound are interleaved in the file."""
         if self._sound is None:
             return
         rate = self._sound.rate
@@ -204,6 +206,6 @@ def _sound_packets(container: InputContainer, stream: AudioStream, video: Video)
                 yield placed.packet
 
 
-def _rate(clip: ClipPlan) -> Fraction:
+def _rate(video: Video) -> Fraction:
     """Frames a second for the encoder's rate control; the frames' times do not depend on it."""
-    return min(max(clip.match.video.frame_rate, Fraction(1)), Fraction(240)).limit_denominator(1001)
+    return min(max(video.frame_rate, Fraction(1)), Fraction(240)).limit_denominator(1001)
