@@ -23,6 +23,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field, fields
 from importlib import import_module
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from facereel.indexer.jobs.events import Event, Failed, Indexed, Note, Progress, Started
@@ -491,7 +492,8 @@ class ForgetReport:
 class Library:
     """The indexed videos of a folder, and the engine that answers.
 
-    Making one reads and writes nothing. The engine is loaded when it is first needed, and stays loaded. `device` is
+    Making one reads and writes nothing. The engine is loaded when it is first needed, and stays loaded. Several threads
+    may use one. `device` is
     auto, cpu, cuda or coreml; `threads` is the most that are used, 0 for all cores; `calibration` is a file of
     `calibrate`. `on_note` gets one-line notes, for example which calibration is used.
     """
@@ -510,6 +512,7 @@ class Library:
         self._engine_name, self._device, self._threads = engine, device, threads
         self._calibration = None if calibration is None else Path(calibration)
         self._note = on_note
+        self._lock = RLock()  # two threads that ask first load one engine
         self._chosen: EngineChoice | None = None
         self._loaded: FaceEngine | None = None
         self._indexes: Catalogue | None = None
@@ -926,8 +929,8 @@ class Library:
 
         It lies in the folder of the index and is deleted with it, also when `forget` rewrites it. All copies together
         take at most `limit` bytes: those that were not used for longest go. `on_frame` gets how many frames are done,
-        and of how many; what it raises stops the work and is raised here as it is. Raises VideoError, CutError,
-        NotIndexedError where the index goes meanwhile, UnwritableError.
+        and of how many; what it raises, which may be no OSError, stops the work and is raised here. Raises VideoError,
+        CutError, NotIndexedError where the index goes meanwhile, UnwritableError.
         """
         from facereel.query.clips.proxy import write_proxy
 
@@ -1017,9 +1020,10 @@ class Library:
     def _catalogue(self) -> Catalogue:
         from facereel.store.library.catalogue import Catalogue
 
-        if self._indexes is None:  # it remembers the digests of files, so that a moved video is read once
-            self._indexes = Catalogue(self.store, self._note)
-        return self._indexes
+        with self._lock:
+            if self._indexes is None:  # it remembers the digests of files, so that a moved video is read once
+                self._indexes = Catalogue(self.store, self._note)
+            return self._indexes
 
     def _choice(self) -> EngineChoice:
         from facereel.indexer.engines import packs
@@ -1038,9 +1042,10 @@ class Library:
         return self._chosen
 
     def _engine(self) -> FaceEngine:
-        if self._loaded is None:
-            self._loaded = self._choice().load(self._note)
-        return self._loaded
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = self._choice().load(self._note)
+            return self._loaded
 
     def _videos(self, videos: Paths) -> list[Path]:
         from facereel.indexer.jobs.paths import find_videos

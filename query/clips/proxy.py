@@ -73,8 +73,9 @@ def find_proxy(folder: Path) -> Path | None:
 def write_proxy(index: VideoIndex, on_frame: Callable[[int, int], None], limit: int) -> Path:
     """Make the proxy of a video, unless it is there, and delete those unused for longest above `limit` bytes.
 
-    `on_frame` gets how many frames are done, and of how many; what it raises stops the work and leaves nothing. Raises
-    VideoError, CutError; StoreError where another process makes it or the index was replaced meanwhile, UnwritableError.
+    `on_frame` gets how many frames are done, and of how many; what it raises, no OSError, stops the work and leaves
+    nothing. Raises VideoError, CutError; StoreError where another process makes it, NotIndexedError where the index was
+    replaced meanwhile, UnwritableError.
     """
     folder = index.folder
     if (there := find_proxy(folder)) is not None:
@@ -90,14 +91,16 @@ def write_proxy(index: VideoIndex, on_frame: Callable[[int, int], None], limit: 
             _write(index, on_frame)
         finally:
             lock.release()
+    except FileNotFoundError as error:  # FFmpeg's is one, too
+        raise NotIndexedError(
+            f"the index of {printable(index.video.name)} was removed or made anew meanwhile; open the video again"
+        ) from error
     except av.error.FFmpegError as error:
         raise CutError(
             f"{printable(index.video.name)} cannot be prepared for playing ({error_text(error)}); "
             "check the free disk space and the video"
         ) from error
     except OSError as error:
-        if isinstance(error, FileNotFoundError):
-            raise _replaced(index.video) from error
         raise unwritable(folder, error) from error
     _keep_within(folder, limit)
     return folder / PROXY
@@ -159,9 +162,3 @@ def _keep_within(folder: Path, limit: int) -> None:
         with suppress(OSError):  # it is being played, on Windows
             path.unlink()
             total -= size
-
-
-def _replaced(video: Video) -> NotIndexedError:
-    return NotIndexedError(
-        f"the index of {printable(video.name)} was removed or made anew meanwhile; open the video again"
-    )
