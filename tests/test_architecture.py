@@ -114,6 +114,7 @@ MAY_DECODE = {
     "indexer/media/tone_mapping.py",
     "query/clips/cutter.py",
     "query/clips/mp4.py",
+    "query/clips/proxy.py",
     "query/clips/sound.py",
 }
 MAY_PRINT = {"query/terminal/console.py"}
