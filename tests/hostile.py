@@ -149,15 +149,15 @@ def origins(place: Place, posts: Sequence[str]) -> Iterator[Request]:
     )  # fmt: skip
     for target in posts:
         for origin in foreign[:3]:
-            yield f"POST {target} from {origin}", place.post(target, {"decision": 1}, origin=origin)
+            yield f"POST {target} from {origin}", place.post(target, {"decisions": [1]}, origin=origin)
     for origin in foreign[3:]:
-        yield f"POST from {origin}", place.post("/api/undo", {"decision": 1}, origin=origin)
+        yield f"POST from {origin}", place.post("/api/undo", {"decisions": [1]}, origin=origin)
     yield (
         "POST, no Origin, cross-site",
-        place.post("/api/undo", {"decision": 1}, "Sec-Fetch-Site: cross-site", origin=""),
+        place.post("/api/undo", {"decisions": [1]}, "Sec-Fetch-Site: cross-site", origin=""),
     )
     own = f"Origin: http://127.0.0.1:{port}"
-    yield "POST, two Origins", place.post("/api/undo", {"decision": 1}, own, origin="http://evil.example")
+    yield "POST, two Origins", place.post("/api/undo", {"decisions": [1]}, own, origin="http://evil.example")
 
 
 def methods(place: Place, gets: Sequence[str], posts: Sequence[str]) -> Iterator[Request]:
@@ -186,15 +186,18 @@ def bodies(place: Place, posts: Sequence[str]) -> Iterator[Request]:
             "multipart/form-data; boundary=x",
             "text/html",
         ):
-            yield f"{target} as {kind[:24]}", place.post(target, {"decision": 1}, f"Content-Type: {kind}")
+            yield f"{target} as {kind[:24]}", place.post(target, {"decisions": [1]}, f"Content-Type: {kind}")
     own = "/api/undo"
     wrong = {
         "no JSON": b"{", "nothing": b" ", "a list": b"[]", "a number": b"1", "null": b"null", "text": b'"x"',
-        "not UTF-8": b'{"decision": "\xff\xfe"}', "NaN": b'{"decision": NaN}', "too large": b'{"decision": 1e999}',
-        "deep": b"[" * 100_000 + b"]" * 100_000, "huge number": b'{"decision": ' + b"9" * 5000 + b"}",
-        "a wrong type": b'{"decision": {"a": 1}}', "minus one": b'{"decision": -1}', "no such": b'{"decision": 987654}',
-        "true": b'{"decision": true}', "a fraction": b'{"decision": 1.5}', "NUL": b'{"decision": "1\\u0000"}',
-        "a lone surrogate": b'{"decision": "\\ud800"}', "megabytes": b'{"decision": "' + b"x" * (8 * MIB) + b'"}',
+        "not UTF-8": b'{"decisions": "\xff\xfe"}', "NaN": b'{"decisions": [NaN]}',
+        "too large": b'{"decisions": [1e999]}',
+        "deep": b"[" * 100_000 + b"]" * 100_000,
+        "huge number": b'{"decisions": [' + b"9" * 5000 + b"]}",
+        "a wrong type": b'{"decisions": {"a": 1}}', "minus one": b'{"decisions": [-1]}',
+        "no such": b'{"decisions": [987654]}',
+        "true": b'{"decisions": [true]}', "a fraction": b'{"decisions": [1.5]}', "NUL": b'{"decisions": ["1\\u0000"]}',
+        "a lone surrogate": b'{"decisions": ["\\ud800"]}', "megabytes": b'{"decisions": "' + b"x" * (8 * MIB) + b'"}',
     }  # fmt: skip
     for what, body in wrong.items():
         yield f"{own} with {what}", place.post(own, body)

@@ -43,7 +43,8 @@ def test_every_command_has_a_schema() -> None:
     commands = {command.name or command.callback.__name__ for command in cli.app.registered_commands}  # type: ignore[union-attr]  # each has a callback
     commands |= {str(group.typer_instance.info.name) for group in cli.app.registered_groups}  # type: ignore[union-attr]  # each has one
     assert commands == set(console.COMMANDS)
-    assert commands <= set(SCHEMAS)
+    # What serve shows is a page; whoever wants data has the other commands.
+    assert commands - {"serve"} <= set(SCHEMAS)
     for schema in SCHEMAS.values():
         Draft202012Validator.check_schema(schema)
 

@@ -28,6 +28,7 @@ from tests.benchmarks.scoring_shots import ShotScore, score_shots
 from tests.benchmarks.scoring_tracks import TrackScore, score_tracks
 from tests.benchmarks.soak import soak
 from tests.benchmarks.strangers import large_library
+from tests.benchmarks.web import web
 
 # People of the faces folder who do appear in a video there: seen by eye.
 PRESENT = {("p20", "obama.mp4"), ("p20", "hamilton.mp4")}
@@ -162,6 +163,7 @@ PARTS: dict[str, Callable[..., Iterator[Report]]] = {
     "soak": soak,
     "kill": kills,
     "library": library,
+    "web": web,
 }
 
 

@@ -52,7 +52,9 @@ def _times(browser: Browser, site: Site, path: str) -> dict[str, float]:
         # The token is given to the server's lightest answer, so that the measured page is the first that is drawn.
         page = context.new_page()
         context.request.get(site.address)
-        page.goto(path, wait_until="load")
+        answer = page.goto(path, wait_until="load")
+        assert answer is not None
+        assert answer.ok, f"{path}: {answer.status}"
         return _painted(page)
     finally:
         context.close()

@@ -1,23 +1,85 @@
-"""What holds for every page: no fault is logged, axe finds nothing grave, nobody scrolls sideways."""
+"""What holds for every page: axe finds nothing grave, nobody scrolls sideways, no mouse is needed."""
 
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import Page
 
 from tests.browser import access
 from tests.browser.conftest import Visit
 from tests.served import Site
 
 PAGES = {"Library": "/", "People": "/people"}
+EVERY_PAGE = pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
+
+# What has the focus: a short name, and whether it can be seen.
+_FOCUS = """() => {
+    const element = document.activeElement;
+    if (!element || element === document.body) return null;
+    const box = element.getBoundingClientRect();
+    const style = getComputedStyle(element);
+    return {
+        name: `${element.tagName.toLowerCase()} ${element.getAttribute("aria-label") ?? element.textContent}`.trim()
+            .replace(/\\s+/g, " ").slice(0, 60),
+        inMain: Boolean(element.closest("main")),
+        shown: box.width > 0 && box.height > 0 && box.bottom > 0 && box.right > 0
+            && box.top < innerHeight && box.left < innerWidth,
+        marked: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
+    };
+}"""
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
-def test_each_page_can_be_used_by_everybody(
-    visit: Visit, common_site: Site, path: str, width: int, dark: bool
-) -> None:
-    page = visit(common_site, path, width=width, dark=dark)
+def here(site: Site, path: str) -> str:
+    """An address of this library: `{folder}` is the index of the sample film, `{person}` one of its people."""
+    (folder,) = site.store.glob("sample.mp4-*")
+    return path.format(folder=folder.name, person=1)
+
+
+def settled(page: Page) -> Page:
+    """A page that has asked for all it wants."""
     page.wait_for_load_state("networkidle")
+    return page
+
+
+@EVERY_PAGE
+def test_axe_finds_nothing_grave_and_nobody_scrolls_sideways(
+    visit: Visit, common_site: Site, path: str
+) -> None:
+    page = settled(visit(common_site, here(common_site, path)))
     assert access.faults(page) == []
     assert access.overflow(page) == []
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.emulate_media(color_scheme="dark")
+    assert access.overflow(page) == []
+    assert access.faults(page) == []
+
+
+@EVERY_PAGE
+def test_everything_is_reached_by_tab_and_seen_when_it_is(visit: Visit, common_site: Site, path: str) -> None:
+    page = settled(visit(common_site, here(common_site, path)))
+    page.keyboard.press("Tab")
+    assert page.evaluate(_FOCUS)["name"] == "a Skip to content"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    reachable = page.locator(
+        "main :is(a[href], button:enabled, input:enabled, select:enabled, summary):visible"
+    ).count()
+    stops = []
+    for _ in range(reachable + 30):
+        page.keyboard.press("Tab")
+        if (focus := page.evaluate(_FOCUS)) is None or not focus["inMain"]:
+            break
+        stops.append(focus)
+    assert [stop["name"] for stop in stops if not stop["shown"]] == []
+    assert [stop["name"] for stop in stops if not stop["marked"]] == []
+    # One of a group of radio buttons has the focus for all of them; arrows choose among them.
+    radios = page.locator("main input[type=radio]:visible").count()
+    assert len(stops) >= reachable - radios
+
+
+@EVERY_PAGE
+def test_no_place_of_the_machine_is_in_a_page(visit: Visit, common_site: Site, path: str) -> None:
+    page = settled(visit(common_site, here(common_site, path)))
+    assert str(common_site.root) not in page.content()
+    assert page.locator("h1").count() == 1
+    assert page.title() != " · FaceReel"

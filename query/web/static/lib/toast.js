@@ -4,19 +4,19 @@ import { post } from "./api.js";
 
 const SECONDS = 10;
 
-/** `undo` is the number of a decision, or a function. After undoing `onUndo` runs, or the page is loaded anew. */
+/** `undo` is a list of the numbers of decisions, or a function. After undoing `onUndo` runs, or the page is loaded anew. */
 export function toast(message, { undo, onUndo, kind = "note" } = {}) {
   const box = document.createElement("div");
   box.className = `toast ${kind}`;
   const text = document.createElement("span");
   text.textContent = message;
   box.append(text);
-  if (undo !== undefined && undo !== null) {
+  if (typeof undo === "function" || undo?.length) {
     box.append(
       button("Undo", async () => {
         box.remove();
         try {
-          const answer = typeof undo === "function" ? await undo() : await post("/api/undo", { decision: undo });
+          const answer = typeof undo === "function" ? await undo() : await post("/api/undo", { decisions: undo });
           toast(answer?.message ?? "Undone");
           await (onUndo ? onUndo() : location.reload());
         } catch (error) {

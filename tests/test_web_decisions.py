@@ -1,0 +1,48 @@
+"""Undo by the page: what was decided is undone once, all of it or nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from facereel import Library
+from tests.in_process import InProcess
+
+
+@pytest.fixture
+def library(store: Path) -> Library:
+    """A small library that the test may change."""
+    return Library(store, engine="fake")
+
+
+@pytest.fixture
+def page(library: Library, tmp_path: Path) -> InProcess:
+    """Its page."""
+    return InProcess(library, tmp_path)
+
+
+def test_undo_takes_back_what_was_decided(page: InProcess, library: Library) -> None:
+    first = library.people.name("1", "Anna")
+    second = library.people.hide("2")
+    answer = page.post("/api/undo", {"decisions": [*first.decisions, *second.decisions]})
+    assert answer.status_code == 200
+    assert answer.json()["message"] == "2 decisions undone"
+    assert {person.name for person in library.people.all()} == {None}
+
+
+@pytest.mark.parametrize("numbers", [None, [], [True], ["1"], [1.5], 1])
+def test_undo_of_nothing_in_particular_undoes_nothing(
+    page: InProcess, library: Library, numbers: object
+) -> None:
+    library.people.name("1", "Anna")
+    assert page.post("/api/undo", {"decisions": numbers}).status_code == 400
+    assert library.people.find("Anna").id == 1
+
+
+def test_undo_is_all_or_nothing(page: InProcess, library: Library) -> None:
+    number = library.people.name("1", "Anna").decisions[0]
+    answer = page.post("/api/undo", {"decisions": [number, 999]})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["kind"] == "OptionError"
+    assert library.people.find("Anna").id == 1
