@@ -75,6 +75,8 @@ class Commands(TyperGroup):
         except KeyboardInterrupt as error:
             console.note(STOPPED.get(str(ctx.invoked_subcommand), "stopped"))
             raise typer.Exit(130) from error
+        finally:
+            console.set_store(STORE)
 
 
 def _usage_error(error: UsageError, args: Sequence[str]) -> None:
@@ -145,7 +147,7 @@ def index(
     if as_json:
         console.say_json(documents.index(outcome))
     elif len(failed) < len(outcome.videos):
-        report.next_commands(store, STORE)
+        report.next_commands()
     if failed and len(outcome.videos) > 1:
         names = ", ".join(str(event.video) for event in failed)
         console.fail(f"{len(failed)} of {len(outcome.videos)} videos failed: {names}")

@@ -250,7 +250,7 @@ def test_a_video_that_is_being_indexed_may_hold_the_person(run: Run, store: Path
     assert result.exit_code == 1
     assert output["being_indexed"] == ["b" * 12]
     assert len(output["removed"]) == 1
-    assert "run facereel forget again" in result.stderr
+    assert "run facereel forget --store" in result.stderr
     again = run(*args)
     assert (again.exit_code, json.loads(again.stdout)["being_indexed"]) == (0, [])
 

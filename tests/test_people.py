@@ -115,7 +115,8 @@ def test_a_name_that_would_hide_a_face_or_a_file_is_refused(program: Program, na
 def test_a_name_of_two_people_is_refused_and_one_that_two_have_names_their_ids(program: Program) -> None:
     red, green = ids(program)
     program("people", "name", str(red), "Anna")
-    assert f"people merge {red} {green}" in program("people", "name", str(green), "anna", code=1)
+    error = program("people", "name", str(green), "anna", code=1)
+    assert f"people merge --store {program.store} {red} {green}" in error
     Library(program.store).people.stored.name(green, "Anna", another=True)
     assert f"{red} (Anna), {green} (Anna)" in program("people", "show", "Anna", code=1)
 

@@ -122,7 +122,7 @@ class Persons:
         if face is None:
             raise OptionError(
                 f"{printable(text)} is not a face of the library; write a video with a cluster or tracklet, "
-                "as facereel faces and --explain do: movie.mp4#3 or movie.mp4#t12"
+                "as `faces` and --explain do: movie.mp4#3 or movie.mp4#t12"
             )
         return self.face(face)
 
@@ -164,7 +164,7 @@ class Persons:
         if not found:
             raise OptionError(
                 f"{printable(path)} surely matches nobody in the library; name a face instead, "
-                "as facereel faces VIDEO shows them: movie.mp4#3"
+                "as `faces VIDEO` shows them: movie.mp4#3"
             )
         return found[0]
 

@@ -12,9 +12,10 @@ import re
 import sys
 import unicodedata
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from facereel.store.files.names import printable, with_escapes
+from facereel.store.files.names import DEFAULT_STORE, printable, store_option, with_escapes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,14 +23,20 @@ if TYPE_CHECKING:
 COMMANDS = (
     "index", "query", "list", "info", "faces", "remove", "forget", "verify", "engines", "reembed", "people", "serve",
 )  # fmt: skip
-_COMMAND = re.compile(rf"(?<![\w./-])facereel(?= (?:{'|'.join(COMMANDS)})\b)")
+# A command in a message, and what follows it up to the next one. What `engines` does is the same for all stores.
+_COMMAND = re.compile(
+    rf"(?<![\w./-])facereel (?P<command>people [a-z]+|{'|'.join(COMMANDS)})\b"
+    r"(?=(?P<rest>.*?)(?:\bfacereel |\(or |;|$))",
+    re.MULTILINE,
+)
 _GAP = 2  # spaces between columns
 
 
 class _Program:
-    """The name under which the program was called; messages say it in the commands that they name."""
+    """How the program was called; messages say it in the commands that they name."""
 
     name = "facereel"
+    store = DEFAULT_STORE
 
 
 def set_program(name: str) -> None:
@@ -37,15 +44,32 @@ def set_program(name: str) -> None:
     _Program.name = name
 
 
+def set_store(store: Path) -> None:
+    """Say on which store the command works: copied as printed, a command is to work on no other."""
+    _Program.store = store
+
+
 def as_called(text: str) -> str:
-    """A text that names commands as `facereel index ...`, with the name under which the program was called."""
-    return _COMMAND.sub(lambda _: _Program.name, text)
+    """A text that names commands as `facereel index ...`, with the program and the store that were called."""
+    return _called(text, store_option(_Program.store))
+
+
+def _called(text: str, option: str) -> str:
+    def command(found: re.Match[str]) -> str:
+        own = "" if "--store" in found["rest"] or found["command"] == "engines" else option
+        return f"{_Program.name} {found['command']}{own}"
+
+    return _COMMAND.sub(command, text)
 
 
 def say(text: str) -> None:
     """Print a line of the result on stdout at once; a reader who stops reading does not stop the work."""
+    _print(as_called(with_escapes(text)))
+
+
+def _print(text: str) -> None:
     try:
-        print(as_called(with_escapes(text)), flush=True)
+        print(text, flush=True)
     except BrokenPipeError:
         # What is left in the buffer would fail again when the program ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -82,7 +106,8 @@ def rich_console(stderr: bool = False) -> Console:
 
 def say_json(value: Any) -> None:
     """Print the one object that a script reads; ASCII only, so that no locale can spoil it."""
-    say(json.dumps(with_escapes(value), indent=1))
+    option = json.dumps(store_option(_Program.store))[1:-1]
+    _print(_called(json.dumps(with_escapes(value), indent=1), option))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

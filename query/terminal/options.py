@@ -17,12 +17,20 @@ def _remember(ctx: typer.Context, param: Any, value: bool) -> bool:
     return value
 
 
+def _remember_store(store: Path) -> Path:
+    console.set_store(store)
+    return store
+
+
 def _flag(name: str, text: str) -> Any:
     return typer.Option(name, help=text)
 
 
 # For every command
-Store = Annotated[Path, typer.Option("--store", envvar="FACEREEL_STORE", help="Folder of the indexes.")]
+Store = Annotated[
+    Path,
+    typer.Option("--store", envvar="FACEREEL_STORE", callback=_remember_store, help="Folder of the indexes."),
+]
 Json = Annotated[bool, typer.Option("--json", callback=_remember, help="Print one JSON object for scripts.")]
 Debug = Annotated[bool, typer.Option("--debug", callback=_remember, help="Show the traceback of an error.")]
 

@@ -65,10 +65,9 @@ def video_warnings(video: Path, warnings: Iterable[str]) -> None:
         warn(f"{printable(video.name)}: {warning}")
 
 
-def next_commands(store: Path, default: Path) -> None:
+def next_commands() -> None:
     """The commands to go on with after indexing."""
-    option = "" if store == default else f" --store {shlex.quote(printable(store))}"
-    say(f"next: facereel query PHOTO{option}    or see who is there: facereel faces VIDEO{option}")
+    say("next: facereel query PHOTO    or see who is there: facereel faces VIDEO")
 
 
 def _losses(event: Indexed) -> list[str]:
