@@ -950,6 +950,8 @@ class Library:
     ) -> list[Health]:
         """Check one index, or all: pages, rows, derived files, and that the video is still the same.
 
+        With all also library.db, which is among the results only if it has a problem.
+
         Derived files are made again if they have to be. `content` also reads each video completely.
         """
         from facereel.query import videos as checks
@@ -958,6 +960,9 @@ class Library:
         for folder in self._folders(video):
             results.append(checks.verify(folder, content, self._catalogue().video_path(folder)))
             on_result(results[-1])
+        if video is None and (damage := checks.verify_library(self.store)) is not None:
+            results.append(damage)
+            on_result(damage)
         return results
 
     def reembed(

@@ -30,6 +30,12 @@ class Program:
         assert result.exit_code == code, result.output
         return str(result.stdout if code == 0 else result.stderr)
 
+    def output(self, *words: str | Path, code: int = 0) -> str:
+        """All that a command prints."""
+        result = self._run(*words, "--store", self.store)
+        assert result.exit_code == code, result.output
+        return str(result.output)
+
     def json(self, *words: str | Path) -> Any:
         return json.loads(self(*words, "--json"))
 
@@ -333,3 +339,29 @@ def test_a_word_for_forget_is_either_a_file_or_a_person(program: Program, photos
     assert library.read_anybody([str(photos / "red.png")]).persons[0].person is None
     with pytest.raises(OptionError, match="one by one"):
         library.read_anybody(["Anna", str(photos / "red.png")])
+
+
+@pytest.mark.parametrize("rest", [b"", None])
+def test_that_all_decisions_are_gone_is_said_once(program: Program, rest: bytes | None) -> None:
+    program("people", "name", "two.mp4#t1", "Anna")
+    database = program.store / "library.db"
+    database.unlink()
+    if rest is not None:
+        database.write_bytes(rest)
+    first, second = (program.output("people") for _ in range(2))
+    assert "names and decisions that it held are gone" in first
+    assert "people restore --store" in first
+    assert "are gone" not in second
+
+
+def test_a_damaged_library_is_named_by_verify_and_list_still_lists(program: Program) -> None:
+    database = program.store / "library.db"
+    whole = database.read_bytes()
+    assert "library.db" not in program("verify")
+    database.write_bytes(whole[:8192] + b"\xff" * 8192 + whole[16384:])
+    assert "library.db is damaged" in program.output("verify", code=1)
+    database.write_bytes(b"garbage " * 1000)
+    assert "library.db is damaged" in program.output("verify", code=1)
+    listed = program.output("list")
+    assert "two.mp4" in listed
+    assert "library.db is damaged" in listed

@@ -71,7 +71,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All indexes of a store by folder name, and those that cannot be read with the reason why."""
+    """All indexes of a store by folder name, and those that cannot be read with the reason why; so a library.db."""
 
     entries: tuple[Entry, ...]
     failures: tuple[tuple[Path, StoreError], ...]  # damaged, newer, or not to be read
@@ -99,6 +99,7 @@ class Catalogue:
         self._vectors = VectorFile(store)
         # What could not be written, as in a store that may only be read, by folder name; None: the index is gone.
         self._unwritten: dict[str, VideoClusters | None] = {}
+        self._noted_loss = False
         self._digests: dict[
             tuple[str, int, int], str
         ] = {}  # of files that were hashed, by path, size and time
@@ -109,15 +110,23 @@ class Catalogue:
             unfinished,  # here and below: what only writers need takes long to import
         )
 
+        self._note_loss()
         folders.clean_leftovers(self.store)
         locks.locked_videos(self.store)
         unfinished.clean_unfinished(self.store)
 
     def listing(self) -> Listing:
-        """Every index; those that library.db has are not opened. Raises StoreError for an unreadable store."""
-        entries, failures = [], []
-        with self.database.read() as db:
-            known = videos.all_of(db, self.store)
+        """Every index; those that library.db has are not opened, damaged it has none.
+
+        Raises StoreError for an unreadable store.
+        """
+        entries, failures = [], list[tuple[Path, StoreError]]()
+        known: dict[str, StoredVideo] = {}
+        try:
+            with self.database.read() as db:
+                known = videos.all_of(db, self.store)
+        except DamagedLibraryError as error:
+            failures.append((self.database.path, error))
         for folder in folders.index_folders(self.store):
             stored = known.get(folder.name)
             if stored is not None and stored.version == read_version(folder):
@@ -294,9 +303,10 @@ class Catalogue:
 
     def video_path(self, folder: Path) -> str | None:
         """Where the video of an index lay when the index was last read, also if it is damaged since."""
-        with self.database.read() as db:
+        with suppress(DamagedLibraryError), self.database.read() as db:
             stored = videos.by_folder(db, self.store, folder.name)
-        return None if stored is None else stored.video.path
+            return None if stored is None else stored.video.path
+        return None
 
     def remove(self, name: str | Path) -> Path:
         """Delete the index of a video, also a damaged one, and return where it was.
@@ -429,6 +439,7 @@ class Catalogue:
 
     def _synchronise(self) -> tuple[tuple[Path, StoreError], ...]:
         """Read what is new among the store's folders, remove what is gone; gives those that cannot be read."""
+        self._note_loss()
         before = _mtime_ns(self.store)
         with self.database.read() as db:
             listed, pending, unreadable = videos.listed_at(db), videos.pending(db), videos.unreadable(db)
@@ -453,6 +464,18 @@ class Catalogue:
         if listed != before or not usable:
             self._record_listing(names)
         return failures
+
+    def _note_loss(self) -> None:
+        """Say once that what was decided is gone; without a word a library would begin anew."""
+        if self._noted_loss or self.database.is_there():
+            return
+        if self._vectors.path.exists() or folders.index_folders(self.store):
+            self._noted_loss = True
+            where = f"{printable(self.database.path)} is {'empty' if self.database.path.exists() else 'not there'}"
+            self._note(
+                f"{where}, though there are indexes: names and decisions that it held are gone; "
+                "if you have a backup of them run: facereel people restore BACKUP"
+            )
 
     def _is_usable(self, db: sqlite3.Connection) -> bool:
         """Are library.vectors and the table of one state?"""

@@ -129,6 +129,10 @@ class LibraryDatabase:
         self.path = store / LIBRARY
         self._open = threading.local()
 
+    def is_there(self) -> bool:
+        """Is there a file with anything in it?"""
+        return self.path.exists() and self.path.stat().st_size > 0
+
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """One state of the library; writers wait meanwhile, so be quick.
@@ -140,7 +144,7 @@ class LibraryDatabase:
             yield outer
             return
         with self._errors():
-            if not self.path.exists() or not self.path.stat().st_size:
+            if not self.is_there():
                 with closing(_empty()) as db:
                     yield db
                 return
@@ -173,6 +177,15 @@ class LibraryDatabase:
                 self._prepare(db)
                 with self._transaction(db, "BEGIN IMMEDIATE"):
                     yield db
+
+    def check(self) -> None:
+        """Read every page and every index of the file; raises as `read` does."""
+        with self.read() as db:
+            (result,) = db.execute("PRAGMA integrity_check(1)").fetchone()
+            if result != "ok":
+                raise self.damaged(result)
+            if db.execute("PRAGMA foreign_key_check").fetchone():
+                raise self.damaged("a row points at one that is not there")
 
     def compact(self) -> None:
         """Write the file anew without free pages: nothing of deleted rows stays in it. Raises as `write` does."""
@@ -251,6 +264,8 @@ class LibraryDatabase:
             raise  # a statement or a value of ours that cannot be
         except sqlite3.OperationalError as error:
             text = str(error)
+            if self.path.is_dir():
+                raise self.damaged("a folder") from error
             if "decode" in text:
                 raise self.damaged(error) from error
             if "locked" in text:
