@@ -261,12 +261,16 @@ def _search_video(
 def _answers_of(index: VideoIndex, video: Video, people: Sequence[_Wanted]) -> list[_VideoAnswer]:
     vectors = index.vectors()
     faces = _faces(index, video, vectors)
-    pairs = []
+    pairs: list[tuple[list[MatchingTracklet], list[NearTracklet]]] = []
     for wanted in people:
         person = wanted.like
         own = person.combine(vectors.similarities(person.vectors, faces.best.tracklets))
         clusters = person.combine(person.vectors @ faces.clusters.embeddings.T)
         rulings = wanted.rulings(index, faces.clusters, clusters)
+        if not rulings and clusters.max(initial=-1.0) < wanted.limits.lowest():
+            # Opened only because vectors are rounded: that must not decide what is found.
+            pairs.append(([], []))
+            continue
         matches, near_misses = match(faces, own, clusters, wanted.limits, rulings)
         matches += _without_exemplars(index, video, faces, rulings)
         pairs.append(_with_evidence(matches, near_misses, faces, vectors))
