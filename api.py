@@ -55,8 +55,10 @@ if TYPE_CHECKING:
     from facereel.indexer.engines.choice import EngineChoice
     from facereel.indexer.engines.protocol import FaceEngine
     from facereel.indexer.identity.reembed import Reembedded
+    from facereel.query.clips.plan import ClipOptions
     from facereel.query.command_line import QueryCommand
     from facereel.query.export.contact_sheet import Row
+    from facereel.query.export.editors import Exported
     from facereel.query.library.appearances import PersonVideos
     from facereel.query.library.moments import Moment
     from facereel.query.library.people import (
@@ -107,6 +109,7 @@ __all__ = [
     "EngineError",
     "EngineMismatchError",
     "Event",
+    "Exported",
     "FaceReelError",
     "Failed",
     "FailedPerson",
@@ -173,6 +176,7 @@ _RECORDS = {
     "Change": "facereel.query.library.people",
     "ClusterSummary": "facereel.store.index.summary",
     "Decision": "facereel.store.library.decisions",
+    "Exported": "facereel.query.export.editors",
     "FoundFace": "facereel.query.library.persons",
     "FrameWindow": "facereel.query.library.timeline",
     "Health": "facereel.store.index.verify",
@@ -281,6 +285,7 @@ class Result:
     not_cut: tuple[SkippedVideo, ...]  # videos with matches that are gone or have changed
     too_short: int  # matches that are shorter than the minimum duration
     document: Mapping[str, Any]  # as metadata.json holds it
+    notes: tuple[str, ...] = ()  # what has to be known of files for editing programs, one sentence each
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -322,9 +327,13 @@ class Answer:
         size: int | None = None,
         overwrite: bool = False,
         absolute: bool = False,
+        export: Sequence[str] = (),
         on_clip: Callable[[Clip], None] = lambda clip: None,
     ) -> Result:
         """Cut a clip of each match into the folder `out`, with metadata.json, clips.csv and frames.csv.
+
+        `export` are formats of editing programs (`edl`, `otio`), in which the clips are written too, as stretches of
+        the videos.
 
         The folder is there complete or not at all; without matches nothing is written. A result of the same photos
         and name is replaced, another one only with `overwrite`, a folder with any other file never. `size` is the
@@ -332,13 +341,31 @@ class Answer:
         once it is cut, in order, in a thread of this method; what it raises stops the work and is raised here as it is.
         Raises OptionError, ResultExistsError, UnwritableError, VideoError, CutError.
         """
-        return self._render(Path(out), crop, size, overwrite, absolute, on_clip)
+        from facereel.query.clips.plan import ClipOptions
+        from facereel.query.export.editors import ExportOptions
+
+        beside = ExportOptions(tuple(export), absolute=absolute)
+        options = ClipOptions(crop, size, self.min_duration, overwrite, absolute, beside)
+        return self._render(Path(out), options, on_clip)
 
     def preview(
         self, *, crop: CropMode = "follow", size: int | None = None, absolute: bool = False
     ) -> Result:
         """What `cut` would give, with the crop of each frame in `document`; writes nothing."""
-        return self._render(None, crop, size, False, absolute, lambda clip: None)
+        from facereel.query.clips.plan import ClipOptions
+
+        options = ClipOptions(crop, size, self.min_duration, absolute=absolute)
+        return self._render(None, options, lambda clip: None)
+
+    def export(
+        self, formats: Sequence[str], out: PathLike, *, handles: int = 0, absolute: bool = False
+    ) -> Exported:
+        """Write the matches into the folder `out` in formats of editing programs, as `Library.export`; cuts nothing."""
+        from facereel.query.clips import render
+        from facereel.query.export.editors import ExportOptions
+
+        options = ExportOptions(tuple(formats), handles, absolute)
+        return render.export(self.name, [self._found], self.min_duration, options, Path(out), self.name)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """The matches as a table, a row each; needs pandas, raises OptionError without it."""
@@ -352,23 +379,14 @@ class Answer:
         rows = [{**asdict(match), "video": str(match.video)} for match in self.matches]
         return pandas.DataFrame(rows, columns=columns)
 
-    def _render(
-        self,
-        folder: Path | None,
-        crop: CropMode,
-        size: int | None,
-        overwrite: bool,
-        absolute: bool,
-        on_clip: Callable[[Clip], None],
-    ) -> Result:
+    def _render(self, folder: Path | None, options: ClipOptions, on_clip: Callable[[Clip], None]) -> Result:
         from facereel.query.clips import render
-        from facereel.query.clips.plan import ClipOptions
 
-        options = ClipOptions(crop, size, self.min_duration, overwrite, absolute)
         outcome = render.render(self._found, options, folder, lambda clip: on_clip(_clip(clip, folder)))
         return Result(
             folder=outcome.folder, clips=tuple(_clip(clip, outcome.folder) for clip in outcome.clips),
             not_cut=outcome.not_cut, too_short=outcome.too_short, document=outcome.document,
+            notes=outcome.notes,
         )  # fmt: skip
 
 
@@ -779,6 +797,43 @@ class Library:
             answers = [answer.of_tracklets(chosen) for answer in answers]
         return Answers(tuple(_answer(answer, min_duration) for answer in answers), asked.failed)
 
+    def export(
+        self,
+        video: PathLike,
+        formats: Sequence[str],
+        out: PathLike = "outputs",
+        *,
+        people: People | None = None,
+        min_duration: float = 0.0,
+        include_possible: bool = False,
+        handles: int = 0,
+        absolute: bool = False,
+    ) -> Exported:
+        """Write where people are in a video in formats of editing programs (`edl`, `otio`) into `out`; cuts nothing.
+
+        A timeline has the stretches of one person after those of another, each with a marker of the person's name.
+        Without `people` everybody is on it. `handles` is how many frames are added on either side of a stretch, inside
+        its shot; paths in the files are relative to `out`, unless `absolute`. Files of the same names are replaced;
+        without matches none is written.
+        Raises OptionError, NotIndexedError, VideoError, StoreError, UnwritableError.
+        """
+        from facereel.query.clips import render
+        from facereel.query.export.editors import ExportOptions
+
+        options = ExportOptions(tuple(formats), handles, absolute)
+        options.check()
+        everybody = people is None
+        found = self.find_many(
+            self.everybody(video) if people is None else people, videos=video, min_duration=min_duration,
+            include_possible=include_possible,
+        )  # fmt: skip
+        if found.failed and not everybody:
+            raise found.failed[0].error
+        stem = Path(video).stem
+        who = "people" if everybody else ", ".join(answer.name for answer in found.answers)
+        matches = [answer._found for answer in found.answers]
+        return render.export(stem, matches, min_duration, options, Path(out), f"{stem}_{who}")
+
     def plan_forget(
         self,
         photos: Mapping[str, Paths] | Paths | People,
@@ -1161,14 +1216,19 @@ def result_folders(people: People, out: PathLike, name: str | None = None) -> li
 
 
 def check_clip_options(
-    crop: str, size: int | None, min_duration: float, threshold: float | None = None
+    crop: str,
+    size: int | None,
+    min_duration: float,
+    threshold: float | None = None,
+    export: Sequence[str] = (),
 ) -> CropMode:
     """Give the crop; raise OptionError for values that `find` and `cut` cannot use, before any work is done."""
     from facereel.query.clips.plan import ClipOptions
+    from facereel.query.export.editors import ExportOptions
     from facereel.query.search import search
 
     mode: CropMode = crop  # type: ignore[assignment]  # checked next
-    ClipOptions(mode, size, min_duration).check()
+    ClipOptions(mode, size, min_duration, export=ExportOptions(tuple(export))).check()
     if threshold is not None:
         search.check_threshold(threshold)
     return mode

@@ -176,6 +176,7 @@ def query(
     face: opt.Face = None,
     dry_run: opt.DryRun = False,
     explain: opt.Explain = False,
+    export: opt.Export = None,
     overwrite: opt.Overwrite = False,
     absolute: opt.Absolute = False,
     engine: opt.Engine = ENGINE,
@@ -187,9 +188,10 @@ def query(
 ) -> None:
     """Find people by photos, by name, or all, and cut a clip of each stretch in which they are visible."""
     _check_question(refs or [], person or [], everybody)
+    _check_export(export or [], dry_run)
     library = _library(store, engine, device, threads, calibration)
     library.load()
-    crop_mode = api.check_clip_options(crop, size, min_duration, threshold)
+    crop_mode = api.check_clip_options(crop, size, min_duration, threshold, export or ())
     if everybody:
         _index_first(library, video)
         people = library.everybody(video)
@@ -215,13 +217,14 @@ def query(
     for answer, folder in zip(found.answers, folders, strict=True):
         result = _result(
             answer, None if dry_run else folder, overwrite, show=not as_json, alone=len(found.answers) == 1,
-            crop=crop_mode, size=size, absolute=absolute,
+            export=export or (), crop=crop_mode, size=size, absolute=absolute,
         )  # fmt: skip
         if isinstance(result, api.FailedPerson):
             failures.append(result)
             continue
         results.append((answer, result))
         report.not_cut(result)
+        report.warnings(result.notes)
         if not as_json:
             report.answer(answer, result, dry_run, explain)
     not_cut = any(result.not_cut for _, result in results)
@@ -236,14 +239,20 @@ def query(
 
 
 def _result(
-    answer: api.Answer, folder: Path | None, overwrite: bool, show: bool, alone: bool, **options: Any
+    answer: api.Answer,
+    folder: Path | None,
+    overwrite: bool,
+    show: bool,
+    alone: bool,
+    export: Sequence[str],
+    **options: Any,
 ) -> api.Result | api.FailedPerson:
     """Cut one person's clips, or without a folder plan them; only the error of a person `alone` is raised."""
     if folder is None:
         return answer.preview(**options)
     try:
         on_clip = report.clip if show else lambda clip: None
-        return answer.cut(folder, overwrite=overwrite, on_clip=on_clip, **options)
+        return answer.cut(folder, overwrite=overwrite, export=export, on_clip=on_clip, **options)
     except api.FaceReelError as error:
         if alone:
             raise
@@ -257,6 +266,13 @@ def _check_question(photos: Sequence[Path], persons: Sequence[str], everybody: b
         raise typer.BadParameter(str(error)) from error
 
 
+def _check_export(formats: Sequence[str], dry_run: bool) -> None:
+    if formats and dry_run:
+        raise typer.BadParameter(
+            "--export writes files and --dry-run none; facereel export writes them alone"
+        )
+
+
 def _index_first(library: api.Library, videos: Sequence[str] | None) -> None:
     """Index those of the named videos that are not indexed yet."""
     for path in library.not_indexed(videos or []):
@@ -268,6 +284,34 @@ def _index_first(library: api.Library, videos: Sequence[str] | None) -> None:
                     raise event.error
                 if isinstance(event, api.Indexed):
                     report.video_warnings(path, event.warnings)
+
+
+@app.command()
+def export(
+    video: opt.Video,
+    person: opt.PersonOption = None,
+    everybody: opt.ExportEverybody = False,
+    formats: opt.ExportFormat = ["edl"],  # noqa: B006  Typer reads it, nobody changes it
+    handles: opt.Handles = 0,
+    include: opt.ExportInclude = None,
+    min_duration: opt.MinDuration = 0.0,
+    out: opt.ExportOut = OUTPUTS,
+    absolute: opt.ExportAbsolute = False,
+    store: opt.Store = STORE,
+    engine: opt.Engine = ENGINE,
+    calibration: opt.CalibrationFile = None,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Write where people are in an indexed video as a timeline for editing programs; cuts nothing."""
+    if everybody == bool(person):
+        raise typer.BadParameter("give either --everybody or --person PERSON")
+    library = _library(store, engine, "auto", 0, calibration)
+    exported = library.export(
+        video, formats, out, people=library.read_persons(person) if person else None, min_duration=min_duration,
+        include_possible=include is not None, handles=handles, absolute=absolute,
+    )  # fmt: skip
+    console.say_json(documents.exported(exported)) if as_json else report.exported(exported, video)
 
 
 @app.command("list")

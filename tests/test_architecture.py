@@ -74,7 +74,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "query.videos": ("indexer.media", "store"),
     "query.people": ("query.records", "indexer.engines", "indexer.identity", "store"),
     "query.search": ("query.people", "query.records", "store"),
-    "query.export": ("query.text", "query.records", "indexer.engines", "store"),
+    "query.export": ("query.text", "query.records", "indexer.engines", "indexer.media", "store"),
     "query.library": ("query.search", "query.people", "query.records", "query.export", "store"),
     "query.clips": (
         "query.export",

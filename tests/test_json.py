@@ -57,7 +57,7 @@ def test_objects_are_those_of_their_schemas(
     red, at, out = photos / "red.png", ("--store", store), ("--out", tmp_path / "out")
     for name, code, args in (
         ("index", 1, ("index", film, broken, *at, *FAKE)),
-        ("query", 0, ("query", red, *at, *FAKE, *out)),
+        ("query", 0, ("query", red, *at, *FAKE, *out, "--export", "edl")),
         (
             "query",
             0,
@@ -67,6 +67,7 @@ def test_objects_are_those_of_their_schemas(
         ("list", 0, ("list", *at)),
         ("info", 0, ("info", "two.mp4", *at)),
         ("faces", 0, ("faces", "two.mp4", *at, "--out", tmp_path / "sheet.png")),
+        ("export", 0, ("export", "two.mp4", "--everybody", *at, *FAKE, *out)),
         ("verify", 0, ("verify", *at)),
         ("engines", 0, ("engines",)),
         ("reembed", 0, ("reembed", "all", *at, *FAKE)),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
 from facereel.query.clips import framing
+from facereel.query.export.editors import ExportOptions
 from facereel.query.records import ClipPlan, CropMode, MatchingTracklet
 from facereel.store.files.names import result_name
 from facereel.store.model.errors import OptionError
@@ -31,6 +32,7 @@ class ClipOptions:
     min_duration: float = 0.0  # seconds; shorter matches become no clips
     overwrite: bool = False  # replace the result of another query
     absolute: bool = False  # write absolute paths into the metadata
+    export: ExportOptions = field(default_factory=ExportOptions)  # beside the clips
 
     def check(self) -> None:
         """Raise OptionError for a value out of its range."""
@@ -40,6 +42,7 @@ class ClipOptions:
             raise OptionError(f"--size {self.size} needs a crop; use it with --crop follow or tube")
         if self.size is not None and (self.size % 2 or not MIN_SIDE <= self.size <= MAX_SIDE):
             raise OptionError(f"--size must be even, {MIN_SIDE} to {MAX_SIDE}, not {self.size}")
+        self.export.check()
         if not self.min_duration >= 0:
             raise OptionError(f"--min-duration must be 0 or more seconds, not {self.min_duration:g}")
 

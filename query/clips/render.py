@@ -1,7 +1,7 @@
 """Answers become results: clips are planned, cut and described in a folder for each person.
 
-The folder holds the clips, metadata.json, clips.csv and frames.csv. It is written under a temporary name, so that it
-is there complete or not at all.
+The folder holds the clips, metadata.json, clips.csv and frames.csv, and files for editing programs. It is written under
+a temporary name, so that it is there complete or not at all.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from facereel.indexer.media.source import check_source
 from facereel.query.clips.plan import ClipOptions, plan_clips
+from facereel.query.export import editors
+from facereel.query.export.editors import Exported, ExportOptions
 from facereel.query.export.metadata import (
     CLIPS_FILE,
     FRAMES_FILE,
@@ -51,6 +53,7 @@ class WrittenResult:
     folder: Path | None  # None when nothing was written
     document: dict[str, Any]  # what metadata.json holds; the `file` of a clip that was not cut is None
     not_cut: tuple[SkippedVideo, ...] = ()  # videos with matches that are gone or changed
+    notes: tuple[str, ...] = ()  # what has to be known of files for editing programs, one sentence each
 
 
 def result_folders(people: Sequence[PersonPhotos | PersonQuery], out: Path, name: str | None) -> list[Path]:
@@ -104,13 +107,56 @@ def render(
     )  # fmt: skip
     if folder is None or not clips:
         return WrittenResult(tuple(clips), too_short, None, describe(header, clips, cut=False), not_cut)
+    notes: tuple[str, ...] = ()
     try:
         with _result_folder(folder, answer.person, options.overwrite) as temporary:
             _cut(clips, answer, temporary, on_clip_done)
+            if options.export.formats:
+                people = [(answer.person.name, clips)]
+                found = editors.timelines_of(folder.name, people, answer.times, folder, options.export)
+                notes = editors.notes(found)
+                exports = editors.write(found, options.export.formats, temporary, folder.name)
+                header = replace(header, exports=exports)
             document = write_metadata(temporary, header, clips)
     except _CallbackError as error:
         raise error.args[0] from None
-    return WrittenResult(tuple(clips), too_short, folder, document, not_cut)
+    return WrittenResult(tuple(clips), too_short, folder, document, not_cut, notes)
+
+
+def export(
+    name: str,
+    answers: Sequence[PersonMatches],
+    min_duration: float,
+    options: ExportOptions,
+    folder: Path,
+    base: str,
+) -> Exported:
+    """Write the clips of people, one person after the other, for editing programs; cuts nothing.
+
+    The timeline is called `name`, and the names of the files in `folder` begin with `base`; those that exist are
+    replaced. Without clips nothing is written. Raises OptionError, StoreError, UnwritableError, and VideoError where a
+    video is gone or has changed.
+    """
+    options.check()
+    people, times = [], {}
+    for answer in answers:
+        clips, _ = plan_clips(answer.matches, answer.times, ClipOptions("none", min_duration=min_duration))
+        if clips:
+            people.append((answer.person.name, clips))
+            times.update(answer.times)
+    stores = {clip.match.video: clip.match.folder.parent for _, clips in people for clip in clips}
+    for video, store in stores.items():
+        check_source(video, store=store)
+    found = editors.timelines_of(name, people, times, folder, options)
+    try:
+        if found:
+            make_folder(folder)
+        files = editors.write(found, options.formats, folder, base)
+    except OSError as error:
+        raise UnwritableError(
+            f"{printable(folder)} cannot be written ({error.strerror}); choose another --out"
+        ) from error
+    return Exported(tuple(folder / file for file in files), editors.notes(found))
 
 
 def _cut(
@@ -183,6 +229,8 @@ def _other_file(folder: Path, document: dict[str, Any]) -> str | None:
     """The name of a file or folder that is not part of the result in a folder; None if there is none."""
     clips = document.get("clips")
     own = {clip.get("file") for clip in clips if isinstance(clip, dict)} if isinstance(clips, list) else set()
+    exports = document.get("exports")  # only of results since that existed
+    own |= set(exports) if isinstance(exports, list) else set()
     own |= {JSON_FILE, CLIPS_FILE, FRAMES_FILE, *_FILE_MANAGERS}
     return next((path.name for path in sorted(folder.iterdir()) if path.name not in own), None)
 

@@ -51,6 +51,7 @@ class ResultHeader:
     threshold: float  # similarity from which on a match with good face crops is sure
     statistics: Mapping[str, Any]  # see PersonMatches.statistics
     absolute: bool = False  # also write the absolute paths of photos and videos
+    exports: tuple[str, ...] = ()  # files of the result for other programs
     created: datetime = field(default_factory=_now)
 
 
@@ -85,6 +86,7 @@ def describe(header: ResultHeader, clips: Sequence[ClipPlan], cut: bool = True) 
         },
         "threshold": round(float(header.threshold), 4),
         "search": dict(header.statistics),
+        "exports": list(header.exports),
         "clips": [_clip(clip, cut, header.absolute) for clip in clips],
     }  # fmt: skip
     return cast(dict[str, Any], with_escapes(document))

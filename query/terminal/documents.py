@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Answers,
         Change,
         Decision,
+        Exported,
         FailedPerson,
         ForgetPlan,
         ForgetReport,
@@ -109,6 +110,11 @@ def details(video: VideoDetails) -> dict[str, Any]:
     content = asdict(video)
     short = content.pop("summary")
     return document("info", index_version=short.pop("facereel_version"), **short, **content)
+
+
+def exported(exported: Exported) -> dict[str, Any]:
+    """Files for editing programs, and what has to be known of them."""
+    return document("export", files=[str(file) for file in exported.files], notes=list(exported.notes))
 
 
 def sheet(sheet: Sheet) -> dict[str, Any]:

@@ -198,7 +198,33 @@ Explain = Annotated[bool, _flag("--explain", "Also list near misses, and why the
 Absolute = Annotated[
     bool, _flag("--absolute", "Write absolute paths of photos and videos into the metadata.")
 ]
+Export = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--export",
+        metavar="FORMAT",
+        help="Also write the clips for an editing program, as stretches of the video: edl, otio; can be repeated.",
+    ),
+]
 Overwrite = Annotated[bool, _flag("--overwrite", "Replace the result of another query.")]
+
+# export
+ExportFormat = Annotated[
+    list[str],
+    typer.Option("--format", metavar="FORMAT", help="edl, otio; can be repeated."),
+]
+ExportEverybody = Annotated[bool, _flag("--everybody", "Everybody in the video.")]
+ExportInclude = Annotated[
+    Literal["possible"] | None,
+    typer.Option("--include", help="possible: also matches that may be somebody else."),
+]
+Handles = Annotated[
+    int, typer.Option("--handles", metavar="FRAMES", help="Frames to add on either side, inside the shot.")
+]
+ExportOut = Annotated[
+    Path, typer.Option("--out", help="Folder for the files; those of the same name are replaced.")
+]
+ExportAbsolute = Annotated[bool, _flag("--absolute", "Write the absolute path of the video.")]
 
 # verify
 Content = Annotated[bool, _flag("--content", "Also read each video completely and compare its hash.")]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Answer,
         Calibration,
         Clip,
+        Exported,
         ForgetPlan,
         ForgetReport,
         Health,
@@ -236,6 +237,16 @@ def details(video: VideoDetails) -> None:
             for c in clusters
         ]
         table(("cluster", "person", "name", "face tracks", "visible for"), rows)
+
+
+def exported(exported: Exported, video: str) -> None:
+    """Where the files for editing programs are."""
+    for sentence in exported.notes:
+        warn(sentence)
+    for file in exported.files:
+        say(printable(file))
+    if not exported.files:
+        say(f"nobody of these is in {printable(video)}; no file was written")
 
 
 def sheet(sheet: Sheet) -> None:

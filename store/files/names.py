@@ -55,6 +55,17 @@ def printable(path: str | Path) -> str:
     return "".join(c if c.isprintable() else _escaped(c) for c in str(path))
 
 
+def one_line(text: str) -> str:
+    """A name for formats of text lines and of XML: line breaks, control characters and what UTF-8 or XML lacks escaped.
+
+    Unlike `printable` it keeps the invisible characters that scripts and emoji are written with.
+    """
+    return "".join(
+        _escaped(c) if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in "\ufffe\uffff" else c
+        for c in text
+    )
+
+
 def with_escapes(value: Any) -> Any:
     """A value for JSON or CSV, of which every text can be written as UTF-8: other bytes of names become `\\xe9`."""
     if isinstance(value, str):

@@ -1,0 +1,134 @@
+"""Writes clips as files of editing programs: a file for each format, or more where one file cannot say it all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from facereel.query.export.edl import edl
+from facereel.query.export.timeline import Timeline, media_of, timelines
+from facereel.query.records import ClipPlan
+from facereel.store.files.disk import atomic_file
+from facereel.store.files.names import printable, result_name
+from facereel.store.index.reader import VideoIndex
+from facereel.store.model.errors import OptionError
+from facereel.store.model.records import FrameTimes
+
+MAX_HANDLES = 10_000  # frames; more than a shot of any film
+_STATED = Fraction(1, 1000)  # seconds: a smaller distance is the rounding of a container's ticks
+
+
+def _otio(timeline: Timeline) -> str:
+    from facereel.query.export.otio import otio  # imports OpenTimelineIO, which no other format needs
+
+    return otio(timeline)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How a timeline is written."""
+
+    ending: str  # of the file's name
+    write: Callable[[Timeline], str]
+    per_video: bool = False  # a file holds one video only
+
+
+FORMATS: dict[str, Format] = {
+    "edl": Format(".edl", edl),
+    "otio": Format(".otio", _otio),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """Files for editing programs, and what has to be known of them."""
+
+    files: tuple[Path, ...]
+    notes: tuple[str, ...] = ()  # one sentence each
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """What is written for editing programs."""
+
+    formats: tuple[str, ...] = ()
+    handles: int = 0  # frames that are added on either side of a clip, inside its shot
+    absolute: bool = False  # write absolute paths
+
+    def check(self) -> None:
+        """Raise OptionError for a format that does not exist or a value out of its range."""
+        for name in self.formats:
+            if name not in FORMATS:
+                raise OptionError(f"{printable(name)} is no format for editors; use {', '.join(FORMATS)}")
+        if not 0 <= self.handles <= MAX_HANDLES:
+            raise OptionError(f"--handles must be 0 to {MAX_HANDLES} frames, not {self.handles}")
+
+
+def timelines_of(
+    name: str,
+    people: Sequence[tuple[str, Sequence[ClipPlan]]],
+    times: Mapping[str, FrameTimes],
+    folder: Path,
+    options: ExportOptions,
+) -> tuple[Timeline, ...]:
+    """Clips of people as timelines that are written into `folder`; `times` go by the video's sha256.
+
+    Reads the tags of the videos and the shots of their indexes; raises VideoError, StoreError.
+    """
+    from facereel.indexer.media.tags import source_tags  # imports the decoder, which a dry run does not need
+
+    media = {}
+    for match in (clip.match for _, clips in people for clip in clips):
+        content = match.video.sha256
+        if content not in media:
+            tags = source_tags(Path(match.video.path))
+            with VideoIndex(match.folder) as index:
+                shots = index.shots()
+            media[content] = (
+                media_of(match.video, times[content], tags, folder, options.absolute),
+                times[content],
+                shots,
+            )
+    return timelines(name, people, media, options.handles)
+
+
+def write(found: Sequence[Timeline], formats: Sequence[str], folder: Path, base: str) -> tuple[str, ...]:
+    """Write timelines into a folder; gives the names of the files, which begin with `base`. Raises OSError."""
+    names: list[str] = []
+    for each in dict.fromkeys(formats):
+        for label, timeline in _parts(found, FORMATS[each].per_video):
+            name = _free_name(f"{base}{label}", FORMATS[each].ending, names)
+            with atomic_file(folder / name) as unfinished:
+                unfinished.write_text(FORMATS[each].write(timeline), encoding="utf-8", newline="")
+            names.append(name)
+    return tuple(names)
+
+
+def _parts(found: Sequence[Timeline], per_video: bool) -> list[tuple[str, Timeline]]:
+    """What becomes a file, with the part of the file's name that says which of several it is."""
+    if per_video:
+        parts = [(f"_{Path(media.name).stem}", each.of(media)) for each in found for media in each.media]
+    else:
+        parts = [(f"_{each.label}", each) for each in found]
+    return parts if len(parts) > 1 else [("", part) for _, part in parts]
+
+
+def _free_name(stem: str, ending: str, taken: Sequence[str]) -> str:
+    """A name that no other file has, also where upper and lower case are one."""
+    stem, used = result_name(stem, "timeline"), {name.lower() for name in taken}
+    names = (f"{stem}{number}{ending}" for number in ("", *(f"_{copy}" for copy in range(2, len(taken) + 3))))
+    return next(name for name in names if name.lower() not in used)
+
+
+def notes(found: Sequence[Timeline]) -> tuple[str, ...]:
+    """How far cuts are from the source's where its rate varies, one sentence a video."""
+    farthest: dict[str, Fraction] = {}
+    for event in (event for each in found for event in each.events):
+        farthest[event.media.name] = max(farthest.get(event.media.name, Fraction(0)), event.distance)
+    return tuple(
+        f"the frame rate of {printable(name)} varies: cuts lie up to {float(distance):.3f} s from its own frames"
+        for name, distance in farthest.items()
+        if distance >= _STATED
+    )
