@@ -303,7 +303,7 @@ def export(
     as_json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Write where people are in an indexed video as a timeline for editing programs; cuts nothing."""
+    """Write who is where in an indexed video for editing programs; cuts nothing."""
     if everybody == bool(person):
         raise typer.BadParameter("give either --everybody or --person PERSON")
     library = _library(store, engine, "auto", 0, calibration)

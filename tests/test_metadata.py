@@ -114,6 +114,7 @@ def test_describes_the_question_the_engine_and_each_clip() -> None:
         "engine": {"name": "fake", "detector_sha256": "d" * 64, "recognizer_sha256": "e" * 64},
         "threshold": 0.36,
         "search": {"videos": 1, "matches": 1},
+        "exports": [],
         "clips": [
             {
                 "file": "movie_0001_00-00-00.334.mp4",

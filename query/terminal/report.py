@@ -246,7 +246,7 @@ def exported(exported: Exported, video: str) -> None:
     for file in exported.files:
         say(printable(file))
     if not exported.files:
-        say(f"nobody of these is in {printable(video)}; no file was written")
+        say(f"no clip of them is in {printable(video)}; no file was written")
 
 
 def sheet(sheet: Sheet) -> None:
