@@ -203,7 +203,9 @@ def test_near_misses_that_look_like_the_matches_come_first(tmp_path: Path) -> No
 
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 4), base=st.floats(0.2, 0.8))
-@example(seed=763, count=2, base=0.671875)  # a cluster is just below the limit, and above it once it is rounded
+@example(
+    seed=763, count=2, base=0.671875
+)  # a cluster is just below the limit, and above it once it is rounded
 def test_a_query_answers_as_if_it_read_every_exemplar(
     tmp_path_factory: pytest.TempPathFactory, seed: int, count: int, base: float
 ) -> None:

@@ -103,11 +103,11 @@ def about_queries(show: Show, place: Path) -> Iterator[tuple[str, str]]:
     for words in (("query", "--nonsense"), ("nonsense",), ("query",)):
         yield show(*words)
     yield show("query", red, "--store", place / "s", "--engine", "fake-new")
-    for args in (
+    for options in (
         ("--everybody", "--format", "edl", "--format", "otio"), ("--everybody", "--format", "aaf"), (),
         ("--everybody", "--handles", "-1"), ("--everybody", "--min-duration", "9"),
     ):  # fmt: skip
-        yield show("export", "movie.mp4", *args, "--store", place / "s", "--out", place / "exports", *FAKE)
+        yield show("export", "movie.mp4", *options, "--store", place / "s", "--out", place / "exports", *FAKE)
 
 
 def about_changes(show: Show, place: Path) -> Iterator[tuple[str, str]]:
