@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from facereel.api import Library, OptionError
+from facereel.query.library.decisions import LibraryDecisions
+from facereel.query.records import PersonQuery
 from facereel.store.files.folders import index_folders
+from facereel.store.index.reader import VideoIndex
+from facereel.store.library.catalogue import Catalogue
+from facereel.store.library.decisions import Ruling
+from facereel.store.library.joining import rulings_of_tracklets
+from facereel.store.library.people import LibraryPeople
 from tests.fake_engine import film_of_two
 from tests.program import Run
 
@@ -365,3 +372,25 @@ def test_a_damaged_library_is_named_by_verify_and_list_still_lists(program: Prog
     listed = program.output("list")
     assert "two.mp4" in listed
     assert "library.db is damaged" in listed
+
+
+def test_decisions_about_a_video_are_read_once_for_everybody(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    red, green = ids(program)
+    program("people", "accept", str(red), "two.mp4#t1")
+    people, reads = Catalogue(program.store).people, []
+
+    def read(people: LibraryPeople, index: VideoIndex) -> list[tuple[int, Ruling]]:
+        reads.append(index)
+        return rulings_of_tracklets(people, index)
+
+    monkeypatch.setattr("facereel.query.library.decisions.rulings_of_tracklets", read)
+    decisions = LibraryDecisions(people)
+    with Catalogue(program.store).find("two.mp4") as index:
+        rulings = [decisions.of(index, PersonQuery("one", (), (), person=one)) for one in (red, green)]
+        with Catalogue(program.store).find("two.mp4") as again:
+            assert decisions.of(again, PersonQuery("one", (), (), person=red)) == rulings[0]
+    assert [one.confirmed for one in rulings] == [frozenset({1}), frozenset()]
+    assert 1 in rulings[1].excluded
+    assert len(reads) == 2

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from facereel.query.records import PersonQuery
 from facereel.query.search.certainty import Criterion
@@ -14,7 +14,7 @@ from facereel.query.search.search import PersonMatches, search
 from facereel.store.index.reader import VideoIndex
 from facereel.store.library.decisions import FaceVerdict, verdicts
 from facereel.store.library.joining import rulings_of_tracklets
-from facereel.store.library.people import LibraryPeople, LibraryPerson
+from facereel.store.library.people import LibraryPeople, LibraryPerson, Owner
 
 # Share of the frames of an answer that makes one person of the library the one whom photos show.
 _MOST_FRAMES = 0.5
@@ -25,6 +25,9 @@ class LibraryDecisions:
 
     def __init__(self, people: LibraryPeople) -> None:
         self._people = people
+        # A search looks for everybody in one video before it opens the next.
+        self._last: tuple[VideoIndex, _Standing] | None = None
+        self._persons: dict[int, LibraryPerson] = {}  # by the id in a query
 
     def videos(self, query: PersonQuery) -> Collection[str]:
         """The videos with confirmed faces of a person; in a question about the person itself all that show them."""
@@ -37,21 +40,12 @@ class LibraryDecisions:
 
     def confirmed(self, index: VideoIndex, person: int) -> frozenset[int]:
         """The tracklets of a video of which the user said that they are a person."""
-        standing = _standing(index, self._people)
-        return frozenset(number for number, verdict in standing.items() if verdict.confirmed == person)
+        ruled = self._standing(index).verdicts
+        return frozenset(number for number, verdict in ruled.items() if verdict.confirmed == person)
 
     def owners(self, index: VideoIndex) -> dict[int, int]:
         """Whose the tracklets of a video are, by number: by decision, or with the cluster; without those of nobody."""
-        standing = _standing(index, self._people)
-        owners = self._people.people_of(index.video.sha256)
-        found = {}
-        for item in index.tracklets():
-            verdict, owner = standing.get(item.number, FaceVerdict()), owners.get(item.cluster)
-            if verdict.confirmed is not None:
-                found[item.number] = verdict.confirmed
-            elif owner is not None and owner.id not in verdict.rejected:
-                found[item.number] = owner.id
-        return found
+        return dict(self._standing(index).owners)
 
     def tracklets(self, index: VideoIndex, person: int) -> frozenset[int]:
         """The tracklets of a video that are a person's: by decision, or with the clusters that are the person's."""
@@ -65,38 +59,80 @@ class LibraryDecisions:
         """
         if query.person is None:
             return NO_RULINGS
-        sha256, person = index.video.sha256, self._people.get(query.person)
-        standing = _standing(index, self._people)
-        owners = self._people.people_of(sha256)
-        own = {number for number, owner in owners.items() if owner.id == person.id}
-        by_decision = _clusters_by_decision(index, standing)
+        standing, person = self._standing(index), self._person(query.person)
+        own = {number for number, owner in standing.cluster_owners.items() if owner.id == person.id}
         refused = {
             number: f"it is {owner.name or f'person {owner.id}'} in the library"
-            for number, owner in owners.items()
+            for number, owner in standing.cluster_owners.items()
             if number not in own
-            and (query.only_library or (owner.name and person.name) or by_decision.get(number) == owner.id)
+            and (
+                query.only_library
+                or (owner.name and person.name)
+                or standing.by_decision.get(number) == owner.id
+            )
         }
+        excluded = (n for n, verdict in standing.verdicts.items() if _is_excluded(verdict, person.id))
         return Rulings(
-            confirmed=frozenset(n for n, verdict in standing.items() if verdict.confirmed == person.id),
+            confirmed=self.confirmed(index, person.id),
             clusters=frozenset(own) if query.from_library else frozenset(),
-            excluded=frozenset(n for n, verdict in standing.items() if _is_excluded(verdict, person.id)),
+            excluded=frozenset(excluded),
             refused=refused,
         )
 
     def of_others(self, index: VideoIndex, people: Sequence[PersonQuery]) -> frozenset[int]:
         """The tracklets of a video that are, by name or by decision, somebody else than these people."""
-        asked = {self._people.get(query.person).id for query in people if query.person is not None}
-        named = {owner.id for owner in self._people.people_of(index.video.sha256).values() if owner.name}
-        standing = _standing(index, self._people)
-        confirmed = {number for number, verdict in standing.items() if verdict.confirmed is not None}
-        by_decision = _clusters_by_decision(index, standing)
+        asked = {self._person(query.person).id for query in people if query.person is not None}
+        standing = self._standing(index)
+        named = {owner.id for owner in standing.cluster_owners.values() if owner.name}
+        confirmed = {number for number, verdict in standing.verdicts.items() if verdict.confirmed is not None}
         cluster_of = {item.number: item.cluster for item in index.tracklets()}
         return frozenset(
             number
-            for number, owner in self.owners(index).items()
+            for number, owner in standing.owners.items()
             if owner not in asked
-            and (owner in named or number in confirmed or by_decision.get(cluster_of[number]) == owner)
+            and (
+                owner in named or number in confirmed or standing.by_decision.get(cluster_of[number]) == owner
+            )
         )
+
+    def _standing(self, index: VideoIndex) -> _Standing:
+        if self._last is None or self._last[0] is not index:
+            self._last = index, _Standing.read(index, self._people)
+        return self._last[1]
+
+    def _person(self, number: int) -> LibraryPerson:
+        if number not in self._persons:
+            self._persons[number] = self._people.get(number)
+        return self._persons[number]
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What the library says of one video, whoever is looked for."""
+
+    verdicts: Mapping[int, FaceVerdict]  # by number of tracklet
+    cluster_owners: Mapping[int, Owner]  # by number of cluster
+    # Whose the tracklets are, by number: by decision, or with the cluster; without those of nobody.
+    owners: Mapping[int, int]
+    # The person of each cluster of which a tracklet is confirmed for that person, and none for another.
+    by_decision: Mapping[int, int]
+
+    @staticmethod
+    def read(index: VideoIndex, people: LibraryPeople) -> _Standing:
+        """That of an open index; raises the errors of VideoIndex and LibraryPeople."""
+        found = verdicts(rulings_of_tracklets(people, index))
+        clusters = people.owners_of(index.video.sha256)
+        owners: dict[int, int] = {}
+        confirmed: dict[int, set[int]] = {}
+        for item in index.tracklets():
+            verdict, owner = found.get(item.number, FaceVerdict()), clusters.get(item.cluster)
+            if verdict.confirmed is not None:
+                owners[item.number] = verdict.confirmed
+                confirmed.setdefault(item.cluster, set()).add(verdict.confirmed)
+            elif owner is not None and owner.id not in verdict.rejected:
+                owners[item.number] = owner.id
+        by_decision = {cluster: min(whose) for cluster, whose in confirmed.items() if len(whose) == 1}
+        return _Standing(found, clusters, owners, by_decision)
 
 
 def search_decided(
@@ -131,31 +167,16 @@ def owners(answer: PersonMatches, people: LibraryPeople) -> tuple[LibraryPerson,
 
 def frames_by_owner(answer: PersonMatches, people: LibraryPeople) -> Counter[int]:
     """In how many frames the sure matches of an answer lie in clusters of each person of the library."""
-    owners: dict[str, dict[int, LibraryPerson]] = {}
+    owners: dict[str, dict[int, Owner]] = {}
     frames: Counter[int] = Counter()
     for match, sightings in answer.matches:
         sha256 = match.video.sha256
         if sha256 not in owners:
-            owners[sha256] = people.people_of(sha256)
+            owners[sha256] = people.owners_of(sha256)
         person = owners[sha256].get(match.tracklet.cluster)
         if person is not None:
             frames[person.id] += len(sightings)
     return frames
-
-
-def _standing(index: VideoIndex, people: LibraryPeople) -> dict[int, FaceVerdict]:
-    """What decisions say of the tracklets of a video, by number."""
-    return verdicts(rulings_of_tracklets(people, index))
-
-
-def _clusters_by_decision(index: VideoIndex, standing: dict[int, FaceVerdict]) -> dict[int, int]:
-    """The person of each cluster of which a tracklet is confirmed for that person, and none for another."""
-    confirmed: dict[int, set[int]] = {}
-    for item in index.tracklets() if standing else ():
-        verdict = standing.get(item.number)
-        if verdict is not None and verdict.confirmed is not None:
-            confirmed.setdefault(item.cluster, set()).add(verdict.confirmed)
-    return {cluster: min(people) for cluster, people in confirmed.items() if len(people) == 1}
 
 
 def _is_excluded(verdict: FaceVerdict, person: int) -> bool:

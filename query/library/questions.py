@@ -52,9 +52,10 @@ def everybody(
     """
     found: list[PersonQuery] = []
     failed: list[tuple[str, FaceReelError]] = []
+    stored = people.stored
     for person in _people_in(people, videos):
         try:
-            references = person_references(person.id, people.stored, people.catalogue, engine)
+            references = person_references(person.id, stored, people.catalogue, engine)
         except FaceReelError as error:
             failed.append((title(person), error))
             continue
@@ -100,10 +101,10 @@ def _people_in(people: PeopleOfLibrary, videos: Sequence[Path] | None) -> tuple[
     everyone = people.all()
     if videos is None:
         return tuple(person for person in everyone if person.clusters)
-    there = set()
+    stored, there = people.stored, set()
     for name in videos:
         with people.catalogue.find(name) as index:
-            there |= {person.id for person in people.stored.people_of(index.video.sha256).values()}
+            there |= {owner.id for owner in stored.owners_of(index.video.sha256).values()}
     return tuple(person for person in everyone if person.id in there)
 
 

@@ -70,6 +70,14 @@ class Rulings:
     rejected: tuple[Place, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The person of a cluster."""
+
+    id: int
+    name: str | None
+
+
 class LibraryPeople:
     """The people of one store. Making one changes nothing on the disk; reading a store without people finds none.
 
@@ -113,6 +121,17 @@ class LibraryPeople:
             owners = {int(row[0]): int(row[1]) for row in db.execute(query, (sha256,))}
             people = {one.id: one for one in _people(db, sorted(set(owners.values())))}
             return {cluster: people[owner] for cluster, owner in owners.items()}
+
+    def owners_of(self, sha256: str) -> dict[int, Owner]:
+        """Whose the clusters of a video are, by cluster number, without figures over the library."""
+        query = """SELECT cluster, now.person, now.name FROM members JOIN people USING (person)
+                   JOIN people AS now ON now.person = coalesce(people.merged_into, people.person)
+                   WHERE sha256 = ? ORDER BY cluster"""
+        with self._read() as db:
+            return {
+                int(row[0]): Owner(int(row[1]), None if row[2] is None else str(row[2]))
+                for row in db.execute(query, (sha256,))
+            }
 
     def person_of(self, sha256: str, cluster: int) -> LibraryPerson | None:
         """Whose a cluster of a video is; None where the library does not have it."""
