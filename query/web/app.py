@@ -13,11 +13,11 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from facereel import api
-from facereel.query.web import decisions_view, jobs_view, library_view, people_view
+from facereel.query.web import decisions_view, jobs_view, library_view, people_view, proxies
 from facereel.query.web.guard import Guard, Refused
 from facereel.query.web.site import Site, Upload, error_answer, site_of
 
-VIEWS = (library_view, people_view, decisions_view, jobs_view)
+VIEWS = (library_view, people_view, decisions_view, jobs_view, proxies)
 
 _STATIC = Path(__file__).parent / "static"
 # The first that an error is one of; others are faults of ours.

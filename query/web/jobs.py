@@ -47,9 +47,9 @@ Work: TypeAlias = Callable[[Progress], Result]
 class Job:
     """One piece of work, as it is now."""
 
-    def __init__(self, kind: str, title: str) -> None:
+    def __init__(self, kind: str, title: str, key: str | None = None) -> None:
         self.id = secrets.token_hex(8)
-        self.kind, self.title = kind, title
+        self.kind, self.title, self.key = kind, title, key
         self.state = "queued"
         self.done, self.total, self.text = 0.0, 0.0, ""
         self.result: Result | None = None
@@ -67,20 +67,24 @@ class Job:
 class Jobs:
     """All jobs of one server, oldest first."""
 
-    def __init__(self, describe: Callable[[str], str] = str) -> None:
-        """`describe` makes of the message of an error what a page may show."""
+    def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
         self._places = threading.Semaphore(MOST_AT_ONCE)
         self._threads: list[threading.Thread] = []
-        self._describe = describe
 
-    def start(self, kind: str, title: str, work: Work) -> Job:
-        """Begin work, or let it wait for its turn; what it returns is the result of the job."""
-        job = Job(kind, title)
+    def start(self, kind: str, title: str, work: Work, key: str | None = None) -> Job:
+        """Begin work, or let it wait for its turn; what it returns is the result of the job.
+
+        Work with a `key` is done once at a time: the job that has the key and has not ended is given instead.
+        """
+        job = Job(kind, title, key)
         # A daemon, so that work which cannot be cancelled does not keep the server from ending.
         thread = threading.Thread(target=self._run, args=(job, work), name=f"job {kind}", daemon=True)
         with self._lock:
+            for other in self._jobs.values():
+                if key is not None and other.key == key and other.state not in _ENDED:
+                    return other
             ended = [other.id for other in self._jobs.values() if other.state in _ENDED]
             for old in ended[: max(0, len(ended) - MOST_REMEMBERED)]:
                 del self._jobs[old]
@@ -127,7 +131,7 @@ class Jobs:
             except Cancelled:
                 job.state = "cancelled"
             except api.FaceReelError as error:
-                job.error = {"kind": type(error).__name__, "message": self._describe(str(error))}
+                job.error = {"kind": type(error).__name__, "message": str(error)}
                 job.state = "failed"
             except Exception as error:
                 job.error = {

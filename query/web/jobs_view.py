@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from facereel.query.web.site import site_of
+from facereel.query.web.jobs import Job
+from facereel.query.web.site import Site, site_of
 
 
 def jobs(request: Request) -> JSONResponse:
     """All of it, oldest first."""
-    return JSONResponse({"jobs": [job.data() for job in site_of(request).jobs.all()]})
+    site = site_of(request)
+    return JSONResponse({"jobs": [_data(site, job) for job in site.jobs.all()]})
 
 
 def job(request: Request) -> JSONResponse:
     """One job."""
-    return JSONResponse(site_of(request).jobs.find(request.path_params["job"]).data())
+    site = site_of(request)
+    return JSONResponse(_data(site, site.jobs.find(request.path_params["job"])))
 
 
 def cancel(request: Request) -> JSONResponse:
     """Let one end."""
-    return JSONResponse(site_of(request).jobs.cancel(request.path_params["job"]).data())
+    site = site_of(request)
+    return JSONResponse(_data(site, site.jobs.cancel(request.path_params["job"])))
+
+
+def _data(site: Site, job: Job) -> dict[str, Any]:
+    data = job.data()
+    if job.error is not None:
+        data["error"] = {**job.error, "message": site.scrub(job.error["message"])}
+    return data
 
 
 routes = [

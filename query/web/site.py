@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +18,11 @@ from facereel import api
 from facereel.query.web.jobs import Jobs
 
 _HERE = Path(__file__).parent
+# The folders of an absolute path, on any system: not what has a slash in its midst, as an address.
+_FOLDERS = re.compile(
+    r"""(?<![\w.:/~])/(?:[^/\s"';,](?:[^/\n"';,]*[^/\s"';,])?/)+ | (?<!\w)(?:[A-Za-z]:|\\)\\(?:[^\\\n"';,]+\\)+""",
+    re.VERBOSE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +49,12 @@ class Site:
         return HTMLResponse(page, status)
 
     def scrub(self, text: str) -> str:
-        """A message without the places on this machine that it may name: they are nobody's who only sees the page."""
+        """A message without the places on this machine that it may name: of a path its last name is left."""
+        # These may hold characters that end a path anywhere else.
         for place in (self.library.store, self.out, self.root):
             for spelling in {str(place.resolve()), str(place.absolute())} - {"/"}:
-                text = text.replace(f"{spelling}/", "").replace(spelling, place.name or "here")
-        home = str(Path.home())
-        return text if home == "/" else text.replace(home, "~")
+                text = text.replace(f"{spelling}{os.sep}", "").replace(spelling, place.name or "here")
+        return _FOLDERS.sub("", text)
 
 
 def site_of(request: Request) -> Site:
