@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def test_a_source_that_they_do_not_play_is_copied_once(run: Run, tmp_path: Path)
     name = folder.name.replace(" ", "%20")
     client = page_of(store)
     assert client.get(f"/api/playback/{name}").json() == {"address": None}
-    job = ended(client, client.post(f"/api/playback/{name}", json={}).json()["job"])
+    job = ended(client, client.post(f"/api/playback/{name}/proxy", {}).json()["job"])
     assert job["title"] == "Preparing old film.avi for playing"
     assert (job["done"], job["total"]) == (49, 50)
     assert job["result"] == client.get(f"/api/playback/{name}").json() == {"address": f"/media/proxy/{name}"}
@@ -56,24 +57,25 @@ def test_a_source_that_they_do_not_play_is_copied_once(run: Run, tmp_path: Path)
 
 
 def test_a_copy_that_fails_names_no_folder_of_the_machine(run: Run, tmp_path: Path) -> None:
-    store = tmp_path / "faceindex"
-    video = write_video(tmp_path / "films" / "old.avi", Recipe(codec="mpeg4", frames=3))
+    store, films = tmp_path / "faceindex", tmp_path / "films"
+    films.mkdir()
+    video = write_video(films / "old.avi", Recipe(codec="mpeg4", frames=3))
     assert run("index", video, "--store", store, "--engine", "fake").exit_code == 0
     video.unlink()
     (folder,) = index_folders(store)
     client = page_of(store)
-    job = ended(client, client.post(f"/api/playback/{folder.name}", json={}).json()["job"])
+    job = ended(client, client.post(f"/api/playback/{folder.name}/proxy", {}).json()["job"])
     error = job["error"]
     assert isinstance(error, dict)
-    assert error["message"].startswith("old.avi is no longer there; put it back")
+    assert error["message"].startswith("films/old.avi is no longer there; put it back")
     assert str(tmp_path) not in str(client.get("/api/jobs").json())
 
 
 def test_work_with_a_key_is_done_once_at_a_time() -> None:
-    jobs, goes_on = Jobs(), []
+    jobs, goes_on = Jobs(), threading.Event()
 
     def wait(progress: Progress) -> dict[str, object]:
-        while not goes_on:
+        while not goes_on.is_set():
             progress.report(0, 1)
             time.sleep(0.005)
         return {}
@@ -87,9 +89,9 @@ def test_work_with_a_key_is_done_once_at_a_time() -> None:
         time.sleep(0.005)
     again = jobs.start("proxy", "one", wait, key="a")
     assert again is not first
-    goes_on.append(True)
+    goes_on.set()
     jobs.close()
-    assert [job.state for job in jobs.all()] == ["cancelled", "cancelled", "cancelled"]
+    assert [job.state for job in jobs.all()] == ["cancelled", "done", "done"]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,7 @@ def test_work_with_a_key_is_done_once_at_a_time() -> None:
         ("run: facereel index '/home/anna/x y.mp4' --store /mnt/index", "run: facereel index 'x y.mp4' --store index"),
         (r"C:\Users\anna\a.mp4 is gone", "a.mp4 is gone"),
         (r"\\server\share\a.mp4 is gone", "a.mp4 is gone"),
-        ("see https://example.org/a/b and 24/7 or outputs/joey", "see https://example.org/a/b and 24/7 or outputs/joey"),
+        ("https://example.org/a/b, 24/7, outputs/joey", "https://example.org/a/b, 24/7, outputs/joey"),
         ("the frames n/a of /a", "the frames n/a of /a"),
     ],
 )  # fmt: skip

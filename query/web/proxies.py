@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from facereel import api
 from facereel.query.web.jobs import Progress, Result
-from facereel.query.web.site import site_of
+from facereel.query.web.site import read_json, site_of
 
 
 def playback(request: Request) -> JSONResponse:
@@ -27,7 +27,8 @@ def playback(request: Request) -> JSONResponse:
 def prepare(request: Request) -> JSONResponse:
     """Make a copy, also of a video that the server takes for playable: the browser has said that it is not."""
     site, folder = site_of(request), request.path_params["folder"]
-    name = site.library.info(folder).video
+    read_json(request)
+    name = site.library.info(folder).summary.video
 
     def work(progress: Progress) -> Result:
         site.library.make_proxy(folder, on_frame=progress.report)
@@ -51,6 +52,6 @@ def _address(kind: str, folder: str) -> str:
 
 routes = [
     Route("/api/playback/{folder}", playback, methods=["GET"]),
-    Route("/api/playback/{folder}", prepare, methods=["POST"]),
+    Route("/api/playback/{folder}/proxy", prepare, methods=["POST"]),
     Route("/media/proxy/{folder}", proxy, methods=["GET"]),
 ]

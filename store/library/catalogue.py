@@ -336,10 +336,12 @@ class Catalogue:
         """
         folder = self.store / Path(name).name
         named = folder.name == str(name) or folder.absolute() == Path(name).absolute()
-        if named and hash_suffix(folder.name) and folder.is_dir():
+        if (
+            named and hash_suffix(folder.name) and os.path.isdir(folder)
+        ):  # False, too, for what can be no name
             return folder
         failures = self._synchronise()
-        if Path(name).is_file():
+        if os.path.isfile(name):
             found = self._of_file(Path(name))
         elif str(name) == Path(name).name:
             found = self._known(
@@ -703,7 +705,7 @@ def _ambiguous(name: str | Path, candidates: Sequence[Path]) -> OptionError:
 
 def _unknown(name: str | Path, names: Sequence[str]) -> NotIndexedError:
     text = printable(name)
-    if Path(name).is_file():
+    if os.path.isfile(name):
         return NotIndexedError(f"{text} is not in the library; run: facereel index {shlex.quote(text)}")
     known = sorted(set(names))
     wanted = Path(name).name

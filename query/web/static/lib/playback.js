@@ -12,7 +12,7 @@ export async function load(video, folder, { onWork = () => {} } = {}) {
   const { address } = await get(`/api/playback/${name}`);
   if (address && (await plays(video, address))) return;
   if (address?.startsWith("/media/proxy/")) throw new Error("This browser does not play H.264; use another one.");
-  const { job } = await post(`/api/playback/${name}`);
+  const { job } = await post(`/api/playback/${name}/proxy`);
   const copy = await ended(job, onWork);
   if (!(await plays(video, copy.address))) throw new Error("This browser does not play H.264; use another one.");
 }
