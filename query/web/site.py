@@ -44,9 +44,10 @@ class Site:
     jobs: Jobs
 
     def render(self, request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
-        """A page from a template, which also knows `site` and `path`, the address of the page."""
-        page = _templates().get_template(template).render(site=self, path=request.url.path, **context)
-        return HTMLResponse(page, status)
+        """A page from a template, which also knows `site`, `path` (the page's address) and `pages` (all addresses)."""
+        pages = {route.path for route in request.app.routes}
+        own = {"site": self, "path": request.url.path, "pages": pages}
+        return HTMLResponse(_templates().get_template(template).render(**own, **context), status)
 
     def scrub(self, text: str) -> str:
         """A message without the places on this machine that it may name: of a path its last name is left."""
