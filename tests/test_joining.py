@@ -81,9 +81,9 @@ def decide(store: Path, kind: str, person: int, name: str, tracklets: Sequence[i
     """Accept, reject or split tracklets of a video, and let the library follow."""
     catalogue = Catalogue(store)
     with catalogue.find(f"{name}.mp4") as video:
-        made: int | None = getattr(catalogue.people, kind)(person, places_of(video, tracklets))
+        made = getattr(catalogue.people, kind)(person, places_of(video, tracklets))
         settle(catalogue.people, video)
-    return made
+    return int(made[1]) if kind == "split" else None
 
 
 def undo(store: Path, name: str) -> None:
@@ -331,3 +331,60 @@ def test_a_folder_elsewhere_is_no_folder_of_the_store(tmp_path: Path) -> None:
         db.execute("UPDATE videos SET folder = '../elsewhere/' || folder")
     with pytest.raises(DamagedLibraryError):
         Catalogue(tmp_path).all()
+
+
+def restored(store: Path, other: Path) -> None:
+    """Restore the decisions of one library in another."""
+    people_in(store).backup(store / "backup.json")
+    people_in(other).restore(store / "backup.json")
+
+
+def people_in(store: Path) -> PeopleOfLibrary:
+    return PeopleOfLibrary(Catalogue(store), lambda photo: ())
+
+
+def test_a_restored_name_takes_along_who_is_one_person_here(tmp_path: Path) -> None:
+    """It was given when only the first video was there."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    index(first, "a", Face(look(0), 1))
+    people_in(first).name("1", "Joey")
+    for name in ("a", "b", "c"):
+        index(second, name, Face(look(0), 1))
+    (here,) = set(people_of(second, "a", "b", "c"))
+    restored(first, second)
+    (joey,) = set(people_of(second, "a", "b", "c"))
+    assert Catalogue(second).people.get(joey).name == "Joey"
+    assert Catalogue(second).people.get(here).id == joey
+
+
+@pytest.mark.parametrize("reason", ["named here", "two restored people", "a face alone"])
+def test_who_may_be_somebody_else_does_not_follow_a_restored_name(tmp_path: Path, reason: str) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    index(first, "a", Face(look(0), 1))
+    index(first, "b", Face(look(90), 1))
+    if reason == "a face alone":
+        people_in(first).split("1", ["a.mp4#t1"])
+    else:
+        people_in(first).name("1", "Joey")
+    if reason == "two restored people":
+        people_in(first).name("2", "Ross")
+    for name in ("a", "b", "c"):
+        index(second, name, Face(look(0), 1))
+    (here,) = set(people_of(second, "a", "b", "c"))
+    if reason == "named here":
+        people_in(second).name(str(here), "Chandler")
+    restored(first, second)
+    assert people_of(second, "c") == [here]
+
+
+def test_a_decision_that_was_undone_leaves_a_person_undecided(tmp_path: Path) -> None:
+    index(tmp_path, "a", Face(look(0), 1))
+    index(tmp_path, "b", Face(look(3), 1))
+    people = people_in(tmp_path)
+    people.name("1", "Joey")
+    people.reject("Joey", ["b.mp4#1"])
+    (other,) = people_of(tmp_path, "b")
+    people.name(str(other), "Ross")
+    people.undo()
+    index(tmp_path, "b", Face(look(3.1), 1, quality=0.51))
+    assert people_of(tmp_path, "b") == [other]

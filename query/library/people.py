@@ -16,7 +16,7 @@ from facereel.store.index.reader import VideoIndex
 from facereel.store.library.backup import Restored
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.library.decisions import Decision
-from facereel.store.library.joining import settle
+from facereel.store.library.joining import follow, settle
 from facereel.store.library.people import LibraryPeople, LibraryPerson, Member
 from facereel.store.library.places import Place
 from facereel.store.library.suggestions import Questions, Suggestion, forget_asked, note_asked
@@ -272,7 +272,9 @@ class PeopleOfLibrary:
     def restore(self, file: Path) -> Restored:
         """Add the decisions of a backup that are not here; raises OptionError for what is no whole backup."""
         restored = self._people.restore(Path(file))
-        self._refresh()
+        self._catalogue.refresh()
+        follow(self._people, self._settle())
+        self._settle()
         return restored
 
     def erase(self, person: int) -> None:
@@ -287,12 +289,15 @@ class PeopleOfLibrary:
         self._catalogue.refresh()
         self._settle()
 
-    def _settle(self) -> None:
+    def _settle(self) -> list[tuple[int, int]]:
+        """Let the clusters of videos follow decisions; gives what `joining.settle` gives of all."""
+        anchored: list[tuple[int, int]] = []
         for sha256 in self._people.unsettled(indexed=True):  # the other marks wait for their videos
             index = self._catalogue.by_hash(sha256)
             if index is not None:  # removed meanwhile
                 with index:
-                    settle(self._people, index)
+                    anchored += settle(self._people, index)
+        return anchored
 
     def _change(
         self,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from facereel.store.index.reader import VideoIndex
-from facereel.store.library.decisions import FaceVerdict, Ruling, verdicts
+from facereel.store.library.decisions import COUNTS, FaceVerdict, Ruling, verdicts
 from facereel.store.library.people import LibraryPeople, Member
 from facereel.store.library.places import Place, tracklets_at
 from facereel.store.library.vectors import ClusterSearch, Neighbours, VectorFile, recogniser
@@ -99,25 +99,56 @@ def join(people: LibraryPeople, vectors: VectorFile, index: VideoIndex) -> None:
         _unite(db, looks, {member.person for member in joined})
 
 
-def settle(people: LibraryPeople, index: VideoIndex) -> None:
+def settle(people: LibraryPeople, index: VideoIndex) -> list[tuple[int, int]]:
     """Let the clusters of a video follow the decisions about its faces; raises as `join` does.
 
     Whose they are by similarity stays: a decision that is undone brings that back. Nothing changes where the index was
     replaced since it was opened: its clusters have other numbers than those that are known now.
+
+    Gives those that are somebody's by what was decided about a person as a whole, for `follow`: whose they would be
+    without decisions, and whose they are.
     """
     tracklets: dict[int, list[int]] = {}
     for item in index.tracklets():
         tracklets.setdefault(item.cluster, []).append(item.number)
     with people.writing() as db:
         if not index.unchanged():
-            return
+            return []
         decided = _Decided.read(people, db, index)
-        people.set_members(index.video.sha256, [
-            replace(
-                one, person=_whose(people, db, tracklets.get(one.cluster, []), one.by_similarity, one.person, decided)
-            )
-            for one in people.members_of(index.video.sha256)
-        ])  # fmt: skip
+        settled, anchored = [], []
+        for one in people.members_of(index.video.sha256):
+            own = tracklets.get(one.cluster, [])
+            whose = _whose(people, db, own, one.by_similarity, one.person, decided)
+            settled.append(replace(one, person=whose))
+            if not decided.is_confirmed(own) and decided.person(own) == whose:
+                anchored.append((_standing(db, one.by_similarity), whose))
+        people.set_members(index.video.sha256, settled)
+    return anchored
+
+
+def follow(people: LibraryPeople, anchored: Iterable[tuple[int, int]]) -> None:
+    """Let the rest of people of this library follow after a restore, as the clusters that decisions name went.
+
+    A name that is restored was given to the clusters that there were then. If all of these that are one person here
+    are one restored person, so is everything that is that person here, unless something was decided about them, or a
+    video shows both. `anchored` is what `settle` gave; what follows is to be settled once more.
+    """
+    went: dict[int, set[int]] = {}
+    for part, whose in anchored:
+        went.setdefault(part, set()).add(whose)
+    shared = """SELECT 1 FROM members JOIN members AS others USING (sha256) WHERE members.person = :part
+                AND others.person = :whole AND others.by_similarity <> members.by_similarity LIMIT 1"""
+    with people.writing() as db:
+        for part, wholes in went.items():
+            whole = min(wholes)
+            if len(wholes) > 1 or part == whole or not _clusters(db, part) or not _is_undecided(db, part):
+                continue
+            if db.execute(shared, {"part": part, "whole": whole}).fetchone() is None:
+                db.execute("UPDATE alike SET whole = ? WHERE whole = ?", (whole, part))
+                db.execute("INSERT INTO alike VALUES (?, ?)", (part, whole))
+                db.execute(
+                    "INSERT OR IGNORE INTO unsettled SELECT sha256 FROM members WHERE person = ?", (part,)
+                )
 
 
 def rulings_of_tracklets(people: LibraryPeople, index: VideoIndex) -> list[tuple[int, Ruling]]:
@@ -382,6 +413,10 @@ class _Decided:
         )  # fmt: skip
         return next((person for person, _ in anchors.most_common(1)), None)
 
+    def is_confirmed(self, tracklets: Sequence[int]) -> bool:
+        """Was a face of a cluster said to be somebody, other than by a decision about a person as a whole?"""
+        return any(face.confirmed is not None for _, face in self._of(tracklets))
+
     def is_not(self, tracklets: Sequence[int], person: int) -> bool:
         """Is most of a cluster rejected for that person?"""
         rejected = {number: person for number, face in self._of(tracklets) if person in face.rejected}
@@ -426,8 +461,8 @@ def _whose(
 
 
 def _is_undecided(db: sqlite3.Connection, person: int) -> bool:
-    """Was nothing ever decided about a person?"""
-    query = "SELECT 1 FROM decisions WHERE person = ? OR other = ? LIMIT 1"
+    """Does no decision about a person count?"""
+    query = f"SELECT 1 FROM decisions WHERE (person = ? OR other = ?) AND kind <> 'undo' AND {COUNTS} LIMIT 1"
     return db.execute(query, (person, person)).fetchone() is None
 
 
