@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from facereel.query.library.decisions import LibraryDecisions
 from facereel.query.library.people import PeopleOfLibrary
 from facereel.query.library.persons import Face, title
 from facereel.query.library.references import cluster_references, person_references
@@ -100,11 +101,12 @@ def distinct(persons: Sequence[PersonQuery]) -> tuple[PersonQuery, ...]:
 def _people_in(people: PeopleOfLibrary, videos: Sequence[Path] | None) -> tuple[LibraryPerson, ...]:
     everyone = people.all()
     if videos is None:
-        return tuple(person for person in everyone if person.clusters)
-    stored, there = people.stored, set()
+        # Somebody who was split off may have single tracklets and no cluster.
+        return tuple(person for person in everyone if person.clusters or person.decisions)
+    there, decisions = set[int](), LibraryDecisions(people.stored)
     for name in videos:
         with people.catalogue.find(name) as index:
-            there |= {owner.id for owner in stored.owners_of(index.video.sha256).values()}
+            there |= set(decisions.owners(index).values())
     return tuple(person for person in everyone if person.id in there)
 
 
