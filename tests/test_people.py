@@ -227,6 +227,12 @@ def test_everybody_needs_no_photo_and_each_face_is_one_persons(program: Program)
     assert [[clip[0] for clip in one] for one in found] == [[1, 2], [3]]
 
 
+def test_who_was_split_off_without_a_cluster_is_one_of_everybody(program: Program) -> None:
+    new = program.json("people", "split", "two.mp4#1", "two.mp4#t2")["split_off"]["id"]
+    assert (2, 30, 60, "decision") in [clip for one in program.clips("--everybody") for clip in one]
+    assert program.json("people", "show", str(new))["person"]["clusters"] == 0
+
+
 def test_one_of_everybody_who_cannot_be_cut_does_not_stop_the_others(
     program: Program, run: Run, tmp_path: Path
 ) -> None:
