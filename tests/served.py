@@ -68,10 +68,16 @@ def copy_store(source: Path, target: Path, *videos: Path) -> Path:
 
 
 @contextmanager
-def serve(store: Path, root: Path, *options: str, program: tuple[str, ...] = ("cli.py",)) -> Iterator[Site]:
+def serve(
+    store: Path,
+    root: Path,
+    *options: str,
+    program: tuple[str, ...] = ("cli.py",),
+    end: signal.Signals = signal.SIGINT,
+) -> Iterator[Site]:
     """Start a server on a free port and end it with the block; results are written into `root`/outputs.
 
-    It must end by itself when it is interrupted, and may say nothing that looks like a fault.
+    It must end by itself when it gets the signal `end`, and may say nothing that looks like a fault.
     """
     out = root / "outputs"
     words = [sys.executable, *program, "serve", "--store", str(store), "--root", str(root), "--out", str(out)]
@@ -99,7 +105,7 @@ def serve(store: Path, root: Path, *options: str, program: tuple[str, ...] = ("c
         assert hit, f"the server printed no address: {''.join(lines)}"
         yield Site(hit.group(), store, root, out, process)
         assert process.poll() is None, f"the server ended: {''.join(lines)}"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(end)
         process.wait(20)
     finally:
         if process.poll() is None:
@@ -111,4 +117,4 @@ def serve(store: Path, root: Path, *options: str, program: tuple[str, ...] = ("c
         sys.stderr.writelines(lines)  # which pytest shows beside a failure
     said = "".join(lines)
     assert "Traceback" not in said, said
-    assert process.returncode in (0, 130), said
+    assert process.returncode in ((0, 130) if end == signal.SIGINT else (128 + end,)), said

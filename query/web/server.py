@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -30,9 +32,10 @@ def serve(
     browser: bool,
     ready: Callable[[str], None],
 ) -> None:
-    """Serve a library until it is interrupted (KeyboardInterrupt); `ready` gets the address with the token.
+    """Serve a library until it is interrupted (KeyboardInterrupt) or, in the main thread, terminated (SystemExit).
 
-    `port` 0 is any free one. Raises OptionError for a host or port that cannot be had.
+    `ready` gets the address with the token. `port` 0 is any free one. Raises OptionError for a host or port
+    that cannot be had.
     """
     if not root.is_dir():
         raise api.OptionError(f"--root {root} is no folder; name one that is there")
@@ -50,9 +53,27 @@ def serve(
         if browser:
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         try:
-            uvicorn.Server(config).run(sockets=[listener])
+            with _terminable():
+                uvicorn.Server(config).run(sockets=[listener])
         finally:
             site.jobs.close()
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Inside, SIGTERM ends the program by an exception: uvicorn raises it again once its answers are sent."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def is_loopback(host: str) -> bool:
