@@ -18,6 +18,7 @@ Does not know: options of the command line, terminals, and how results are shown
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, fields
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     from facereel.query.export.contact_sheet import Row
     from facereel.query.export.editors import Exported
     from facereel.query.library.appearances import PersonVideos
-    from facereel.query.library.moments import Moment
+    from facereel.query.library.moments import FaceTrack, Moment
     from facereel.query.library.people import (
         Appearance,
         Change,
@@ -102,6 +103,7 @@ __all__ = [
     "Change",
     "Clip",
     "ClusterSummary",
+    "CropMode",
     "CutError",
     "DamagedIndexError",
     "DamagedLibraryError",
@@ -111,6 +113,7 @@ __all__ = [
     "Event",
     "Exported",
     "FaceReelError",
+    "FaceTrack",
     "Failed",
     "FailedPerson",
     "ForgetPlan",
@@ -175,8 +178,10 @@ _RECORDS = {
     "Calibration": "facereel.query.people.calibration",
     "Change": "facereel.query.library.people",
     "ClusterSummary": "facereel.store.index.summary",
+    "CropMode": "facereel.query.records",
     "Decision": "facereel.store.library.decisions",
     "Exported": "facereel.query.export.editors",
+    "FaceTrack": "facereel.query.library.moments",
     "FoundFace": "facereel.query.library.persons",
     "FrameWindow": "facereel.query.library.timeline",
     "Health": "facereel.store.index.verify",
@@ -992,6 +997,56 @@ class Library:
         with self._catalogue().find(video) as index:
             return write_proxy(index, on_frame, limit)
 
+    def source(self, video: PathLike) -> Path:
+        """The file of an indexed video; raises VideoError where it is gone or has changed since it was indexed."""
+        from facereel.indexer.media.source import check_source
+
+        with self._catalogue().find(video) as index:
+            check_source(index.video, store=self.store)
+            return Path(index.video.path)
+
+    def version(self, video: PathLike) -> str:
+        """What changes whenever the index of a video does, for whoever keeps something made of it."""
+        from facereel.store.index.database import read_version
+
+        return read_version(self._catalogue().locate(video)).to_text()
+
+    def frame(self, video: PathLike, frame: int, *, width: int | None = None) -> bytes:
+        """A frame of an indexed video as it is displayed, as a JPEG, no wider than `width`; decodes the video.
+
+        Raises OptionError for a frame that the video does not have, VideoError, CutError.
+        """
+        from facereel.query.clips.stills import read_still
+
+        with self._catalogue().find(video) as index:
+            return read_still(index, frame, width, self.store)
+
+    def crop(self, face: str) -> bytes:
+        """The best stored crop of a face of the library (`movie.mp4#3`, `movie.mp4#t12`), as a JPEG with some margin.
+
+        Raises OptionError for what is no face of the library or has no crop.
+        """
+        from facereel.query.library.moments import best_crop
+
+        found = self.people.face(face)
+        with self._catalogue().find(found.folder) as index:
+            return best_crop(index, found.tracklets)
+
+    def track(self, face: str) -> FaceTrack:
+        """Where the face of a tracklet (`movie.mp4#t12`) is in each frame; of a cluster, its first tracklet."""
+        from facereel.query.library.moments import face_track
+
+        found = self.people.face(face)
+        with self._catalogue().find(found.folder) as index:
+            return face_track(index, found.tracklets[0])
+
+    def poster_frame(self, video: PathLike) -> int:
+        """The frame that shows a face of a video best; its middle frame where it has none."""
+        from facereel.query.library.moments import poster_frame
+
+        with self._catalogue().find(video) as index:
+            return poster_frame(index)
+
     def remove(self, video: PathLike) -> Path:
         """Delete the index of a video, also a damaged one, and return its folder; the video itself stays."""
         return self._catalogue().remove(video)
@@ -1142,7 +1197,7 @@ class Library:
 
         if isinstance(who, Reference):
             return [who]
-        if Path(who).exists() and not (is_photo(str(who)) and self.people.has_name(str(who))):
+        if os.path.exists(who) and not (is_photo(str(who)) and self.people.has_name(str(who))):
             return self.read_photos([who]).persons[0].references
         return self.read_persons([str(who)]).persons[0].references
 

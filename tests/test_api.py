@@ -34,6 +34,7 @@ from facereel import (
     Progress,
     ResultExistsError,
     Started,
+    VideoError,
     api,
 )
 from tests.fake_engine import backdrop, draw_face, film_of_two
@@ -417,3 +418,46 @@ def test_the_best_faces_of_a_person_are_of_different_videos_first(library: Libra
     for moment in moments:
         assert moment.start <= moment.time < moment.end
     assert len(moments) == 3
+
+
+def test_pictures_and_the_track_of_a_face_are_those_of_its_frames(library: Library, film: Path) -> None:
+    track = library.track("two.mp4#t3")
+    middle = len(track.boxes) // 2
+    frame = track.start_frame + middle
+    assert track.times[middle] == pytest.approx(frame / 25)
+    whole = cv2.imdecode(np.frombuffer(library.frame("two.mp4", frame), np.uint8), cv2.IMREAD_COLOR)
+    assert whole is not None
+    assert whole.shape == (track.height, track.width, 3)
+    x, y, w, h = track.boxes[middle].round().astype(int)
+    face = whole[y : y + h, x : x + w].reshape(-1, 3).mean(axis=0)
+    around = whole.reshape(-1, 3).mean(axis=0)
+    assert face.argmax() == 1  # green
+    assert face[1] - max(face[0], face[2]) > 2 * (around[1] - max(around[0], around[2]))
+    small = cv2.imdecode(
+        np.frombuffer(library.frame("two.mp4", frame, width=160), np.uint8), cv2.IMREAD_COLOR
+    )
+    assert small is not None
+    assert small.shape == (90, 160, 3)
+    crop = cv2.imdecode(np.frombuffer(library.crop("two.mp4#t3"), np.uint8), cv2.IMREAD_COLOR)
+    assert crop is not None
+    assert min(crop.shape[:2]) >= 60
+    assert crop.reshape(-1, 3).mean(axis=0).argmax() == 1
+    assert library.poster_frame("two.mp4") < 60  # nobody is in the last shot
+    with pytest.raises(OptionError, match="frames 0 to 89, not 90"):
+        library.frame("two.mp4", 90)
+
+
+def test_the_version_of_an_index_changes_and_its_source_may_be_gone(
+    library: Library, film: Path, tmp_path: Path
+) -> None:
+    own = Path(shutil.copy(film, tmp_path / "own.mp4"))
+    library.remove("two.mp4")
+    library.index(own)
+    assert library.source("own.mp4") == own
+    before = library.version("own.mp4")
+    assert library.version("own.mp4") == before
+    library.index(own, force=True)
+    assert library.version("own.mp4") != before
+    own.unlink()
+    with pytest.raises(VideoError, match="no longer there"):
+        library.source("own.mp4")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import shlex
 from collections.abc import Callable
@@ -193,7 +194,7 @@ def check_name(name: str) -> None:
 
 def is_photo(text: str) -> bool:
     """Whether a word is the path of a photo that is there."""
-    return Path(text).suffix.lower() in PHOTO_SUFFIXES and Path(text).is_file()
+    return Path(text).suffix.lower() in PHOTO_SUFFIXES and os.path.isfile(text)
 
 
 def title(person: LibraryPerson) -> str:

@@ -9,7 +9,7 @@ from tests.browser import access
 from tests.browser.conftest import Visit
 from tests.served import Site
 
-PAGES = {"Library": "/", "People": "/people"}
+PAGES = {"Library": "/", "People": "/people", "Review": "/review", "Ask": "/ask"}
 EVERY_PAGE = pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
 
 # What has the focus: a short name, and whether it can be seen.

@@ -1,0 +1,349 @@
+"""Ask: a photo, or a face of the library, becomes a list of matches, of which chosen ones are cut.
+
+Photos are not written to the disk: their faces, and a picture to show, stay in memory for the questions that follow. So
+do answers, whose matches are ticked and cut by number. Both are few, and gone with the server.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from facereel import api
+from facereel.query.web.jobs import Progress
+from facereel.query.web.pictures import jpeg
+from facereel.query.web.shelf import Shelf
+from facereel.query.web.site import Site, Upload, read_body, read_json, site_of
+
+_MOST_FACES = 18  # of the library, that can be asked for with a click
+_MOST_NAMES = 500  # of people, that the fields for names offer
+_PHOTO_BYTES = 64 << 20
+
+uploads = {"/api/ask/photo": Upload(("image/*", "application/octet-stream"), _PHOTO_BYTES)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """What was asked, its answer, and the command that asks the same."""
+
+    people: api.People
+    answer: api.Answer
+    command: api.QueryCommand
+
+    @property
+    def matches(self) -> tuple[api.Match, ...]:
+        """Sure ones, then possible ones: a page names them by their place."""
+        return (*self.answer.matches, *self.answer.possible)
+
+
+_photos: Shelf[api.Photo] = Shelf(24, "that photo is no longer in memory; drop it again")
+_questions: Shelf[Question] = Shelf(16, "that answer is no longer in memory; ask again")
+
+
+def clear() -> None:
+    """Forget photos and answers, for whoever forgets somebody."""
+    _photos.clear()
+    _questions.clear()
+
+
+# -- The page
+
+
+def _page(request: Request) -> Response:
+    site = site_of(request)
+    start = _start(site.library, request)
+    # Whoever opens this page asks next: by then the engine is loaded.
+    threading.Thread(target=_load, args=(site.library,), name="load the engine", daemon=True).start()
+    people = site.library.people.all()
+    names = sorted({one.name for one in people if one.name}, key=str.casefold)[:_MOST_NAMES]
+    first = sorted((one for one in people if one.clusters), key=lambda one: (one.name is None, -one.seconds))
+    videos = [{"folder": Path(one.folder).name, "video": one.video} for one in site.library.videos().videos]
+    return site.render(
+        request, "ask.html", names=names, videos=videos, start=start, people=first[:_MOST_FACES]
+    )  # fmt: skip
+
+
+def _load(library: api.Library) -> None:
+    """Load the engine; why it cannot be loaded is the answer to the first photo."""
+    with suppress(api.FaceReelError):
+        library.load()
+
+
+def _start(library: api.Library, request: Request) -> dict[str, Any] | None:
+    """The face of the library that the address of the page asks about, with a picture."""
+    if (person := request.query_params.get("person")) is not None:
+        found = library.people.find(person)
+        title = found.name or f"person {found.id}"
+        return {"person": str(found.id), "title": title, "picture": f"/pictures/person/{found.id}"}
+    if (face := request.query_params.get("face")) is not None:
+        at = library.people.face(_word(face))
+        return {"face": face, "title": f"a face of {at.video}", "picture": f"/pictures/face/{face}"}
+    return None
+
+
+def _word(face: str) -> str:
+    """`FOLDER/c3` or `FOLDER/t12` of an address as the API writes it."""
+    folder, _, name = face.rpartition("/")
+    if not folder or name[:1] not in ("c", "t") or not name[1:].isdecimal():
+        raise api.OptionError(
+            f"{face} is no face of the library; choose one on the page of a video or a person"
+        )
+    return f"{folder}#{name.removeprefix('c')}"
+
+
+# -- Photos
+
+
+def _add_photo(request: Request) -> Response:
+    name = Path(request.query_params.get("name") or "photo").name[:120] or "photo"
+    photo = site_of(request).library.read_faces(read_body(request), name)
+    number = _photos.put(photo)
+    faces = [
+        {"box": [round(value, 1) for value in face.box.tolist()], "warnings": list(face.warnings)}
+        for face in photo.faces
+    ]
+    return JSONResponse(
+        {"id": number, "name": name, "width": photo.width, "height": photo.height, "faces": faces,
+         "picture": f"/api/ask/photos/{number}/picture"}
+    )  # fmt: skip
+
+
+def _picture(request: Request) -> Response:
+    return jpeg(request, _photos.get(request.path_params["photo"]).picture)
+
+
+def _drop_photo(request: Request) -> Response:
+    _photos.drop(request.path_params["photo"])
+    return JSONResponse({})
+
+
+# -- Questions
+
+
+def _ask(request: Request) -> Response:
+    site, words = site_of(request), read_json(request)
+    question = _question(site.library, words)
+    command = replace(question.command, store=site.library.store, out=site.out)
+    return JSONResponse(_described(replace(question, command=command)))
+
+
+def _question(library: api.Library, words: dict[str, Any]) -> Question:
+    """Ask the library what a page asks; raises as the API, OptionError for what is no question."""
+    people, command = _who(library, words)
+    present, absent = _texts(words, "with"), _texts(words, "without")
+    unlike = [
+        (_face_of(one), _photos.get(str(one["photo"])).name)
+        if isinstance(one, dict)
+        else (str(one), str(one))
+        for one in words.get("not") or ()
+    ]
+    if present or absent or unlike:
+        people = library.narrowed(
+            people, present=present, absent=absent, unlike=[each for each, _ in unlike]
+        )  # fmt: skip
+    videos, min_duration = _texts(words, "videos"), _number(words, "min_duration") or 0.0
+    (answer,) = library.find_many(people, videos=videos or None, min_duration=min_duration).answers
+    command = replace(
+        command, present=present, absent=absent, unlike=tuple(text for _, text in unlike), videos=videos,
+        min_duration=min_duration,
+    )  # fmt: skip
+    return Question(people, answer, command)
+
+
+def _who(library: api.Library, words: dict[str, Any]) -> tuple[api.People, api.QueryCommand]:
+    """Who is searched for, and the command for it alone."""
+    if (person := words.get("person")) is not None:
+        people = library.read_persons(str(person))
+        return people, api.QueryCommand(person=str(person))
+    if (face := words.get("face")) is not None:
+        word = _word(str(face))
+        return library.read_persons(word), api.QueryCommand(person=_short(library, word))
+    chosen = [one for one in words.get("faces") or () if isinstance(one, dict)]
+    photos = [_photos.get(str(one.get("photo"))) for one in chosen]
+    name = Path(photos[0].name).stem if photos else ""
+    people = library.of_faces([_face_of(one) for one in chosen], name)
+    number = int(chosen[0]["face"]) if len(photos) == 1 and len(photos[0].faces) > 1 else None
+    return people, api.QueryCommand(photos=tuple(photo.name for photo in photos), face=number)
+
+
+def _face_of(words: dict[str, Any]) -> api.Reference:
+    photo, number = _photos.get(str(words.get("photo"))), words.get("face")
+    if not isinstance(number, int) or not 1 <= number <= len(photo.faces):
+        raise api.OptionError(f"{photo.name} has no face {number}; choose one of {len(photo.faces)}")
+    return photo.faces[number - 1]
+
+
+def _short(library: api.Library, word: str) -> str:
+    """A face by the name of its video, as commands show it, where no other video has that name."""
+    found = library.people.face(word)
+    short = f"{found.video}#{word.rpartition('#')[2]}"
+    try:
+        return short if library.people.face(short).folder == found.folder else word
+    except api.FaceReelError:
+        return word
+
+
+def _described(question: Question) -> dict[str, Any]:
+    """An answer as the page lists it."""
+    answer = question.answer
+    listed = [
+        {
+            "number": number, "certainty": match.certainty, "matched": match.matched,
+            "stranger_share": match.stranger_share, "end_reason": match.end_reason, **_stretch(match),
+        }
+        for number, match in enumerate(question.matches)
+    ]  # fmt: skip
+    return {
+        "id": _questions.put(question), "name": answer.name, "warnings": list(answer.warnings), "matches": listed,
+        "sure": len(answer.matches), "near_misses": [_stretch(miss) for miss in answer.near_misses],
+        "too_short": answer.too_short, "videos": answer.statistics["videos"],
+        "tracklets": answer.statistics["tracklets"],
+        "skipped": [{"video": item.name, "reason": item.reason} for item in answer.skipped],
+    }  # fmt: skip
+
+
+def _stretch(match: api.Match | api.NearMiss) -> dict[str, Any]:
+    return {
+        "folder": match.folder.name, "video": match.video.name, "start": round(match.start, 4),
+        "end": round(match.end, 4), "frame": match.start_frame, "similarity": round(match.similarity, 3),
+        "threshold": round(match.threshold, 3), "why": match.why, "cluster": match.cluster, "tracklet": match.tracklet,
+    }  # fmt: skip
+
+
+# -- Clips
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Choice:
+    """What the page wants to be cut, and how."""
+
+    question: Question
+    chosen: tuple[api.Match, ...]
+    crop: api.CropMode
+    size: int | None
+    name: str
+    overwrite: bool
+
+    @property
+    def command(self) -> api.QueryCommand:
+        """The command that cuts the same."""
+        every, sure = self.question.matches, self.question.answer.matches
+        command = replace(self.question.command, crop=self.crop, size=self.size, overwrite=self.overwrite)
+        if self.name != self.question.answer.name:
+            command = replace(command, name=self.name)
+        if set(self.chosen) == set(sure):
+            return command
+        if set(self.chosen) == set(every):
+            return replace(command, include_possible=True)
+        faces = dict.fromkeys(f"{match.video.name}#t{match.tracklet}" for match in self.chosen)
+        return replace(command, only=tuple(faces))
+
+
+def _choice(request: Request) -> _Choice:
+    question, words = _questions.get(request.path_params["question"]), read_json(request)
+    numbers = words.get("chosen")
+    every = question.matches
+    if not isinstance(numbers, list) or not all(isinstance(n, int) and 0 <= n < len(every) for n in numbers):
+        raise api.OptionError("the matches to cut are not of this answer; ask again")
+    size = _number(words, "size")
+    crop = api.check_clip_options(str(words.get("crop", "follow")), None if size is None else int(size), 0.0)
+    return _Choice(
+        question, tuple(every[number] for number in sorted(set(numbers))), crop,
+        None if size is None else int(size), str(words.get("name") or question.answer.name).strip(),
+        words.get("overwrite") is True,
+    )  # fmt: skip
+
+
+def _command(request: Request) -> Response:
+    choice = _choice(request)
+    return JSONResponse({"command": str(choice.command), "has_photos": bool(choice.command.photos)})
+
+
+def _crops(request: Request) -> Response:
+    """The crop of each frame of one match, and the size of the clip."""
+    choice = _choice(request)
+    (clip,) = (
+        choice.question.answer.only(choice.chosen)
+        .preview(crop=choice.crop, size=choice.size)
+        .document["clips"]
+    )
+    frames = [[frame["time"], *frame["crop"]] for frame in clip["frames"]]
+    return JSONResponse({"width": clip["crop"]["width"], "height": clip["crop"]["height"], "frames": frames})
+
+
+def _cut(request: Request) -> Response:
+    site, choice = site_of(request), _choice(request)
+    if not choice.chosen:
+        raise api.OptionError("nothing is ticked; tick the matches to cut")
+    people = choice.question.people
+    (folder,) = api.result_folders(people, site.out, choice.name)
+    api.check_target(folder, people.persons[0], choice.overwrite)
+    job = site.jobs.start("cut", f"Cutting {choice.name}", _cutting(site, choice, folder))
+    return JSONResponse({"job": job.data()})
+
+
+def _cutting(site: Site, choice: _Choice, folder: Path) -> Callable[[Progress], dict[str, Any]]:
+    def work(progress: Progress) -> dict[str, Any]:
+        total, done = len(choice.chosen), 0
+
+        def clip_is_done(clip: api.Clip) -> None:
+            nonlocal done
+            done += 1
+            progress.report(done, total, "" if clip.file is None else clip.file.name)
+
+        progress.report(0, total)
+        result = choice.question.answer.only(choice.chosen).cut(
+            folder, crop=choice.crop, size=choice.size, overwrite=choice.overwrite, on_clip=clip_is_done
+        )
+        return _result(result, site.scrub)
+
+    return work
+
+
+def _result(result: api.Result, scrub: Callable[[str], str]) -> dict[str, Any]:
+    folder = None if result.folder is None else result.folder.name
+    clips = [
+        {
+            "file": clip.file.name, "video": clip.match.video.name, "start": clip.match.start,
+            "duration": clip.match.duration, "width": clip.width, "height": clip.height,
+            "picture": f"/pictures/face/{clip.match.folder.name}/t{clip.match.tracklet}",
+        }
+        for clip in result.clips if clip.file is not None
+    ]  # fmt: skip
+    not_cut = [{"video": item.name, "reason": scrub(item.reason)} for item in result.not_cut]
+    return {"folder": folder, "clips": clips, "not_cut": not_cut}
+
+
+def _texts(words: dict[str, Any], key: str) -> tuple[str, ...]:
+    given = words.get(key) or ()
+    values: Sequence[Any] = given if isinstance(given, list) else ()
+    return tuple(text for value in values if (text := str(value).strip()))
+
+
+def _number(words: dict[str, Any], key: str) -> float | None:
+    value = words.get(key)
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise api.OptionError(f"{key} is no number: {value}")
+    return float(value)
+
+
+routes = [
+    Route("/ask", _page),
+    Route("/api/ask/photo", _add_photo, methods=["POST"]),
+    Route("/api/ask/photos/{photo}/picture", _picture),
+    Route("/api/ask/photos/{photo}/drop", _drop_photo, methods=["POST"]),
+    Route("/api/ask/answers", _ask, methods=["POST"]),
+    Route("/api/ask/answers/{question}/command", _command, methods=["POST"]),
+    Route("/api/ask/answers/{question}/crops", _crops, methods=["POST"]),
+    Route("/api/ask/answers/{question}/cut", _cut, methods=["POST"]),
+]

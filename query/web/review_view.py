@@ -1,0 +1,112 @@
+"""Review: is the face on the left the person on the right? Each answer is a decision, and says what it gained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from facereel import api
+from facereel.query.web.site import read_json, site_of
+
+_AHEAD = 3  # questions that the page gets at once, so that the pictures of the next are there in time
+_MOST_FACES = 4  # of each of the two
+
+
+def _page(request: Request) -> Response:
+    site = site_of(request)
+    return site.render(request, "review.html", videos=len(site.library.videos().videos))
+
+
+def _questions(request: Request) -> Response:
+    return JSONResponse(_next(site_of(request).library))
+
+
+def _answer(request: Request) -> Response:
+    """Answer a question about two people by id: `same`, `different`, `ignore` or `skip`."""
+    library, words = site_of(request).library, read_json(request)
+    person, other = (str(library.people.find(str(words.get(key))).id) for key in ("person", "other"))
+    before = library.people.find(person)
+    answer = words.get("answer")
+    if answer == "skip":
+        library.people.skip(person, other)
+        return JSONResponse({"message": "Skipped", "skip": [person, other], **_next(library)})
+    if answer == "same":
+        gained = library.people.find(other)
+        change = library.people.merge(person, [other])
+        message = _gain(change.person, gained, before)
+    elif answer == "different":
+        faces = [f"{member.folder.name}#{cluster}" for member in library.people.details(other).appearances
+                 if member.folder is not None for cluster in member.clusters]  # fmt: skip
+        change = library.people.reject(person, faces)
+        message = f"{_title(library.people.find(other))} is not {_title(before)}, and is not suggested again"
+    elif answer == "ignore":
+        change = library.people.hide(other)
+        message = f"{_title(change.person)} is hidden: left out of lists and suggestions"
+    else:
+        raise api.OptionError(f"{answer} is no answer; reload the page")
+    return JSONResponse({"decisions": change.decisions, "message": message, **_next(library)})
+
+
+def _unskip(request: Request) -> Response:
+    """Let a pair that was skipped come again, or all of them."""
+    library, words = site_of(request).library, read_json(request)
+    person, other = words.get("person"), words.get("other")
+    if person is None or other is None:
+        library.people.ask_again()
+    else:
+        library.people.ask_again(str(person), str(other))
+    return JSONResponse(_next(library))
+
+
+def _next(library: api.Library) -> dict[str, Any]:
+    """What to ask next, and how many questions there are."""
+    questions = library.people.questions(_AHEAD)
+    return {
+        "open": questions.open,
+        "skipped": questions.skipped,
+        "questions": [
+            {
+                "person": _described(library, one.person), "other": _described(library, one.other),
+                "likelihood": round(one.likelihood, 3), "similarity": round(one.similarity, 3),
+            }
+            for one in questions.suggestions
+        ],
+    }  # fmt: skip
+
+
+def _described(library: api.Library, person: api.LibraryPerson) -> dict[str, Any]:
+    moments = library.people.moments(str(person.id), _MOST_FACES)
+    return {
+        "id": person.id, "title": _title(person), "named": person.name is not None, "videos": person.videos,
+        "seconds": round(person.seconds, 2), "clusters": person.clusters,
+        "moments": [
+            {
+                "folder": one.folder.name, "video": one.video, "tracklet": one.tracklet, "frame": one.frame,
+                "time": round(one.time, 4), "start": round(one.start, 4), "end": round(one.end, 4),
+            }
+            for one in moments
+        ],
+    }  # fmt: skip
+
+
+def _title(person: api.LibraryPerson) -> str:
+    return person.name or f"Person {person.id}"
+
+
+def _gain(now: api.LibraryPerson, gained: api.LibraryPerson, before: api.LibraryPerson) -> str:
+    """What a person has now, and what of it is new."""
+    videos = now.videos - before.videos
+    more = f"{gained.seconds:.0f} s" if gained.seconds < 60 else f"{gained.seconds / 60:.1f} min"
+    new = f" and {videos} more video{'' if videos == 1 else 's'}" if videos else ""
+    return f"{_title(now)} gained {more}{new}"
+
+
+routes = [
+    Route("/review", _page),
+    Route("/api/review/questions", _questions),
+    Route("/api/review/answer", _answer, methods=["POST"]),
+    Route("/api/review/again", _unskip, methods=["POST"]),
+]

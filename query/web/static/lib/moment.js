@@ -1,0 +1,91 @@
+/** A stretch of a video that plays again and again, with a box on the face that it is about. */
+
+import { get } from "./api.js";
+import { el, svg } from "./dom.js";
+import { clock } from "./time.js";
+
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+/**
+ * `moment` is { folder, video, tracklet, frame, start, end }, times in seconds. With `crops`, rows [time, x, y, w, h],
+ * what would be cut is drawn as well. Returns the element and `stop`, which lets go of the file.
+ */
+export function playMoment(moment, { crops = null, label = null } = {}) {
+  const name = label ?? `${moment.video} from ${clock(moment.start)} to ${clock(moment.end)}`;
+  const video = el("video", { playsinline: true, controls: true, preload: "auto", "aria-label": name, tabindex: "0" });
+  video.muted = true;
+  video.poster = `/pictures/frame/${encodeURIComponent(moment.folder)}/${moment.frame}?width=640`;
+  const box = svg("rect", { class: "moment-face", rx: 6 });
+  const cut = svg("rect", { class: "moment-crop" });
+  const overlay = svg("svg", { class: "moment-boxes", "aria-hidden": "true" }, cut, box);
+  const note = el("p", { class: "soft", role: "status", hidden: true });
+  const element = el("div", { class: "moment" }, el("div", { class: "moment-stage" }, video, overlay), note);
+  let track = null;
+  let stopped = false;
+
+  get(`/api/track/${encodeURIComponent(moment.folder)}/t${moment.tracklet}`)
+    .then((found) => {
+      track = found;
+      overlay.setAttribute("viewBox", `0 0 ${found.width} ${found.height}`);
+      draw(moment.start);
+    })
+    .catch(() => {}); // Without boxes the moment is still worth seeing.
+
+  function draw(time) {
+    place(box, track?.times, track?.boxes, time);
+    place(cut, crops?.map((row) => row[0]), crops?.map((row) => row.slice(1)), time);
+  }
+
+  function onFrame(_, frame) {
+    if (stopped) return;
+    if (frame.mediaTime >= moment.end - 0.001) video.currentTime = moment.start;
+    draw(frame.mediaTime);
+    video.requestVideoFrameCallback(onFrame);
+  }
+
+  video.addEventListener("loadedmetadata", () => {
+    video.currentTime = moment.start + 0.001;
+    if (!still.matches) video.play().catch(() => {});
+  });
+  // A stretch at the end of the video is left by the end itself.
+  video.addEventListener("ended", () => {
+    video.currentTime = moment.start;
+    video.play().catch(() => {});
+  });
+  video.addEventListener("error", () => {
+    note.textContent = "This video cannot be played here; this is a picture of the moment.";
+    note.hidden = stopped;
+  });
+  video.requestVideoFrameCallback?.(onFrame);
+  video.src = `/media/video/${encodeURIComponent(moment.folder)}`;
+  return {
+    element,
+    stop() {
+      stopped = true;
+      video.pause();
+      video.removeAttribute("src");
+      video.load();
+    },
+  };
+}
+
+/** Puts a rectangle where its track is at a time; nowhere before it begins and after it ends. */
+function place(rect, times, boxes, time) {
+  const index = times ? lastAt(times, time + 0.0005) : -1;
+  const inside = index >= 0 && !(index === times.length - 1 && time > times[index] + 0.2);
+  rect.toggleAttribute("hidden", !inside);
+  if (!inside) return;
+  const [x, y, w, h] = boxes[index];
+  for (const [key, value] of Object.entries({ x, y, width: w, height: h })) rect.setAttribute(key, value);
+}
+
+/** The place of the last of rising `times` that is not later than `time`; -1 where all are. */
+function lastAt(times, time) {
+  let [low, high] = [0, times.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (times[middle] <= time) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
