@@ -105,3 +105,30 @@ def test_the_videos_of_a_person_with_and_without_somebody(library: Library) -> N
     assert frames(library, red, present=[green]) == every & others != set()
     assert frames(library, red, absent=[green]) == every - others != set()
     assert frames(library, green, absent=[red]) == set()
+
+
+def owner(library: Library, tracklet: int) -> int | None:
+    """Whose a tracklet of `two.mp4` is."""
+    return next(one.person for one in library.timeline("two.mp4").stretches if one.tracklet == tracklet)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("who", ["somebody known", "a new name"])
+def test_a_face_is_said_to_be_somebody_and_that_is_undone(library: Library, whole: bool, who: str) -> None:
+    red, green = library.people.all()
+    library.people.name(str(green.id), "somebody known")
+    tracks = [one.tracklet for one in library.timeline("two.mp4").stretches if one.person == red.id]
+    assert len(tracks) == 2
+    change = library.people.identify(f"two.mp4#t{tracks[0]}", who, whole=whole)
+    assert (change.person.name, owner(library, tracks[0])) == (who, change.person.id)
+    assert (owner(library, tracks[1]) == change.person.id) == whole
+    library.people.undo(*change.decisions)
+    assert [owner(library, number) for number in tracks] == [red.id, red.id]
+    assert [one.name for one in library.people.all()] == [None, "somebody known"]
+
+
+def test_a_face_of_nobody_becomes_somebody_new(library: Library) -> None:
+    red, _ = library.people.all()
+    library.people.reject(str(red.id), ["two.mp4#t1"])
+    change = library.people.identify("two.mp4#t1", "Zoe")
+    assert owner(library, 1) == change.person.id != red.id

@@ -247,6 +247,28 @@ class PeopleOfLibrary:
         found, chosen = self.find(person), [self.face(face) for face in faces]
         return self._change(found.id, [self._people.reject(found.id, _places(chosen))], tuple(chosen))
 
+    def identify(self, face: str, who: str, *, whole: bool = False) -> Change:
+        """Say who a face is, by the id or name of somebody, or by a new name; several decisions at most, all or none.
+
+        The face alone becomes that person, or a new one of that name; with `whole` everybody it is of now does.
+        """
+        found, known = self.face(face), who.strip().isdecimal() or self.has_name(who)
+        person = self.find(who.strip()) if known else None
+        if person is not None and (found.person is None or found.person.id == person.id):
+            return self.accept(str(person.id), [face])
+        if whole and found.person is not None:
+            own = str(found.person.id)
+            return self.name(own, who) if person is None else self.merge(str(person.id), [own])
+        with self._people.writing():
+            # Split off first: a face that is accepted takes the rest of its cluster along.
+            if found.person is not None:
+                number, new = self._people.split(found.person.id, _places([found]))
+            else:
+                new = self._people.add_person()
+                number = self._people.accept(new, _places([found]))
+            last = self._people.name(new, who) if person is None else self._people.merge(person.id, new)[0]
+        return self._change(new, [number, last], (found,))
+
     def hide(self, person: str) -> Change:
         """Leave a person out of lists, sheets, suggestions and `everybody`."""
         found = self.find(person)

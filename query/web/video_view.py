@@ -1,0 +1,117 @@
+"""Video: the film with boxes on its faces, who is where over its length, and what can be said about a face."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from facereel import api
+from facereel.query.web.site import read_json, site_of
+
+_WINDOW = 250  # frames of which the page asks for the boxes at once
+
+
+def _page(request: Request) -> Response:
+    site = site_of(request)
+    details = site.library.info(request.path_params["folder"])
+    names = sorted({one.name for one in site.library.people.all() if one.name}, key=str.casefold)
+    return site.render(
+        request, "video.html", folder=request.path_params["folder"], video=details.summary, details=details, names=names
+    )
+
+
+def _timeline(request: Request) -> Response:
+    found = site_of(request).library.timeline(request.path_params["folder"], window=_WINDOW)
+    return JSONResponse(
+        {
+            "folder": found.folder.name, "video": found.video, "version": found.version, "width": found.width,
+            "height": found.height, "frame_rate": found.frame_rate, "frames": found.frames,
+            "duration": round(found.duration, 6), "shots": [round(time, 4) for time in found.shots],
+            "people": [{"id": one.id, "name": one.name} for one in found.people],
+            # Rows without keys: a film has thousands.
+            "stretches": [
+                [one.tracklet, one.cluster, one.person, one.start_frame, one.end_frame, round(one.start, 4),
+                 round(one.end, 4)]
+                for one in found.stretches
+            ],
+            "window": found.window, "window_starts": [round(time, 6) for time in found.window_starts],
+        }
+    )  # fmt: skip
+
+
+def _frames(request: Request) -> Response:
+    start = request.path_params["start"]
+    found = site_of(request).library.frames(request.path_params["folder"], start, start + _WINDOW)
+    return JSONResponse(
+        {
+            "version": found.version, "start": found.start, "end": found.end,
+            "times": [round(time, 6) for time in found.times],
+            "faces": [
+                {"tracklet": face.tracklet, "start": face.start,
+                 "boxes": [[round(value, 1) for value in box] for box in face.boxes.tolist()]}
+                for face in found.faces
+            ],
+        }
+    )  # fmt: skip
+
+
+def _identify(request: Request) -> Response:
+    words, people = read_json(request), site_of(request).library.people
+    who = str(words.get("who") or "").strip()
+    if not who:
+        raise api.OptionError("there is no name; write one, or choose somebody")
+    change = people.identify(_face(request), who, whole=words.get("whole") is True)
+    return JSONResponse(described(change, f"This is {title(change.person)}"))
+
+
+def _reject(request: Request) -> Response:
+    people, face = site_of(request).library.people, _face(request)
+    person = _owner(people, face)
+    change = people.reject(str(person.id), [face])
+    return JSONResponse(described(change, f"Not {title(person)}"))
+
+
+def _split(request: Request) -> Response:
+    people, face = site_of(request).library.people, _face(request)
+    person = _owner(people, face)
+    change = people.split(str(person.id), [face])
+    new = change.split_off or change.person
+    return JSONResponse(described(change, f"Split off {title(person)} as {title(new)}") | {"split_off": new.id})
+
+
+def _face(request: Request) -> str:
+    """The face of an address, as the API names it."""
+    return f"{request.path_params['folder']}#t{request.path_params['tracklet']}"
+
+
+def _owner(people: api.PeopleOfLibrary, face: str) -> api.LibraryPerson:
+    found = people.face(face)
+    if found.person is None:
+        raise api.OptionError("this face is nobody's any more; say who it is instead")
+    return found.person
+
+
+def title(person: api.LibraryPerson) -> str:
+    """How pages call somebody."""
+    return person.name or f"person {person.id}"
+
+
+def described(change: api.Change, message: str) -> dict[str, Any]:
+    """A change as a page hears of it: what to say, and the decisions that Undo undoes."""
+    return {
+        "decisions": list(change.decisions), "message": message,
+        "person": {"id": change.person.id, "name": change.person.name},
+    }  # fmt: skip
+
+
+routes = [
+    Route("/videos/{folder}", _page),
+    Route("/api/videos/{folder}/timeline", _timeline),
+    Route("/api/videos/{folder}/frames/{start:int}", _frames),
+    Route("/api/videos/{folder}/faces/{tracklet:int}/identify", _identify, methods=["POST"]),
+    Route("/api/videos/{folder}/faces/{tracklet:int}/reject", _reject, methods=["POST"]),
+    Route("/api/videos/{folder}/faces/{tracklet:int}/split", _split, methods=["POST"]),
+]
