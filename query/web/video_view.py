@@ -19,7 +19,12 @@ def _page(request: Request) -> Response:
     details = site.library.info(request.path_params["folder"])
     names = sorted({one.name for one in site.library.people.all() if one.name}, key=str.casefold)
     return site.render(
-        request, "video.html", folder=request.path_params["folder"], video=details.summary, details=details, names=names
+        request,
+        "video.html",
+        folder=request.path_params["folder"],
+        video=details.summary,
+        details=details,
+        names=names,
     )
 
 
@@ -79,7 +84,9 @@ def _split(request: Request) -> Response:
     person = _owner(people, face)
     change = people.split(str(person.id), [face])
     new = change.split_off or change.person
-    return JSONResponse(described(change, f"Split off {title(person)} as {title(new)}") | {"split_off": new.id})
+    return JSONResponse(
+        described(change, f"Split off {title(person)} as {title(new)}") | {"split_off": new.id}
+    )
 
 
 def _face(request: Request) -> str:

@@ -5,6 +5,7 @@ import { el, svg } from "/static/lib/dom.js";
 import { Frames, lastAt } from "/static/lib/frames.js";
 import { keys, showHelp } from "/static/lib/keys.js";
 import { Preview, bars, colourOf, scale } from "/static/lib/lanes.js";
+import { load } from "/static/lib/playback.js";
 import { clock, lasting } from "/static/lib/time.js";
 import { complain, toast } from "/static/lib/toast.js";
 
@@ -444,16 +445,30 @@ keys({
   c: [copyLink, "copy the link to this frame"],
 });
 
+/** Sets the source; a copy is made first where this browser does not play it. */
+async function play() {
+  const note = byId("note");
+  const say = (text) => {
+    note.textContent = text;
+    note.hidden = !text;
+  };
+  try {
+    await load(video, folder, {
+      onWork: (job) => say(`This browser does not play this video; a copy is made: ${Math.floor((100 * job.done) / (job.total || 1))} %`),
+    });
+    say("");
+  } catch (error) {
+    say(error.name === "AbortError" ? "No copy was made; reload this page to try again." : error.message);
+  }
+}
+
 async function begin() {
   stage.style.aspectRatio = `${view.dataset.width} / ${view.dataset.height}`;
   if (exact) video.requestVideoFrameCallback(onFrame);
   else requestAnimationFrame(onAnimation);
-  video.addEventListener("error", () => {
-    byId("note").textContent = "This video cannot be played here.";
-    byId("note").hidden = false;
-  });
-  video.src = `/media/video/${at}`;
+  const playing = play();
   await loadTimeline();
+  await playing;
   const query = new URLSearchParams(location.search);
   const [frame, time] = [Number.parseInt(query.get("frame"), 10), Number.parseFloat(query.get("t"))];
   if (Number.isFinite(frame)) await seekFrame(frame);
