@@ -13,11 +13,33 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from facereel import api
-from facereel.query.web import ask_view, decisions_view, jobs_view, library_view, people_view, pictures, playback, proxies, review_view, video_view
+from facereel.query.web import (
+    ask_view,
+    decisions_view,
+    jobs_view,
+    library_view,
+    people_view,
+    pictures,
+    playback,
+    proxies,
+    review_view,
+    video_view,
+)
 from facereel.query.web.guard import Guard, Refused
 from facereel.query.web.site import Site, Upload, error_answer, site_of
 
-VIEWS = (library_view, people_view, review_view, ask_view, decisions_view, jobs_view, pictures, playback, proxies, video_view)
+VIEWS = (
+    library_view,
+    people_view,
+    review_view,
+    ask_view,
+    decisions_view,
+    jobs_view,
+    pictures,
+    playback,
+    proxies,
+    video_view,
+)
 
 _STATIC = Path(__file__).parent / "static"
 # The first that an error is one of; others are faults of ours.
