@@ -253,6 +253,48 @@ def test_with_and_without_give_exactly_those_frames(program: Program, photos: Pa
     assert program.clips(photos / "green.png", "--without", "two.mp4#t1") == [[]]
 
 
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--person", "Anna", "--with", "Anna"), "somebody else for --with"),
+        (("--person", "Anna", "--without", "two.mp4#t1"), "somebody else for --without"),
+        (("--person", "two.mp4#t3", "--with", "Anna", "--without", "Anna"), "in the picture and not"),
+    ],
+)
+def test_a_question_that_contradicts_itself_is_refused(
+    program: Program, words: tuple[str, ...], text: str
+) -> None:
+    program("people", "name", "two.mp4#t1", "Anna")
+    assert text in program("query", *words, *FAKE, "--dry-run", code=1)
+
+
+def test_a_person_who_is_named_twice_is_searched_once(program: Program) -> None:
+    red, _ = ids(program)
+    assert len(program.clips("--person", "two.mp4#1", "--person", str(red))) == 1
+
+
+def test_not_outranks_likeness_in_the_library_and_no_decision(program: Program, photos: Path) -> None:
+    red, green = ids(program)
+    program("people", "merge", str(red), str(green))
+    everything = ("--person", str(red), "--threshold", "0.001")
+    assert len(program.clips(*everything)[0]) == 3
+    unlike = (*everything, "--not", photos / "green.png")
+    assert [clip[0] for clip in program.clips(*unlike)[0]] == [1, 2]
+    program("people", "accept", str(red), "two.mp4#t3")
+    assert 3 in [clip[0] for clip in program.clips(*unlike)[0]]
+
+
+def test_a_sheet_of_nobody_or_of_another_name_is_not_written(program: Program, tmp_path: Path) -> None:
+    target = tmp_path / "people.png"
+    target.write_bytes(b"before")
+    program("people", "name", "two.mp4#1", "Anna")
+    program("people", "name", "two.mp4#t3", "Bea")
+    assert "nobody" in program("people", "sheet", "--unnamed", "--out", target, code=1)
+    assert target.read_bytes() == b"before"
+    assert "add .png" in program("people", "sheet", "--out", tmp_path / "people.txt", code=1)
+    assert not (tmp_path / "people.txt").exists()
+
+
 def test_what_is_more_like_a_photo_of_not_does_not_match(program: Program, photos: Path) -> None:
     low = ("--threshold", "0.001")
     assert program.clips(photos / "red.png", "--not", photos / "green.png", *low) == [

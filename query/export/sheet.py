@@ -12,7 +12,7 @@ from PIL import ImageDraw, ImageFont
 
 from facereel.store.files.disk import atomic_file, make_folder
 from facereel.store.files.names import printable
-from facereel.store.model.errors import UnwritableError
+from facereel.store.model.errors import OptionError, UnwritableError
 from facereel.store.model.records import Image
 
 CROPS_IN_A_ROW = 8
@@ -59,7 +59,12 @@ def draw(title: str, rows: Sequence[SheetRow], footer: str = "") -> Image:
 
 
 def write_png(picture: Image, target: Path) -> None:
-    """Write an RGB picture (H, W, 3) as a PNG, complete or not at all; raises UnwritableError."""
+    """Write an RGB picture (H, W, 3) as a PNG, complete or not at all; raises UnwritableError.
+
+    Raises OptionError for a file that is called otherwise: it would hold what its name does not say.
+    """
+    if target.suffix.lower() != ".png":
+        raise OptionError(f"a sheet is a PNG, and {printable(target)} is not called so; add .png to --out")
     try:
         make_folder(target.parent)
         with atomic_file(target) as unfinished:

@@ -20,7 +20,7 @@ from facereel.store.library.joining import follow, settle
 from facereel.store.library.people import LibraryPeople, LibraryPerson, Member
 from facereel.store.library.places import Place
 from facereel.store.library.suggestions import Questions, Suggestion, forget_asked, note_asked
-from facereel.store.model.errors import NotIndexedError, StoreError
+from facereel.store.model.errors import NotIndexedError, OptionError, StoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +171,16 @@ class PeopleOfLibrary:
         return self._people.log(None if person is None else self.find(person).id, last)
 
     def sheet(self, out: Path, *, most: int = 40, unnamed: bool = False) -> PeopleSheet:
-        """Draw people as a PNG, a row a person, those with most time on screen first. Raises UnwritableError."""
+        """Draw people as a PNG, a row a person, those with most time on screen first.
+
+        Raises UnwritableError, and OptionError where there is nobody to draw.
+        """
         from facereel.query.export.people_sheet import write_people_sheet
 
         people = [person for person in self.all(unnamed=unnamed) if person.clusters]
+        if not people:
+            whom = "without a name " if unnamed else ""
+            raise OptionError(f"nobody {whom}is in the library, so nothing is drawn; run: facereel people")
         shown, left_out = people[:most], max(0, len(people) - most)
         write_people_sheet(shown, left_out, self._people, self._catalogue, Path(out))
         return PeopleSheet(Path(out), tuple(shown), left_out)

@@ -75,7 +75,16 @@ def narrowed(
     present: Sequence[PersonQuery],
     absent: Sequence[PersonQuery],
 ) -> PersonQuery:
-    """A question that also says who is not meant and who else has to be in the picture; its name says so too."""
+    """A question that also says who is not meant and who else has to be in the picture; its name says so too.
+
+    Raises OptionError where one person of the library is asked for in two of these ways.
+    """
+    here, away = ({one.person: one.name for one in others if one.person} for others in (present, absent))
+    for one, option in ((person, "--with"), (person, "--without")):
+        if one.person in (here if option == "--with" else away):
+            raise OptionError(f"{one.name} is searched for; name somebody else for {option}")
+    for number in here.keys() & away.keys():
+        raise OptionError(f"{here[number]} cannot be in the picture and not; leave --with or --without out")
     others = OtherPeople(tuple(one.name for one in present), tuple(one.name for one in absent))
     name = person.name
     if others.present:
@@ -86,10 +95,12 @@ def narrowed(
 
 
 def distinct(persons: Sequence[PersonQuery]) -> tuple[PersonQuery, ...]:
-    """The people with names of which each gives another folder."""
+    """The people, each of the library once, with names of which each gives another folder."""
     names: set[str] = set()
-    found = []
+    found: list[PersonQuery] = []
     for person in persons:
+        if person.person is not None and person.person in (one.person for one in found):
+            continue
         name = person.name
         if name.casefold() in names:
             name = f"{name} {person.person}" if person.person is not None else f"{name} {len(names) + 1}"

@@ -60,6 +60,7 @@ class NoDecisions:
 def refusing(rulings: Rulings, numbers: Ints, person: Floats, unlike: Floats, names: str) -> Rulings:
     """Rulings that also refuse the clusters (C,) that are more like the photos of --not than like the person.
 
+    Refused are also those that are the person's in the library: only a face that was confirmed outranks --not.
     `person` and `unlike` (C,) are the similarities of the clusters to both.
     """
     closer = {
@@ -67,4 +68,4 @@ def refusing(rulings: Rulings, numbers: Ints, person: Floats, unlike: Floats, na
         for number, own, other in zip(numbers, person, unlike, strict=True)
         if other > own
     }
-    return replace(rulings, refused=closer | dict(rulings.refused))
+    return replace(rulings, clusters=rulings.clusters - closer.keys(), refused=closer | dict(rulings.refused))

@@ -169,7 +169,7 @@ def accept(
         for face in change.faces
         if face.person is not None and face.person.id != change.person.id and face.person.name
     }
-    was = f", before {' and '.join(before.values())}" if before else ""
+    was = f"; until now {' and '.join(before.values())}" if before else ""
     _changed(change, f"{_tracks(change)} accepted as {_name(change.person)}{was}", as_json)
 
 
@@ -330,7 +330,7 @@ def _show(details: PersonDetails) -> None:
     person = details.person
     console.say(_summary(person) + ("; hidden" if person.hidden else ""))
     if details.confirmed or details.rejected:
-        console.say(f"confirmed: {count(details.confirmed, 'place')}, rejected: {details.rejected:,}")
+        console.say(f"confirmed: {count(details.confirmed, 'face track')}, rejected: {details.rejected:,}")
     if details.appearances:
         rows = [
             (one.video, clock(one.start), round(one.seconds, 1), one.tracklets,
@@ -352,7 +352,7 @@ def _log(decisions: Sequence[Decision]) -> None:
 
 def _words(decision: Decision) -> str:
     """A decision in words."""
-    places = count(len(decision.places), "place")
+    places = count(len(decision.places), "face track")
     match decision.kind:
         case "name":
             return f"person {decision.person} is {decision.name}"
@@ -365,7 +365,7 @@ def _words(decision: Decision) -> str:
         case "reject":
             return f"{places} rejected as person {decision.person}"
         case "undo":
-            return f"undid {decision.undoes}" if decision.undoes is not None else "undid a decision"
+            return "a decision undone" if decision.undoes is None else f"decision {decision.undoes} undone"
         case _:
             words = {"hide": "hidden", "show": "listed again", "forget": "forgotten"}
             return f"person {decision.person} {words[decision.kind]}"

@@ -241,11 +241,12 @@ class LibraryPeople:
         name = checked_name(name)
         with self._write() as db:
             whose = self._final(db, person)
-            same = [one.id for one in self.by_name(name)]
+            same = {one.id: one.name or "" for one in self.by_name(name)}
             if same and whose not in same and not another:
+                first = min(same)
                 raise OptionError(
-                    f'person {same[0]} is named "{printable(name)}" already; if both are one person run: '
-                    f"facereel people merge {same[0]} {whose}; else give another name"
+                    f'person {first} is named "{printable(same[first])}" already; if both are one person run: '
+                    f"facereel people merge {first} {whose}; else give another name"
                 )
             return decisions.append(db, "name", whose, name=name, places=self._anchors(db, whose))
 
@@ -258,7 +259,9 @@ class LibraryPeople:
         with self._write() as db:
             whose, gone = self._final(db, person), self._final(db, other)
             if whose == gone:
-                raise OptionError(f"{person} and {other} are one person already; name two people")
+                raise OptionError(
+                    f"person {person} and person {other} are one person already; name two people"
+                )
             kept, given_up = (one.name for one in (_people(db, [whose])[0], _people(db, [gone])[0]))
             places = [*self._anchors(db, whose), *self._anchors(db, gone)]
             number = decisions.append(db, "merge", whose, gone, places=places)
