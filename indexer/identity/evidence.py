@@ -32,7 +32,7 @@ _CLOTHES_HALF_LIFE = 180.0
 _FAR, _FAR_LOG_ODDS = 3.0, -3.0
 _CROSSING_SECONDS = 10.0
 _ROWS, _COLUMNS = 256, 4096  # pairs of so many tracklets with so many others are worked on at once
-_PAIRS = 1 << 16  # or so many pairs of a list
+_PAIRS = 1 << 13  # or so many pairs of a list, whose vectors are copied
 _NEAR, _LEVELS = 1000, 1024
 _KEY = 4.0  # more than twice the largest similarity of clothes
 
