@@ -105,6 +105,13 @@ def test_marks_of_videos_that_are_not_here_are_not_worked_off(people: LibraryPeo
     assert people.unsettled(indexed=True) == ()
 
 
+def test_who_became_a_person_is_found_without_reading_everybody(people: LibraryPeople) -> None:
+    add_people(people, 1)
+    with people.writing() as db:
+        plan = [str(row[3]) for row in db.execute(f"EXPLAIN QUERY PLAN {decisions.GROUP}", {"who": 1})]
+    assert not [step for step in plan if step.startswith("SCAN")], plan
+
+
 def test_an_id_is_never_used_again(people: LibraryPeople) -> None:
     one, two = add_people(people, 2)
     people.drop_members(video(1))
