@@ -116,6 +116,7 @@ MAY_DECODE = {
     "query/clips/mp4.py",
     "query/clips/proxy.py",
     "query/clips/sound.py",
+    "query/clips/stills.py",
 }
 MAY_PRINT = {"query/terminal/console.py"}
 HEAVY = {
