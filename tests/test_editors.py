@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Sequence
@@ -9,19 +10,25 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import reduce
 from pathlib import Path
+from xml.etree import ElementTree
 
 import av
 import numpy as np
 import opentimelineio as oti
 import pytest
+from av.subtitles.subtitle import AssSubtitle
 from opentimelineio.opentime import RationalTime
 
 from facereel.indexer.media.tags import SourceTags, source_tags
 from facereel.query.export import editors
 from facereel.query.export.edl import edl
+from facereel.query.export.fcpxml import fcpxml
+from facereel.query.export.subtitles import WORD_JOINER
 from facereel.query.export.timecode import frames_of, nominal_rate, timecode_of
 from facereel.query.export.timeline import Timeline, media_of, place, timelines
+from facereel.query.export.xmeml import xmeml
 from facereel.query.records import ClipPlan, MatchingTracklet
+from facereel.query.terminal import options
 from facereel.store.model.records import FrameTimes, Shot, Sightings, Tracklet, Video
 from tests.factories import make_video
 from tests.program import Run
@@ -129,6 +136,96 @@ def test_an_otio_file_is_read_back_exactly(name: str) -> None:
             assert each.markers[0].marked_range == each.source_range
 
 
+@pytest.mark.parametrize("name", SOURCES)
+def test_xmeml_is_read_back_exactly(name: str) -> None:
+    rate, start = float(SOURCES[name][0]), first_frame(name)
+    read = oti.adapters.read_from_string(xmeml(source(name)), "fcp_xml")
+    assert [track.kind for track in read.tracks] == ["Video", "Audio", "Audio"][: 1 + SOURCES[name][4]]
+    for track in read.tracks:
+        position = 0
+        for each, (first, end) in zip(track.find_clips(), SPANS, strict=True):
+            own = each.source_range
+            assert own.start_time.rate == pytest.approx(rate, rel=1e-9)
+            assert (own.start_time.value, own.duration.value) == (start + first, end - first)
+            assert each.range_in_parent().start_time.value == position
+            assert each.available_range().duration.value == 500
+            position += end - first
+    markers = [each.markers[0] for each in read.tracks[0].find_clips()]
+    assert {marker.name for marker in markers} == {"Anna"}
+    assert [marker.marked_range.start_time.value for marker in markers] == [first for first, _ in SPANS]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_fcpxml_times_are_exact(name: str) -> None:
+    """Read as the format's reference says: its adapter takes 23.976 for 23. It reads the whole rates below."""
+    rate, start = SOURCES[name][0], first_frame(name)
+    root = ElementTree.fromstring(fcpxml(source(name)))
+
+    def frames(element: ElementTree.Element | None, attribute: str) -> Fraction:
+        assert element is not None
+        return Fraction(element.attrib[attribute].removesuffix("s")) * rate
+
+    assert frames(root.find("resources/format"), "frameDuration") == 1
+    asset = root.find("resources/asset")
+    assert (frames(asset, "start"), frames(asset, "duration")) == (Fraction(start), Fraction(500))
+    record = frames(root.find("event/project/sequence"), "tcStart")
+    for each, (first, end) in zip(root.iter("asset-clip"), SPANS, strict=True):
+        own = (frames(each, "offset"), frames(each, "start"), frames(each, "duration"))
+        assert own == (record, Fraction(start + first), Fraction(end - first))
+        marker = each.find("marker")
+        assert frames(marker, "start") == start + first
+        record += end - first
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if SOURCES[name][0].denominator == 1])
+def test_fcpxml_is_read_back_exactly(name: str) -> None:
+    rate, start = float(SOURCES[name][0]), first_frame(name)
+    read = oti.adapters.read_from_string(fcpxml(source(name)), "fcpx_xml")
+    clips = list(read.find_clips())
+    for each, (first, end) in zip(clips, SPANS, strict=True):
+        assert each.source_range.start_time == RationalTime(start + first, rate)
+        assert each.source_range.duration == RationalTime(end - first, rate)
+        assert each.markers[0].name == "Anna"
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def cues(path: Path) -> list[tuple[int, int, str]]:
+    """Start and end in milliseconds, and the text, by FFmpeg."""
+    with av.open(str(path)) as container:
+        read = []
+        for packet in container.demux(container.streams.subtitles[0]):
+            for subtitle in packet.decode():
+                assert isinstance(subtitle, AssSubtitle)
+                start, text = int(packet.pts or 0), subtitle.ass.split(b",", 8)[8].decode()
+                read.append((start, start + int(packet.duration or 0), text))
+        return read
+
+
+@pytest.mark.parametrize("ending", ["srt", "vtt"])
+@pytest.mark.parametrize("name", SOURCES)
+def test_subtitles_last_exactly_the_frames_of_the_clips(name: str, ending: str, tmp_path: Path) -> None:
+    timeline = source(name)
+    (file,) = editors.write([timeline], [ending], tmp_path, "anna")
+    read = cues(tmp_path / file)
+    times = even_times(*SOURCES[name][:3])
+    shown = np.append(times.pts, times.end_pts(500)) * 1000 / SOURCES[name][1]  # milliseconds
+    assert [tuple(np.searchsorted(shown, cue[:2])) for cue in read] == [*SPANS]
+    assert {cue[2] for cue in read} == {"Anna"}
+
+
+def test_markers_are_a_table(tmp_path: Path) -> None:
+    (file,) = editors.write([source("29.97 drop-frame", people=("=1+1",))], ["csv-markers"], tmp_path, "anna")
+    table = rows(tmp_path / file)
+    assert [(int(row["Start Frame"]), int(row["End Frame"])) for row in table] == [*SPANS]
+    read = [oti.opentime.from_timecode(row["In"], float(30 * NTSC)).to_frames() for row in table]
+    assert read == [first_frame("29.97 drop-frame") + first for first, _ in SPANS]
+    assert {row["Marker Name"] for row in table} == {"'=1+1"}
+
+
 @pytest.mark.parametrize(("rate", "drop"), [(30 * NTSC, True), (60 * NTSC, True), (Fraction(25), False)])
 def test_timecode_is_that_of_another_library(rate: Fraction, drop: bool) -> None:
     day = 24 * 6 * (10 * 60 * round(rate) - 9 * round(rate) // 15 * drop)
@@ -193,7 +290,7 @@ def test_handles_stop_at_the_ends_of_the_shot() -> None:
     assert "* LOC: 01:00:01:04 RED" in edl(timeline)  # 22 frames of the first event, 7 of the second's handle
 
 
-def test_names_are_data() -> None:
+def test_names_are_data(tmp_path: Path) -> None:
     path = f"/videos/{HOSTILE.replace('/', '')}.mp4"
     timeline = source("25", path, (HOSTILE,))
     text = edl(timeline)
@@ -206,6 +303,16 @@ def test_names_are_data() -> None:
     name = reduce(lambda text, pair: text.replace(*pair), escaped, Path(path).name)
     assert {each.name for each in clips} == {name}
     json.loads(editors.FORMATS["otio"].write(timeline))
+    person = HOSTILE.replace("\n", "\\n").replace("\u2028", "\\u2028").replace("\x07", "\\x07")
+    (marker, *_) = ElementTree.fromstring(fcpxml(timeline)).iter("marker")
+    assert marker.get("value") == person
+    (item, *_) = ElementTree.fromstring(xmeml(timeline)).iter("clipitem")
+    assert (item.findtext("name"), item.findtext("marker/name")) == (name, person)
+    files = editors.write([timeline], ["srt", "vtt", "csv-markers"], tmp_path, "hostile")
+    for file in files[:2]:
+        texts = [text.replace(WORD_JOINER, "") for _, _, text in cues(tmp_path / file)]
+        assert texts == [person.replace("-->", "->" if file.endswith("srt") else "-->")] * len(SPANS)
+    assert len(rows(tmp_path / files[2])) == len(SPANS)
 
 
 def test_paths_are_relative_unless_absolute_ones_are_wanted(tmp_path: Path) -> None:
@@ -261,6 +368,10 @@ def test_everybody_in_a_video_is_exported_without_cutting(run: Run, store: Path,
     result = run("export", "two.mp4", "--person", "two.mp4#1", "--format", "otio", *args)
     assert result.exit_code == 0, result.output
     assert len(list(tmp_path.glob("two_*.otio"))) == 1
+
+
+def test_help_names_the_formats() -> None:
+    assert ", ".join(editors.FORMATS) == options.EXPORT_FORMATS
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from facereel.query.export.csv_markers import csv_markers
 from facereel.query.export.edl import edl
+from facereel.query.export.fcpxml import fcpxml
+from facereel.query.export.subtitles import srt, vtt
 from facereel.query.export.timeline import Timeline, media_of, timelines
+from facereel.query.export.xmeml import xmeml
 from facereel.query.records import ClipPlan
 from facereel.store.files.disk import atomic_file
 from facereel.store.files.names import printable, result_name
@@ -38,6 +42,11 @@ class Format:
 FORMATS: dict[str, Format] = {
     "edl": Format(".edl", edl),
     "otio": Format(".otio", _otio),
+    "fcpxml": Format(".fcpxml", fcpxml),
+    "xmeml": Format(".xml", xmeml),
+    "srt": Format(".srt", srt, per_video=True),
+    "vtt": Format(".vtt", vtt, per_video=True),
+    "csv-markers": Format("_markers.csv", csv_markers, per_video=True),
 }
 
 

@@ -189,8 +189,9 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[list[Any]]) ->
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
-        writer.writerows([_cell(value) for value in row] for row in rows)
+        writer.writerows([cell(value) for value in row] for row in rows)
 
 
-def _cell(value: Any) -> Any:
+def cell(value: Any) -> Any:
+    """A value for CSV, of which a spreadsheet runs nothing: an apostrophe stands before what it took for a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value

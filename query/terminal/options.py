@@ -10,6 +10,8 @@ import typer
 from facereel import __version__
 from facereel.query.terminal import console
 
+EXPORT_FORMATS = "edl, otio, fcpxml, xmeml, srt, vtt, csv-markers"  # a test compares them with query/export
+
 
 def _remember(ctx: typer.Context, param: Any, value: bool) -> bool:
     """Store a flag, which may stand before or after the command, for the place where errors are printed."""
@@ -203,7 +205,7 @@ Export = Annotated[
     typer.Option(
         "--export",
         metavar="FORMAT",
-        help="Also write the clips for an editing program, as stretches of the video: edl, otio; can be repeated.",
+        help=f"Also write the clips for an editing program, as stretches of the video: {EXPORT_FORMATS}; can be repeated.",
     ),
 ]
 Overwrite = Annotated[bool, _flag("--overwrite", "Replace the result of another query.")]
@@ -211,7 +213,7 @@ Overwrite = Annotated[bool, _flag("--overwrite", "Replace the result of another 
 # export
 ExportFormat = Annotated[
     list[str],
-    typer.Option("--format", metavar="FORMAT", help="edl, otio; can be repeated."),
+    typer.Option("--format", metavar="FORMAT", help=f"{EXPORT_FORMATS}; can be repeated."),
 ]
 ExportEverybody = Annotated[bool, _flag("--everybody", "Everybody in the video.")]
 ExportInclude = Annotated[
