@@ -337,8 +337,8 @@ class Answer:
     ) -> Result:
         """Cut a clip of each match into the folder `out`, with metadata.json, clips.csv and frames.csv.
 
-        `export` are formats of editing programs (`edl`, `otio`, `fcpxml`, `xmeml`, `srt`, `vtt`, `csv-markers`), in which the clips are written too, as stretches of
-        the videos.
+        `export` are formats of editing programs in which the clips are written too, as stretches of the videos: `edl`,
+        `otio`, `fcpxml`, `xmeml`, `srt`, `vtt`, `csv-markers`.
 
         The folder is there complete or not at all; without matches nothing is written. A result of the same photos
         and name is replaced, another one only with `overwrite`, a folder with any other file never. `size` is the
@@ -814,7 +814,7 @@ class Library:
         handles: int = 0,
         absolute: bool = False,
     ) -> Exported:
-        """Write where people are in a video into `out` for editing programs, in the formats of `Answer.cut`; cuts nothing.
+        """Write who is where in a video into `out`, in the formats of editing programs as for `cut`; cuts nothing.
 
         A timeline has the stretches of one person after those of another, each with a marker of the person's name.
         Without `people` everybody is on it. `handles` is how many frames are added on either side of a stretch, inside

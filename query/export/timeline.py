@@ -92,7 +92,8 @@ class Timeline:
     @property
     def start(self) -> int:
         """Its own timecode, frames since 00:00:00:00: an hour, as is usual, so that there is room before it."""
-        return frames_of("01:00:00;00" if self.drop else "01:00:00:00", self.rate)[0]  # type: ignore[index]
+        base = base_of(self.rate)
+        return 3600 * base - (54 * (base // 15) if self.drop else 0)  # 54 of 60 minutes skip numbers
 
     @property
     def length(self) -> int:

@@ -205,7 +205,8 @@ Export = Annotated[
     typer.Option(
         "--export",
         metavar="FORMAT",
-        help=f"Also write the clips for an editing program, as stretches of the video: {EXPORT_FORMATS}; can be repeated.",
+        help=f"Also write the clips for editing programs, as stretches of the video: {EXPORT_FORMATS}; can be "
+        "repeated.",
     ),
 ]
 Overwrite = Annotated[bool, _flag("--overwrite", "Replace the result of another query.")]
