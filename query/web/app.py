@@ -19,6 +19,7 @@ from facereel.query.web import (
     jobs_view,
     library_view,
     people_view,
+    person_view,
     pictures,
     playback,
     proxies,
@@ -31,6 +32,7 @@ from facereel.query.web.site import Site, Upload, error_answer, site_of
 VIEWS = (
     library_view,
     people_view,
+    person_view,
     review_view,
     ask_view,
     decisions_view,

@@ -7,7 +7,7 @@ do answers, whose matches are ticked and cut by number. Both are few, and gone w
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,10 +18,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from facereel import api
-from facereel.query.web.jobs import Progress
+from facereel.query.web.cutting import cutting
 from facereel.query.web.pictures import jpeg
 from facereel.query.web.shelf import Shelf
-from facereel.query.web.site import Site, Upload, read_body, read_json, site_of
+from facereel.query.web.site import Upload, read_body, read_json, site_of
 
 _MOST_FACES = 18  # of the library, that can be asked for with a click
 _MOST_NAMES = 500  # of people, that the fields for names offer
@@ -286,40 +286,13 @@ def _cut(request: Request) -> Response:
     people = choice.question.people
     (folder,) = api.result_folders(people, site.out, choice.name)
     api.check_target(folder, people.persons[0], choice.overwrite)
-    job = site.jobs.start("cut", f"Cutting {choice.name}", _cutting(site, choice, folder))
+    answer = choice.question.answer.only(choice.chosen)
+    job = site.jobs.start(
+        "cut",
+        f"Cutting {choice.name}",
+        cutting(site, answer, folder, choice.crop, choice.size, choice.overwrite),
+    )
     return JSONResponse({"job": job.data()})
-
-
-def _cutting(site: Site, choice: _Choice, folder: Path) -> Callable[[Progress], dict[str, Any]]:
-    def work(progress: Progress) -> dict[str, Any]:
-        total, done = len(choice.chosen), 0
-
-        def clip_is_done(clip: api.Clip) -> None:
-            nonlocal done
-            done += 1
-            progress.report(done, total, "" if clip.file is None else clip.file.name)
-
-        progress.report(0, total)
-        result = choice.question.answer.only(choice.chosen).cut(
-            folder, crop=choice.crop, size=choice.size, overwrite=choice.overwrite, on_clip=clip_is_done
-        )
-        return _result(result, site.scrub)
-
-    return work
-
-
-def _result(result: api.Result, scrub: Callable[[str], str]) -> dict[str, Any]:
-    folder = None if result.folder is None else result.folder.name
-    clips = [
-        {
-            "file": clip.file.name, "video": clip.match.video.name, "start": clip.match.start,
-            "duration": clip.match.duration, "width": clip.width, "height": clip.height,
-            "picture": f"/pictures/face/{clip.match.folder.name}/t{clip.match.tracklet}",
-        }
-        for clip in result.clips if clip.file is not None
-    ]  # fmt: skip
-    not_cut = [{"video": item.name, "reason": scrub(item.reason)} for item in result.not_cut]
-    return {"folder": folder, "clips": clips, "not_cut": not_cut}
 
 
 def _texts(words: dict[str, Any], key: str) -> tuple[str, ...]:

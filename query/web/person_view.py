@@ -1,0 +1,257 @@
+"""Person: every appearance of somebody, what else may be them, and what can be decided, cut or forgotten."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from facereel import api
+from facereel.query.web import ask_view
+from facereel.query.web.cutting import cutting
+from facereel.query.web.jobs import Progress, Work
+from facereel.query.web.site import Site, read_json, site_of
+from facereel.query.web.video_view import described, title
+
+_VIDEOS = 12  # a page of appearances
+_FACES = 18  # the best ones
+_CANDIDATES = 24  # of what else may be somebody
+
+
+def _page(request: Request) -> Response:
+    site, word = site_of(request), _person(request)
+    person = site.library.people.find(word)
+    names = sorted({one.name for one in site.library.people.all() if one.name}, key=str.casefold)
+    return site.render(request, "person.html", person=person, title=title(person), names=names)
+
+
+def _videos(request: Request) -> Response:
+    """A page of the videos that show somebody."""
+    first = request.query_params.get("first", "0")
+    found = site_of(request).library.people.videos(
+        _person(request), present=request.query_params.getlist("with"),
+        absent=request.query_params.getlist("without"), first=int(first) if first.isdecimal() and len(first) < 9 else 0,
+        most=_VIDEOS,
+    )  # fmt: skip
+    site = site_of(request)
+    return JSONResponse(
+        {
+            "videos": [
+                {
+                    "folder": video.folder.name, "video": video.video, "duration": round(video.duration, 4),
+                    "seconds": round(video.seconds, 3),
+                    "pieces": [
+                        [piece.tracklet, piece.start_frame, piece.end_frame, round(piece.start, 4), round(piece.end, 4)]
+                        for piece in video.pieces
+                    ],
+                }
+                for video in found.videos
+            ],
+            "unreadable": [site.scrub(reason) for reason in found.unreadable], "next": found.next,
+        }
+    )  # fmt: skip
+
+
+def _faces(request: Request) -> Response:
+    """The best faces of somebody."""
+    moments = site_of(request).library.people.moments(_person(request), _FACES)
+    return JSONResponse({"faces": [_moment(one) for one in moments]})
+
+
+def _moment(moment: api.Moment) -> dict[str, Any]:
+    return {
+        "folder": moment.folder.name, "video": moment.video, "tracklet": moment.tracklet, "frame": moment.frame,
+        "time": round(moment.time, 3),
+    }  # fmt: skip
+
+
+def _possible(request: Request) -> Response:
+    """What else may be somebody: what a search by their faces finds in clusters that are not theirs."""
+    library, word = site_of(request).library, _person(request)
+    person = library.people.find(word)
+    try:
+        (answer,) = library.find_many(library.read_persons(str(person.id))).answers
+    except api.OptionError as error:  # without a clear face nobody can be searched for
+        return JSONResponse({"candidates": [], "note": str(error)})
+    groups: dict[tuple[Path, int], list[api.Match]] = {}
+    for match in (*answer.matches, *answer.possible):
+        groups.setdefault((match.folder, match.cluster), []).append(match)
+    candidates: list[dict[str, Any]] = []
+    for (folder, cluster), matches in groups.items():
+        if len(candidates) == _CANDIDATES:
+            break
+        owner = library.people.face(f"{folder.name}#{cluster}").person
+        if owner is not None and owner.id == person.id:
+            continue
+        best = max(matches, key=lambda match: match.similarity)
+        candidates.append(
+            {
+                "folder": folder.name, "video": best.video.name, "cluster": cluster, "tracklet": best.tracklet,
+                "frame": best.start_frame, "start": round(best.start, 3), "end": round(best.end, 3),
+                "similarity": round(best.similarity, 3), "sure": best.certainty == "sure", "why": best.why,
+                "faces": [f"{folder.name}/t{number}" for number in dict.fromkeys(one.tracklet for one in matches)],
+                "owner": None if owner is None else {"id": owner.id, "name": title(owner)},
+            }
+        )  # fmt: skip
+    return JSONResponse({"candidates": candidates, "note": ""})
+
+
+def _accept(request: Request) -> Response:
+    change = site_of(request).library.people.accept(_person(request), _chosen(request))
+    return JSONResponse(described(change, f"Accepted: this is {title(change.person)}"))
+
+
+def _reject(request: Request) -> Response:
+    faces = _chosen(request)
+    change = site_of(request).library.people.reject(_person(request), faces)
+    return JSONResponse(
+        described(change, f"{_count(faces)} {'is' if len(faces) == 1 else 'are'} not {title(change.person)}")
+    )
+
+
+def _split(request: Request) -> Response:
+    faces = _chosen(request)
+    change = site_of(request).library.people.split(_person(request), faces)
+    new = change.split_off or change.person
+    answer = described(change, f"{_count(faces)} split off as {title(new)}")
+    return JSONResponse(answer | {"split_off": new.id})
+
+
+def _count(faces: Sequence[str]) -> str:
+    return f"{len(faces)} face track{'' if len(faces) == 1 else 's'}"
+
+
+def _chosen(request: Request) -> list[str]:
+    """The faces of the body, `FOLDER/t12` each, as the API names them."""
+    words = read_json(request).get("faces")
+    if not isinstance(words, list) or not words:
+        raise api.OptionError("no face is chosen; choose at least one")
+    found = []
+    for word in words:
+        folder, _, name = str(word).rpartition("/")
+        if not folder or name[:1] != "t" or not name[1:].isdecimal():
+            raise api.OptionError("what was chosen is no face of the library; reload the page")
+        found.append(f"{folder}#{name}")
+    return found
+
+
+# -- Forgetting
+
+
+def _forget_plan(request: Request) -> Response:
+    """What would be removed, before anybody agrees to it."""
+    site = site_of(request)
+    return JSONResponse(_planned(site, _plan(site, _person(request))))
+
+
+def _forget(request: Request) -> Response:
+    """Forget somebody, if what would be removed still is what the user was shown."""
+    site, word, words = site_of(request), _person(request), read_json(request)
+    plan = _plan(site, word)
+    if words.get("plan") != _planned(site, plan)["plan"]:
+        raise api.ResultExistsError(
+            "the library has changed since this was shown; look again at what is removed"
+        )
+    also_weaker = words.get("also_weaker") is True
+    job = site.jobs.start("forget", f"Forgetting {plan.people[0]}", _forgetting(plan, also_weaker))
+    return JSONResponse({"job": job.data()})
+
+
+def _plan(site: Site, word: str) -> api.ForgetPlan:
+    return site.library.plan_forget(site.library.read_persons(word, faceless=True), out=site.out)
+
+
+def _planned(site: Site, plan: api.ForgetPlan) -> dict[str, Any]:
+    matching, weaker = ([_holding(one) for one in own] for own in (plan.matching, plan.weaker))
+    shown = {
+        "person": plan.people[0], "matching": matching, "weaker": weaker,
+        "skipped": [{"video": one.name, "reason": site.scrub(one.reason)} for one in plan.skipped],
+        "results": [folder.name for folder in plan.results], "unfinished": len(plan.unfinished),
+        "being_indexed": len(plan.being_indexed),
+    }  # fmt: skip
+    versions = [one.version.to_text() for one in (*plan.matching, *plan.weaker)]
+    digest = hashlib.sha256(json.dumps([shown, versions]).encode()).hexdigest()
+    return shown | {"plan": digest}
+
+
+def _holding(holding: api.Holding) -> dict[str, Any]:
+    return {
+        "folder": holding.folder.name, "video": holding.video, "tracklets": len(holding.tracklets),
+        "seconds": round(holding.seconds, 2), "crops": holding.exemplars,
+        "first": holding.tracklets[0] if holding.tracklets else None,
+    }  # fmt: skip
+
+
+def _forgetting(plan: api.ForgetPlan, also_weaker: bool) -> Work:
+    def work(progress: Progress) -> dict[str, Any]:
+        progress.report(0, 0)
+        report = plan.apply(also_weaker=also_weaker)
+        ask_view.clear()
+        return {
+            "removed": [_holding(one) for one in report.removed], "busy": [one.name for one in report.busy],
+            "remaining": len(report.remaining), "forgotten": bool(report.persons),
+        }  # fmt: skip
+
+    return work
+
+
+# -- Clips and data
+
+
+def _cut(request: Request) -> Response:
+    """Cut every sure appearance, in the frames with and without somebody."""
+    site, word, words = site_of(request), _person(request), read_json(request)
+    library = site.library
+    people = library.read_persons(word)
+    present, absent = _names(words, "with"), _names(words, "without")
+    if present or absent:
+        people = library.narrowed(people, present=present, absent=absent)
+    crop = api.check_clip_options(str(words.get("crop", "follow")), None, 0.0)
+    overwrite = words.get("overwrite") is True
+    (folder,) = api.result_folders(people, site.out)
+    api.check_target(folder, people.persons[0], overwrite)
+
+    def work(progress: Progress) -> dict[str, Any]:
+        progress.report(0, 0, "searching")
+        (answer,) = library.find_many(people).answers
+        return cutting(site, answer, folder, crop, None, overwrite)(progress)
+
+    return JSONResponse({"job": site.jobs.start("cut", f"Cutting {people.persons[0].name}", work).data()})
+
+
+def _names(words: dict[str, Any], key: str) -> list[str]:
+    given = words.get(key) or []
+    return [str(one).strip() for one in given if str(one).strip()] if isinstance(given, list) else []
+
+
+def _data(request: Request) -> Response:
+    """Everything that is stored of somebody, as a file."""
+    site, word = site_of(request), _person(request)
+    data = json.loads(site.scrub(json.dumps(site.library.people.data(word))))
+    name = f"person-{word}.json"
+    return JSONResponse(data, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+def _person(request: Request) -> str:
+    return str(request.path_params["person"])
+
+
+routes = [
+    Route("/people/{person:int}", _page),
+    Route("/api/people/{person:int}/videos", _videos),
+    Route("/api/people/{person:int}/faces", _faces),
+    Route("/api/people/{person:int}/possible", _possible),
+    Route("/api/people/{person:int}/accept", _accept, methods=["POST"]),
+    Route("/api/people/{person:int}/reject", _reject, methods=["POST"]),
+    Route("/api/people/{person:int}/split", _split, methods=["POST"]),
+    Route("/api/people/{person:int}/forget", _forget_plan),
+    Route("/api/people/{person:int}/forget", _forget, methods=["POST"]),
+    Route("/api/people/{person:int}/cut", _cut, methods=["POST"]),
+    Route("/api/people/{person:int}/data", _data),
+]
