@@ -250,7 +250,7 @@ routes = [
     Route("/api/people/{person:int}/accept", _accept, methods=["POST"]),
     Route("/api/people/{person:int}/reject", _reject, methods=["POST"]),
     Route("/api/people/{person:int}/split", _split, methods=["POST"]),
-    Route("/api/people/{person:int}/forget", _forget_plan),
+    Route("/api/people/{person:int}/forget-plan", _forget_plan),
     Route("/api/people/{person:int}/forget", _forget, methods=["POST"]),
     Route("/api/people/{person:int}/cut", _cut, methods=["POST"]),
     Route("/api/people/{person:int}/data", _data),

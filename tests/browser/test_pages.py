@@ -9,7 +9,14 @@ from tests.browser import access
 from tests.browser.conftest import Visit
 from tests.served import Site
 
-PAGES = {"Library": "/", "People": "/people", "Review": "/review", "Ask": "/ask"}
+PAGES = {
+    "Library": "/",
+    "People": "/people",
+    "Person": "/people/{person}",
+    "Review": "/review",
+    "Video": "/videos/{folder}",
+    "Ask": "/ask",
+}
 EVERY_PAGE = pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
 
 # What has the focus: a short name, and whether it can be seen.

@@ -210,7 +210,7 @@ let plan = null;
 
 async function askForget() {
   try {
-    plan = await get(`${api}/forget`);
+    plan = await get(`${api}/forget-plan`);
   } catch (error) {
     complain(error);
     return;
@@ -221,7 +221,7 @@ async function askForget() {
   byId("forget-plan").replaceChildren(
     el("p", {}, plan.matching.length ? "Removed from the library, with name and decisions:" : "No face is stored; name and decisions are removed."),
     el("ul", { class: "plain forget-list" }, plan.matching.map(row)),
-    plan.weaker.length ? el("p", {}, "May be the same person:") : "",
+    plan.weaker.length ? el("p", {}, "Less alike; may be the same person:") : "",
     el("ul", { class: "plain forget-list" }, plan.weaker.map(row)),
     ...plan.skipped.map((one) => el("p", { class: "warn" }, `${one.video} is not searched: ${one.reason}`)),
     plan.results.length ? el("p", { class: "warn" }, `These results show ${title} and stay: ${plan.results.join(", ")}`) : "",

@@ -1,0 +1,77 @@
+"""Person, by what a user does: name, filter, split, cut, forget."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import expect
+
+from facereel import Library
+from tests.browser.conftest import Visit
+from tests.served import Site
+
+
+def longest(site: Site) -> int:
+    """The id of who is shown longest."""
+    return Library(site.store).people.all()[0].id
+
+
+def test_every_appearance_leads_to_its_moment(visit: Visit, common_site: Site) -> None:
+    person = longest(common_site)
+    video = Library(common_site.store).people.videos(str(person)).videos[0]
+    page = visit(common_site, f"/people/{person}")
+    page.locator("#videos summary").click()
+    expect(page.locator("#videos .pieces li")).to_have_count(len(video.pieces))
+    page.locator("#videos .pieces a").nth(1).click()
+    expect(page.locator("#overlay")).to_have_attribute("data-frame", str(video.pieces[1].start_frame))
+
+
+def test_a_person_is_named_by_keyboard_and_filtered(visit: Visit, site: Site) -> None:
+    library = Library(site.store)
+    person, other = library.people.all()[:2]
+    page = visit(site, f"/people/{person.id}", width=360, dark=True)
+    expect(page.locator("#videos > li")).to_have_count(1)
+    page.keyboard.press("n")
+    page.keyboard.type("Zoe")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Zoe")
+    assert library.people.find("Zoe").id == person.id
+    page.locator("#other").fill(str(other.id))
+    page.keyboard.press("Enter")
+    expect(page.locator("#chips li")).to_contain_text(f"with {other.id}")
+    together = library.people.videos("Zoe", present=[str(other.id)]).videos
+    expect(page.locator("#videos > li")).to_have_count(len(together))
+
+
+def test_a_chosen_face_is_split_off_and_comes_back(visit: Visit, site: Site) -> None:
+    library, person = Library(site.store), longest(site)
+    before = len(library.people.all())
+    page = visit(site, f"/people/{person}")
+    page.locator("#faces input").first.check()
+    page.get_by_role("button", name="Split off as somebody else").click()
+    expect(page.get_by_text("1 face track split off")).to_be_visible()
+    assert len(library.people.all()) == before + 1
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text(re.compile("undone", re.IGNORECASE)).first).to_be_visible()
+    assert len(library.people.all()) == before
+
+
+def test_everything_is_cut(visit: Visit, site: Site) -> None:
+    page = visit(site, f"/people/{longest(site)}")
+    page.get_by_role("button", name="Cut everything").click()
+    expect(page.locator("#result h2")).to_contain_text("clips in", timeout=60_000)
+    file = page.locator("#result a").first.inner_text()
+    assert list(site.out.rglob(file))
+
+
+def test_what_is_forgotten_is_shown_first_and_then_is_gone(visit: Visit, site: Site) -> None:
+    library, person = Library(site.store), longest(site)
+    page = visit(site, f"/people/{person}")
+    page.get_by_role("button", name="Forget", exact=True).click()
+    expect(page.locator("#forget-plan")).to_contain_text("sample.mp4")
+    page.get_by_role("button", name="Cancel").click()
+    assert person in {one.id for one in library.people.all()}
+    page.get_by_role("button", name="Forget", exact=True).click()
+    page.get_by_role("button", name="Forget for good").click()
+    page.wait_for_url("**/people", timeout=60_000)
+    assert person not in {one.id for one in library.people.all()}
