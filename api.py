@@ -56,16 +56,19 @@ if TYPE_CHECKING:
     from facereel.indexer.engines.choice import EngineChoice
     from facereel.indexer.engines.protocol import FaceEngine
     from facereel.indexer.identity.reembed import Reembedded
+    from facereel.indexer.jobs.paths import BrowsedFolder
     from facereel.query.clips.plan import ClipOptions
     from facereel.query.command_line import QueryCommand
     from facereel.query.export.contact_sheet import Row
     from facereel.query.export.editors import Exported
     from facereel.query.library.appearances import PersonVideos
     from facereel.query.library.moments import FaceTrack, Moment
+    from facereel.query.library.overview import VideoEntry, VideoPage
     from facereel.query.library.people import (
         Appearance,
         Change,
         PeopleOfLibrary,
+        PeoplePage,
         PeopleSheet,
         PersonDetails,
     )
@@ -99,6 +102,7 @@ __all__ = [
     "Answer",
     "Answers",
     "Appearance",
+    "BrowsedFolder",
     "Calibration",
     "Change",
     "Clip",
@@ -138,6 +142,7 @@ __all__ = [
     "OptionError",
     "People",
     "PeopleOfLibrary",
+    "PeoplePage",
     "PeopleSheet",
     "PersonDetails",
     "PersonQuery",
@@ -160,14 +165,19 @@ __all__ = [
     "Timeline",
     "UnwritableError",
     "VideoDetails",
+    "VideoEntry",
     "VideoError",
+    "VideoPage",
     "VideoSummary",
     "Videos",
+    "browse",
     "check_clip_options",
     "check_question",
     "check_target",
     "download_pack",
     "engines",
+    "file_below",
+    "is_video_name",
     "pack_licence",
     "result_folders",
 ]
@@ -175,6 +185,7 @@ __all__ = [
 # Public records whose modules take long to import.
 _RECORDS = {
     "Appearance": "facereel.query.library.people",
+    "BrowsedFolder": "facereel.indexer.jobs.paths",
     "Calibration": "facereel.query.people.calibration",
     "Change": "facereel.query.library.people",
     "ClusterSummary": "facereel.store.index.summary",
@@ -187,13 +198,14 @@ _RECORDS = {
     "Health": "facereel.store.index.verify",
     "Holding": "facereel.query.search.forget",
     "LibraryPerson": "facereel.store.library.people",
+    "Moment": "facereel.query.library.moments",
     "PeopleOfLibrary": "facereel.query.library.people",
+    "PeoplePage": "facereel.query.library.people",
     "PeopleSheet": "facereel.query.library.people",
     "PersonDetails": "facereel.query.library.people",
     "PersonQuery": "facereel.query.records",
     "PersonVideos": "facereel.query.library.appearances",
     "Photo": "facereel.query.people.reference",
-    "Moment": "facereel.query.library.moments",
     "QueryCommand": "facereel.query.command_line",
     "Questions": "facereel.store.library.suggestions",
     "Reembedded": "facereel.indexer.identity.reembed",
@@ -203,6 +215,8 @@ _RECORDS = {
     "Suggestion": "facereel.store.library.suggestions",
     "Timeline": "facereel.query.library.timeline",
     "VideoDetails": "facereel.store.index.summary",
+    "VideoEntry": "facereel.query.library.overview",
+    "VideoPage": "facereel.query.library.overview",
     "VideoSummary": "facereel.store.index.summary",
 }
 
@@ -917,6 +931,16 @@ class Library:
         rows, failures = catalogue.listing(self._catalogue())
         return Videos(tuple(rows), tuple(failures))
 
+    def page_of_videos(self, search: str = "", *, offset: int = 0, most: int = 50) -> VideoPage:
+        """Some of the indexed videos, those whose names contain `search`, by name; opens no index.
+
+        Raises StoreError for a store that cannot be read.
+        """
+        from facereel.query.library import overview
+
+        people = self.people.stored
+        return overview.page_of_videos(self._catalogue(), people, search, offset, most)
+
     def info(self, video: PathLike) -> VideoDetails:
         """Everything about one video; raises NotIndexedError, StoreError."""
         from facereel.store.index import summary
@@ -1207,6 +1231,30 @@ class Library:
 
         _, (answer,) = self._search(self.read_photos([photo]).persons, None, None)
         return owners(answer, self.people.stored)
+
+
+def browse(root: PathLike, folder: str = "") -> BrowsedFolder:
+    """The folders and videos in a folder below `root`, named from there; links that lead out of it are left out.
+
+    Raises OptionError for what is no folder below the root.
+    """
+    from facereel.indexer.jobs import paths
+
+    return paths.browse(Path(root), folder)
+
+
+def file_below(root: PathLike, name: str) -> Path:
+    """The file or folder of that name below `root`, links followed; raises OptionError for one that is not there."""
+    from facereel.indexer.jobs import paths
+
+    return paths.below(Path(root), name)
+
+
+def is_video_name(name: str) -> bool:
+    """Whether a file of that name is taken from a folder that is indexed."""
+    from facereel.store.files.kinds import VIDEO_SUFFIXES
+
+    return Path(name).suffix.lower() in VIDEO_SUFFIXES
 
 
 def engines(*, speed: bool = False, device: str = "auto", threads: int = 0) -> list[dict[str, Any]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from facereel.store.files.disk import unwritable
 from facereel.store.files.kinds import VIDEO_SUFFIXES
 from facereel.store.files.names import printable
+from facereel.store.model.errors import OptionError
 
 
 def find_videos(names: Sequence[str | Path]) -> list[Path]:
@@ -22,6 +24,57 @@ def find_videos(names: Sequence[str | Path]) -> list[Path]:
         for path in _expand(Path(name)) or [Path(name)]:
             videos.setdefault(path.absolute(), path)
     return list(videos.values())
+
+
+@dataclass(frozen=True, slots=True)
+class BrowsedFolder:
+    """What lies in a folder, for whoever chooses videos."""
+
+    path: str  # from the root, with slashes; empty for the root itself
+    parent: str | None  # of the folder above, None for the root
+    folders: tuple[str, ...]  # names
+    videos: tuple[tuple[str, int], ...]  # names and bytes
+
+
+def below(root: Path, name: str) -> Path:
+    """The file or folder of a name that is absolute or begins at the root; links are followed first.
+
+    Raises OptionError for one that does not lie below the root.
+    """
+    top = root.resolve()
+    try:
+        path = (top / name).resolve()
+        inside = path == top or path.is_relative_to(top)
+    except (OSError, ValueError, RuntimeError):  # a NUL, links in a circle
+        inside = False
+    if not inside:
+        raise OptionError(
+            f"{printable(name)} is not below {printable(root)}; "
+            "start with --root FOLDER to index files of another folder"
+        )
+    return path
+
+
+def browse(root: Path, name: str = "") -> BrowsedFolder:
+    """The folders and videos of a folder below a root; links that lead out of it are left out.
+
+    Raises OptionError for what is no folder below the root.
+    """
+    top, folder = root.resolve(), below(root, name)
+    folders, videos = [], []
+    try:
+        for entry in sorted(folder.iterdir(), key=lambda one: one.name.casefold()):
+            if entry.name.startswith(".") or not entry.resolve().is_relative_to(top):
+                continue
+            if entry.is_dir():
+                folders.append(entry.name)
+            elif entry.suffix.lower() in VIDEO_SUFFIXES and entry.is_file():
+                videos.append((entry.name, entry.stat().st_size))
+    except (OSError, RuntimeError) as error:
+        raise OptionError(f"{printable(name) or printable(root)} cannot be listed: {error}") from error
+    path = "" if folder == top else folder.relative_to(top).as_posix()
+    parent = None if folder == top else path.rpartition("/")[0]
+    return BrowsedFolder(path, parent, tuple(folders), tuple(videos))
 
 
 def check_store(store: Path) -> None:

@@ -36,6 +36,15 @@ class Appearance:
 
 
 @dataclass(frozen=True, slots=True)
+class PeoplePage:
+    """Some of the people of the library."""
+
+    people: tuple[LibraryPerson, ...]
+    offset: int  # of the first among all that were asked for
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class PersonDetails:
     """All about a person in short."""
 
@@ -105,6 +114,30 @@ class PeopleOfLibrary:
             if (hidden or not person.hidden) and not (unnamed and person.name)
         ]
         return tuple(sorted(found, key=lambda person: (-person.seconds, person.id)))
+
+    def page(
+        self,
+        *,
+        search: str = "",
+        named: bool | None = None,
+        hidden: bool = False,
+        offset: int = 0,
+        most: int = 60,
+    ) -> PeoplePage:
+        """Some of the people, named ones first, then by time on screen: `named` only such, or only others, or all.
+
+        `search` is part of a name, or an id; `hidden` gives the hidden ones alone.
+        """
+        wanted = search.strip().casefold()
+        chosen = [
+            person
+            for person in self.all(hidden=True)
+            if person.hidden == hidden
+            and (named is None or named == (person.name is not None))
+            and (wanted in (person.name or "").casefold() or wanted == str(person.id))
+        ]
+        chosen.sort(key=lambda person: person.name is None)
+        return PeoplePage(tuple(chosen[offset : offset + most]), offset, len(chosen))
 
     def find(self, person: str) -> LibraryPerson:
         """Whom a word means."""

@@ -1,18 +1,139 @@
-"""Library: the videos that are indexed."""
+"""Library: the videos that are indexed, and indexing more of them."""
 
 from __future__ import annotations
 
-from starlette.requests import Request
-from starlette.responses import HTMLResponse
+import os
+import secrets
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
-from facereel.query.web.site import site_of
+from facereel import api
+from facereel.query.web.jobs import Progress, Result
+from facereel.query.web.paging import Paging, page_number
+from facereel.query.web.site import Site, Upload, read_json, site_of
+
+VIDEOS_A_PAGE = 48
+PEOPLE_FOUND = 12  # whom a search lists beside the videos
+_LARGEST = 1 << 40  # bytes of a video that is dropped
 
 
 def page(request: Request) -> HTMLResponse:
-    """All videos."""
+    """All videos, or those and the people whose names contain a text."""
+    site, search = site_of(request), request.query_params.get("q", "").strip()
+    offset = (page_number(request) - 1) * VIDEOS_A_PAGE
+    found = site.library.page_of_videos(search, offset=offset, most=VIDEOS_A_PAGE)
+    people = site.library.people.page(search=search, named=True, most=PEOPLE_FOUND) if search else None
+    return site.render(
+        request, "library.html", videos=found, people=people, search=search, root=site.root.resolve().name,
+        paging=Paging(request, found.offset, VIDEOS_A_PAGE, found.total), problem=site.scrub,
+    )  # fmt: skip
+
+
+def folder(request: Request) -> JSONResponse:
+    """What lies in a folder below the root, and which of its videos are indexed."""
     site = site_of(request)
-    return site.render(request, "library.html", videos=site.library.videos().videos)
+    found = api.browse(site.root, request.query_params.get("folder", ""))
+    paths = [api.file_below(site.root, f"{found.path}/{name}".lstrip("/")) for name, _ in found.videos]
+    missing = set(site.library.not_indexed(paths))
+    videos = [
+        {"name": name, "bytes": size, "indexed": path not in missing}
+        for (name, size), path in zip(found.videos, paths, strict=True)
+    ]
+    return JSONResponse(
+        {"path": found.path, "parent": found.parent, "folders": list(found.folders), "videos": videos}
+    )
 
 
-routes = [Route("/", page, methods=["GET"])]
+def index(request: Request) -> JSONResponse:
+    """Index files or folders below the root, as a job."""
+    site, body = site_of(request), read_json(request)
+    names = body.get("paths")
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise api.OptionError("no file was chosen; choose a video or a folder")
+    paths = [api.file_below(site.root, name) for name in names]
+    if gone := next((name for name, path in zip(names, paths, strict=True) if not path.exists()), None):
+        raise api.OptionError(f"{gone} is not there; check the name")
+    force = body.get("force") is True
+    title = f"Indexing {paths[0].name}" if len(paths) == 1 else f"Indexing {len(paths)} files and folders"
+    return JSONResponse(
+        site.jobs.start("index", title, lambda progress: _index(site, paths, force, progress)).data()
+    )
+
+
+def _index(site: Site, paths: list[Path], force: bool, progress: Progress) -> Result:
+    failed: list[dict[str, str]] = []
+    indexed: list[dict[str, Any]] = []
+    total = 0
+    # Closing the events stops the work: what is complete stays, and the next run goes on with the rest.
+    with closing(site.library.index_events(paths, force=force)) as events:
+        for event in events:
+            share, text = 0.0, event.video.name
+            if isinstance(event, api.Started):
+                total = event.total
+            elif isinstance(event, api.Failed):
+                failed.append({"video": event.video.name, "message": site.scrub(str(event.error))})
+            elif isinstance(event, api.Indexed):
+                indexed.append({
+                    "video": event.video.name, "folder": event.folder.name, "people": event.people,
+                    "skipped": bool(event.skipped),
+                })  # fmt: skip
+            elif isinstance(event, api.Progress):
+                share = event.done / event.total if event.stage == "indexing" and event.total else 0.0
+                text = f"{event.video.name}, {event.stage}"
+            progress.report(len(indexed) + len(failed) + share, max(total, 1), text)
+    return {"indexed": indexed, "failed": failed}
+
+
+def remove(request: Request) -> JSONResponse:
+    """Delete the index of a video."""
+    site = site_of(request)
+    name = str(read_json(request).get("folder", ""))
+    if name != Path(name).name:
+        raise api.OptionError(f"{name} is not the name of an index; reload the page")
+    site.library.remove(name)
+    return JSONResponse({"message": f"The index of {name} is deleted. The video itself stays."})
+
+
+async def add(request: Request) -> JSONResponse:
+    """Write a video that was dropped into a folder below the root; the page has asked before."""
+    site, name = site_of(request), request.query_params.get("name", "")
+    folder = api.file_below(site.root, request.query_params.get("folder", ""))
+    if not name or name != Path(name).name or name.startswith(".") or not api.is_video_name(name):
+        raise api.OptionError(f"{name or 'a file without a name'} is not the name of a video; rename it")
+    target = api.file_below(site.root, str(folder / name))
+    if not folder.is_dir() or target.exists():
+        raise api.ResultExistsError(f"{name} is there already; choose it in the list instead")
+    part = folder / f".{name}-{secrets.token_hex(4)}.part"
+    try:
+        with part.open("xb") as file:
+            async for block in request.stream():
+                await run_in_threadpool(file.write, block)
+        os.link(part, target)  # fails where a file of that name came meanwhile
+    except FileExistsError as error:
+        raise api.ResultExistsError(f"{name} is there already; choose it in the list instead") from error
+    except ClientDisconnect as error:
+        raise api.OptionError(f"{name} did not arrive whole; drop it again") from error
+    except OSError as error:
+        raise api.UnwritableError(
+            f"{name} cannot be written: {error.strerror}; make room and try again"
+        ) from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
+    return JSONResponse({"path": target.relative_to(site.root.resolve()).as_posix()})
+
+
+routes = [
+    Route("/", page, methods=["GET"]),
+    Route("/api/library/folder", folder, methods=["GET"]),
+    Route("/api/library/index", index, methods=["POST"]),
+    Route("/api/library/remove", remove, methods=["POST"]),
+    Route("/api/library/add", add, methods=["POST"]),
+]
+uploads = {"/api/library/add": Upload(("video/*", "application/octet-stream"), _LARGEST, stream=True)}

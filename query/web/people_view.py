@@ -1,18 +1,126 @@
-"""People: everybody in the library, named first."""
+"""People: everybody in the library, named first; naming, merging and hiding them; and the log of decisions."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
-from facereel.query.web.site import site_of
+from facereel import api
+from facereel.query.web.paging import Paging, page_number
+from facereel.query.web.site import read_json, site_of
+
+PEOPLE_A_PAGE = 60
+DECISIONS_SHOWN = 200
 
 
 def page(request: Request) -> HTMLResponse:
-    """Everybody."""
+    """People with a name, and how many have none."""
+    site, search = site_of(request), request.query_params.get("q", "").strip()
+    hidden = request.query_params.get("hidden") == "1"
+    people = site.library.people
+    # Hidden people are few: they are one list, with and without names.
+    named = people.page(
+        search=search, named=None if hidden else True, hidden=hidden,
+        offset=(page_number(request) - 1) * PEOPLE_A_PAGE, most=PEOPLE_A_PAGE,
+    )  # fmt: skip
+    unnamed = 0 if hidden else people.page(search=search, named=False, most=0).total
+    any_hidden = hidden or people.page(hidden=True, most=0).total
+    return site.render(
+        request, "people.html", people=named.people, unnamed=unnamed, search=search, hidden=hidden,
+        any_hidden=any_hidden, paging=Paging(request, named.offset, PEOPLE_A_PAGE, named.total),
+    )  # fmt: skip
+
+
+def unnamed(request: Request) -> HTMLResponse:
+    """A page of the people without a name, as a part of that page."""
+    site, number = site_of(request), page_number(request)
+    found = site.library.people.page(
+        search=request.query_params.get("q", "").strip(), named=False,
+        offset=(number - 1) * PEOPLE_A_PAGE, most=PEOPLE_A_PAGE,
+    )  # fmt: skip
+    more = number + 1 if found.offset + len(found.people) < found.total else None
+    return site.render(request, "_people.html", people=found.people, hidden=False, more=more)
+
+
+def name(request: Request) -> JSONResponse:
+    """Give somebody a name."""
+    person = str(request.path_params["person"])
+    change = site_of(request).library.people.name(person, str(read_json(request).get("name", "")))
+    return _changed(change, f"Person {change.person.id} is {change.person.name}")
+
+
+def merge(request: Request) -> JSONResponse:
+    """Say that people are one person; the first one's id and name stay."""
+    ids = read_json(request).get("people")
+    if not isinstance(ids, list) or len(ids) < 2 or not all(isinstance(one, int) for one in ids):
+        raise api.OptionError("fewer than two people were chosen; choose all who are one person")
+    first, *others = map(str, ids)
+    change = site_of(request).library.people.merge(first, others)
+    gone = f"; no longer called {' and '.join(change.given_up)}" if change.given_up else ""
+    return _changed(change, f"{len(ids)} people are one now: {_title(change.person)}{gone}")
+
+
+def hide(request: Request) -> JSONResponse:
+    """Leave people out of lists and questions, or take them back."""
+    body = read_json(request)
+    ids, people = body.get("people"), site_of(request).library.people
+    if not isinstance(ids, list) or not ids or not all(isinstance(one, int) for one in ids):
+        raise api.OptionError("nobody was chosen; choose somebody first")
+    back = body.get("back") is True
+    changes = [people.unhide(str(one)) if back else people.hide(str(one)) for one in ids]
+    who = _title(changes[0].person) if len(ids) == 1 else f"{len(ids)} people"
+    text = f"{who} {'is' if len(ids) == 1 else 'are'} {'listed again' if back else 'hidden'}"
+    return JSONResponse(
+        {"decisions": [number for one in changes for number in one.decisions], "message": text}
+    )
+
+
+def log(request: Request) -> HTMLResponse:
+    """The decisions, the newest first."""
     site = site_of(request)
-    return site.render(request, "people.html", people=site.library.people.all())
+    people = site.library.people
+    decisions = people.log(last=DECISIONS_SHOWN)[::-1]
+    names = {person.id: _title(person) for person in people.all(hidden=True)}
+    entries = [(decision, _sentence(decision, names)) for decision in decisions]
+    return site.render(request, "log.html", entries=entries, most=DECISIONS_SHOWN)
 
 
-routes = [Route("/people", page, methods=["GET"])]
+def _sentence(decision: api.Decision, names: Mapping[int, str]) -> str:
+    """What a decision says, in words."""
+    who, other = (
+        "nobody" if one is None else names.get(one, f"person {one}")
+        for one in (decision.person, decision.other)
+    )
+    faces = f"{len(decision.places)} {'face' if len(decision.places) == 1 else 'faces'}"
+    return {
+        "name": f"person {decision.person} is called {decision.name}",
+        "merge": f"person {decision.other} is {who}",
+        "split": f"{faces} of {who} are {other}",
+        "accept": f"{faces} are {who}",
+        "reject": f"{faces} are not {who}",
+        "hide": f"{who} is hidden",
+        "show": f"{who} is listed again",
+        "undo": f"decision {decision.undoes} is undone",
+        "forget": f"person {decision.person} is forgotten",
+    }[decision.kind]
+
+
+def _changed(change: api.Change, message: str) -> JSONResponse:
+    return JSONResponse({"decisions": list(change.decisions), "message": message, "person": change.person.id})
+
+
+def _title(person: api.LibraryPerson) -> str:
+    return person.name or f"person {person.id}"
+
+
+routes = [
+    Route("/people", page, methods=["GET"]),
+    Route("/people/unnamed", unnamed, methods=["GET"]),
+    Route("/log", log, methods=["GET"]),
+    Route("/api/people/merge", merge, methods=["POST"]),
+    Route("/api/people/hide", hide, methods=["POST"]),
+    Route("/api/people/{person:int}/name", name, methods=["POST"]),
+]

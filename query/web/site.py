@@ -86,6 +86,14 @@ def error_answer(error: Exception, message: str, status: int) -> JSONResponse:
     return JSONResponse({"error": {"kind": type(error).__name__, "message": message}}, status)
 
 
+def length_of_time(seconds: float) -> str:
+    """`48 s`, `34 min`, `1 h 05 min`: how long something is, as people say it."""
+    minutes = round(seconds / 60)
+    if seconds < 59.5:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
 def _no_number(text: str) -> float:
     raise ValueError(f"{text} is no number of JSON")
 
@@ -93,7 +101,9 @@ def _no_number(text: str) -> float:
 @cache
 def _templates() -> jinja2.Environment:
     """Templates escape whatever they are given; a name that is missing in one is a fault of ours."""
-    return jinja2.Environment(
+    templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    templates.filters["length_of_time"] = length_of_time
+    return templates
