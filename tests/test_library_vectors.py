@@ -989,3 +989,18 @@ def test_a_file_that_was_written_anew_counts_before_it_has_its_name(
     assert not list(store.glob(f".{LIBRARY_VECTORS}*"))
     assert said(ask(store, wanted)) == first
     assert vectors_in(store) == before
+
+
+def test_vectors_of_some_clusters_are_read_without_mapping_the_file(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = Catalogue(store)
+    catalogue.refresh()
+    monkeypatch.setattr(np, "memmap", _raise(AssertionError("mapped")))
+    for stored in catalogue.all():
+        with VideoIndex(stored.folder) as index:
+            exact = index.pooled().clusters
+        chosen = [(stored.number, int(number)) for number in exact.numbers[::-1]]
+        with catalogue.database.read() as db:
+            read = VectorFile(store).embeddings(db, [(stored.number, 99), *chosen])
+        assert np.abs(read - exact.embeddings[::-1]).max() < rounding(DIM)

@@ -289,14 +289,19 @@ class VectorFile:
         query = "SELECT block, first_row, clusters FROM videos WHERE video = ? AND block > 0"
         found = []
         with self._opened(db) as file:
-            blocks = {block.number: _mapped(file, block) for block in _blocks(db)}
+            # Read, not mapped: that takes longer the more blocks there are, and joining asks for few rows often.
+            blocks = {block.number: block for block in _blocks(db)}
             for video, cluster in clusters:
                 for number, first, count in db.execute(query, (video,)):
-                    rows = blocks.get(number)
-                    if rows is None or not 0 <= first <= len(rows.owners) - count:
+                    block = blocks.get(number)
+                    if block is None or not 0 <= first <= block.rows - count:
                         raise UnusableFile("a video has rows that are not there")
-                    own = np.flatnonzero((rows.owners[first : first + count] == (video, cluster)).all(axis=1))
-                    found += [decoded(rows.codes[first + row]) for row in own.tolist()]
+                    place = block.owners_place + first * _OWNER_BYTES
+                    owners = np.frombuffer(_read_at(file, place, count * _OWNER_BYTES), "<i8").reshape(-1, 2)
+                    own = np.flatnonzero((owners == (video, cluster)).all(axis=1))
+                    for row in (first + own).tolist():
+                        codes = _read_at(file, block.place + row * block.dim, block.dim)
+                        found.append(decoded(np.frombuffer(codes, np.uint8)))
         return np.stack(found) if found else np.zeros((0, 0), np.float32)
 
     def check(self, db: sqlite3.Connection) -> bool:
@@ -650,6 +655,14 @@ def _create(path: Path) -> BinaryIO:
 
 def _header(generation: bytes) -> bytes:
     return _MAGIC.ljust(_HEADER_BYTES - _GENERATION_BYTES, b"\0") + generation
+
+
+def _read_at(file: BinaryIO, place: int, count: int) -> bytes:
+    file.seek(place)
+    data = file.read(count)
+    if len(data) != count:
+        raise UnusableFile("torn")
+    return data
 
 
 def _write_at(file: BinaryIO, place: int, data: bytes) -> None:
