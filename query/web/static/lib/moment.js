@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { el, svg } from "./dom.js";
+import { load } from "./playback.js";
 import { clock } from "./time.js";
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -20,6 +21,8 @@ export function playMoment(moment, { crops = null, label = null } = {}) {
   const overlay = svg("svg", { class: "moment-boxes", "aria-hidden": "true" }, cut, box);
   const note = el("p", { class: "soft", role: "status", hidden: true });
   const element = el("div", { class: "moment" }, el("div", { class: "moment-stage" }, video, overlay), note);
+  const cropTimes = crops?.map((row) => row[0]);
+  const cropBoxes = crops?.map((row) => row.slice(1));
   let track = null;
   let stopped = false;
 
@@ -27,13 +30,18 @@ export function playMoment(moment, { crops = null, label = null } = {}) {
     .then((found) => {
       track = found;
       overlay.setAttribute("viewBox", `0 0 ${found.width} ${found.height}`);
-      draw(moment.start);
+      draw(found.times[moment.frame - found.frame] ?? moment.start);
     })
     .catch(() => {}); // Without boxes the moment is still worth seeing.
 
+  function say(text) {
+    note.textContent = text;
+    note.hidden = stopped || !text;
+  }
+
   function draw(time) {
     place(box, track?.times, track?.boxes, time);
-    place(cut, crops?.map((row) => row[0]), crops?.map((row) => row.slice(1)), time);
+    place(cut, cropTimes, cropBoxes, time);
   }
 
   function onFrame(_, frame) {
@@ -43,21 +51,20 @@ export function playMoment(moment, { crops = null, label = null } = {}) {
     video.requestVideoFrameCallback(onFrame);
   }
 
-  video.addEventListener("loadedmetadata", () => {
-    video.currentTime = moment.start + 0.001;
-    if (!still.matches) video.play().catch(() => {});
-  });
+  load(video, moment.folder, { onWork: (job) => say(`Preparing this video for playing: ${percent(job)} %`) })
+    .then(() => {
+      if (stopped) return video.removeAttribute("src");
+      say("");
+      video.currentTime = moment.start + 0.001;
+      if (!still.matches) video.play().catch(() => {});
+    })
+    .catch((error) => error.name !== "AbortError" && say(`${error.message} This is a picture of the moment.`));
   // A stretch at the end of the video is left by the end itself.
   video.addEventListener("ended", () => {
     video.currentTime = moment.start;
     video.play().catch(() => {});
   });
-  video.addEventListener("error", () => {
-    note.textContent = "This video cannot be played here; this is a picture of the moment.";
-    note.hidden = stopped;
-  });
   video.requestVideoFrameCallback?.(onFrame);
-  video.src = `/media/video/${encodeURIComponent(moment.folder)}`;
   return {
     element,
     stop() {
@@ -68,6 +75,8 @@ export function playMoment(moment, { crops = null, label = null } = {}) {
     },
   };
 }
+
+const percent = (job) => (job.total > 0 ? Math.round((100 * job.done) / job.total) : 0);
 
 /** Puts a rectangle where its track is at a time; nowhere before it begins and after it ends. */
 function place(rect, times, boxes, time) {
