@@ -55,6 +55,7 @@ def test_chosen_matches_are_cut_play_and_can_be_downloaded(visit: Visit, site: S
         page.locator("#result").get_by_role("link", name="Download").first.click()
     assert download.value.suggested_filename == files[0]
     assert Path(download.value.path()).read_bytes() == (result / files[0]).read_bytes()
+    page.close()  # its players would ask the server for more while that ends
 
 
 def test_one_of_two_faces_is_chosen(visit: Visit, common_site: Site) -> None:
@@ -158,6 +159,7 @@ def test_everything_is_done_with_the_keyboard(visit: Visit, site: Site) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("#result video")).to_have_count(1, timeout=CUT_MS)
     expect(page.locator("#result")).to_be_focused()
+    page.close()  # its players would ask the server for more while that ends
 
 
 def test_a_result_of_something_else_is_replaced_only_when_it_is_said(
@@ -179,3 +181,4 @@ def test_a_result_of_something_else_is_replaced_only_when_it_is_said(
     expect(page.locator("#result")).to_be_visible(timeout=CUT_MS)
     (reference,) = json.loads((site.out / "them" / "metadata.json").read_text())["references"]
     assert reference["file"] == "biden.jpg"
+    page.close()  # its players would ask the server for more while that ends
