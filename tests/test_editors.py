@@ -290,6 +290,25 @@ def test_handles_stop_at_the_ends_of_the_shot() -> None:
     assert "* LOC: 01:00:01:04 RED" in edl(timeline)  # 22 frames of the first event, 7 of the second's handle
 
 
+def test_each_rate_has_its_timeline_and_each_video_its_subtitles(tmp_path: Path) -> None:
+    parts = (source("25", "/a/one.mp4"), source("29.97 drop-frame", "/b/one.mp4"))
+    assert editors.write(parts, ["edl", "srt"], tmp_path, "anna") == (
+        "anna_25.edl", "anna_29.97df.edl", "anna_one.srt", "anna_one_2.srt",
+    )  # fmt: skip
+    lists = [(tmp_path / f"anna_{part.label}.edl").read_text() for part in parts]
+    assert [text.splitlines()[1] for text in lists] == ["FCM: NON-DROP FRAME", "FCM: DROP FRAME"]
+    assert [len(cues(tmp_path / file)) for file in ("anna_one.srt", "anna_one_2.srt")] == [4, 4]
+
+
+def test_people_follow_one_another() -> None:
+    timeline = source("25", people=("Anna", "Ben"))
+    assert [event.person for event in timeline.events] == ["Anna"] * 4 + ["Ben"] * 4
+    ends = [event.record + event.length for event in timeline.events]
+    assert [event.record for event in timeline.events] == [0, *ends[:-1]]
+    assert ends[-1] == timeline.length
+    assert {event.colour for event in timeline.events} == {0, 1}
+
+
 def test_names_are_data(tmp_path: Path) -> None:
     path = f"/videos/{HOSTILE.replace('/', '')}.mp4"
     timeline = source("25", path, (HOSTILE,))
@@ -368,6 +387,17 @@ def test_everybody_in_a_video_is_exported_without_cutting(run: Run, store: Path,
     result = run("export", "two.mp4", "--person", "two.mp4#1", "--format", "otio", *args)
     assert result.exit_code == 0, result.output
     assert len(list(tmp_path.glob("two_*.otio"))) == 1
+
+
+def test_a_video_that_is_gone_is_named(run: Run, store: Path, film: Path, tmp_path: Path) -> None:
+    moved = film.rename(tmp_path / "moved.mp4")
+    try:
+        result = run("export", "two.mp4", "--everybody", "--store", store, *FAKE, "--out", tmp_path / "out")
+    finally:
+        moved.rename(film)
+    assert result.exit_code == 1
+    assert "two.mp4 is no longer there" in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_help_names_the_formats() -> None:
