@@ -122,7 +122,6 @@ class LibraryPeople:
             people = {one.id: one for one in _people(db, sorted(set(owners.values())))}
             return {cluster: people[owner] for cluster, owner in owners.items()}
 
-<<<<<<< HEAD
     def owners_of(self, sha256: str) -> dict[int, Owner]:
         """Whose the clusters of a video are, by cluster number, without figures over the library."""
         query = """SELECT cluster, now.person, now.name FROM members JOIN people USING (person)
@@ -133,14 +132,13 @@ class LibraryPeople:
                 int(row[0]): Owner(int(row[1]), None if row[2] is None else str(row[2]))
                 for row in db.execute(query, (sha256,))
             }
-=======
+
     def numbers_of_people(self, videos: Sequence[str]) -> dict[str, int]:
         """How many people are in each of some videos, by sha256; hidden people count."""
         query = """SELECT count(DISTINCT coalesce(merged_into, people.person)) FROM members
                    JOIN people USING (person) WHERE sha256 = ?"""
         with self._read() as db:
             return {sha256: int(db.execute(query, (sha256,)).fetchone()[0]) for sha256 in videos}
->>>>>>> 866cab0 (wip)
 
     def person_of(self, sha256: str, cluster: int) -> LibraryPerson | None:
         """Whose a cluster of a video is; None where the library does not have it."""
