@@ -114,7 +114,8 @@ def serve(
         reader.join(5)
         assert process.stdout is not None
         process.stdout.close()
-        sys.stderr.writelines(lines)  # which pytest shows beside a failure
+        if sys.exc_info()[0] is not None:
+            sys.stderr.writelines(lines)  # which pytest shows beside the failure
     said = "".join(lines)
     assert "Traceback" not in said, said
     assert process.returncode in ((0, 130) if end == signal.SIGINT else (128 + end,)), said

@@ -67,7 +67,10 @@ def _contents(number: int, people: Floats, engine: FaceEngine) -> factories.Inde
         Cluster(place, None, tuple(item.number for item in tracklets if item.cluster == place))
         for place in range(1, len(cast) + 1)
     )
-    return replace(blank, engine=engine.info, tracklets=tracklets, exemplars=exemplars, clusters=clusters)
+    return replace(
+        blank, engine=engine.info, config={**blank.config, "threshold": engine.threshold.value},
+        tracklets=tracklets, exemplars=exemplars, clusters=clusters,
+    )  # fmt: skip
 
 
 def _look(person: Floats, rng: np.random.Generator) -> Floats:
