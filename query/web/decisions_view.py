@@ -1,13 +1,17 @@
-"""Undoing what was decided, from whichever page it was."""
+"""The log of what was decided, and undoing it, from whichever page it was."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
 from facereel import api
 from facereel.query.web.site import read_json, site_of
+
+DECISIONS_SHOWN = 200
 
 
 def undo(request: Request) -> JSONResponse:
@@ -23,4 +27,37 @@ def undo(request: Request) -> JSONResponse:
     })  # fmt: skip
 
 
-routes = [Route("/api/undo", undo, methods=["POST"])]
+def log(request: Request) -> HTMLResponse:
+    """The decisions, the newest first."""
+    site = site_of(request)
+    people = site.library.people
+    decisions = people.log(last=DECISIONS_SHOWN)[::-1]
+    names = {person.id: person.name or f"person {person.id}" for person in people.all(hidden=True)}
+    entries = [(decision, _sentence(decision, names)) for decision in decisions]
+    return site.render(request, "log.html", entries=entries, most=DECISIONS_SHOWN)
+
+
+def _sentence(decision: api.Decision, names: Mapping[int, str]) -> str:
+    """What a decision says, in words."""
+    who, other = (
+        "nobody" if one is None else names.get(one, f"person {one}")
+        for one in (decision.person, decision.other)
+    )
+    faces = f"{len(decision.places)} {'face' if len(decision.places) == 1 else 'faces'}"
+    return {
+        "name": f"person {decision.person} is called {decision.name}",
+        "merge": f"person {decision.other} is {who}",
+        "split": f"{faces} of {who} are {other}",
+        "accept": f"{faces} are {who}",
+        "reject": f"{faces} are not {who}",
+        "hide": f"{who} is hidden",
+        "show": f"{who} is listed again",
+        "undo": f"decision {decision.undoes} is undone",
+        "forget": f"person {decision.person} is forgotten",
+    }[decision.kind]
+
+
+routes = [
+    Route("/log", log, methods=["GET"]),
+    Route("/api/undo", undo, methods=["POST"]),
+]

@@ -1,8 +1,6 @@
-"""People: everybody in the library, named first; naming, merging and hiding them; and the log of decisions."""
+"""People: everybody in the library, named first; naming, merging and hiding them."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse
@@ -13,7 +11,6 @@ from facereel.query.web.paging import Paging, page_number
 from facereel.query.web.site import read_json, site_of
 
 PEOPLE_A_PAGE = 60
-DECISIONS_SHOWN = 200
 
 
 def page(request: Request) -> HTMLResponse:
@@ -78,36 +75,6 @@ def hide(request: Request) -> JSONResponse:
     )
 
 
-def log(request: Request) -> HTMLResponse:
-    """The decisions, the newest first."""
-    site = site_of(request)
-    people = site.library.people
-    decisions = people.log(last=DECISIONS_SHOWN)[::-1]
-    names = {person.id: _title(person) for person in people.all(hidden=True)}
-    entries = [(decision, _sentence(decision, names)) for decision in decisions]
-    return site.render(request, "log.html", entries=entries, most=DECISIONS_SHOWN)
-
-
-def _sentence(decision: api.Decision, names: Mapping[int, str]) -> str:
-    """What a decision says, in words."""
-    who, other = (
-        "nobody" if one is None else names.get(one, f"person {one}")
-        for one in (decision.person, decision.other)
-    )
-    faces = f"{len(decision.places)} {'face' if len(decision.places) == 1 else 'faces'}"
-    return {
-        "name": f"person {decision.person} is called {decision.name}",
-        "merge": f"person {decision.other} is {who}",
-        "split": f"{faces} of {who} are {other}",
-        "accept": f"{faces} are {who}",
-        "reject": f"{faces} are not {who}",
-        "hide": f"{who} is hidden",
-        "show": f"{who} is listed again",
-        "undo": f"decision {decision.undoes} is undone",
-        "forget": f"person {decision.person} is forgotten",
-    }[decision.kind]
-
-
 def _changed(change: api.Change, message: str) -> JSONResponse:
     return JSONResponse({"decisions": list(change.decisions), "message": message, "person": change.person.id})
 
@@ -119,7 +86,6 @@ def _title(person: api.LibraryPerson) -> str:
 routes = [
     Route("/people", page, methods=["GET"]),
     Route("/people/unnamed", unnamed, methods=["GET"]),
-    Route("/log", log, methods=["GET"]),
     Route("/api/people/merge", merge, methods=["POST"]),
     Route("/api/people/hide", hide, methods=["POST"]),
     Route("/api/people/{person:int}/name", name, methods=["POST"]),

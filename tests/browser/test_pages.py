@@ -12,6 +12,7 @@ from tests.served import Site
 PAGES = {
     "Library": "/",
     "People": "/people",
+    "Log": "/log",
     "Person": "/people/{person}",
     "Review": "/review",
     "Video": "/videos/{folder}",
