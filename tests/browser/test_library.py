@@ -29,7 +29,7 @@ def videos(page: Page) -> list[str]:
     return page.locator(".video h2").all_inner_texts()
 
 
-def test_a_film_is_chosen_by_browsing_and_indexed(visit: Visit, site: Site, films: Path) -> None:
+def test_a_film_is_chosen_by_browsing_and_indexed(site: Site, visit: Visit, films: Path) -> None:
     page = visit(site)
     assert videos(page) == ["sample.mp4"]
     page.get_by_role("button", name="Add videos").press("Enter")
@@ -44,7 +44,7 @@ def test_a_film_is_chosen_by_browsing_and_indexed(visit: Visit, site: Site, film
 
 
 def test_a_path_is_typed_and_one_outside_is_refused(
-    visit: Visit, site: Site, films: Path, expected_faults: list[str]
+    site: Site, visit: Visit, films: Path, expected_faults: list[str]
 ) -> None:
     expected_faults.append("status of 400")
     page = visit(site)
@@ -75,7 +75,7 @@ def drop(page: Page, film: Path) -> None:
 
 
 def test_a_dropped_film_is_copied_only_after_asking(
-    visit: Visit, site: Site, films: Path, expected_faults: list[str]
+    site: Site, visit: Visit, films: Path, expected_faults: list[str]
 ) -> None:
     expected_faults.append("status of 409")
     film = Path(shutil.move(films / "two.mp4", films.parent.parent / f"{films.parent.name}-dropped.mp4"))
@@ -93,7 +93,7 @@ def test_a_dropped_film_is_copied_only_after_asking(
     assert [path.name for path in site.root.glob(".*part")] == []
 
 
-def test_a_video_is_removed_only_after_asking(visit: Visit, site: Site) -> None:
+def test_a_video_is_removed_only_after_asking(site: Site, visit: Visit) -> None:
     page = visit(site)
     page.get_by_role("button", name="Remove sample.mp4").click()
     page.get_by_role("button", name="Cancel").click()
@@ -105,7 +105,7 @@ def test_a_video_is_removed_only_after_asking(visit: Visit, site: Site) -> None:
     assert not list(site.store.glob("sample.mp4-*"))
 
 
-def test_a_search_finds_videos_and_names(visit: Visit, site: Site) -> None:
+def test_a_search_finds_videos_and_names(site: Site, visit: Visit) -> None:
     page = visit(site, "/people")
     page.get_by_role("button", name="Name person").first.click()
     page.get_by_label("Name", exact=True).fill("Samantha")
@@ -121,7 +121,7 @@ def test_a_search_finds_videos_and_names(visit: Visit, site: Site) -> None:
     expect(page.locator("main")).to_contain_text("No video's name contains")
 
 
-def test_a_video_that_is_gone_says_so(visit: Visit, site: Site) -> None:
+def test_a_video_that_is_gone_says_so(site: Site, visit: Visit) -> None:
     (site.root / "sample.mp4").unlink()
     page = visit(site)
     expect(page.locator(".video")).to_contain_text("missing")

@@ -14,7 +14,7 @@ def ids(page: Page) -> list[int]:
     return [int(one.get_attribute("data-person") or 0) for one in page.locator(".person").all()]
 
 
-def test_somebody_is_named_in_place_by_keys_and_it_is_undone(visit: Visit, site: Site) -> None:
+def test_somebody_is_named_in_place_by_keys_and_it_is_undone(site: Site, visit: Visit) -> None:
     page = visit(site, "/people")
     person = ids(page)[0]
     page.get_by_role("button", name=f"Name person {person}").press("Enter")
@@ -28,7 +28,7 @@ def test_somebody_is_named_in_place_by_keys_and_it_is_undone(visit: Visit, site:
 
 
 def test_a_name_that_cannot_be_is_refused_and_can_be_mended(
-    visit: Visit, site: Site, expected_faults: list[str]
+    site: Site, visit: Visit, expected_faults: list[str]
 ) -> None:
     expected_faults.append("status of 400")
     page = visit(site, "/people")
@@ -40,7 +40,7 @@ def test_a_name_that_cannot_be_is_refused_and_can_be_mended(
     expect(page.get_by_label("Name", exact=True)).to_have_count(0)
 
 
-def test_several_are_merged_and_that_is_undone_at_once(visit: Visit, site: Site) -> None:
+def test_several_are_merged_and_that_is_undone_at_once(site: Site, visit: Visit) -> None:
     page = visit(site, "/people")
     before = ids(page)
     for person in before[:3]:
@@ -54,7 +54,7 @@ def test_several_are_merged_and_that_is_undone_at_once(visit: Visit, site: Site)
     expect(page.locator(".person")).to_have_count(len(before))
 
 
-def test_hidden_people_are_listed_apart_and_come_back(visit: Visit, site: Site) -> None:
+def test_hidden_people_are_listed_apart_and_come_back(site: Site, visit: Visit) -> None:
     page = visit(site, "/people")
     person = ids(page)[0]
     page.get_by_label(f"Choose person {person}").check()
@@ -68,7 +68,7 @@ def test_hidden_people_are_listed_apart_and_come_back(visit: Visit, site: Site) 
     expect(page.locator("main")).to_contain_text("Nobody is hidden")
 
 
-def test_the_log_says_what_was_decided_and_undoes_it(visit: Visit, site: Site) -> None:
+def test_the_log_says_what_was_decided_and_undoes_it(site: Site, visit: Visit) -> None:
     person = Library(site.store).people.all()[0]
     Library(site.store).people.name(str(person.id), "Bert")
     page = visit(site, "/log")
