@@ -40,7 +40,7 @@ def test_a_film_is_chosen_by_browsing_and_indexed(site: Site, visit: Visit, film
     expect(page.get_by_role("status")).to_contain_text("1 video indexed")
     page.get_by_role("button", name="Add videos").click()
     page.get_by_role("button", name="films/").click()
-    expect(page.get_by_label("two.mp4")).to_be_disabled()
+    expect(page.get_by_label("two.mp4")).to_be_disabled(timeout=INDEXING)
 
 
 def test_a_path_is_typed_and_one_outside_is_refused(
@@ -78,7 +78,7 @@ def test_a_dropped_film_is_copied_only_after_asking(
     site: Site, visit: Visit, films: Path, expected_faults: list[str]
 ) -> None:
     expected_faults.append("status of 409")
-    film = Path(shutil.move(films / "two.mp4", films.parent.parent / f"{films.parent.name}-dropped.mp4"))
+    film = Path(shutil.move(films / "two.mp4", films.parent.parent / f"a-{films.parent.name}.mp4"))
     page = visit(site)
     drop(page, film)
     page.get_by_role("button", name="Cancel").click()
