@@ -78,3 +78,17 @@ def test_the_log_says_what_was_decided_and_undoes_it(site: Site, visit: Visit) -
     expect(page.locator("tbody tr")).to_have_count(2)
     expect(page.locator("tbody")).to_contain_text("undone")
     assert not Library(site.store).people.has_name("Bert")
+
+
+def test_who_names_one_after_another_goes_on_where_they_were(site: Site, visit: Visit) -> None:
+    page = visit(site, "/people")
+    first, *others = ids(page)
+    for person in (first, others[0]):
+        page.get_by_role("button", name=f"Name person {person}").click()
+        page.keyboard.type(f"Somebody {person}")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("link", name=f"Somebody {person}", exact=True)).to_be_visible()
+        page.wait_for_load_state("networkidle")
+        # The section is open as before, and nobody is in it twice.
+        expect(page.locator("#unnamed .person").first).to_be_visible()
+        assert len(ids(page)) == len(set(ids(page))) == len(others) + 1

@@ -112,36 +112,44 @@ function rename(button) {
   });
 }
 
+let filled = false;
+
 async function showUnnamed(page) {
+  filled = true;
   const list = unnamed.querySelector("ul");
-  list.querySelector(".more")?.remove();
+  const more = list.querySelector(".more button");
+  if (more) more.disabled = true; // a second press must not bring the same people twice
   try {
     const query = new URLSearchParams({ page, q: list.dataset.search });
     const answer = await fetch(`/people/unnamed?${query}`);
     if (!answer.ok) throw new Error("The list cannot be read; reload the page.");
+    const before = list.querySelectorAll(".person").length;
+    more?.closest(".more").remove();
     list.insertAdjacentHTML("beforeend", await answer.text());
+    // The button that had the focus is gone; go on with the first who is new.
+    if (more) list.querySelectorAll(".person")[before]?.querySelector("input").focus();
   } catch (error) {
+    if (more) more.disabled = false;
+    else filled = false;
     complain(error);
   }
 }
 
-function opened() {
-  if (unnamed.open && !unnamed.querySelector("li")) showUnnamed(1);
+/** Fills the section once, and remembers that it is open: who names one after another goes on where they were. */
+function toggled() {
+  if (unnamed.open) sessionStorage.setItem("people-unnamed-open", "1");
+  else sessionStorage.removeItem("people-unnamed-open");
+  if (unnamed.open && !filled) showUnnamed(1);
 }
 
 if (unnamed) {
-  unnamed.addEventListener("toggle", opened);
   unnamed.addEventListener("click", (event) => {
     const more = event.target.closest("[data-more]");
     if (more) showUnnamed(more.dataset.more);
   });
-  // Somebody who names one after another wants to go on where they were.
   if (sessionStorage.getItem("people-unnamed-open")) unnamed.open = true;
-  unnamed.addEventListener("toggle", () => {
-    if (unnamed.open) sessionStorage.setItem("people-unnamed-open", "1");
-    else sessionStorage.removeItem("people-unnamed-open");
-  });
-  opened();
+  unnamed.addEventListener("toggle", toggled);
+  toggled();
 }
 
 const done = sessionStorage.getItem("people-done");
