@@ -251,3 +251,26 @@ def test_every_migration_ends_with_the_schema_of_a_new_file(tmp_path: Path) -> N
         people = LibraryPeople(store)
         assert people.all() == ()
         assert people.add_person() == 1
+
+
+def test_an_older_file_that_may_only_be_read_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / LIBRARY
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for statement in database.MIGRATIONS[0]:
+            db.execute(statement)
+        db.execute("INSERT INTO people (uid, created) VALUES ('1', '2026')")
+        db.execute("PRAGMA user_version = 1")
+    before = path.read_bytes()
+    real = LibraryDatabase._connection
+
+    @contextmanager
+    def read_only(self: LibraryDatabase, patience: float | None = None) -> Iterator[sqlite3.Connection]:
+        with real(self, patience) as db:
+            db.execute("PRAGMA query_only = ON")
+            yield db
+
+    monkeypatch.setattr(LibraryDatabase, "_connection", read_only)
+    people = LibraryPeople(tmp_path)
+    assert people.get(1).id == 1
+    assert people.all() == ()
+    assert path.read_bytes() == before

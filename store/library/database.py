@@ -148,12 +148,9 @@ class LibraryDatabase:
                 with closing(_empty()) as db:
                     yield db
                 return
-            with self._connection() as db:
-                if self._version(db) < len(MIGRATIONS):
-                    self._prepare(db)
-                with self._transaction(db, "BEGIN"):
-                    self._check(db)
-                    yield db
+            with self._connection() as file, self._newest(file) as db, self._transaction(db, "BEGIN"):
+                self._check(db)
+                yield db
 
     @contextmanager
     def write(self, patience: float | None = None) -> Iterator[sqlite3.Connection]:
@@ -228,6 +225,25 @@ class LibraryDatabase:
             db.execute("PRAGMA cell_size_check = ON")
             db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA secure_delete = ON")
+            yield db
+
+    @contextmanager
+    def _newest(self, db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+        """The database in the newest schema; in memory where it is older and may only be read."""
+        if self._version(db) == len(MIGRATIONS):
+            yield db
+            return
+        try:
+            self._prepare(db)
+        except sqlite3.OperationalError as error:
+            if "readonly" not in str(error):
+                raise
+            with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
+                copy.row_factory = sqlite3.Row
+                db.backup(copy)
+                self._prepare(copy)
+                yield copy
+        else:
             yield db
 
     def _prepare(self, db: sqlite3.Connection) -> None:
