@@ -34,13 +34,13 @@ def test_a_film_is_chosen_by_browsing_and_indexed(site: Site, visit: Visit, film
     assert videos(page) == ["sample.mp4"]
     page.get_by_role("button", name="Add videos").press("Enter")
     page.get_by_role("button", name="films/").press("Enter")
-    page.get_by_label("two.mp4").press("Space")
+    page.get_by_role("checkbox", name="two.mp4").press("Space")
     page.get_by_role("button", name="Index 1 video").press("Enter")
     expect(page.locator(".video h2")).to_have_text(["sample.mp4", "two.mp4"], timeout=INDEXING)
     expect(page.get_by_role("status")).to_contain_text("1 video indexed")
     page.get_by_role("button", name="Add videos").click()
     page.get_by_role("button", name="films/").click()
-    expect(page.get_by_label("two.mp4")).to_be_disabled(timeout=INDEXING)
+    expect(page.get_by_role("checkbox", name="two.mp4")).to_be_disabled(timeout=INDEXING)
 
 
 def test_a_path_is_typed_and_one_outside_is_refused(
