@@ -102,6 +102,19 @@ def _possible(request: Request) -> Response:
     return JSONResponse({"candidates": candidates, "note": ""})
 
 
+def _rename(request: Request) -> Response:
+    change = site_of(request).library.people.name(_person(request), str(read_json(request).get("name") or ""))
+    return JSONResponse(described(change, f"This is {title(change.person)}"))
+
+
+def _hide(request: Request) -> Response:
+    people, back = site_of(request).library.people, read_json(request).get("back") is True
+    change = people.unhide(_person(request)) if back else people.hide(_person(request))
+    return JSONResponse(
+        described(change, f"{title(change.person)} is {'listed again' if back else 'hidden'}")
+    )
+
+
 def _accept(request: Request) -> Response:
     change = site_of(request).library.people.accept(_person(request), _chosen(request))
     return JSONResponse(described(change, f"Accepted: this is {title(change.person)}"))
@@ -247,6 +260,8 @@ routes = [
     Route("/api/people/{person:int}/videos", _videos),
     Route("/api/people/{person:int}/faces", _faces),
     Route("/api/people/{person:int}/possible", _possible),
+    Route("/api/people/{person:int}/rename", _rename, methods=["POST"]),
+    Route("/api/people/{person:int}/hide", _hide, methods=["POST"]),
     Route("/api/people/{person:int}/accept", _accept, methods=["POST"]),
     Route("/api/people/{person:int}/reject", _reject, methods=["POST"]),
     Route("/api/people/{person:int}/split", _split, methods=["POST"]),
