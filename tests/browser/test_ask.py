@@ -20,6 +20,7 @@ CUT_MS = 60_000  # clips of a busy machine
 def ask(page: Page, photo: Path) -> None:
     """Choose a photo, and wait until its answer is listed."""
     page.set_input_files("#file", photo)
+    expect(page.get_by_label("Name of the result")).to_have_value(photo.stem)
     expect(page.locator("[data-match]").first).to_be_visible()
 
 
