@@ -1,0 +1,102 @@
+"""What happens meanwhile: another tab decides, a video is indexed again or removed, a browser dies."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Visit
+from tests.program import ROOT
+from tests.served import Site, copy_store, serve
+
+_FAKE = ("-m", "tests.fake_cli")
+_POST = """async ([address, body]) => {
+    const { post } = await import("/static/lib/api.js");
+    try { return await post(address, body); } catch (error) { return { error: error.message, status: error.status }; }
+}"""
+
+
+@pytest.fixture
+def small_site(film_store: Path, film: Path, tmp_path: Path) -> Iterator[Site]:
+    """A server over the index of a film of two people, which is made anew in a second."""
+    video = Path(shutil.copy(film, tmp_path))
+    with serve(
+        copy_store(film_store, tmp_path / "faceindex", video), tmp_path, "--engine", "fake", program=_FAKE
+    ) as site:
+        yield site
+
+
+def folder_of(site: Site) -> str:
+    """The name of the only index."""
+    (folder,) = site.store.glob("*.mp4-*")
+    return folder.name
+
+
+def command(site: Site, *words: str) -> None:
+    """Another program changes the library meanwhile."""
+    line = [sys.executable, *_FAKE, *words, "--store", str(site.store)]
+    subprocess.run(line, cwd=ROOT, check=True, capture_output=True, timeout=100)
+
+
+def post(page: Page, address: str, body: object) -> dict[str, Any]:
+    """What the page's own JavaScript gets for an answer."""
+    answer: dict[str, Any] = page.evaluate(_POST, [address, body])
+    return answer
+
+
+def test_a_video_is_indexed_again_and_removed_while_its_page_is_open(
+    small_site: Site, visit: Visit, expected_faults: list[str]
+) -> None:
+    folder = folder_of(small_site)
+    page = visit(small_site, f"/videos/{folder}")
+    page.locator("svg[data-overlay]").wait_for()
+    command(small_site, "index", str(small_site.root / "two.mp4"), "--force", "--engine", "fake")
+    answer = page.reload()
+    assert answer is not None
+    assert answer.status == 200
+    page.locator("svg[data-overlay]").wait_for()
+    expected_faults.append("status of 404")
+    command(small_site, "remove", "two.mp4")
+    answer = page.reload()
+    assert answer is not None
+    assert answer.status == 404
+    page.get_by_role("link", name="To the library").click()
+    assert page.locator("h1").inner_text() == "Library"
+
+
+def test_two_tabs_undo_the_same_decision(small_site: Site, visit: Visit, expected_faults: list[str]) -> None:
+    page = visit(small_site, "/people/1")
+    other = page.context.new_page()
+    other.goto("/people/1")
+    named = post(page, "/api/people/1/name", {"name": "Anna"})
+    assert len(named["decisions"]) == 1
+    assert "decisions" in post(other, "/api/undo", {"decisions": named["decisions"]})
+    expected_faults.append("status of 400")
+    again = post(page, "/api/undo", {"decisions": named["decisions"]})
+    assert again["status"] == 400
+    assert "undone" in again["error"]
+
+
+def test_a_browser_that_dies_in_the_middle_of_a_film_harms_nobody(small_site: Site, visit: Visit) -> None:
+    page = visit(small_site)
+    (cookie,) = page.context.cookies()
+    folder = folder_of(small_site)
+    request = (
+        f"GET /media/video/{folder} HTTP/1.1\r\nHost: 127.0.0.1:{small_site.port}\r\n"
+        f"Cookie: {cookie['name']}={cookie['value']}\r\n\r\n"
+    )
+    for _ in range(30):
+        with socket.create_connection(("127.0.0.1", small_site.port), timeout=20) as connection:
+            connection.sendall(request.encode())
+            assert connection.recv(15) == b"HTTP/1.1 200 OK"
+    answer = page.goto(f"/videos/{folder}")
+    assert answer is not None
+    assert answer.status == 200
