@@ -41,6 +41,7 @@ def test_a_person_is_named_by_keyboard_and_filtered(visit: Visit, site: Site) ->
     expect(page.locator("#chips li")).to_contain_text(f"with {other.id}")
     together = library.people.videos("Zoe", present=[str(other.id)]).videos
     expect(page.locator("#videos > li")).to_have_count(len(together))
+    page.wait_for_load_state("networkidle")  # possible matches are still searched for
 
 
 def test_a_chosen_face_is_split_off_and_comes_back(visit: Visit, site: Site) -> None:
@@ -54,6 +55,7 @@ def test_a_chosen_face_is_split_off_and_comes_back(visit: Visit, site: Site) -> 
     page.get_by_role("button", name="Undo").click()
     expect(page.locator("#toasts")).to_contain_text(re.compile("undone", re.IGNORECASE))
     assert len(library.people.all()) == before
+    page.wait_for_load_state("networkidle")
 
 
 def test_everything_is_cut(visit: Visit, site: Site) -> None:
