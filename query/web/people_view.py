@@ -7,6 +7,7 @@ from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
 from facereel import api
+from facereel.query.web.changes import described, title
 from facereel.query.web.paging import Paging, page_number
 from facereel.query.web.site import read_json, site_of
 
@@ -46,7 +47,7 @@ def name(request: Request) -> JSONResponse:
     """Give somebody a name."""
     person = str(request.path_params["person"])
     change = site_of(request).library.people.name(person, str(read_json(request).get("name", "")))
-    return _changed(change, f"Person {change.person.id} is {change.person.name}")
+    return JSONResponse(described(change, f"Person {change.person.id} is {change.person.name}"))
 
 
 def merge(request: Request) -> JSONResponse:
@@ -57,7 +58,7 @@ def merge(request: Request) -> JSONResponse:
     first, *others = map(str, ids)
     change = site_of(request).library.people.merge(first, others)
     gone = f"; no longer called {' and '.join(change.given_up)}" if change.given_up else ""
-    return _changed(change, f"{len(ids)} people are one now: {_title(change.person)}{gone}")
+    return JSONResponse(described(change, f"{len(ids)} people are one now: {title(change.person)}{gone}"))
 
 
 def hide(request: Request) -> JSONResponse:
@@ -68,19 +69,11 @@ def hide(request: Request) -> JSONResponse:
         raise api.OptionError("nobody was chosen; choose somebody first")
     back = body.get("back") is True
     changes = [people.unhide(str(one)) if back else people.hide(str(one)) for one in ids]
-    who = _title(changes[0].person) if len(ids) == 1 else f"{len(ids)} people"
+    who = title(changes[0].person) if len(ids) == 1 else f"{len(ids)} people"
     text = f"{who} {'is' if len(ids) == 1 else 'are'} {'listed again' if back else 'hidden'}"
     return JSONResponse(
         {"decisions": [number for one in changes for number in one.decisions], "message": text}
     )
-
-
-def _changed(change: api.Change, message: str) -> JSONResponse:
-    return JSONResponse({"decisions": list(change.decisions), "message": message, "person": change.person.id})
-
-
-def _title(person: api.LibraryPerson) -> str:
-    return person.name or f"person {person.id}"
 
 
 routes = [

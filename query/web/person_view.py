@@ -14,10 +14,10 @@ from starlette.routing import Route
 
 from facereel import api
 from facereel.query.web import ask_view
+from facereel.query.web.changes import described, title
 from facereel.query.web.cutting import cutting
 from facereel.query.web.jobs import Progress, Work
 from facereel.query.web.site import Site, read_json, site_of
-from facereel.query.web.video_view import described, title
 
 _VIDEOS = 12  # a page of appearances
 _FACES = 18  # the best ones
@@ -100,19 +100,6 @@ def _possible(request: Request) -> Response:
             }
         )  # fmt: skip
     return JSONResponse({"candidates": candidates, "note": ""})
-
-
-def _rename(request: Request) -> Response:
-    change = site_of(request).library.people.name(_person(request), str(read_json(request).get("name") or ""))
-    return JSONResponse(described(change, f"This is {title(change.person)}"))
-
-
-def _hide(request: Request) -> Response:
-    people, back = site_of(request).library.people, read_json(request).get("back") is True
-    change = people.unhide(_person(request)) if back else people.hide(_person(request))
-    return JSONResponse(
-        described(change, f"{title(change.person)} is {'listed again' if back else 'hidden'}")
-    )
 
 
 def _accept(request: Request) -> Response:
@@ -260,8 +247,6 @@ routes = [
     Route("/api/people/{person:int}/videos", _videos),
     Route("/api/people/{person:int}/faces", _faces),
     Route("/api/people/{person:int}/possible", _possible),
-    Route("/api/people/{person:int}/rename", _rename, methods=["POST"]),
-    Route("/api/people/{person:int}/hide", _hide, methods=["POST"]),
     Route("/api/people/{person:int}/accept", _accept, methods=["POST"]),
     Route("/api/people/{person:int}/reject", _reject, methods=["POST"]),
     Route("/api/people/{person:int}/split", _split, methods=["POST"]),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from facereel import api
+from facereel.query.web.changes import described, title
 from facereel.query.web.site import read_json, site_of
 
 _WINDOW = 250  # frames of which the page asks for the boxes at once
@@ -99,19 +98,6 @@ def _owner(people: api.PeopleOfLibrary, face: str) -> api.LibraryPerson:
     if found.person is None:
         raise api.OptionError("this face is nobody's any more; say who it is instead")
     return found.person
-
-
-def title(person: api.LibraryPerson) -> str:
-    """How pages call somebody."""
-    return person.name or f"person {person.id}"
-
-
-def described(change: api.Change, message: str) -> dict[str, Any]:
-    """A change as a page hears of it: what to say, and the decisions that Undo undoes."""
-    return {
-        "decisions": list(change.decisions), "message": message,
-        "person": {"id": change.person.id, "name": change.person.name},
-    }  # fmt: skip
 
 
 routes = [

@@ -167,13 +167,13 @@ async function change(address, body, onUndo = () => location.reload()) {
 
 async function rename() {
   const name = byId("name").value.trim();
-  if (name === title || !(await change(`${api}/rename`, { name }))) return;
+  if (name === title || !(await change(`${api}/name`, { name }))) return;
   byId("title").textContent = name;
 }
 
 async function hide() {
   const back = view.dataset.hidden === "yes";
-  if (!(await change(`${api}/hide`, { back }))) return;
+  if (!(await change("/api/people/hide", { people: [person], back }))) return;
   view.dataset.hidden = back ? "no" : "yes";
   byId("hide").textContent = back ? "Hide" : "List again";
 }
