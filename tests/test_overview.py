@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from facereel.api import Library, OptionError, browse, file_below
+from facereel.store.files.locks import video_lock
 from facereel.store.index.database import DATABASE
 from tests.factories import make_contents, make_video, write_index
 
@@ -40,6 +41,13 @@ def test_a_video_that_changed_and_a_damaged_index_are_said(library: Library, tmp
     assert states == {broken.name: "damaged", "a.mp4": "missing", "b.mp4": "changed"}
     (damaged,) = library.page_of_videos(most=1).videos
     assert "is damaged" in damaged.problem
+
+
+def test_a_video_that_is_indexed_anew_says_so(library: Library) -> None:
+    (entry,) = library.page_of_videos("b.mp4").videos
+    with video_lock(library.store, make_video("b.mp4", content="b").sha256, lambda: None):
+        assert [one.state for one in library.page_of_videos().videos] == ["missing", "indexing", "missing"]
+    assert library.page_of_videos("b.mp4").videos == (entry,)
 
 
 def test_people_are_listed_page_by_page_named_first(library: Library) -> None:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from facereel.store.files.locks import locked_videos
 from facereel.store.library.catalogue import Catalogue, Entry
 from facereel.store.library.people import LibraryPeople
 from facereel.store.model.records import Video
 
-# damaged: its index cannot be read; missing, changed: its video is not where it was, or is another file now
-VideoState: TypeAlias = Literal["indexed", "changed", "missing", "damaged"]
+# damaged: its index cannot be read; missing, changed: its video is not where it was, or is another file now; indexing:
+# a process indexes it anew, and until then the old index answers
+VideoState: TypeAlias = Literal["indexed", "indexing", "changed", "missing", "damaged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +58,20 @@ def page_of_videos(
     rest = max(0, offset - len(damaged))
     shown = damaged[offset : offset + most]
     numbers = people.numbers_of_people([entry.video.sha256 for entry in entries[rest : rest + most]])
+    running = tuple(locked_videos(catalogue.store))
     shown += [
-        _entry(entry, numbers.get(entry.video.sha256, 0))
+        _entry(entry, numbers.get(entry.video.sha256, 0), running)
         for entry in entries[rest : rest + most - len(shown)]
     ]
     return VideoPage(tuple(shown), offset, len(damaged) + len(entries))
 
 
-def _entry(entry: Entry, people: int) -> VideoEntry:
+def _entry(entry: Entry, people: int, running: tuple[str, ...]) -> VideoEntry:
     video = entry.video
     duration = float(video.frame_count / video.frame_rate) if video.frame_rate else 0.0
+    state: VideoState = "indexing" if video.sha256.startswith(running) else _state(video)
     return VideoEntry(
-        entry.folder, video.name, video.path, duration, video.width, video.height, people, _state(video), ""
+        entry.folder, video.name, video.path, duration, video.width, video.height, people, state, ""
     )
 
 

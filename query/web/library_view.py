@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
 from facereel import api
-from facereel.query.web.jobs import Progress, Result
+from facereel.query.web.jobs import Job, Progress, Result
 from facereel.query.web.paging import Paging, page_number
 from facereel.query.web.site import Site, Upload, read_json, site_of
 
@@ -53,17 +53,21 @@ def folder(request: Request) -> JSONResponse:
 def index(request: Request) -> JSONResponse:
     """Index files or folders below the root, as a job."""
     site, body = site_of(request), read_json(request)
+    if isinstance(name := body.get("folder"), str):  # a video of the library, wherever it lies, anew
+        path = Path(site.library.info(name).summary.path)
+        return JSONResponse(_indexing(site, [path], force=True).data())
     names = body.get("paths")
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise api.OptionError("no file was chosen; choose a video or a folder")
     paths = [api.file_below(site.root, name) for name in names]
     if gone := next((name for name, path in zip(names, paths, strict=True) if not path.exists()), None):
         raise api.OptionError(f"{gone} is not there; check the name")
-    force = body.get("force") is True
+    return JSONResponse(_indexing(site, paths, force=False).data())
+
+
+def _indexing(site: Site, paths: list[Path], force: bool) -> Job:
     title = f"Indexing {paths[0].name}" if len(paths) == 1 else f"Indexing {len(paths)} files and folders"
-    return JSONResponse(
-        site.jobs.start("index", title, lambda progress: _index(site, paths, force, progress)).data()
-    )
+    return site.jobs.start("index", title, lambda progress: _index(site, paths, force, progress))
 
 
 def _index(site: Site, paths: list[Path], force: bool, progress: Progress) -> Result:

@@ -124,7 +124,9 @@ class OwnerLock:
 
 def locked_videos(store: Path) -> list[str]:
     """The first digits of the sha256 of each video whose lock a living process holds; deletes those of dead ones."""
-    held = []
+    held: list[str] = []
+    if next(store.glob(f"{VIDEO_LOCK}*"), None) is None:
+        return held  # without a lock, which whoever only looks need not wait for
     with suppress(OSError), folder_lock(store):
         for path in sorted(store.glob(f"{VIDEO_LOCK}*")):
             lock = OwnerLock(path)

@@ -205,6 +205,19 @@ function send(file, onProgress) {
   });
 }
 
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest(".again");
+  if (!button) return;
+  button.disabled = true;
+  try {
+    const job = await post("/api/library/index", { folder: button.closest("[data-folder]").dataset.folder });
+    follow(job.id, ended);
+  } catch (error) {
+    button.disabled = false;
+    complain(error);
+  }
+});
+
 // -- Removing
 
 document.addEventListener("click", async (event) => {
