@@ -25,6 +25,7 @@ from facereel.query.web.site import Upload, read_body, read_json, site_of
 
 _MOST_FACES = 18  # of the library, that can be asked for with a click
 _MOST_NAMES = 500  # of people, that the fields for names offer
+_MOST_VIDEOS = 2_000  # that the list of videos to ask in has
 _PHOTO_BYTES = 64 << 20
 
 uploads = {"/api/ask/photo": Upload(("image/*", "application/octet-stream"), _PHOTO_BYTES)}
@@ -65,7 +66,9 @@ def _page(request: Request) -> Response:
     people = site.library.people.all()
     names = sorted({one.name for one in people if one.name}, key=str.casefold)[:_MOST_NAMES]
     first = sorted((one for one in people if one.clusters), key=lambda one: (one.name is None, -one.seconds))
-    videos = [{"folder": Path(one.folder).name, "video": one.video} for one in site.library.videos().videos]
+    # What the library itself knows of its videos: opening a thousand indexes takes many seconds.
+    known = site.library.page_of_videos(most=_MOST_VIDEOS).videos
+    videos = [{"folder": one.folder.name, "video": one.video} for one in known if one.state != "damaged"]
     return site.render(
         request, "ask.html", names=names, videos=videos, start=start, people=first[:_MOST_FACES]
     )  # fmt: skip

@@ -17,7 +17,7 @@ _MOST_FACES = 4  # of each of the two
 
 def _page(request: Request) -> Response:
     site = site_of(request)
-    return site.render(request, "review.html", videos=len(site.library.videos().videos))
+    return site.render(request, "review.html", videos=site.library.page_of_videos(most=0).total)
 
 
 def _questions(request: Request) -> Response:
