@@ -26,7 +26,7 @@ def _result(request: Request) -> Response:
     """A file of a result: a clip that its metadata names, or a table."""
     name, file = request.path_params["name"], request.path_params["file"]
     folder = Path(request.app.state.site.out) / name
-    plain = Path(name).name == name and Path(file).name == file
+    plain = Path(file).name == file and name not in ("", ".", "..") and Path(name).name == name
     if not plain or file not in _files(folder) or folder.is_symlink() or (folder / file).is_symlink():
         raise NotIndexedError("there is no such file in the results; cut the clips again")
     return _file(folder / file, file if "download" in request.query_params else None)
