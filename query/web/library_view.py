@@ -113,6 +113,10 @@ async def add(request: Request) -> JSONResponse:
     target = api.file_below(site.root, str(folder / name))
     if not folder.is_dir() or target.exists():
         raise api.ResultExistsError(f"{name} is there already; choose it in the list instead")
+    if _is_kept_from_uploads(site, folder):
+        raise api.OptionError(
+            "videos are not added to hidden folders, the library or the results; choose another"
+        )
     part = folder / f".{name}-{secrets.token_hex(4)}.part"
     try:
         with part.open("xb") as file:
@@ -131,6 +135,14 @@ async def add(request: Request) -> JSONResponse:
         with suppress(OSError):
             part.unlink()
     return JSONResponse({"path": target.relative_to(site.root.resolve()).as_posix()})
+
+
+def _is_kept_from_uploads(site: Site, folder: Path) -> bool:
+    """Whether a folder is hidden, or one whose files the program wrote itself and takes for its own."""
+    hidden = any(part.startswith(".") for part in folder.relative_to(site.root.resolve()).parts)
+    own = [place for place in (site.library.store, site.out) if place.exists()]
+    # By the files themselves: a name may be written in another case where the system does not tell them apart.
+    return hidden or any(place.samefile(above) for place in own for above in (folder, *folder.parents))
 
 
 routes = [
