@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from facereel.query.library.appearances import PersonVideos, videos_of
 from facereel.query.library.decisions import LibraryDecisions
@@ -73,6 +73,9 @@ class Change:
     faces: tuple[FoundFace, ...] = ()  # that it is about, with the person of each before
     given_up: tuple[str, ...] = ()  # names of people who were merged
     split_off: LibraryPerson | None = None  # the new person of a split
+
+
+Verdict: TypeAlias = Literal["same", "different", "ignore", "skip"]
 
 
 class PeopleOfLibrary:
@@ -235,6 +238,44 @@ class PeopleOfLibrary:
     def skip(self, person: str, other: str) -> None:
         """Write down that it was asked whether two people are one, and not answered: `questions` leaves it out."""
         note_asked(self._people, [(self.find(person).id, self.find(other).id)])
+
+    def answer(self, person: int, other: int, verdict: Verdict) -> Change:
+        """Answer one of `questions`: the two are the same person or different people; or ignore the other, or skip it.
+
+        Only about the people as they were asked about: raises OptionError for an id that was merged or forgotten
+        meanwhile, because the question is then another one. Without decisions for `skip`.
+        """
+        self._refresh()
+        faces = []
+        if verdict == "different":
+            faces = [
+                self._persons.faces(f"{one.folder.name}#{cluster}")
+                for one in self.details(str(other)).appearances
+                if one.folder is not None
+                for cluster in one.clusters
+            ]
+        with self._people.writing():
+            now = [self._people.get(one).id for one in (person, other)]
+            if now[0] == now[1]:
+                raise OptionError(
+                    f"person {person} and person {other} are one person already; answer the next question"
+                )
+            if now != [person, other]:
+                raise OptionError(
+                    f"person {person} or person {other} was merged meanwhile; answer the next question"
+                )
+            decisions: list[int] = []
+            if verdict == "same":
+                decisions.append(self._people.merge(person, other)[0])
+            elif verdict == "different":
+                decisions.append(self._people.reject(person, _places(faces)))
+            elif verdict == "ignore":
+                decisions.append(self._people.hide(other))
+            elif verdict == "skip":
+                note_asked(self._people, [(person, other)])
+            else:
+                raise OptionError(f"{verdict} is no answer; give same, different, ignore or skip")
+        return self._change(other if verdict == "ignore" else person, decisions, tuple(faces))
 
     def ask_again(self, person: str | None = None, other: str | None = None) -> None:
         """Let `questions` and `suggest` give a pair again, or all, that were suggested or skipped and not answered."""

@@ -12,6 +12,7 @@ from facereel import api
 from facereel.query.web.site import read_json, site_of
 
 _AHEAD = 3  # questions that the page gets at once, so that the pictures of the next are there in time
+_ANSWERS = ("same", "different", "ignore", "skip")
 _MOST_FACES = 4  # of each of the two
 
 
@@ -26,28 +27,21 @@ def _questions(request: Request) -> Response:
 
 def _answer(request: Request) -> Response:
     """Answer a question about two people by id: `same`, `different`, `ignore` or `skip`."""
-    library, words = site_of(request).library, read_json(request)
-    person, other = (str(library.people.find(str(words.get(key))).id) for key in ("person", "other"))
-    before = library.people.find(person)
-    answer = words.get("answer")
-    if answer == "skip":
-        library.people.skip(person, other)
-        return JSONResponse({"message": "Skipped", "skip": [person, other], **_next(library)})
-    if answer == "same":
-        gained = library.people.find(other)
-        change = library.people.merge(person, [other])
-        message = _gain(change.person, gained, before)
-    elif answer == "different":
-        faces = [f"{member.folder.name}#{cluster}" for member in library.people.details(other).appearances
-                 if member.folder is not None for cluster in member.clusters]  # fmt: skip
-        change = library.people.reject(person, faces)
-        message = f"{_title(library.people.find(other))} is not {_title(before)}, and is not suggested again"
-    elif answer == "ignore":
-        change = library.people.hide(other)
-        message = f"{_title(change.person)} is hidden: left out of lists and suggestions"
-    else:
-        raise api.OptionError(f"{answer} is no answer; reload the page")
-    return JSONResponse({"decisions": change.decisions, "message": message, **_next(library)})
+    people, words = site_of(request).library.people, read_json(request)
+    person, other, answer = words.get("person"), words.get("other"), words.get("answer")
+    if type(person) is not int or type(other) is not int or answer not in _ANSWERS:
+        raise api.OptionError("this is no answer to a question; reload the page")
+    before, candidate = people.find(str(person)), people.find(str(other))
+    change = people.answer(person, other, answer)
+    message = {
+        "same": _gain(change.person, candidate, before),
+        "different": f"{_title(candidate)} is not {_title(before)}, and is not suggested again",
+        "ignore": f"{_title(candidate)} is hidden: left out of lists and suggestions",
+        "skip": "Skipped",
+    }[answer]
+    return JSONResponse(
+        {"decisions": change.decisions, "message": message, **_next(site_of(request).library)}
+    )
 
 
 def _unskip(request: Request) -> Response:
