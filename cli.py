@@ -5,10 +5,12 @@ Modules that take long to import are imported inside the API's calls, so that he
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,10 @@ if __name__ == "__main__":  # python cli.py: the package of that name has to be 
         )
 
 import typer
-from typer._click.exceptions import UsageError  # Typer's own copy of Click, which it does not export
+from typer._click.exceptions import (
+    NoSuchOption,
+    UsageError,
+)  # Typer's copy of Click, which it does not export
 from typer.core import TyperGroup
 
 from facereel import api
@@ -63,6 +68,11 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except UsageError as error:
+            if isinstance(error, NoSuchOption) and (message := _below_one(args)):
+                error = UsageError(message)
+                console.fail(message)
+                _usage_error(error, args)
+                raise typer.Exit(error.exit_code) from error
             _usage_error(error, args)
             raise
         except api.FaceReelError as error:
@@ -77,6 +87,17 @@ class Commands(TyperGroup):
             raise typer.Exit(130) from error
         finally:
             console.set_store(STORE)
+
+
+def _below_one(args: Sequence[str]) -> str | None:
+    """What is wrong with a number such as -1, which Click takes for an option."""
+    number = next((one for one in args if re.fullmatch(r"-\d+", one)), None)
+    if number is None or args[0] not in ("people", "forget"):
+        return None
+    if args[:2] == ["people", "name"] and args.index(number) > 2:
+        return f"the name {number} looks like an option; begin it with a letter"
+    what = "decision" if args[:2] == ["people", "undo"] else "person"
+    return f"there is no {what} {number}; the first is 1"
 
 
 def _usage_error(error: UsageError, args: Sequence[str]) -> None:
@@ -251,7 +272,7 @@ def _result(
     if folder is None:
         return answer.preview(**options)
     try:
-        on_clip = report.clip if show else lambda clip: None
+        on_clip = partial(report.clip, answer) if show else lambda clip: None
         return answer.cut(folder, overwrite=overwrite, export=export, on_clip=on_clip, **options)
     except api.FaceReelError as error:
         if alone:

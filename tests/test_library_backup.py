@@ -240,6 +240,12 @@ HOSTILE: dict[str, Callable[[Any], str]] = {
     "frames": changed(lambda d: d["decisions"][3]["places"][0].update(end_frame=1 << 70)),
     "box": changed(lambda d: d["decisions"][3]["places"][0].update(box=[1, 2, 3])),
     "box without width": changed(lambda d: d["decisions"][3]["places"][0].update(box=[1, 2, 0, 3])),
+    "box of words": changed(lambda d: d["decisions"][3]["places"][0].update(box=["a", 2, None, 3])),
+    "large id": changed(lambda d: d["people"][0].update(id=int("9" * 30))),
+    "month": changed(lambda d: d["decisions"][0].update(time="2026-13-01T00:00:00.000000Z")),
+    "null": lambda d: "null",
+    "number for a person": changed(lambda d: d["people"].append(7)),
+    "number for a decision": changed(lambda d: d["decisions"].append(7)),
 }
 
 
@@ -257,6 +263,17 @@ def test_a_file_that_is_no_backup_changes_nothing(
     assert "\n" not in message
     assert message.isprintable()
     assert len(message) < 500
+    for word in (
+        "object is not",
+        "argument",
+        "recursion",
+        "codec",
+        "Expecting",
+        "convert",
+        "NoneType",
+        "must be",
+    ):
+        assert word not in message, "what Python says"
     assert not (tmp_path / "other").exists()
 
 

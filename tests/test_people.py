@@ -200,6 +200,75 @@ def test_only_faces_of_the_person_are_split_off(program: Program) -> None:
     assert f"not person {red}" in message
 
 
+def test_a_split_of_all_faces_says_so_and_an_unnamed_person_without_faces_is_not_listed(
+    program: Program,
+) -> None:
+    red, green = ids(program)
+    assert f"person {red} has no faces left" in program("people", "split", str(red), "two.mp4#1")
+    listed = [one["id"] for one in program.json("people")["people"]]
+    assert red not in listed
+    assert green in listed
+    program("people", "name", str(red), "Anna")
+    assert red in [one["id"] for one in program.json("people")["people"]]
+
+
+def test_a_face_that_is_named_twice_counts_once(program: Program) -> None:
+    red, _ = ids(program)
+    faces = ("two.mp4#t1", "two.mp4#1", "two.mp4#t1")
+    assert program("people", "accept", str(red), *faces).startswith("2 face tracks accepted")
+    change = program.json("people", "reject", str(red), *faces)
+    assert sorted(number for face in change["faces"] for number in face["tracklets"]) == [1, 2]
+
+
+def test_the_log_names_people(program: Program) -> None:
+    red, green = ids(program)
+    program("people", "name", str(red), "Anna")
+    program("people", "merge", str(red), str(green))
+    assert f"person {green} is person {red} (Anna)" in program("people", "log")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("people", "show", "-1"), "there is no person -1"), (("people", "undo", "-1"), "there is no decision -1"),
+        (("people", "merge", "1", "-2"), "there is no person -2"), (("people", "name", "1", "-3"), "the name -3 looks"),
+        (("forget", "-1"), "there is no person -1"),
+    ],
+)  # fmt: skip
+def test_a_number_below_one_is_an_error_of_one_line(
+    program: Program, words: tuple[str, ...], text: str
+) -> None:
+    error = program(*words, code=2)
+    assert error.count("\n") == 1
+    assert text in error
+    assert "there is no person -1" in program("query", "--person", "-1", code=1)
+
+
+def test_a_photo_is_no_face_of_a_split(program: Program, photos: Path) -> None:
+    error = program("people", "split", "1", photos / "red.png", code=1)
+    assert "is not a face of the library" in error
+    assert "index" not in error
+
+
+def test_a_backup_needs_a_folder_that_is_there(program: Program, tmp_path: Path) -> None:
+    error = program("people", "backup", tmp_path / "missing" / "decisions.json", code=1)
+    assert "name a file in a folder that is there" in error
+    assert "--store" not in error
+
+
+def test_a_person_of_emoji_has_a_folder_of_its_own(program: Program, tmp_path: Path) -> None:
+    red, _ = ids(program)
+    program("people", "name", str(red), "😀")
+    document = program.json("query", "--person", "😀", *FAKE, "--out", tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"person {red}"]
+    assert len(document["results"]) == 1
+
+
+def test_faces_of_the_library_are_no_photos_in_a_table(program: Program, photos: Path) -> None:
+    assert "by reference" in program("query", "--person", "two.mp4#1", *FAKE, "--dry-run")
+    assert "by photo" in program("query", photos / "red.png", *FAKE, "--dry-run")
+
+
 def test_a_merge_of_several_is_undone_as_a_whole(program: Program) -> None:
     red, green = ids(program)
     new = program.json("people", "split", str(red), "two.mp4#t2")["split_off"]["id"]
@@ -215,7 +284,10 @@ def test_a_merge_of_several_is_undone_as_a_whole(program: Program) -> None:
 
 def test_hidden_people_are_not_listed_and_not_asked_for_with_everybody(program: Program) -> None:
     red, green = ids(program)
+    assert "is not hidden" in program("people", "unhide", str(green), code=1)
     program("people", "hide", str(green))
+    assert "is hidden already" in program("people", "hide", str(green), code=1)
+    assert [one["kind"] for one in program.json("people", "log")["decisions"]] == ["hide"]
     assert [one["id"] for one in program.json("people")["people"]] == [red]
     assert len(program.clips("--everybody")) == 1
     program("people", "unhide", str(green))
@@ -231,6 +303,22 @@ def test_who_was_split_off_without_a_cluster_is_one_of_everybody(program: Progra
     new = program.json("people", "split", "two.mp4#1", "two.mp4#t2")["split_off"]["id"]
     assert (2, 30, 60, "decision") in [clip for one in program.clips("--everybody") for clip in one]
     assert program.json("people", "show", str(new))["person"]["clusters"] == 0
+
+
+def test_who_was_split_off_without_a_cluster_is_listed_shown_and_drawn(
+    program: Program, tmp_path: Path
+) -> None:
+    new = program.json("people", "split", "two.mp4#1", "two.mp4#t2")["split_off"]["id"]
+    (listed,) = [one for one in program.json("people")["people"] if one["id"] == new]
+    assert (listed["videos"], listed["seconds"]) == (1, pytest.approx(1.2))
+    (appearance,) = program.json("people", "show", str(new))["appearances"]
+    assert (appearance["video"], appearance["tracklets"]) == ("two.mp4", 1)
+    assert (appearance["start"], appearance["seconds"]) == (pytest.approx(1.2), pytest.approx(1.2))
+    drawn = program.json("people", "sheet", "--out", tmp_path / "people.png")
+    assert new in [one["id"] for one in drawn["people"]]
+    program("remove", "two.mp4")
+    (listed,) = [one for one in program.json("people")["people"] if one["id"] == new]
+    assert (listed["videos"], listed["seconds"]) == (0, 0), "its face comes back with the video"
 
 
 def test_one_of_everybody_who_cannot_be_cut_does_not_stop_the_others(
@@ -273,7 +361,7 @@ def test_a_person_who_is_named_twice_is_searched_once(program: Program) -> None:
     assert len(program.clips("--person", "two.mp4#1", "--person", str(red))) == 1
 
 
-def test_not_outranks_likeness_in_the_library_and_no_decision(program: Program, photos: Path) -> None:
+def test_not_outranks_similarity_in_the_library_and_no_decision(program: Program, photos: Path) -> None:
     red, green = ids(program)
     program("people", "merge", str(red), str(green))
     everything = ("--person", str(red), "--threshold", "0.001")

@@ -51,7 +51,8 @@ def test_two_people_of_one_name_are_refused(tmp_path: Path) -> None:
     ("text", "name"),
     [
         ("anna", "anna"), ("Ольга 李", "Ольга 李"), ("-x", "_x"), ("a/b\nc", "a_b_c"), ("..", "person"),
-        ("", "person"), (" a. ", "a"), ("é" * 90, "é" * 50), ("\udcff", "_"),
+        ("", "person"), (" a. ", "a"), ("é" * 90, "é" * 50), ("\udcff", "person"),
+        ("😀", "person"), ("A😀", "A_"), ("_", "_"),
     ],
 )  # fmt: skip
 def test_a_name_becomes_a_folders(text: str, name: str) -> None:

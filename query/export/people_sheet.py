@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from facereel.query.export.contact_sheet import rgb_face
@@ -22,13 +22,14 @@ def write_people_sheet(
     left_out: int,
     library: LibraryPeople,
     catalogue: Catalogue,
+    tracklets: Callable[[VideoIndex, int], Collection[int]],
     target: Path,
 ) -> None:
     """Draw people into a PNG; `left_out` is how many more there are. Raises UnwritableError.
 
-    An index that cannot be read gives no crops.
+    `tracklets` gives those of a person in a video. An index that cannot be read gives no crops.
     """
-    rows = [_row(person, library, catalogue) for person in people]
+    rows = [_row(person, library, catalogue, tracklets) for person in people]
     title = f"{count(len(people) + left_out, 'person', 'people')} in the library"
     footer = (
         f"{count(left_out, 'person is', 'people are')} not shown; --most N shows more" if left_out else ""
@@ -36,19 +37,18 @@ def write_people_sheet(
     write_png(draw(title, rows, footer), target)
 
 
-def _row(person: LibraryPerson, library: LibraryPeople, catalogue: Catalogue) -> SheetRow:
+def _row(
+    person: LibraryPerson, library: LibraryPeople, catalogue: Catalogue,
+    tracklets: Callable[[VideoIndex, int], Collection[int]],
+) -> SheetRow:  # fmt: skip
     lines = [f"{clock(person.seconds)[:-2]} in {count(person.videos, 'video')}"]
     name = drawable(person.name or "")
     if name:
         lines.insert(0, f"person {person.id}")
     if person.hidden:
         lines.append("hidden")
-    clusters: dict[str, set[int]] = {}
-    seconds: dict[str, float] = {}
-    for member in library.members(person.id):
-        clusters.setdefault(member.sha256, set()).add(member.cluster)
-        seconds[member.sha256] = seconds.get(member.sha256, 0.0) + member.seconds
-    videos = sorted(clusters, key=lambda sha256: -seconds[sha256])[:CROPS_IN_A_ROW]
+    seconds = library.seconds_by_video(person.id)
+    videos = sorted(seconds, key=lambda sha256: -seconds[sha256])[:CROPS_IN_A_ROW]
     crops = []
     for place, sha256 in enumerate(videos):
         # The first videos, in which the person is seen longest, give one more where the row has room.
@@ -57,16 +57,15 @@ def _row(person: LibraryPerson, library: LibraryPeople, catalogue: Catalogue) ->
             index = catalogue.by_hash(sha256)
             if index is not None:
                 with index:
-                    crops += _crops(index, clusters[sha256], number)
+                    crops += _crops(index, tracklets(index, person.id), number)
         except StoreError:
             continue
     return SheetRow(name or f"person {person.id}", tuple(lines), tuple(crops))
 
 
-def _crops(index: VideoIndex, clusters: Collection[int], most: int) -> list[tuple[Image, str]]:
-    """The best crops of some clusters, of as many tracklets, by time, each with the video and the moment."""
+def _crops(index: VideoIndex, own: Collection[int], most: int) -> list[tuple[Image, str]]:
+    """The best crops of some tracklets, one of each, by time, each with the video and the moment."""
     looks = index.exemplar_arrays()
-    own = [item.number for item in index.tracklets() if item.cluster in clusters]
     best: dict[int, tuple[float, int]] = {}
     for number, quality, frame in zip(
         looks.tracklets.tolist(), looks.qualities.tolist(), looks.frames.tolist(), strict=True

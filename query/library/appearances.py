@@ -54,10 +54,10 @@ def videos_of(
     people: LibraryPeople, catalogue: Catalogue, first: int, most: int,
 ) -> PersonVideos:  # fmt: skip
     """A page of at most `most` videos from place `first` on; a video without such frames is left out of its page."""
-    seconds = _seconds(person, people)
+    seconds = people.seconds_by_video(person.id)
     chosen = set(seconds)
     for other in present:
-        chosen &= _seconds(other, people).keys()
+        chosen &= people.seconds_by_video(other.id).keys()
     ordered = sorted(chosen, key=lambda sha256: (-seconds[sha256], sha256))
     decisions = LibraryDecisions(people)
     videos, unreadable = [], []
@@ -76,14 +76,6 @@ def videos_of(
     return PersonVideos(
         person, tuple(videos), tuple(unreadable), following if following < len(ordered) else None
     )
-
-
-def _seconds(person: LibraryPerson, people: LibraryPeople) -> dict[str, float]:
-    """For how long a person is shown in each video, by sha256; 0 where only single faces are confirmed."""
-    found = {place.sha256: 0.0 for place in people.rulings(person.id).confirmed}
-    for member in people.members(person.id):
-        found[member.sha256] = found.get(member.sha256, 0.0) + member.seconds
-    return found
 
 
 def _of_video(

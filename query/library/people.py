@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from facereel.query.library.appearances import PersonVideos, videos_of
 from facereel.query.library.decisions import LibraryDecisions
 from facereel.query.library.moments import Moment, best_moments
-from facereel.query.library.persons import FoundFace, Persons, check_name
+from facereel.query.library.persons import FoundFace, Persons, check_name, title
 from facereel.store.index.reader import VideoIndex
 from facereel.store.library.backup import Restored
 from facereel.store.library.catalogue import Catalogue
@@ -159,7 +159,11 @@ class PeopleOfLibrary:
         by_video: dict[str, list[Member]] = {}
         for member in self._people.members(found.id):
             by_video.setdefault(member.sha256, []).append(member)
-        appearances = [self._appearance(sha256, members) for sha256, members in by_video.items()]
+        if not by_video:
+            by_video = {
+                place.sha256: [] for place in rulings.confirmed if self._catalogue.of_content(place.sha256)
+            }
+        appearances = [self._appearance(found, sha256, members) for sha256, members in by_video.items()]
         return PersonDetails(
             found, tuple(sorted(appearances, key=lambda one: (one.video, one.start))), len(rulings.confirmed),
             len(rulings.rejected), self._people.log(found.id),
@@ -213,12 +217,13 @@ class PeopleOfLibrary:
         """
         from facereel.query.export.people_sheet import write_people_sheet
 
-        people = [person for person in self.all(unnamed=unnamed) if person.clusters]
+        people = [person for person in self.all(unnamed=unnamed) if person.videos]
         if not people:
             whom = "without a name " if unnamed else ""
             raise OptionError(f"nobody {whom}is in the library, so nothing is drawn; run: facereel people")
         shown, left_out = people[:most], max(0, len(people) - most)
-        write_people_sheet(shown, left_out, self._people, self._catalogue, Path(out))
+        tracklets = LibraryDecisions(self._people).tracklets
+        write_people_sheet(shown, left_out, self._people, self._catalogue, tracklets, Path(out))
         return PeopleSheet(Path(out), tuple(shown), left_out)
 
     def suggest(self, most: int = 10) -> tuple[Suggestion, ...]:
@@ -313,19 +318,19 @@ class PeopleOfLibrary:
         for a face that is somebody else's.
         """
         found = self.find(person)
-        chosen = [self._persons.faces_of(face, found) for face in faces]
+        chosen = _once(self._persons.faces_of(face, found) for face in faces)
         number, new = self._people.split(found.id, _places(chosen))
-        return self._change(found.id, [number], tuple(chosen), split_off=new)
+        return self._change(found.id, [number], chosen, split_off=new)
 
     def accept(self, person: str, faces: Sequence[str]) -> Change:
         """Say that faces are a person; from then on they are also what the person is searched by."""
-        found, chosen = self.find(person), [self.face(face) for face in faces]
-        return self._change(found.id, [self._people.accept(found.id, _places(chosen))], tuple(chosen))
+        found, chosen = self.find(person), _once(map(self.face, faces))
+        return self._change(found.id, [self._people.accept(found.id, _places(chosen))], chosen)
 
     def reject(self, person: str, faces: Sequence[str]) -> Change:
         """Say that faces are not a person; they never match it again."""
-        found, chosen = self.find(person), [self.face(face) for face in faces]
-        return self._change(found.id, [self._people.reject(found.id, _places(chosen))], tuple(chosen))
+        found, chosen = self.find(person), _once(map(self.face, faces))
+        return self._change(found.id, [self._people.reject(found.id, _places(chosen))], chosen)
 
     def identify(self, face: str, who: str, *, whole: bool = False) -> Change:
         """Say who a face is, by the id or name of somebody, or by a new name; several decisions at most, all or none.
@@ -350,13 +355,17 @@ class PeopleOfLibrary:
         return self._change(new, [number, last], (found,))
 
     def hide(self, person: str) -> Change:
-        """Leave a person out of lists, sheets, suggestions and `everybody`."""
+        """Leave a person out of lists, sheets, suggestions and `everybody`; raises OptionError for a hidden one."""
         found = self.find(person)
+        if found.hidden:
+            raise OptionError(f"{title(found)} is hidden already; run: facereel people --hidden")
         return self._change(found.id, [self._people.hide(found.id)])
 
     def unhide(self, person: str) -> Change:
-        """Take a hidden person back."""
+        """Take a hidden person back; raises OptionError for one who is not hidden."""
         found = self.find(person)
+        if not found.hidden:
+            raise OptionError(f"{title(found)} is not hidden; see who is: facereel people --hidden")
         return self._change(found.id, [self._people.show(found.id)])
 
     def undo(self, *decisions: int) -> tuple[Decision, ...]:
@@ -413,7 +422,8 @@ class PeopleOfLibrary:
         new = None if split_off is None else self._people.get(split_off)
         return Change(tuple(decisions), self._people.get(person), faces, given_up, new)
 
-    def _appearance(self, sha256: str, members: Sequence[Member]) -> Appearance:
+    def _appearance(self, person: LibraryPerson, sha256: str, members: Sequence[Member]) -> Appearance:
+        """A person in a video, by clusters; without any by the single faces that decisions confirm."""
         clusters = tuple(member.cluster for member in members)
         seconds = sum(member.seconds for member in members)
         try:
@@ -421,16 +431,31 @@ class PeopleOfLibrary:
             if index is None:
                 raise NotIndexedError(f"{sha256[:12]} is not in the library")
             with index:
-                own = [item for item in index.tracklets() if item.cluster in clusters]
+                own = {item.number for item in index.tracklets() if item.cluster in clusters}
                 times = index.tracklet_seconds()
-                start = min((times[item.number][0] for item in own), default=0.0)
+                if not members:
+                    own = set(LibraryDecisions(self._people).tracklets(index, person.id))
+                    seconds = sum(times[number][1] - times[number][0] for number in own)
+                start = min((times[number][0] for number in own), default=0.0)
                 return Appearance(index.video.name, index.folder, clusters, len(own), seconds, start)
         except StoreError:
             return Appearance(sha256[:12], None, clusters, 0, seconds, 0.0)
 
 
+def _once(faces: Iterable[FoundFace]) -> tuple[FoundFace, ...]:
+    """Each tracklet once: a face may be named twice, or by its tracklet and its cluster."""
+    found: list[FoundFace] = []
+    known: set[tuple[Path, int]] = set()
+    for face in faces:
+        new = tuple(number for number in face.tracklets if (face.folder, number) not in known)
+        if new:
+            found.append(replace(face, tracklets=new))
+        known |= {(face.folder, number) for number in new}
+    return tuple(found)
+
+
 def _places(faces: Sequence[FoundFace]) -> tuple[Place, ...]:
-    """Each place once, though a face may be named twice."""
+    """Each place once, though it may belong to two of the faces."""
     return tuple(dict.fromkeys(place for face in faces for place in face.places))
 
 

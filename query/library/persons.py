@@ -78,7 +78,7 @@ class Persons:
 
         Raises OptionError for nobody and for more than one, and the errors of opening an index.
         """
-        if text.isdecimal():
+        if text.removeprefix("-").isdecimal():
             return self._people.get(int(text))
         named = self._people.by_name(text)
         if len(named) > 1:
@@ -117,14 +117,11 @@ class Persons:
                 owner,
             )
 
-    def faces(self, text: str, person: LibraryPerson | None = None) -> FoundFace:
+    def faces(self, text: str) -> FoundFace:
         """The face that a word names; raises OptionError for a word that names none."""
         face = Face.parse(text)
         if face is None:
-            raise OptionError(
-                f"{printable(text)} is not a face of the library; write a video with a cluster or tracklet, "
-                "as `faces` and --explain do: movie.mp4#3 or movie.mp4#t12"
-            )
+            raise _no_face(text)
         return self.face(face)
 
     def faces_of(self, text: str, person: LibraryPerson) -> FoundFace:
@@ -133,6 +130,8 @@ class Persons:
         Raises OptionError where one of them is somebody else's, and where the person is not in the video.
         """
         face = Face.parse(text)
+        if face is None and Path(text).suffix.lower() in PHOTO_SUFFIXES:
+            raise _no_face(text)
         with self._catalogue.find(text if face is None else face.video) as index:
             video, owners = index.video, self._decisions.owners(index)
             numbers = (
@@ -200,6 +199,13 @@ def is_photo(text: str) -> bool:
 def title(person: LibraryPerson) -> str:
     """How a person is called: by name, else by id."""
     return person.name or f"person {person.id}"
+
+
+def _no_face(text: str) -> OptionError:
+    return OptionError(
+        f"{printable(text)} is not a face of the library; write a video with a cluster or tracklet, "
+        "as `faces` and --explain do: movie.mp4#3 or movie.mp4#t12"
+    )
 
 
 def _tracklets(index: VideoIndex, face: Face) -> tuple[int, ...]:

@@ -112,8 +112,7 @@ def distinct(persons: Sequence[PersonQuery]) -> tuple[PersonQuery, ...]:
 def _people_in(people: PeopleOfLibrary, videos: Sequence[Path] | None) -> tuple[LibraryPerson, ...]:
     everyone = people.all()
     if videos is None:
-        # Somebody who was split off may have single tracklets and no cluster.
-        return tuple(person for person in everyone if person.clusters or person.decisions)
+        return tuple(person for person in everyone if person.videos)
     there, decisions = set[int](), LibraryDecisions(people.stored)
     for name in videos:
         with people.catalogue.find(name) as index:
@@ -123,4 +122,6 @@ def _people_in(people: PeopleOfLibrary, videos: Sequence[Path] | None) -> tuple[
 
 def _name(person: LibraryPerson | None, word: str) -> str:
     """The name of a person's result."""
-    return result_name(title(person) if person is not None else word, "person")
+    return (
+        result_name(word, "person") if person is None else result_name(title(person), f"person {person.id}")
+    )

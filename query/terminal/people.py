@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -104,7 +104,10 @@ def show(
         console.say_json(documents.person_data(people.data(person)))
         return
     details = people.details(person)
-    console.say_json(documents.person(details)) if as_json else _show(details)
+    if as_json:
+        console.say_json(documents.person(details))
+    else:
+        _show(details, _names(people.all(hidden=True)))
 
 
 @app.command()
@@ -154,6 +157,8 @@ def split(
         if change.split_off is None
         else f"{_tracks(change)} of {_name(change.person)}: now person {change.split_off.id}"
     )
+    if not change.person.videos:
+        new += f"; {_name(change.person)} has no faces left"
     _changed(change, new, as_json)
 
 
@@ -208,12 +213,14 @@ def undo(
     numbers: Numbers = None, store: opt.Store = STORE, as_json: opt.Json = False, debug: opt.Debug = False
 ) -> None:
     """Undo the last decision, or those with numbers N in the log; an undo can be undone by its number."""
-    undone = _library(store).people.undo(*(numbers or ()))
+    people = _library(store).people
+    undone = people.undo(*(numbers or ()))
     if as_json:
         console.say_json(documents.undone(undone))
         return
+    names = _names(people.all(hidden=True))
     for decision in undone:
-        console.say(f"undone: {decision.number}, {_words(decision)}")
+        console.say(f"undone: {decision.number}, {_words(decision, names)}")
 
 
 @app.command()
@@ -222,13 +229,14 @@ def log(
     as_json: opt.Json = False, debug: opt.Debug = False,
 ) -> None:  # fmt: skip
     """List the decisions, the newest last."""
-    decisions = _library(store, engine).people.log(person, last=last)
+    people = _library(store, engine).people
+    decisions = people.log(person, last=last)
     if as_json:
         console.say_json(documents.log(decisions))
     elif not decisions:
         console.say("Nothing was decided yet.")
     else:
-        _log(decisions)
+        _log(decisions, _names(people.all(hidden=True)))
 
 
 @app.command()
@@ -326,7 +334,7 @@ def _changed(change: Change, text: str, as_json: bool) -> None:
         console.say(f"{text}; to undo it run: facereel people undo {' '.join(map(str, change.decisions))}")
 
 
-def _show(details: PersonDetails) -> None:
+def _show(details: PersonDetails, names: Mapping[int, str]) -> None:
     person = details.person
     console.say(_summary(person) + ("; hidden" if person.hidden else ""))
     if details.confirmed or details.rejected:
@@ -339,33 +347,42 @@ def _show(details: PersonDetails) -> None:
         ]  # fmt: skip
         console.table(("video", "from", "seconds", "face tracks", "clusters"), rows)
     if details.decisions:
-        _log(details.decisions)
+        _log(details.decisions, names)
 
 
-def _log(decisions: Sequence[Decision]) -> None:
+def _names(people: Sequence[LibraryPerson]) -> dict[int, str]:
+    return {one.id: one.name for one in people if one.name}
+
+
+def _log(decisions: Sequence[Decision], names: Mapping[int, str]) -> None:
     rows = [
-        (one.number, one.time[:16].replace("T", " "), _words(one), "" if one.counts else "undone")
+        (one.number, one.time[:16].replace("T", " "), _words(one, names), "" if one.counts else "undone")
         for one in decisions
     ]
     console.table(("decision", "time (UTC)", "what", ""), rows)
 
 
-def _words(decision: Decision) -> str:
-    """A decision in words."""
+def _words(decision: Decision, names: Mapping[int, str]) -> str:
+    """A decision in words; `names` are those of today, by id."""
     places = count(len(decision.places), "face track")
+
+    def who(person: int | None) -> str:
+        name = None if person is None else names.get(person)
+        return f"person {person}" + (f" ({name})" if name else "")
+
     match decision.kind:
         case "name":
             return f"person {decision.person} is {decision.name}"
         case "merge":
-            return f"person {decision.other} is person {decision.person}"
+            return f"{who(decision.other)} is {who(decision.person)}"
         case "split":
-            return f"{places} of person {decision.person} are person {decision.other}"
+            return f"{places} of {who(decision.person)} are {who(decision.other)}"
         case "accept":
-            return f"{places} accepted as person {decision.person}"
+            return f"{places} accepted as {who(decision.person)}"
         case "reject":
-            return f"{places} rejected as person {decision.person}"
+            return f"{places} rejected as {who(decision.person)}"
         case "undo":
             return "a decision undone" if decision.undoes is None else f"decision {decision.undoes} undone"
         case _:
             words = {"hide": "hidden", "show": "listed again", "forget": "forgotten"}
-            return f"person {decision.person} {words[decision.kind]}"
+            return f"{who(decision.person)} {words[decision.kind]}"

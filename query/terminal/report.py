@@ -100,11 +100,11 @@ def skipped(items: Sequence[SkippedVideo]) -> None:
         warn(f"not searched: {item.reason}")
 
 
-def clip(clip: Clip) -> None:
-    """A clip that was cut: its file, when, how long, how similar."""
+def clip(answer: Answer, clip: Clip) -> None:
+    """A clip of an answer that was cut: its file, when, how long, how similar."""
     match, name = clip.match, "" if clip.file is None else clip.file.name
     say(f"  {printable(name)}  {clock(match.start)} - {clock(match.end)}  {match.duration:.2f} s  "
-        f"{match.similarity:.2f} {_matched(match)}")  # fmt: skip
+        f"{match.similarity:.2f} {_matched(answer, match)}")  # fmt: skip
 
 
 def answer(answer: Answer, result: Result, dry_run: bool, explain: bool) -> None:
@@ -112,7 +112,7 @@ def answer(answer: Answer, result: Result, dry_run: bool, explain: bool) -> None
     if result.clips or not result.not_cut:
         say(_sentence(answer, result, dry_run))
     if dry_run and result.clips:
-        _matches_table([clip.match for clip in result.clips])
+        _matches_table(answer, [clip.match for clip in result.clips])
     if answer.possible:
         _possible(answer)
     if explain:
@@ -138,18 +138,21 @@ def searched(statistics: Mapping[str, Any]) -> None:
     say(text + (f"; not searched: {count(left_out, 'video')}" if left_out else ""))
 
 
-def _matches_table(matches: Sequence[Match]) -> None:
+def _matches_table(answer: Answer, matches: Sequence[Match]) -> None:
     rows = [
         (_face(match), clock(match.start), clock(match.end), f"{match.duration:.2f} s",
-         round(match.similarity, 2), _matched(match),
+         round(match.similarity, 2), _matched(answer, match),
          match.start_reason.replace("_", " "), match.end_reason.replace("_", " "))
         for match in matches
     ]  # fmt: skip
     table(("face", "start", "end", "duration", "similarity", "matched", "begins with", "ends with"), rows)
 
 
-def _matched(match: Match) -> str:
-    return f"by {match.matched}" + ("" if match.certainty == "sure" else ", possible")
+def _matched(answer: Answer, match: Match) -> str:
+    # The references of --person are faces of the library; nobody gave a photo.
+    given = all(reference.frame is None for reference in answer.references)
+    by = "reference" if match.matched == "photo" and not given else match.matched
+    return f"by {by}" + ("" if match.certainty == "sure" else ", possible")
 
 
 def _possible(answer: Answer) -> None:

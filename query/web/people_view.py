@@ -68,7 +68,10 @@ def hide(request: Request) -> JSONResponse:
     if not isinstance(ids, list) or not ids or not all(isinstance(one, int) for one in ids):
         raise api.OptionError("nobody was chosen; choose somebody first")
     back = body.get("back") is True
-    changes = [people.unhide(str(one)) if back else people.hide(str(one)) for one in ids]
+    found = [people.find(str(one)) for one in ids]
+    # Another tab may have hidden one of them; where nobody is left to hide, the call says why.
+    chosen = [one for one in found if one.hidden == back] or found[:1]
+    changes = [people.unhide(str(one.id)) if back else people.hide(str(one.id)) for one in chosen]
     who = title(changes[0].person) if len(ids) == 1 else f"{len(ids)} people"
     text = f"{who} {'is' if len(ids) == 1 else 'are'} {'listed again' if back else 'hidden'}"
     return JSONResponse(

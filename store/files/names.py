@@ -33,9 +33,12 @@ def safe_name(name: str, default: str = "video", keep: str = "._-", strip: str =
 def result_name(name: str, default: str) -> str:
     """A name for the files and folders of a result: legal everywhere like `safe_name`, but close to the original.
 
-    A leading dash becomes "_", because programs take it for an option.
+    A leading dash becomes "_", because programs take it for an option. `default` is also for a name of which "_" alone
+    would be left, as of one of emoji.
     """
     safe = safe_name(name, default, keep=_LEGAL_PUNCTUATION, strip=" .")
+    if not safe.strip("_ ") and name.strip("_ ."):
+        return default
     return f"_{safe[1:]}" if safe.startswith("-") else safe
 
 

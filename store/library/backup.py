@@ -17,18 +17,19 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from facereel.store.files.disk import atomic_file, unwritable
+from facereel.store.files.disk import atomic_file
 from facereel.store.files.names import printable
 from facereel.store.library import decisions
 from facereel.store.library.decisions import Decision, Kind, checked_name, kind_of, parse_time, time_text
 from facereel.store.library.places import Place
-from facereel.store.model.errors import FaceReelError, OptionError, ResultExistsError
+from facereel.store.model.errors import FaceReelError, OptionError, ResultExistsError, UnwritableError
 from facereel.store.model.version import FACEREEL_VERSION
 
 SCHEMA = "facereel.decisions/1"
 _FAMILY = SCHEMA.partition("/")[0]
 _MOST_BYTES = 256 << 20  # 100,000 decisions with three faces each take 60 MiB
 _MOST_FRAMES = 1 << 40
+_MOST_DIGITS = 20  # of an integer; 2**63 has 19
 _LAST_YEAR = 9000  # a decision must be able to come after any other
 _UID = re.compile(r"[0-9a-f]{32}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -114,7 +115,9 @@ def write_backup(db: sqlite3.Connection, path: Path) -> int:
                     file.write("\n]")
                 file.write("}\n")
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise UnwritableError(
+            f"{printable(path)} cannot be written: {error.strerror}; name a file in a folder that is there"
+        ) from error
     return len(entries)
 
 
@@ -150,32 +153,58 @@ def read_backup(path: Path) -> Backup:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError(f"it has more than {_MOST_BYTES >> 20} MiB")
         with open(path, encoding="utf-8") as file:
-            document = json.load(file, parse_constant=_no_number)
+            document = json.load(file, parse_constant=_no_number, parse_int=_short_integer)
         return _backup(document)
     except OSError as error:
         raise OptionError(
             f"{printable(path)} cannot be read: {error.strerror}; name a file that `people backup` wrote"
         ) from error
-    except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError, FaceReelError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+    except (ValueError, RecursionError, FaceReelError) as error:
         raise OptionError(
-            f"{printable(path)} is no backup of decisions ({printable(reason[:200])}); "
+            f"{printable(path)} is no backup of decisions ({printable(_reason(error)[:200])}); "
             "name a file that `people backup` wrote"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a file, in words of ours where Python speaks of its own matters."""
+    match error:
+        case json.JSONDecodeError():
+            return f"it is no JSON in line {error.lineno}"
+        case UnicodeDecodeError():
+            return "it is no text in UTF-8"
+        case RecursionError():
+            return "it has too many lists in lists"
+        case _:
+            return str(error)
 
 
 def _no_number(text: str) -> float:
     raise ValueError(f"{text} is no number")
 
 
+def _short_integer(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"a number has {len(text):,} digits")
+    return int(text)
+
+
+def _field(item: Any, key: str) -> Any:
+    if not isinstance(item, dict):
+        raise ValueError(f'{item} stands where an object with "{key}" is to be')
+    if key not in item:
+        raise ValueError(f'"{key}" is missing')
+    return item[key]
+
+
 def _backup(document: Any) -> Backup:
-    schema = document["schema"] if isinstance(document, dict) else None
+    schema = _field(document, "schema")
     if not isinstance(schema, str) or schema.partition("/")[0] != _FAMILY:
         raise ValueError(f"its schema is not {_FAMILY}")
     if schema != SCHEMA:
         raise ValueError(f"its schema is {schema}, this version knows {SCHEMA}")
-    people = _unique(_person(item) for item in _list(document["people"]))
-    entries = _unique(_entry(item) for item in _list(document["decisions"]))
+    people = _unique(_person(item) for item in _list(_field(document, "people")))
+    entries = _unique(_entry(item) for item in _list(_field(document, "decisions")))
     ordered = sorted(entries.values(), key=lambda entry: entry.time)
     for entry in ordered:
         if not people.keys() >= set(entry.people()):
@@ -198,27 +227,27 @@ def _unique(items: Iterable[Any]) -> dict[str, Any]:
 
 
 def _person(item: Any) -> _Person:
-    number = _whole(item["id"])
+    number = _whole(_field(item, "id"))
     if not 0 < number < _MOST_FRAMES:
         raise ValueError(f"{number} is no id")
-    return _Person(_matching(_UID, item["uid"]), number, _time(item["created"]))
+    return _Person(_matching(_UID, item, "uid"), number, _time(_field(item, "created")))
 
 
 def _entry(item: Any) -> _Entry:
-    kind = kind_of(item["kind"])
+    kind = kind_of(_field(item, "kind"))
     needs = {"person", "name"} if kind == "name" else {"person"} if kind in _ALONE else {"person", "other"}
     if kind == "undo":
         needs = {"undoes", *({"person"} & item.keys())}
     if {"person", "other", "name", "undoes"} & item.keys() != needs:
         raise ValueError(f"a decision of kind {kind} needs {', '.join(sorted(needs))} and nothing else")
     places = tuple(
-        (_matching(_UID, place["person"]), _place(place)) for place in _list(item.get("places", []))
+        (_matching(_UID, place, "person"), _place(place)) for place in _list(item.get("places", []))
     )
     person, other, undoes = (
-        _matching(_UID, item[key]) if key in needs else None for key in ("person", "other", "undoes")
+        _matching(_UID, item, key) if key in needs else None for key in ("person", "other", "undoes")
     )
     name = checked_name(_text(item["name"])) if "name" in needs else None
-    uid, time = _matching(_UID, item["uid"]), _time(item["time"])
+    uid, time = _matching(_UID, item, "uid"), _time(_field(item, "time"))
     entry = _Entry(uid, time, kind, person, other, name, undoes, places)
     # Decisions about a whole person also name faces of people who became that person.
     of_others = {whose for whose, _ in places} - {person, other}
@@ -230,19 +259,20 @@ def _entry(item: Any) -> _Entry:
 
 
 def _place(item: Any) -> Place:
-    start, end, frame = (_whole(item[key]) for key in ("start_frame", "end_frame", "frame"))
-    box = [float(side) for side in _list(item["box"])]
+    start, end, frame = (_whole(_field(item, key)) for key in ("start_frame", "end_frame", "frame"))
+    box = _list(_field(item, "box"))
     if not 0 <= start <= frame < end < _MOST_FRAMES:
         raise ValueError(f"frame {frame} is not within [{start}, {end})")
-    if len(box) != 4 or not all(map(math.isfinite, box)) or min(box[2:]) <= 0:
+    numbers = all(type(side) in (int, float) and math.isfinite(side) for side in box)
+    if len(box) != 4 or not numbers or min(box[2:]) <= 0:
         raise ValueError(f"{box} is no box")
-    x, y, w, h = box
-    return Place(_matching(_SHA256, item["sha256"]), start, end, frame, (x, y, w, h))
+    x, y, w, h = map(float, box)
+    return Place(_matching(_SHA256, item, "sha256"), start, end, frame, (x, y, w, h))
 
 
 def _list(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError("a list is missing")
+        raise ValueError(f"{value} is no list")
     return value
 
 
@@ -258,15 +288,20 @@ def _text(value: Any) -> str:
     return value
 
 
-def _matching(pattern: re.Pattern[str], value: Any) -> str:
+def _matching(pattern: re.Pattern[str], item: Any, key: str) -> str:
+    value = _field(item, key)
     if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise ValueError(f"{value} is not what it should be")
+        raise ValueError(f'"{key}" is {value}, not {pattern.pattern}')
     return value
 
 
 def _time(value: Any) -> str:
     text = _text(value)
-    if parse_time(text).year >= _LAST_YEAR:
+    try:
+        year = parse_time(text).year
+    except ValueError as error:
+        raise ValueError(f"{text} is no time") from error
+    if year >= _LAST_YEAR:
         raise ValueError(f"{text} is too late")
     return text
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from facereel.store.files.names import printable
 from facereel.store.index.reader import VideoIndex
-from facereel.store.library import decisions
+from facereel.store.library import decisions, videos
 from facereel.store.library.backup import Restored, read_backup, restore, write_backup
 from facereel.store.library.database import LibraryDatabase
 from facereel.store.library.decisions import (
@@ -44,8 +44,9 @@ class LibraryPerson:
     name: str | None
     hidden: bool
     clusters: int  # of all videos
+    # By clusters; of who has none by the single faces that decisions confirm.
     videos: int
-    seconds: float  # for which the tracklets of these clusters are shown
+    seconds: float  # on screen
     decisions: int  # that count, about this person
 
 
@@ -94,10 +95,17 @@ class LibraryPeople:
     # Reading
 
     def all(self) -> tuple[LibraryPerson, ...]:
-        """Everybody with a face, a name or a decision, by id; hidden people too, merged and forgotten ones not."""
+        """Everybody with a name or a face, also one in a video that is not here, by id; hidden people too.
+
+        Left out is who was merged or forgotten, and who has nothing left that a list could show.
+        """
         with self._read() as db:
             people = _people(db, None)
-        return tuple(one for one in people if one.clusters or one.name is not None or one.decisions)
+            shown = {one.id for one in people if one.videos or one.name is not None or one.hidden}
+            shown |= _confirmed(
+                db, [one.id for one in people if one.decisions and one.id not in shown]
+            ).keys()
+        return tuple(one for one in people if one.id in shown)
 
     def get(self, person: int) -> LibraryPerson:
         """The person of an id, or the person it became; raises OptionError for an id that nobody has."""
@@ -152,6 +160,13 @@ class LibraryPeople:
                 rows = db.execute("SELECT * FROM members WHERE person = ?", (one,))
                 found += map(_member, rows)
         return tuple(sorted(found, key=lambda member: (member.sha256, member.cluster)))
+
+    def seconds_by_video(self, person: int) -> dict[str, float]:
+        """For how long a person is shown in each video, by sha256; 0 where only single faces are confirmed."""
+        found = {place.sha256: 0.0 for place in self.rulings(person).confirmed}
+        for member in self.members(person):
+            found[member.sha256] = found.get(member.sha256, 0.0) + member.seconds
+        return found
 
     def members_of(self, sha256: str) -> tuple[Member, ...]:
         """The clusters of a video, as they were joined last."""
@@ -451,9 +466,37 @@ def _batch(db: sqlite3.Connection, ids: Sequence[int] | None) -> tuple[LibraryPe
             WHERE {chosen} AND merged_into IS NULL AND NOT forgotten ORDER BY person""",
         values,
     )
-    return tuple(
-        _person(row, clusters.get(row["person"], (0, 0, 0.0)), ruled.get(row["person"], (0,))) for row in rows
+    people = rows.fetchall()
+    single = _confirmed(
+        db, [one["person"] for one in people if one["person"] in ruled.keys() - clusters.keys()]
     )
+    rates = videos.frame_rates(db, {place.sha256 for places in single.values() for place in places})
+    clusters = {person: _shown(places, rates) for person, places in single.items()} | dict(clusters)
+    return tuple(
+        _person(row, clusters.get(row["person"], (0, 0, 0.0)), ruled.get(row["person"], (0,)))
+        for row in people
+    )
+
+
+def _confirmed(db: sqlite3.Connection, ids: Collection[int]) -> dict[int, list[Place]]:
+    """The faces that decisions confirm for some people, by id as they are now; without who has none."""
+    every = {one for person in ids for one in decisions.groups(db, person)}
+    found: dict[int, list[Place]] = {}
+    for sha256 in sorted(decisions.videos_ruled(db, every)):
+        rulings = list(decisions.read_rulings(db, "sha256 = ?", sha256))
+        for place, verdict in decisions.latest(rulings).items():
+            if verdict.confirmed is not None and verdict.confirmed in ids:
+                found.setdefault(verdict.confirmed, []).append(place)
+    return found
+
+
+def _shown(places: Sequence[Place], rates: Mapping[str, float]) -> tuple[int, int, float]:
+    """Clusters, videos and seconds of somebody who has only single faces; `rates` of the videos that are here."""
+    frames: dict[str, set[int]] = {}
+    for place in places:
+        if place.sha256 in rates:
+            frames.setdefault(place.sha256, set()).update(range(place.start, place.end))
+    return 0, len(frames), sum(len(own) / rates[sha256] for sha256, own in frames.items())
 
 
 def _person(row: sqlite3.Row, figures: Sequence[float], ruled: Sequence[float]) -> LibraryPerson:

@@ -134,6 +134,12 @@ def by_content(db: sqlite3.Connection, store: Path, sha256: str) -> list[StoredV
     return list(_decoded(store, db.execute(query, (sha256,))))
 
 
+def frame_rates(db: sqlite3.Connection, videos: Iterable[str]) -> dict[str, float]:
+    """Frames in a second, on average, of those of some videos, by sha256, that are here."""
+    found = (one for sha256 in videos for one in by_content(db, Path(), sha256))
+    return {one.video.sha256: float(one.video.frame_rate) for one in found if one.video.frame_rate}
+
+
 def by_name(db: sqlite3.Connection, store: Path, name: str) -> list[StoredVideo]:
     """Videos whose file has that name."""
     query = f"SELECT {_COLUMNS} FROM videos WHERE name = ? ORDER BY folder"
@@ -199,7 +205,7 @@ def pending(db: sqlite3.Connection) -> set[str]:
 
 def unreadable(db: sqlite3.Connection) -> list[str]:
     """Names of folders whose indexes could not be read."""
-    return [os.fsdecode(row[0]) for row in db.execute("SELECT folder FROM unreadable ORDER BY folder")]
+    return [_folder(row[0]) for row in db.execute("SELECT folder FROM unreadable ORDER BY folder")]
 
 
 def note_unreadable(db: sqlite3.Connection, names: Iterable[str]) -> None:
@@ -307,14 +313,19 @@ def _decoded(store: Path, found: Iterable[sqlite3.Row]) -> Iterator[StoredVideo]
         try:
             facts = json.loads(row["facts"])
             name, dim, *digests = facts["engine"]
-            folder = os.fsdecode(row["folder"])
-            if Path(folder).name != folder or hash_suffix(folder) is None:
-                raise ValueError("no folder of a store")  # it would lead to files elsewhere
             yield StoredVideo(
-                int(row["video"]), store / folder, IndexVersion.from_text(row["version"]),
+                int(row["video"]), store / _folder(row["folder"]), IndexVersion.from_text(row["version"]),
                 rows.video_of(facts["video"]), EngineInfo(str(name), int(dim), *map(str, digests)),
                 int(row["tracklets"]), int(row["exemplars"]), int(row["tracklets_without_exemplars"]),
                 int(row["clusters"]),
             )  # fmt: skip
         except _INVALID as error:
             raise sqlite3.DatabaseError("a row of videos is not one of ours") from error
+
+
+def _folder(value: Any) -> str:
+    """The name of a folder as it is stored; raises sqlite3.DatabaseError for one that would lead to files elsewhere."""
+    folder = os.fsdecode(value) if isinstance(value, str | bytes) else ""
+    if Path(folder).name != folder or hash_suffix(folder) is None:
+        raise sqlite3.DatabaseError("a row names no folder of a store")
+    return folder
