@@ -109,12 +109,17 @@ class PeopleOfLibrary:
         return bool(self._people.by_name(name))
 
     def all(self, *, unnamed: bool = False, hidden: bool = False) -> tuple[LibraryPerson, ...]:
-        """Everybody, by time on screen; `unnamed`: only people without a name, `hidden`: hidden ones too."""
+        """Everybody, by time on screen; `unnamed`: only people without a name, `hidden`: hidden ones too.
+
+        Left out is who has neither a name nor a face, as after all faces were split off.
+        """
         self._refresh()
         found = [
             person
             for person in self._people.all()
-            if (hidden or not person.hidden) and not (unnamed and person.name)
+            if (hidden or not person.hidden)
+            and not (unnamed and person.name)
+            and (person.name or person.videos or person.hidden or self._people.awaits_video(person.id))
         ]
         return tuple(sorted(found, key=lambda person: (-person.seconds, person.id)))
 

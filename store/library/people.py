@@ -95,17 +95,17 @@ class LibraryPeople:
     # Reading
 
     def all(self) -> tuple[LibraryPerson, ...]:
-        """Everybody with a name or a face, also one in a video that is not here, by id; hidden people too.
-
-        Left out is who was merged or forgotten, and who has nothing left that a list could show.
-        """
+        """Everybody with a face, a name or a decision, by id; hidden people too, merged and forgotten ones not."""
         with self._read() as db:
             people = _people(db, None)
-            shown = {one.id for one in people if one.videos or one.name is not None or one.hidden}
-            shown |= _confirmed(
-                db, [one.id for one in people if one.decisions and one.id not in shown]
-            ).keys()
-        return tuple(one for one in people if one.id in shown)
+        return tuple(one for one in people if one.videos or one.name is not None or one.decisions)
+
+    def awaits_video(self, person: int) -> bool:
+        """Whether a decision is about a face of the person in a video that is not indexed."""
+        query = """SELECT 1 FROM places WHERE person = ?
+                   AND sha256 NOT IN (SELECT sha256 FROM videos) LIMIT 1"""
+        with self._read() as db:
+            return any(db.execute(query, (one,)).fetchone() for one in decisions.groups(db, person))
 
     def get(self, person: int) -> LibraryPerson:
         """The person of an id, or the person it became; raises OptionError for an id that nobody has."""
