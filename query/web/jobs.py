@@ -76,14 +76,16 @@ class Jobs:
     def start(self, kind: str, title: str, work: Work, key: str | None = None) -> Job:
         """Begin work, or let it wait for its turn; what it returns is the result of the job.
 
-        Work with a `key` is done once at a time: the job that has the key and has not ended is given instead.
+        Work with a `key` is done once at a time: the job that has the key is given instead,
+        unless it has ended or is cancelled.
         """
         job = Job(kind, title, key)
         # A daemon, so that work which cannot be cancelled does not keep the server from ending.
         thread = threading.Thread(target=self._run, args=(job, work), name=f"job {kind}", daemon=True)
         with self._lock:
             for other in self._jobs.values():
-                if key is not None and other.key == key and other.state not in _ENDED:
+                going_on = other.state not in _ENDED and not other.cancel.is_set()
+                if key is not None and other.key == key and going_on:
                     return other
             ended = [other.id for other in self._jobs.values() if other.state in _ENDED]
             for old in ended[: max(0, len(ended) - MOST_REMEMBERED)]:
@@ -107,10 +109,18 @@ class Jobs:
         raise api.OptionError("that work is not known any more; the server was started again meanwhile")
 
     def cancel(self, job: str) -> Job:
-        """Let a job end; it does when it next says how far it is. One that has ended stays as it is."""
+        """Let a job end: at once if it waits, else when it next says how far it is. One that has ended stays so."""
         found = self.find(job)
-        found.cancel.set()
+        with self._lock:
+            found.cancel.set()
+            if found.state == "queued":
+                found.state = "cancelled"
         return found
+
+    def forget_ended(self) -> None:
+        """Drop all that have ended, with titles and results, which may name somebody who is forgotten."""
+        with self._lock:
+            self._jobs = {number: job for number, job in self._jobs.items() if job.state not in _ENDED}
 
     def close(self) -> None:
         """Let all jobs end, and wait a little for them."""
@@ -121,10 +131,11 @@ class Jobs:
 
     def _run(self, job: Job, work: Work) -> None:
         with self._places:
-            if job.cancel.is_set():
-                job.state = "cancelled"
-                return
-            job.state = "running"
+            with self._lock:
+                if job.cancel.is_set():
+                    job.state = "cancelled"
+                    return
+                job.state = "running"
             try:
                 job.result = work(Progress(job))
                 job.state = "done"

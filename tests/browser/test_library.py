@@ -125,3 +125,16 @@ def test_a_video_that_is_gone_says_so(site: Site, visit: Visit) -> None:
     (site.root / "sample.mp4").unlink()
     page = visit(site)
     expect(page.locator(".video")).to_contain_text("missing")
+
+
+def test_work_that_fails_at_once_is_complained_of(site: Site, visit: Visit, films: Path) -> None:
+    """The page may hear of a job for the first time when it has failed; then no bar was ever shown."""
+    page = visit(site)
+    error = {"kind": "EngineError", "message": "the engine cannot be loaded"}
+    job = {"id": "1", "kind": "index", "title": "Indexing two.mp4", "state": "failed", "error": error}
+    page.route("**/api/library/index", lambda route: route.fulfill(json=job))
+    page.route("**/api/jobs", lambda route: route.fulfill(json={"jobs": [job]}))
+    page.get_by_role("button", name="Add videos").click()
+    page.get_by_label("A file or folder below").fill("films/two.mp4")
+    page.get_by_label("A file or folder below").press("Enter")
+    expect(page.locator("#toasts")).to_contain_text("Indexing two.mp4: the engine cannot be loaded")

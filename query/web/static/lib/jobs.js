@@ -8,6 +8,7 @@ const ENDED = ["done", "failed", "cancelled"];
 const tray = document.getElementById("jobs");
 const followers = new Map();
 const rows = new Map();
+const complained = new Set(); // ids of failed jobs: each is complained of once
 let timer = null;
 
 /** Calls `onChange(job)` whenever the job has changed, for the last time when it has ended. */
@@ -38,6 +39,11 @@ export async function look() {
   }
   for (const job of jobs) {
     followers.get(job.id)?.(job);
+    // One that fails before the first look never had a row; whoever began it is to hear of it all the same.
+    if (job.state === "failed" && !complained.has(job.id) && (followers.has(job.id) || rows.has(job.id))) {
+      complained.add(job.id);
+      complain(new Error(`${job.title}: ${job.error.message}`));
+    }
     if (ENDED.includes(job.state)) followers.delete(job.id);
   }
   show(jobs);
@@ -52,7 +58,6 @@ function show(jobs) {
     if (!job || ENDED.includes(job.state)) {
       row.element.remove();
       rows.delete(id);
-      if (job?.state === "failed") complain(new Error(`${job.title}: ${job.error.message}`));
     }
   }
   tray.hidden = !rows.size;
