@@ -1,7 +1,8 @@
 """Ask: a photo, or a face of the library, becomes a list of matches, of which chosen ones are cut.
 
-Photos are not written to the disk: their faces, and a picture to show, stay in memory for the questions that follow. So
-do answers, whose matches are ticked and cut by number. Both are few, and gone with the server.
+A photo passes through a temporary file that is deleted once it is read (`Library.read_faces`). Its faces, and a picture
+to show, stay in memory for the questions that follow. So do answers, whose matches are ticked and cut by number. Both
+are few, and gone with the server.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ def _add_photo(request: Request) -> Response:
 
 
 def _picture(request: Request) -> Response:
-    return jpeg(request, _photos.get(request.path_params["photo"]).picture)
+    return jpeg(_photos.get(request.path_params["photo"]).picture)
 
 
 def _drop_photo(request: Request) -> Response:

@@ -16,7 +16,7 @@ from facereel import api
 from facereel.query.web import ask_view
 from facereel.query.web.changes import described, title
 from facereel.query.web.cutting import cutting
-from facereel.query.web.jobs import Progress, Work
+from facereel.query.web.jobs import Jobs, Progress, Work
 from facereel.query.web.site import Site, read_json, site_of
 
 _VIDEOS = 12  # a page of appearances
@@ -159,7 +159,8 @@ def _forget(request: Request) -> Response:
             "the library has changed since this was shown; look again at what is removed"
         )
     also_weaker = words.get("also_weaker") is True
-    job = site.jobs.start("forget", f"Forgetting {plan.people[0]}", _forgetting(plan, also_weaker))
+    # Without the name, which is to be nowhere afterwards.
+    job = site.jobs.start("forget", "Forgetting a person", _forgetting(plan, also_weaker, site.jobs))
     return JSONResponse({"job": job.data()})
 
 
@@ -188,14 +189,19 @@ def _holding(holding: api.Holding) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _forgetting(plan: api.ForgetPlan, also_weaker: bool) -> Work:
+def _forgetting(plan: api.ForgetPlan, also_weaker: bool, jobs: Jobs) -> Work:
     def work(progress: Progress) -> dict[str, Any]:
         progress.report(0, 0)
-        report = plan.apply(also_weaker=also_weaker)
-        ask_view.clear()
+        try:
+            report = plan.apply(also_weaker=also_weaker)
+        finally:  # part of it may be removed although the rest failed
+            ask_view.clear()
+            jobs.forget_ended()
         return {
             "removed": [_holding(one) for one in report.removed], "busy": [one.name for one in report.busy],
             "remaining": len(report.remaining), "forgotten": bool(report.persons),
+            "indexed_since": [folder.name for folder in report.indexed_since],
+            "being_indexed": len(report.being_indexed),
         }  # fmt: skip
 
     return work

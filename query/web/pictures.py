@@ -7,7 +7,6 @@ asked for.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import OrderedDict
 
@@ -78,21 +77,21 @@ def _person(request: Request) -> Response:
     if not moments:
         raise OptionError(f"person {request.path_params['person']} has no crop in the library")
     (best,) = moments
-    return jpeg(request, library.crop(f"{best.folder.name}#t{best.tracklet}"))
+    return jpeg(library.crop(f"{best.folder.name}#t{best.tracklet}"))
 
 
 def _face(request: Request) -> Response:
-    return jpeg(request, request.app.state.site.library.crop(face_word(request)))
+    return jpeg(request.app.state.site.library.crop(face_word(request)))
 
 
 def _poster(request: Request) -> Response:
     library, folder = request.app.state.site.library, request.path_params["folder"]
-    return jpeg(request, _frames.get(library, folder, library.poster_frame(folder), _width(request)))
+    return jpeg(_frames.get(library, folder, library.poster_frame(folder), _width(request)))
 
 
 def _frame(request: Request) -> Response:
     library, folder = request.app.state.site.library, request.path_params["folder"]
-    return jpeg(request, _frames.get(library, folder, request.path_params["frame"], _width(request)))
+    return jpeg(_frames.get(library, folder, request.path_params["frame"], _width(request)))
 
 
 def _track(request: Request) -> Response:
@@ -104,7 +103,7 @@ def _track(request: Request) -> Response:
             "times": [round(time, 4) for time in track.times.tolist()],
             "boxes": [[round(value, 1) for value in box] for box in track.boxes.tolist()],
         },
-        headers={"Cache-Control": "private, no-cache"},
+        headers={"Cache-Control": "no-store"},
     )  # fmt: skip
 
 
@@ -117,13 +116,9 @@ def face_word(request: Request) -> str:
     return f"{folder}#{'t' if kind == 't' else ''}{number}"
 
 
-def jpeg(request: Request, picture: bytes) -> Response:
-    """A picture that the browser may keep, but asks for whether it is still so."""
-    tag = f'"{hashlib.sha256(picture).hexdigest()[:24]}"'
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers=headers)
-    return Response(picture, media_type="image/jpeg", headers=headers)
+def jpeg(picture: bytes) -> Response:
+    """A picture, which the browser does not write to its disk: `forget` and `remove` do not reach it there."""
+    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 
 def _width(request: Request) -> int:

@@ -44,9 +44,7 @@ def _files(folder: Path) -> set[str]:
 
 def _file(path: Path, download: str | None) -> FileResponse:
     kind = _TYPES.get(path.suffix.lower(), "application/octet-stream")
-    return FileResponse(
-        path, media_type=kind, filename=download, headers={"Cache-Control": "private, no-cache"}
-    )
+    return FileResponse(path, media_type=kind, filename=download, headers={"Cache-Control": "no-store"})
 
 
 routes = [

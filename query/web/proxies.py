@@ -43,7 +43,7 @@ def proxy(request: Request) -> FileResponse:
     file = site_of(request).library.proxy(request.path_params["folder"])
     if file is None:
         raise api.NotIndexedError("this video is not prepared for playing any more; reload the page")
-    return FileResponse(file, media_type="video/mp4", headers={"Cache-Control": "private, no-cache"})
+    return FileResponse(file, media_type="video/mp4", headers={"Cache-Control": "no-store"})
 
 
 def _address(kind: str, folder: str) -> str:

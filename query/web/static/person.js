@@ -240,8 +240,17 @@ async function forget() {
   try {
     const { job } = await post(`${api}/forget`, { plan: plan.plan, also_weaker: byId("weaker").checked });
     follow(job.id, (now) => {
+      if (now.state === "cancelled") toast("Nothing was removed: forgetting was cancelled.");
       if (now.state !== "done") return;
-      if (now.result.busy.length) toast(`Not everything could be removed: ${now.result.busy.join(", ")} is in use. Try again.`, { kind: "error" });
+      const { busy, remaining, forgotten, indexed_since: since, being_indexed: running } = now.result;
+      const rest = [
+        busy.length && `Not everything could be removed: ${busy.join(", ")} is in use. Try again.`,
+        since.length && `Indexed meanwhile, and may show ${title}: ${since.join(", ")}. Forget ${title} again.`,
+        running && `${count(running, "video")} being indexed may show ${title}.`,
+        remaining && `Less alike faces stay in ${count(remaining, "video")}.`,
+        !forgotten && "Name and decisions stay.",
+      ].filter(Boolean);
+      if (busy.length || since.length || running) toast(rest.join(" "), { kind: "error" });
       else location.assign("/people");
     });
   } catch (error) {
