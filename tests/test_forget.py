@@ -349,3 +349,18 @@ def test_no_row_stays_when_the_index_cannot_be_read_again(
     monkeypatch.setattr("facereel.store.library.catalogue.read_clusters", unreadable)
     assert len(plan.apply().removed) == 1
     assert (folder.name, Catalogue(store).all()) == (folder.name, [])
+
+
+def test_an_index_that_stays_keeps_what_decisions_say_of_its_faces(
+    run: Run, store: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("people", "name", "two.mp4#t1", "Anna", "--store", store).exit_code == 0
+    before = run("people", "log", "--store", store, "--json").stdout
+
+    def busy(*args: object) -> None:
+        raise StoreError("two.mp4 is being indexed by another process")
+
+    monkeypatch.setattr("facereel.query.search.forget.drop_tracklets", busy)
+    report = Library(store, engine="fake").forget(photos / "red.png")
+    assert (len(report.busy), report.removed) == (1, ())
+    assert run("people", "log", "--store", store, "--json").stdout == before

@@ -52,7 +52,7 @@ def test_videos_photos_stores_and_results_of_any_name(run: Run, folder: Path, fi
         assert "caf\\xe9.mp4" in done.stdout
     listed = json.loads(run("list", "--store", store, "--json").stdout)
     assert listed["videos"][0]["path"].endswith("caf\\xe9/caf\\xe9.mp4")
-    sheet = folder / f"{CAFE}.png.jpg"
+    sheet = folder / f"{CAFE}.png"
     assert run("faces", video, "--store", store, "--out", sheet).exit_code == 0
     assert sheet.stat().st_size > 1000
 

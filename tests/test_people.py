@@ -282,6 +282,29 @@ def test_a_merge_of_several_is_undone_as_a_whole(program: Program) -> None:
     assert len(program.json("people", "log")["decisions"]) == 5, "all or none"
 
 
+def test_a_merge_is_undone_though_the_video_was_decided_about_since(program: Program) -> None:
+    red, green = ids(program)
+    program("people", "merge", str(red), str(green))
+    program("people", "split", str(red), "two.mp4#t2")
+    program("people", "undo")
+    program("people", "undo")
+    assert ids(program) == (red, green)
+    assert {one["id"]: one["clusters"] for one in program.json("people")["people"]} == {red: 1, green: 1}
+
+
+def test_one_wrong_face_is_corrected_without_the_rest_of_a_named_person(program: Program) -> None:
+    red, green = ids(program)
+    program("people", "name", str(red), "Anna")
+    program("people", "name", str(green), "Bert")
+    for face in ("two.mp4#t1", "two.mp4#t2"):  # the name hangs on one of the two
+        program("people", "accept", "Bert", face)
+        other = {"two.mp4#t1": 2, "two.mp4#t2": 1}[face]
+        assert [clip[0] for clip in program.clips("--person", "Anna")[0]] == [other]
+        assert program.json("people", "show", "two.mp4#1")["person"]["name"] == "Anna"
+        program("people", "undo")
+    assert [clip[0] for clip in program.clips("--person", "Anna")[0]] == [1, 2]
+
+
 def test_hidden_people_are_not_listed_and_not_asked_for_with_everybody(program: Program) -> None:
     red, green = ids(program)
     assert "is not hidden" in program("people", "unhide", str(green), code=1)

@@ -181,8 +181,7 @@ def forget(store: Path, removing: Sequence[Holding], planned: Mapping[Path, Inde
     try:
         for holding in removing:
             try:
-                _leave_decisions(catalogue, holding)
-                drop_tracklets(holding.folder, holding.tracklets, holding.version)
+                _drop(catalogue, holding)
                 expected[holding.folder] = read_version(holding.folder)
                 removed.append(holding)
             except StoreError as error:
@@ -209,11 +208,14 @@ def forget(store: Path, removing: Sequence[Holding], planned: Mapping[Path, Inde
     return Removal(tuple(removed), tuple(busy), deleted, running, tuple(since))
 
 
-def _leave_decisions(catalogue: Catalogue, holding: Holding) -> None:
-    """Take the faces that are to be removed out of the decisions about other people, while the index still has them."""
-    with VideoIndex(holding.folder) as index:
-        if read_version(holding.folder) == holding.version:  # else nothing is removed
+def _drop(catalogue: Catalogue, holding: Holding) -> None:
+    """Remove tracklets from an index, and their faces from the decisions about other people, both or none."""
+    with VideoIndex(holding.folder) as index, catalogue.people.writing():
+        if (
+            read_version(holding.folder) == holding.version
+        ):  # else nothing is removed, and the next line says so
             catalogue.people.forget_faces(index, holding.tracklets)
+        drop_tracklets(holding.folder, holding.tracklets, holding.version)
 
 
 def _skipped(name: str, error: StoreError) -> SkippedVideo:

@@ -254,6 +254,12 @@ def unsettle(db: sqlite3.Connection, since: int, kinds: Sequence[Kind] = _FACES)
     db.executemany(
         "INSERT OR IGNORE INTO unsettled VALUES (?)", [(v,) for v in sorted(videos_ruled(db, merged))]
     )
+    # Where members were written after the merge, they name the person whom it made.
+    db.executemany(
+        """INSERT OR IGNORE INTO unsettled
+           SELECT DISTINCT sha256 FROM members WHERE person = ? AND by_similarity <> person""",
+        [(one,) for one in sorted(merged)],
+    )
 
 
 def replay(db: sqlite3.Connection) -> None:

@@ -396,22 +396,26 @@ class _Decided:
             frozenset(tracklet for tracklet, apart in parted.items() if apart),
         )  # fmt: skip
 
-    def person(self, tracklets: Sequence[int]) -> int | None:
-        """Whose a cluster is: of whom a face is confirmed and of nobody else, else as it was said of it as a whole."""
+    def person(self, tracklets: Sequence[int], claimed: bool = False) -> int | None:
+        """Whose a cluster is: of whom a face is confirmed and of nobody else, else as it was said of it as a whole.
+
+        `claimed`: without decisions about its faces it is somebody's who is known by decisions. From them a few
+        confirmed faces take themselves away, and not the rest of the cluster.
+        """
         most = self._mostly({number: face.confirmed for number, face in self._of(tracklets)}, tracklets)
         confirmed = {
             face.confirmed for number, face in self._of(tracklets)
             if face.confirmed is not None and (number not in self.parted or face.confirmed == most)
         }  # fmt: skip
-        if len(confirmed) == 1:
-            return confirmed.pop()
-        if confirmed:
+        if len(confirmed) > 1 or confirmed == {most}:
             return most
         anchors = Counter(
             face.anchor for _, face in self._of(tracklets)
             if face.anchor is not None and face.confirmed is None
         )  # fmt: skip
-        return next((person for person, _ in anchors.most_common(1)), None)
+        if anchors:
+            return anchors.most_common(1)[0][0]
+        return None if claimed else next(iter(confirmed), None)
 
     def is_confirmed(self, tracklets: Sequence[int]) -> bool:
         """Was a face of a cluster said to be somebody, other than by a decision about a person as a whole?"""
@@ -444,7 +448,8 @@ def _whose(
     decided: _Decided,
 ) -> int:  # fmt: skip
     """Whose a cluster is: by decisions, else by similarity, else, where that is rejected, nobody else's."""
-    person = decided.person(tracklets)
+    standing = _standing(db, by_similarity)
+    person = decided.person(tracklets, not _is_undecided(db, standing))
     if person is not None:
         return person
 
@@ -452,7 +457,6 @@ def _whose(
         query = "SELECT coalesce(merged_into, person) FROM people WHERE person = ?"
         return decided.is_not(tracklets, int(db.execute(query, (candidate,)).fetchone()[0]))
 
-    standing = _standing(db, by_similarity)
     if not refused(standing):
         return standing
     if old is not None and not refused(old) and _is_undecided(db, old) and _clusters(db, old) <= 1:
