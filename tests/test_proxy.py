@@ -28,6 +28,7 @@ UNPLAYED = {
     "high444.mp4": Recipe(pix_fmt="yuv444p"),
     "sound.mp4": Recipe(audio="ac3"),
     "asp.mp4": Recipe(codec="mpeg4"),
+    "silent_and_late.mp4": Recipe(late=15),
 }
 PLAYED = {
     "plain.mp4": Recipe(audio="aac"),

@@ -7,7 +7,7 @@ at chosen frames.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -97,8 +97,8 @@ def read_number(picture: NDArray[np.uint8], box: Box, crop: Sequence[float]) -> 
     return number
 
 
-def write_video(path: Path, recipe: Recipe) -> Path:
-    """Write a video; the container follows from the file's suffix."""
+def write_video(path: Path, recipe: Recipe, picture_of: Callable[[Recipe, int], Image] = draw) -> Path:
+    """Write a video of the upright pictures of its frames; the container follows from the file's suffix."""
     time_base = recipe.time_base or 1 / recipe.fps
     with av.open(str(path), "w", options=dict(recipe.options)) as container:
         stream = container.add_stream(recipe.codec, rate=recipe.fps)
@@ -120,7 +120,7 @@ def write_video(path: Path, recipe: Recipe) -> Path:
             sound.layout = recipe.audio_layout
             _write_sound(container, sound, recipe, time_base)
         for frame, pts in enumerate(frame_pts(recipe)):
-            picture = av.VideoFrame.from_ndarray(_coded(recipe, draw(recipe, frame)), "bgr24")
+            picture = av.VideoFrame.from_ndarray(_coded(recipe, picture_of(recipe, frame)), "bgr24")
             picture = picture.reformat(format=recipe.pix_fmt)
             picture.pts, picture.time_base = pts, time_base
             container.mux(stream.encode(picture))

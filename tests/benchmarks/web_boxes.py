@@ -10,17 +10,20 @@ from typing import Any
 from playwright.sync_api import Browser, Page
 
 from tests.benchmarks.figures import Figure, at_least, at_most
-from tests.browser.boxes import CountedVideo, counted_video, drawn_for, look, outlines_only
+from tests.browser.boxes import CountedVideo, counted_videos, drawn_for, look, outlines_only
+from tests.browser.counted_film import counted
 
 FRAMES, LOOKS = 600, 50
+_FILM = "counted.mp4"
 
 
 def boxes(browser: Browser) -> tuple[list[dict[str, Any]], list[Figure]]:
     """Fifty random frames, paused at; then fifty looks at times of nobody's choosing while it plays."""
     with (
         tempfile.TemporaryDirectory(prefix="facereel-bench-") as temporary,
-        counted_video(Path(temporary), FRAMES) as video,
+        counted_videos(Path(temporary), {_FILM: counted(FRAMES)}) as videos,
     ):
+        video = videos[_FILM]
         context = browser.new_context(base_url=video.site.origin, viewport={"width": 1280, "height": 900})
         page = context.new_page()
         page.goto(video.site.address)

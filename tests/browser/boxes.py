@@ -16,9 +16,10 @@ from PIL import Image
 from playwright.sync_api import Page
 
 from facereel.store.index.reader import VideoIndex
-from tests.browser.counted_film import SIZE, read_counter, write_counted_film
+from tests.browser.counted_film import SIZE, counted_picture, read_counter
 from tests.program import ROOT
 from tests.served import Site, serve
+from tests.video_factory import Recipe, write_video
 
 _AWAY = 90.0  # how far a colour may be from the stroke's, summed over R, G, B: compression, soft edges
 
@@ -54,12 +55,18 @@ class CountedVideo:
 
 
 @contextmanager
-def counted_video(folder: Path, frames: int) -> Iterator[CountedVideo]:
-    """Write a counted film into an empty folder, index it with the engine `fake`, and serve it."""
-    film, store = write_counted_film(folder / "counted.mp4", frames), folder / "faceindex"
-    words = [sys.executable, *_FAKE, "index", str(film), "--store", str(store), "--engine", "fake"]
+def counted_videos(folder: Path, films: Mapping[str, Recipe]) -> Iterator[dict[str, CountedVideo]]:
+    """Write counted films into an empty folder by file name, index them with the engine `fake`, and serve them."""
+    store = folder / "faceindex"
+    paths = [str(write_video(folder / name, recipe, counted_picture)) for name, recipe in films.items()]
+    words = [sys.executable, *_FAKE, "index", *paths, "--store", str(store), "--engine", "fake"]
     subprocess.run(words, cwd=ROOT, check=True, capture_output=True, timeout=120)
-    (index_folder,) = store.glob("counted.mp4-*")
+    with serve(store, folder, program=_FAKE) as site:
+        yield {name: _counted_video(site, name) for name in films}
+
+
+def _counted_video(site: Site, name: str) -> CountedVideo:
+    (index_folder,) = site.store.glob(f"{name}-*")
     with VideoIndex(index_folder) as index:
         rows = index.sightings([tracklet.number for tracklet in index.tracklets()]).values()
     lefts = {
@@ -67,8 +74,7 @@ def counted_video(folder: Path, frames: int) -> Iterator[CountedVideo]:
         for sightings in rows
         for frame, box in zip(sightings.frames, sightings.boxes, strict=True)
     }
-    with serve(store, folder, program=_FAKE) as site:
-        yield CountedVideo(site, f"/videos/{index_folder.name}", lefts)
+    return CountedVideo(site, f"/videos/{index_folder.name}", lefts)
 
 
 def outlines_only(page: Page) -> None:
@@ -81,8 +87,18 @@ def look(page: Page) -> Shown:
     # The colour is asked for first: it says nothing of which frame is shown.
     stroke = page.evaluate(_STROKE)
     png = page.locator("video").screenshot(animations="allow")
-    picture = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
-    return Shown(read_counter(picture), None if stroke is None else _left(picture, _colour(stroke)))
+    shot = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+    scale, x, y = _place(shot)
+    picture = shot[round(y) : round(y + SIZE[1] * scale), round(x) : round(x + SIZE[0] * scale)]
+    column = None if stroke is None else _left(shot, _colour(stroke), 30 * scale)
+    return Shown(read_counter(picture), None if column is None else (column - x) / scale)
+
+
+def _place(shot: NDArray[np.uint8]) -> tuple[float, float, float]:
+    """How large a pixel of the film is on a player, and where the film's picture begins beside bars."""
+    height, width = shot.shape[:2]
+    scale = min(width / SIZE[0], height / SIZE[1])
+    return scale, (width - SIZE[0] * scale) / 2, (height - SIZE[1] * scale) / 2
 
 
 def drawn_for(left: float, frame: int, lefts: Mapping[int, float], within: int = 12) -> int:
@@ -98,12 +114,11 @@ def _colour(stroke: str) -> NDArray[np.float64]:
     )
 
 
-def _left(picture: NDArray[np.uint8], colour: NDArray[np.float64]) -> float | None:
-    """Middle of the left stroke: the first columns of which that colour fills a large part, pixels of the film."""
-    scale: float = picture.shape[1] / SIZE[0]
-    alike = np.abs(picture - colour).sum(axis=2) < _AWAY
-    columns = np.nonzero(alike.sum(axis=0) > 30 * scale)[0]
+def _left(shot: NDArray[np.uint8], colour: NDArray[np.float64], height: float) -> float | None:
+    """Middle of the left stroke, pixels: the first columns that have more of a colour than `height`."""
+    alike = np.abs(shot - colour).sum(axis=2) < _AWAY
+    columns = np.nonzero(alike.sum(axis=0) > height)[0]
     if not len(columns):
         return None
     width = int(np.argmax(np.diff(columns, append=columns[-1] + 9) > 1)) + 1
-    return (float(columns[:width].mean()) + 0.5) / scale
+    return float(columns[:width].mean()) + 0.5

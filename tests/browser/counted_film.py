@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
+from typing import Any
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
 from facereel.store.model.records import Image
 from tests.fake_engine import backdrop, draw_face
+from tests.video_factory import Recipe
 
 SIZE = (640, 360)
 RATE = Fraction(30_000, 1001)  # a rate at which the time of no frame but the first is a short decimal
@@ -30,30 +30,19 @@ def face_left(frame: int) -> int:
     return 10 + min(place, 2 * way - place)
 
 
-def write_counted_film(path: Path, frames: int) -> Path:
-    """H.264 with B-frames, so that frames are not stored in the order in which they are shown."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=RATE)
-        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
-        stream.codec_context.options = {"preset": "medium", "crf": "16", "bf": "3"}
-        stream.codec_context.gop_size = 60
-        for number, picture in enumerate(_pictures(frames)):
-            frame = av.VideoFrame.from_ndarray(picture, "bgr24")
-            frame.pts, frame.time_base = number, 1 / RATE
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
+def counted(frames: int, **changes: Any) -> Recipe:
+    """A film with B-frames, so that frames are not stored in the order in which they are shown."""
+    return replace(Recipe(frames=frames, size=SIZE, fps=RATE, gop=60, b_frames=3), **changes)
 
 
-def _pictures(frames: int) -> Iterator[Image]:
-    ground = backdrop(SIZE)
-    for number in range(frames):
-        picture = ground.copy()
-        draw_face(picture, "red", (face_left(number), 90, SIDE, SIDE))
-        for bit in range(BITS):
-            shade = 235 if number >> bit & 1 else 20
-            picture[-BLOCK:, bit * BLOCK : (bit + 1) * BLOCK] = shade
-        yield picture
+def counted_picture(_: Recipe, number: int) -> Image:
+    """The upright picture of a frame."""
+    picture = backdrop(SIZE)
+    draw_face(picture, "red", (face_left(number), 90, SIDE, SIDE))
+    for bit in range(BITS):
+        shade = 235 if number >> bit & 1 else 20
+        picture[-BLOCK:, bit * BLOCK : (bit + 1) * BLOCK] = shade
+    return picture
 
 
 def read_counter(picture: NDArray[np.uint8]) -> int:

@@ -16,7 +16,7 @@ def longest(site: Site) -> int:
     return Library(site.store).people.all()[0].id
 
 
-def test_every_appearance_leads_to_its_moment(visit: Visit, common_site: Site) -> None:
+def test_every_appearance_leads_to_its_moment(common_site: Site, visit: Visit) -> None:
     person = longest(common_site)
     video = Library(common_site.store).people.videos(str(person)).videos[0]
     page = visit(common_site, f"/people/{person}")
@@ -26,7 +26,7 @@ def test_every_appearance_leads_to_its_moment(visit: Visit, common_site: Site) -
     expect(page.locator("#overlay")).to_have_attribute("data-frame", str(video.pieces[1].start_frame))
 
 
-def test_a_person_is_named_by_keyboard_and_filtered(visit: Visit, site: Site) -> None:
+def test_a_person_is_named_by_keyboard_and_filtered(site: Site, visit: Visit) -> None:
     library = Library(site.store)
     person, other = library.people.all()[:2]
     page = visit(site, f"/people/{person.id}", width=360, dark=True)
@@ -44,7 +44,7 @@ def test_a_person_is_named_by_keyboard_and_filtered(visit: Visit, site: Site) ->
     page.wait_for_load_state("networkidle")  # possible matches are still searched for
 
 
-def test_a_chosen_face_is_split_off_and_comes_back(visit: Visit, site: Site) -> None:
+def test_a_chosen_face_is_split_off_and_comes_back(site: Site, visit: Visit) -> None:
     library, person = Library(site.store), longest(site)
     before = len(library.people.all())
     page = visit(site, f"/people/{person}")
@@ -58,7 +58,7 @@ def test_a_chosen_face_is_split_off_and_comes_back(visit: Visit, site: Site) -> 
     page.wait_for_load_state("networkidle")
 
 
-def test_everything_is_cut(visit: Visit, site: Site) -> None:
+def test_everything_is_cut(site: Site, visit: Visit) -> None:
     page = visit(site, f"/people/{longest(site)}")
     page.get_by_role("button", name="Cut everything").click()
     expect(page.locator("#result h2")).to_contain_text("clips in", timeout=60_000)
@@ -66,7 +66,7 @@ def test_everything_is_cut(visit: Visit, site: Site) -> None:
     assert list(site.out.rglob(file))
 
 
-def test_what_is_forgotten_is_shown_first_and_then_is_gone(visit: Visit, site: Site) -> None:
+def test_what_is_forgotten_is_shown_first_and_then_is_gone(site: Site, visit: Visit) -> None:
     library, person = Library(site.store), longest(site)
     page = visit(site, f"/people/{person}")
     page.get_by_role("button", name="Forget", exact=True).click()
