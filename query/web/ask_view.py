@@ -22,7 +22,7 @@ from facereel import api
 from facereel.query.web.cutting import cutting
 from facereel.query.web.pictures import jpeg
 from facereel.query.web.shelf import Shelf
-from facereel.query.web.site import Upload, read_body, read_json, site_of
+from facereel.query.web.site import Site, Upload, read_body, read_json, site_of
 
 _MOST_FACES = 18  # of the library, that can be asked for with a click
 _MOST_NAMES = 500  # of people, that the fields for names offer
@@ -61,7 +61,7 @@ def clear() -> None:
 
 def _page(request: Request) -> Response:
     site = site_of(request)
-    start = _start(site.library, request)
+    start = _start(site, request)
     # Whoever opens this page asks next: by then the engine is loaded.
     threading.Thread(target=_load, args=(site.library,), name="load the engine", daemon=True).start()
     people = site.library.people.all()
@@ -81,14 +81,14 @@ def _load(library: api.Library) -> None:
         library.load()
 
 
-def _start(library: api.Library, request: Request) -> dict[str, Any] | None:
+def _start(site: Site, request: Request) -> dict[str, Any] | None:
     """The face of the library that the address of the page asks about, with a picture."""
     if (person := request.query_params.get("person")) is not None:
-        found = library.people.find(person)
+        found = site.library.people.find(site.person(person))
         title = found.name or f"person {found.id}"
         return {"person": str(found.id), "title": title, "picture": f"/pictures/person/{found.id}"}
     if (face := request.query_params.get("face")) is not None:
-        at = library.people.face(_word(face))
+        at = site.library.people.face(site.person(_word(face)))
         return {"face": face, "title": f"a face of {at.video}", "picture": f"/pictures/face/{face}"}
     return None
 
@@ -134,46 +134,49 @@ def _drop_photo(request: Request) -> Response:
 
 def _ask(request: Request) -> Response:
     site, words = site_of(request), read_json(request)
-    question = _question(site.library, words)
+    question = _question(site, words)
     command = replace(question.command, store=site.library.store, out=site.out)
     return JSONResponse(_described(replace(question, command=command)))
 
 
-def _question(library: api.Library, words: dict[str, Any]) -> Question:
+def _question(site: Site, words: dict[str, Any]) -> Question:
     """Ask the library what a page asks; raises as the API, OptionError for what is no question."""
-    people, command = _who(library, words)
-    present, absent = _texts(words, "with"), _texts(words, "without")
-    unlike = [
-        (_face_of(one), _photos.get(str(one["photo"])).name)
-        if isinstance(one, dict)
-        else (str(one), str(one))
-        for one in words.get("not") or ()
-    ]
+    people, command = _who(site, words)
+    present, absent = ([site.person(one) for one in _texts(words, key)] for key in ("with", "without"))
+    unlike = [_lookalike(site, one) for one in words.get("not") or ()]
     if present or absent or unlike:
-        people = library.narrowed(
-            people, present=present, absent=absent, unlike=[each for each, _ in unlike]
-        )  # fmt: skip
-    videos, min_duration = _texts(words, "videos"), _number(words, "min_duration") or 0.0
-    (answer,) = library.find_many(people, videos=videos or None, min_duration=min_duration).answers
+        faces = [face for found, _ in unlike for face in found]
+        people = site.library.narrowed(people, present=present, absent=absent, unlike=faces)
+    videos = tuple(site.index(one) for one in _texts(words, "videos"))
+    min_duration = _number(words, "min_duration") or 0.0
+    (answer,) = site.library.find_many(people, videos=videos or None, min_duration=min_duration).answers
     command = replace(
-        command, present=present, absent=absent, unlike=tuple(text for _, text in unlike), videos=videos,
+        command, present=tuple(present), absent=tuple(absent), unlike=tuple(text for _, text in unlike), videos=videos,
         min_duration=min_duration,
     )  # fmt: skip
     return Question(people, answer, command)
 
 
-def _who(library: api.Library, words: dict[str, Any]) -> tuple[api.People, api.QueryCommand]:
+def _lookalike(site: Site, one: object) -> tuple[Sequence[api.Reference], str]:
+    """Faces of somebody who only looks like the person, and the name: a face of a photo, or whom the library knows."""
+    if isinstance(one, dict):
+        return [_face_of(one)], _photos.get(str(one["photo"])).name
+    word = site.person(one)
+    return site.library.read_persons(word).persons[0].references, word
+
+
+def _who(site: Site, words: dict[str, Any]) -> tuple[api.People, api.QueryCommand]:
     """Who is searched for, and the command for it alone."""
     if (person := words.get("person")) is not None:
-        people = library.read_persons(str(person))
-        return people, api.QueryCommand(person=str(person))
+        word = site.person(person)
+        return site.library.read_persons(word), api.QueryCommand(person=word)
     if (face := words.get("face")) is not None:
-        word = _word(str(face))
-        return library.read_persons(word), api.QueryCommand(person=_short(library, word))
+        word = site.person(_word(str(face)))
+        return site.library.read_persons(word), api.QueryCommand(person=_short(site.library, word))
     chosen = [one for one in words.get("faces") or () if isinstance(one, dict)]
     photos = [_photos.get(str(one.get("photo"))) for one in chosen]
     name = Path(photos[0].name).stem if photos else ""
-    people = library.of_faces([_face_of(one) for one in chosen], name)
+    people = site.library.of_faces([_face_of(one) for one in chosen], name)
     number = int(chosen[0]["face"]) if len(photos) == 1 and len(photos[0].faces) > 1 else None
     return people, api.QueryCommand(photos=tuple(photo.name for photo in photos), face=number)
 

@@ -33,13 +33,14 @@ def _page(request: Request) -> Response:
 
 def _videos(request: Request) -> Response:
     """A page of the videos that show somebody."""
-    first = request.query_params.get("first", "0")
-    found = site_of(request).library.people.videos(
-        _person(request), present=request.query_params.getlist("with"),
-        absent=request.query_params.getlist("without"), first=int(first) if first.isdecimal() and len(first) < 9 else 0,
+    site, first = site_of(request), request.query_params.get("first", "0")
+    here, away = (
+        [site.person(one) for one in request.query_params.getlist(key)] for key in ("with", "without")
+    )
+    found = site.library.people.videos(
+        _person(request), present=here, absent=away, first=int(first) if first.isdecimal() and len(first) < 9 else 0,
         most=_VIDEOS,
     )  # fmt: skip
-    site = site_of(request)
     return JSONResponse(
         {
             "videos": [
@@ -215,7 +216,7 @@ def _cut(request: Request) -> Response:
     site, word, words = site_of(request), _person(request), read_json(request)
     library = site.library
     people = library.read_persons(word)
-    present, absent = _names(words, "with"), _names(words, "without")
+    present, absent = ([site.person(one) for one in _names(words, key)] for key in ("with", "without"))
     if present or absent:
         people = library.narrowed(people, present=present, absent=absent)
     crop = api.check_clip_options(str(words.get("crop", "follow")), None, 0.0)

@@ -49,6 +49,29 @@ class Site:
         own = {"site": self, "path": request.url.path, "pages": pages}
         return HTMLResponse(_templates().get_template(template).render(**own, **context), status)
 
+    def person(self, word: object) -> str:
+        """A person whom a page names by an id, a name or a face, as the API takes it; the API would take a photo too.
+
+        Raises OptionError for any other word, NotIndexedError for a face of an index that is not there.
+        """
+        text = str(word).strip()
+        if text.isdecimal() or self.library.people.has_name(text):
+            return text
+        folder, _, face = text.rpartition("#")
+        if folder and face.removeprefix("t").isdecimal():
+            return f"{self.index(folder)}#{face}"
+        raise api.OptionError(f'nobody in the library is called "{text[:200]}"; write a name or an id')
+
+    def index(self, word: object) -> str:
+        """The name of an index that a page names; the API would take the path of a video too.
+
+        Raises NotIndexedError for any other word.
+        """
+        text = str(word)
+        if Path(text).name != text or text in ("", "..") or not (self.library.store / text).is_dir():
+            raise api.NotIndexedError(f"the library has no index {text[:200]}; reload the page")
+        return text
+
     def scrub(self, text: str) -> str:
         """A message without the places on this machine that it may name: of a path its last name is left."""
         # These may hold characters that end a path anywhere else.
