@@ -136,7 +136,7 @@ def _ask(request: Request) -> Response:
     site, words = site_of(request), read_json(request)
     question = _question(site, words)
     command = replace(question.command, store=site.library.store, out=site.out)
-    return JSONResponse(_described(replace(question, command=command)))
+    return JSONResponse(site.scrubbed(_described(replace(question, command=command))))
 
 
 def _question(site: Site, words: dict[str, Any]) -> Question:

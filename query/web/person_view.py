@@ -74,12 +74,13 @@ def _moment(moment: api.Moment) -> dict[str, Any]:
 
 def _possible(request: Request) -> Response:
     """What else may be somebody: what a search by their faces finds in clusters that are not theirs."""
-    library, word = site_of(request).library, _person(request)
+    site, word = site_of(request), _person(request)
+    library = site.library
     person = library.people.find(word)
     try:
         (answer,) = library.find_many(library.read_persons(str(person.id))).answers
     except api.OptionError as error:  # without a clear face nobody can be searched for
-        return JSONResponse({"candidates": [], "note": str(error)})
+        return JSONResponse(site.scrubbed({"candidates": [], "note": str(error)}))
     groups: dict[tuple[Path, int], list[api.Match]] = {}
     for match in (*answer.matches, *answer.possible):
         groups.setdefault((match.folder, match.cluster), []).append(match)
@@ -100,7 +101,7 @@ def _possible(request: Request) -> Response:
                 "owner": None if owner is None else {"id": owner.id, "name": title(owner)},
             }
         )  # fmt: skip
-    return JSONResponse({"candidates": candidates, "note": ""})
+    return JSONResponse(site.scrubbed({"candidates": candidates, "note": ""}))
 
 
 def _accept(request: Request) -> Response:
@@ -240,7 +241,7 @@ def _names(words: dict[str, Any], key: str) -> list[str]:
 def _data(request: Request) -> Response:
     """Everything that is stored of somebody, as a file."""
     site, word = site_of(request), _person(request)
-    data = json.loads(site.scrub(json.dumps(site.library.people.data(word))))
+    data = site.scrubbed(site.library.people.data(word))
     name = f"person-{word}.json"
     return JSONResponse(data, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 

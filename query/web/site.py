@@ -24,6 +24,9 @@ _FOLDERS = re.compile(
     re.VERBOSE,
 )
 
+# Whose values in JSON name places: sentences of the library, and paths.
+_SCRUBBED = frozenset({"folder", "note", "path", "reason", "warnings", "why"})
+
 
 @dataclass(frozen=True, slots=True)
 class Upload:
@@ -74,11 +77,31 @@ class Site:
 
     def scrub(self, text: str) -> str:
         """A message without the places on this machine that it may name: of a path its last name is left."""
+        if "/" not in text and "\\" not in text:  # no path; an answer has thousands of such sentences
+            return text
         # These may hold characters that end a path anywhere else.
         for place in (self.library.store, self.out, self.root):
             for spelling in {str(place.resolve()), str(place.absolute())} - {"/"}:
                 text = text.replace(f"{spelling}{os.sep}", "").replace(spelling, place.name or "here")
         return _FOLDERS.sub("", text)
+
+    def scrubbed(self, data: Any) -> Any:
+        """Data of JSON, of which sentences and paths are scrubbed; names and other words stay as they are."""
+        if isinstance(data, dict):
+            return {
+                key: self._scrubbed_value(value) if key in _SCRUBBED else self.scrubbed(value)
+                for key, value in data.items()
+            }
+        return [self.scrubbed(one) for one in data] if isinstance(data, list | tuple) else data
+
+    def _scrubbed_value(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.scrub(value)
+        return (
+            [self._scrubbed_value(one) for one in value]
+            if isinstance(value, list | tuple)
+            else self.scrubbed(value)
+        )
 
 
 def site_of(request: Request) -> Site:
