@@ -180,6 +180,7 @@ __all__ = [
     "is_video_name",
     "pack_licence",
     "result_folders",
+    "videos_below",
 ]
 
 # Public records whose modules take long to import.
@@ -1248,6 +1249,13 @@ def file_below(root: PathLike, name: str) -> Path:
     from facereel.indexer.jobs import paths
 
     return paths.below(Path(root), name)
+
+
+def videos_below(root: PathLike, names: Paths) -> list[Path]:
+    """The videos that names below `root` stand for, of folders all in them; links that lead out are left out."""
+    from facereel.indexer.jobs import paths
+
+    return paths.videos_below(Path(root), _paths(names))
 
 
 def is_video_name(name: str) -> bool:

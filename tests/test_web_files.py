@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 from facereel import Library
+from facereel.api import videos_below
 from facereel.store.files.folders import index_folders
 from tests.in_process import InProcess
+from tests.video_factory import Recipe, write_video
 
 _VIDEO = {"Content-Type": "video/mp4"}
 
@@ -89,3 +93,44 @@ def test_people_are_asked_for_by_id_name_and_face(page: InProcess, library: Libr
     ):  # fmt: skip
         answer = page.post("/api/ask/answers", words)
         assert answer.status_code == 200, (words, answer.text)
+
+
+def test_links_that_lead_out_of_the_root_are_not_indexed(page: InProcess, tmp_path: Path) -> None:
+    outside, films = tmp_path / "outside", page.site.root / "films"
+    outside.mkdir()
+    films.mkdir()
+    write_video(outside / "private.mp4", Recipe(frames=3))
+    write_video(films / "own.mp4", Recipe(frames=4))
+    page = InProcess(page.site.library, films)
+    (films / "link.mp4").symlink_to(outside / "private.mp4")
+    (films / "again.mp4").symlink_to(films / "own.mp4")
+    assert [path.name for path in videos_below(films, films)] == ["again.mp4", "own.mp4"]
+    job = page.post("/api/library/index", {"paths": ["."]}).json()["id"]
+    while (data := page.get(f"/api/jobs/{job}").json())["state"] not in ("done", "failed"):
+        time.sleep(0.01)
+    named = [one["video"] for one in (*data["result"]["indexed"], *data["result"]["failed"])]
+    assert "private.mp4" not in named
+    assert "link.mp4" not in named
+
+
+def test_data_of_a_person_names_files_without_folders_and_keeps_names(
+    page: InProcess, library: Library, tmp_path: Path
+) -> None:
+    for name in ("Anna /Mum/ Smith", r"\\host\share\x"):
+        library.people.name("1", name)
+        data = page.get("/api/people/1/data")
+        assert data.json()["person"]["name"] == name
+        assert [video["path"] for video in data.json()["videos"]] == ["two.mp4"]
+        assert str(tmp_path) not in data.text
+
+
+def test_why_an_index_is_not_searched_names_no_place(
+    page: InProcess, library: Library, tmp_path: Path
+) -> None:
+    (index,) = index_folders(library.store)
+    damaged = library.store / f"other.mp4-{'0123456789ab'}"
+    shutil.copytree(index, damaged)
+    (damaged / "index.db").write_bytes(b"damaged" * 200)
+    answer = page.post("/api/ask/answers", {"person": "1"})
+    assert [skipped["video"] for skipped in answer.json()["skipped"]] == [damaged.name]
+    assert str(tmp_path) not in answer.text

@@ -26,6 +26,12 @@ def find_videos(names: Sequence[str | Path]) -> list[Path]:
     return list(videos.values())
 
 
+def videos_below(root: Path, names: Sequence[str | Path]) -> list[Path]:
+    """As `find_videos`, without what lies elsewhere and is only linked from below the root."""
+    top = root.resolve()
+    return [video for video in find_videos(names) if video.resolve().is_relative_to(top)]
+
+
 @dataclass(frozen=True, slots=True)
 class BrowsedFolder:
     """What lies in a folder, for whoever chooses videos."""

@@ -75,8 +75,12 @@ def _index(site: Site, paths: list[Path], force: bool, progress: Progress) -> Re
     failed: list[dict[str, str]] = []
     indexed: list[dict[str, Any]] = []
     total = 0
+    # What is in the library lies where it did; what is new lies below the root, and is no link that leads out of it.
+    videos = paths if force else api.videos_below(site.root, paths)
+    if not videos:
+        raise api.OptionError(f"no video there lies below {site.root.resolve().name}; choose another folder")
     # Closing the events stops the work: what is complete stays, and the next run goes on with the rest.
-    with closing(site.library.index_events(paths, force=force)) as events:
+    with closing(site.library.index_events(videos, force=force)) as events:
         for event in events:
             share, text = 0.0, event.video.name
             if isinstance(event, api.Started):
