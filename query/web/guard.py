@@ -11,7 +11,6 @@ import hmac
 import ipaddress
 import socket
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -130,11 +129,12 @@ class Guard:
         return answer
 
     def _has_cookie(self, headers: Headers) -> bool:
-        cookies = headers.getlist("cookie")
-        try:
-            return len(cookies) == 1 and self._is_token(SimpleCookie(cookies[0])[self._cookie].value)
-        except (CookieError, KeyError):
-            return False
+        # Cookies of other programs on this machine come along, and http.cookies gives up at one that it cannot read.
+        pairs = (
+            pair.strip().partition("=") for line in headers.getlist("cookie") for pair in line.split(";")
+        )
+        values = [value for name, _, value in pairs if name == self._cookie]
+        return len(values) == 1 and self._is_token(values[0])
 
     def _is_token(self, text: str) -> bool:
         return hmac.compare_digest(text.encode("utf-8", "replace"), self._token.encode())
