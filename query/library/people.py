@@ -343,6 +343,8 @@ class PeopleOfLibrary:
         The face alone becomes that person, or a new one of that name; with `whole` everybody it is of now does.
         """
         found, known = self.face(face), who.strip().isdecimal() or self.has_name(who)
+        if not known:
+            check_name(who)
         person = self.find(who.strip()) if known else None
         if person is not None and (found.person is None or found.person.id == person.id):
             return self.accept(str(person.id), [face])
