@@ -7,7 +7,7 @@ from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
 from facereel import api
-from facereel.query.web.changes import described, title
+from facereel.query.web.changes import described, same_person, title
 from facereel.query.web.paging import Paging, page_number
 from facereel.query.web.site import read_json, site_of
 
@@ -45,8 +45,9 @@ def unnamed(request: Request) -> HTMLResponse:
 
 def name(request: Request) -> JSONResponse:
     """Give somebody a name."""
-    person = str(request.path_params["person"])
-    change = site_of(request).library.people.name(person, str(read_json(request).get("name", "")))
+    people = site_of(request).library.people
+    person = same_person(people, request.path_params["person"])
+    change = people.name(str(person.id), str(read_json(request).get("name", "")))
     return JSONResponse(described(change, f"Person {change.person.id} is {change.person.name}"))
 
 
@@ -55,8 +56,9 @@ def merge(request: Request) -> JSONResponse:
     ids = read_json(request).get("people")
     if not isinstance(ids, list) or len(ids) < 2 or not all(isinstance(one, int) for one in ids):
         raise api.OptionError("fewer than two people were chosen; choose all who are one person")
-    first, *others = map(str, ids)
-    change = site_of(request).library.people.merge(first, others)
+    people = site_of(request).library.people
+    first, *others = (str(same_person(people, one).id) for one in ids)
+    change = people.merge(first, others)
     gone = f"; no longer called {' and '.join(change.given_up)}" if change.given_up else ""
     return JSONResponse(described(change, f"{len(ids)} people are one now: {title(change.person)}{gone}"))
 
@@ -67,6 +69,8 @@ def hide(request: Request) -> JSONResponse:
     ids, people = body.get("people"), site_of(request).library.people
     if not isinstance(ids, list) or not ids or not all(isinstance(one, int) for one in ids):
         raise api.OptionError("nobody was chosen; choose somebody first")
+    for one in ids:
+        same_person(people, one)
     back = body.get("back") is True
     found = [people.find(str(one)) for one in ids]
     # Another tab may have hidden one of them; where nobody is left to hide, the call says why.

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from facereel import api
 from facereel.query.web import ask_view
-from facereel.query.web.changes import described, title
+from facereel.query.web.changes import described, same_person, title
 from facereel.query.web.cutting import cutting
 from facereel.query.web.jobs import Jobs, Progress, Work
 from facereel.query.web.site import Site, read_json, site_of
@@ -25,8 +25,8 @@ _CANDIDATES = 24  # of what else may be somebody
 
 
 def _page(request: Request) -> Response:
-    site, word = site_of(request), _person(request)
-    person = site.library.people.find(word)
+    site = site_of(request)
+    person = site.library.people.find(str(request.path_params["person"]))
     names = sorted({one.name for one in site.library.people.all() if one.name}, key=str.casefold)
     return site.render(request, "person.html", person=person, title=title(person), names=names)
 
@@ -247,7 +247,8 @@ def _data(request: Request) -> Response:
 
 
 def _person(request: Request) -> str:
-    return str(request.path_params["person"])
+    """The person of an address, as the API names them."""
+    return str(same_person(site_of(request).library.people, request.path_params["person"]).id)
 
 
 routes = [

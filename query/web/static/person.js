@@ -218,6 +218,7 @@ async function askForget() {
   const row = (one) => el("li", {},
     one.first !== null && el("img", { class: "face tiny", src: facePicture(one.folder, one.first), alt: "" }),
     el("span", {}, `${one.video}: ${count(one.tracklets, "face track")}, ${lasting(one.seconds)}, ${count(one.crops, "stored crop")}`));
+  byId("forget-title").textContent = `Forget ${plan.person}?`;
   byId("forget-plan").replaceChildren(
     el("p", {}, plan.matching.length ? "Removed from the library, with name and decisions:" : "No face is stored; name and decisions are removed."),
     el("ul", { class: "plain forget-list" }, plan.matching.map(row)),
