@@ -79,5 +79,5 @@ def test_what_is_no_answer_is_refused(page: InProcess, library: Library, words: 
     before = state(library)
     assert page.post("/api/review/answer", words | {"answer": "same"}).status_code == 400
     with pytest.raises(OptionError, match="is no answer"):
-        library.people.answer(1, 2, "perhaps")  # type: ignore[arg-type]
+        library.people.answer(1, 2, "perhaps")  # type: ignore[arg-type]  # what a page may send
     assert state(library) == before

@@ -69,8 +69,9 @@ def test_everything_is_reached_by_tab_and_seen_when_it_is(visit: Visit, common_s
     assert page.evaluate(_FOCUS)["name"] == "a Skip to content"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
+    # A picture that leads where the link beside it leads is left out.
     reachable = page.locator(
-        "main :is(a[href], button:enabled, input:enabled, select:enabled, summary):visible"
+        "main :is(a[href]:not([tabindex='-1']), button:enabled, input:enabled, select:enabled, summary):visible"
     ).count()
     stops = []
     for _ in range(reachable + 30):
