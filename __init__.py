@@ -91,6 +91,7 @@ if TYPE_CHECKING:
         is_video_name,
         pack_licence,
         result_folders,
+        videos_below,
     )
 
 __version__ = "0.3.0"
@@ -178,6 +179,7 @@ __all__ = [
     "is_video_name",
     "pack_licence",
     "result_folders",
+    "videos_below",
 ]
 
 

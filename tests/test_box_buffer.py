@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facereel.indexer.track.box_buffer import BoxBuffer
@@ -15,6 +15,7 @@ box = st.lists(st.floats(-1e4, 1e4, width=32), min_size=4, max_size=4).map(
 )
 
 
+@settings(deadline=None)  # a busy machine is no fault of the buffer
 @given(st.lists(st.tuples(st.booleans(), box), min_size=1), st.integers(-12, 12), st.integers(-12, 12))
 def test_behaves_like_a_list(added: list[tuple[bool, Floats]], start: int, stop: int) -> None:
     boxes, expected = BoxBuffer(), list[Floats]()

@@ -219,7 +219,7 @@ def test_processes_share_a_store(tmp_path: Path, run: Run, photos: Path) -> None
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_nobody_stays_behind(tmp_path: Path, sent: signal.Signals) -> None:
     """Ctrl-C reaches the whole group as from a terminal; kill -9 only the parent. No worker outlives it."""
-    film = film_of_two(tmp_path / "long.mp4", seconds=30)
+    film = film_of_two(tmp_path / "long.mp4", seconds=60)
     process = start("index", film, "--store", tmp_path / "s", *FAKE)
     deadline = time.monotonic() + 60
     while not list((tmp_path / "s").glob(f"{VIDEO_LOCK}*")) and time.monotonic() < deadline:

@@ -16,6 +16,7 @@ from playwright.sync_api import (
     Page,
     Request,
     WebError,
+    expect,
     sync_playwright,
 )
 
@@ -23,7 +24,7 @@ from tests.browser.chromium import MISSING, chromium
 from tests.program import SAMPLES
 from tests.served import Site, copy_store, serve
 
-WAIT = 10_000  # ms until a page must have done what a test waits for
+WAIT = 30_000  # ms until a page must have done what a test waits for
 Visit = Callable[..., Page]
 
 
@@ -39,6 +40,7 @@ def browser() -> Iterator[Browser]:
             "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
             "--autoplay-policy=no-user-gesture-required",
         ]
+        expect.set_options(timeout=WAIT)
         browser = playwright.chromium.launch(executable_path=path, args=words)
         yield browser
         browser.close()
