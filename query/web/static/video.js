@@ -65,14 +65,15 @@ const nameOf = (person) => (person === null ? "nobody yet" : (people.get(person)
 
 // -- The frame on the screen
 
-function draw(time) {
+/** `isMediaTime`: the time is exactly that of a frame, and not one at which a frame is shown. */
+function draw(time, isMediaTime = exact) {
   lastTime = time;
   if (!frames) return;
-  const frame = exact ? frames.at(time) : frames.showing(time);
+  const frame = isMediaTime ? frames.at(time) : frames.showing(time);
   if (frame === null) {
     overlay.replaceChildren();
     delete overlay.dataset.frame;
-    frames.prepare(time).then(() => lastTime === time && draw(time)).catch(complain);
+    frames.prepare(time).then(() => lastTime === time && draw(time, isMediaTime)).catch(complain);
     return;
   }
   shown = { frame, time };
@@ -422,8 +423,17 @@ for (const event of ["play", "pause", "ratechange", "ended"]) video.addEventList
 video.addEventListener("pause", () => history.replaceState(null, "", linkHere()));
 video.addEventListener("seeked", () => {
   if (reverse) stepBackwards();
-  else if (video.paused) history.replaceState(null, "", linkHere());
+  else if (video.paused) {
+    history.replaceState(null, "", linkHere());
+    // A frame that was shown between two callbacks gets none, and no other follows while the player stands still.
+    requestAnimationFrame(() => requestAnimationFrame(drawPaused));
+  }
 });
+
+function drawPaused() {
+  if (video.paused && !video.seeking && video.readyState >= 2) draw(video.currentTime, false);
+}
+
 new ResizeObserver(() => draw(lastTime)).observe(stage);
 
 keys({
