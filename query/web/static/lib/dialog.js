@@ -1,10 +1,9 @@
 /** Questions before what cannot be undone. */
 
 /**
- * Resolves to true when the user agrees; to the text when `input` asks for one ({ label, value }); else to null.
- * `danger` colours the button.
+ * Resolves to true when the user agrees, else to null. `danger` colours the button.
  */
-export function confirmDialog({ title, text = "", agree = "OK", cancel = "Cancel", danger = false, input = null }) {
+export function confirmDialog({ title, text = "", agree = "OK", cancel = "Cancel", danger = false }) {
   const dialog = document.createElement("dialog");
   const form = document.createElement("form");
   form.method = "dialog";
@@ -18,38 +17,26 @@ export function confirmDialog({ title, text = "", agree = "OK", cancel = "Cancel
     paragraph.textContent = line;
     form.append(paragraph);
   }
-  let field = null;
-  if (input) {
-    const label = document.createElement("label");
-    label.textContent = input.label;
-    field = document.createElement("input");
-    field.value = input.value ?? "";
-    field.required = true;
-    label.append(field);
-    form.append(label);
-  }
   const buttons = document.createElement("div");
   buttons.className = "buttons";
-  buttons.append(button(cancel, "cancel", "quiet", true), button(agree, "agree", danger ? "danger" : "primary"));
+  buttons.append(button(cancel, "cancel", "quiet"), button(agree, "agree", danger ? "danger" : "primary"));
   form.append(buttons);
   dialog.append(form);
   document.body.append(dialog);
   dialog.showModal();
-  field?.select();
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => {
       const agreed = dialog.returnValue === "agree";
       dialog.remove();
-      resolve(agreed ? (field ? field.value.trim() : true) : null);
+      resolve(agreed ? true : null);
     });
   });
 }
 
-function button(label, value, style, skipCheck = false) {
+function button(label, value, style) {
   const element = document.createElement("button");
   element.textContent = label;
   element.value = value;
   element.className = style;
-  element.formNoValidate = skipCheck;
   return element;
 }

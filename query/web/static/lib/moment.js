@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { el, svg } from "./dom.js";
+import { lastAt } from "./frames.js";
 import { load } from "./playback.js";
 import { clock } from "./time.js";
 
@@ -86,15 +87,4 @@ function place(rect, times, boxes, time) {
   if (!inside) return;
   const [x, y, w, h] = boxes[index];
   for (const [key, value] of Object.entries({ x, y, width: w, height: h })) rect.setAttribute(key, value);
-}
-
-/** The place of the last of rising `times` that is not later than `time`; -1 where all are. */
-function lastAt(times, time) {
-  let [low, high] = [0, times.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (times[middle] <= time) low = middle + 1;
-    else high = middle;
-  }
-  return low - 1;
 }
