@@ -111,9 +111,7 @@ def test_nothing_of_a_forgotten_person_stays(people: LibraryPeople, tmp_path: Pa
     split_off = people.all()[-1].id
     people.backup(tmp_path / "before.json")
     with people.writing() as db:
-        db.execute(
-            "INSERT INTO questions (time, kind, person, other) VALUES ('', 'merge', ?, ?)", (three, one)
-        )
+        db.execute("INSERT INTO questions (time, person, other) VALUES ('', ?, ?)", (three, one))
     file = tmp_path / "store" / LIBRARY
     assert b"Ann Example" in file.read_bytes()
     assert video(2).encode() in file.read_bytes()

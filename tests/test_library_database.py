@@ -274,3 +274,14 @@ def test_an_older_file_that_may_only_be_read_is_read(tmp_path: Path, monkeypatch
     assert people.get(1).id == 1
     assert people.all() == ()
     assert path.read_bytes() == before
+
+
+def test_pairs_that_were_suggested_stay_when_a_file_becomes_newer(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / LIBRARY, isolation_level=None)) as db:
+        for statement in (*database.MIGRATIONS[0], *database.MIGRATIONS[1]):
+            db.execute(statement)
+        db.execute("INSERT INTO people (uid, created) VALUES ('1', '2026'), ('2', '2026')")
+        db.execute("INSERT INTO questions (time, kind, person, other) VALUES ('2026', 'same', 1, 2)")
+        db.execute("PRAGMA user_version = 2")
+    with LibraryPeople(tmp_path).writing() as db:
+        assert [tuple(row) for row in db.execute("SELECT * FROM questions")] == [(1, "2026", 1, 2)]

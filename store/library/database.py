@@ -115,6 +115,18 @@ vectors_size INTEGER NOT NULL DEFAULT 0, vectors_mtime_ns INTEGER NOT NULL DEFAU
         # How often rows were vacated: who searches them meanwhile searches again.
         "ALTER TABLE catalogue ADD COLUMN vacations INTEGER NOT NULL DEFAULT 0",
     ),
+    (
+        # A question is a pair of people; columns for other kinds were never used. SQLite drops columns from 3.35 on.
+        "CREATE TEMP TABLE pairs AS SELECT time, person, other FROM questions WHERE other IS NOT NULL",
+        "DROP TABLE questions",
+        """CREATE TABLE questions (
+question INTEGER PRIMARY KEY, time TEXT NOT NULL, person INTEGER NOT NULL REFERENCES people(person),
+other INTEGER NOT NULL REFERENCES people(person))""",
+        "CREATE INDEX questions_by_person ON questions (person)",
+        "CREATE INDEX questions_by_other ON questions (other)",
+        "INSERT INTO questions (time, person, other) SELECT time, person, other FROM pairs",
+        "DROP TABLE pairs",
+    ),
 )
 
 

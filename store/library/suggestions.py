@@ -84,7 +84,7 @@ def note_asked(people: LibraryPeople, pairs: Iterable[tuple[int, int]]) -> None:
     """Write down that pairs of people were put to the user, so that they do not come again."""
     with people.writing() as db:
         db.executemany(
-            "INSERT INTO questions (time, kind, person, other) VALUES (?, 'same', ?, ?)",
+            "INSERT INTO questions (time, person, other) VALUES (?, ?, ?)",
             [(time_text(datetime.now(timezone.utc)), person, other) for person, other in pairs],
         )
 
