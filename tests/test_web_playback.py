@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from facereel.api import Library
 from facereel.query.web.jobs import Jobs, Progress
+from facereel.store.files.digest import hash_file
 from facereel.store.files.folders import index_folders
 from tests.in_process import InProcess
 from tests.program import Run
@@ -119,3 +121,20 @@ def test_folders_of_the_site_are_known_whatever_their_names(tmp_path: Path) -> N
     site = page_of(place / "faceindex").site
     assert site.scrub(f"{place / 'faceindex'} cannot be written") == "faceindex cannot be written"
     assert site.scrub(f"{place / 'outputs' / 'joey'} is there") == "joey is there"
+
+
+def test_a_source_whose_time_has_changed_is_hashed_once(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder,) = index_folders(store)
+    client = page_of(store)
+    os.utime(client.site.library.source(folder), ns=(1, 1))
+    hashed = []
+
+    def counted(path: Path) -> str:
+        hashed.append(path)
+        return hash_file(path)
+
+    monkeypatch.setattr("facereel.indexer.media.source.hash_file", counted)
+    for first in range(5):
+        ranges = {"Range": f"bytes={first}-{first + 9}"}
+        assert client.get(f"/media/video/{folder.name}", headers=ranges).status_code == 206
+    assert len(hashed) == 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from facereel import Library
+from facereel.store.library.people import LibraryPeople
 from facereel.store.model.errors import OptionError
 from tests.in_process import InProcess
 
@@ -81,3 +82,12 @@ def test_what_is_no_answer_is_refused(page: InProcess, library: Library, words: 
     with pytest.raises(OptionError, match="is no answer"):
         library.people.answer(1, 2, "perhaps")  # type: ignore[arg-type]  # what a page may send
     assert state(library) == before
+
+
+def test_questions_are_read_without_writing(
+    page: InProcess, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = library.people.questions()
+    monkeypatch.delattr(LibraryPeople, "writing")
+    assert library.people.questions() == before
+    assert page.get("/api/review/questions").status_code == 200

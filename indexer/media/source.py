@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import lru_cache, partial
 from pathlib import Path
 
 from facereel.store.files.digest import hash_file
@@ -26,10 +27,17 @@ def check_source(video: Video, content: bool = False, store: Path = DEFAULT_STOR
     if not content and (status.st_size, status.st_mtime_ns) == (video.size, video.mtime_ns):
         return
     # Copying or touching a file changes its time alone; only then is reading the whole file worth it.
-    if status.st_size != video.size or hash_file(path) != video.sha256:
+    digest = hash_file if content else partial(_digest, size=status.st_size, mtime_ns=status.st_mtime_ns)
+    if status.st_size != video.size or digest(path) != video.sha256:
         old = folder_name(video.name, video.sha256)
         raise VideoError(
             f"{printable(path)} has changed since it was indexed; "
             f"run: facereel index {shlex.quote(printable(path))}{store_option(store)} "
             f"(and to delete the old index: facereel remove {old}{store_option(store)})"
         )
+
+
+@lru_cache(maxsize=1024)
+def _digest(path: Path, size: int, mtime_ns: int) -> str:
+    """The digest of a file as it was with that size and time: a player asks for a hundred ranges of one file."""
+    return hash_file(path)

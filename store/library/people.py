@@ -92,6 +92,10 @@ class LibraryPeople:
         """Several calls as one transaction."""
         return self._database.write()
 
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Several calls about one state; changes wait for the end only when they are stored."""
+        return self._database.read()
+
     # Reading
 
     def all(self) -> tuple[LibraryPerson, ...]:
@@ -467,9 +471,8 @@ def _batch(db: sqlite3.Connection, ids: Sequence[int] | None) -> tuple[LibraryPe
         values,
     )
     people = rows.fetchall()
-    single = _confirmed(
-        db, [one["person"] for one in people if one["person"] in ruled.keys() - clusters.keys()]
-    )
+    without_clusters = ruled.keys() - clusters.keys()
+    single = _confirmed(db, [one["person"] for one in people if one["person"] in without_clusters])
     rates = videos.frame_rates(db, {place.sha256 for places in single.values() for place in places})
     clusters = {person: _shown(places, rates) for person, places in single.items()} | dict(clusters)
     return tuple(

@@ -58,7 +58,7 @@ def questions(
     content.
     Raises the errors of LibraryPeople, VideoIndex and VectorFile.
     """
-    with people.writing() as db:
+    with people.reading() as db:
         there = {one.id: one for one in people.all() if not one.hidden and one.clusters}
         found = [pair for looks, count in every_look(db) for pair in _pairs(there, looks, count)]
         best = sorted(found, key=lambda one: (-one.likelihood * one.seconds, one.person.id, one.other.id))
