@@ -92,6 +92,8 @@ def test_work_with_a_key_is_done_once_at_a_time() -> None:
     again = jobs.start("proxy", "one", wait, key="a")
     assert again is not first
     goes_on.set()
+    while {other.state, again.state} != {"done"}:
+        time.sleep(0.005)
     jobs.close()
     assert [job.state for job in jobs.all()] == ["cancelled", "done", "done"]
 
