@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from facereel.api import Library, NotIndexedError
-from facereel.query.web.pictures import FrameCache
+from facereel.query.web.frame_cache import FrameCache
 from facereel.store.files.folders import index_folders
 from tests.fake_engine import film_of_two
 from tests.program import Run
@@ -50,3 +50,20 @@ def test_the_oldest_frames_go_above_the_limit(library: Library) -> None:
         frames.get(library, two, number, 160)
     assert [frame for _, _, frame, _ in frames._frames] in ([2, 3], [3])
     assert sum(map(len, frames._frames.values())) <= size * 2
+
+
+def test_a_frame_whose_index_goes_while_it_is_decoded_is_not_held(
+    library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, two = (folder.name for folder in index_folders(library.store))
+    frames, decode = FrameCache(), Library.frame
+
+    def slow(library: Library, video: str, frame: int, *, width: int | None = None) -> bytes:
+        picture = decode(library, video, frame, width=width)
+        library.remove(two)
+        frames._drop_stale(library)  # as another request does, which sees the new listing first
+        return picture
+
+    monkeypatch.setattr(Library, "frame", slow)
+    frames.get(library, two, 0, 160)
+    assert held(frames) == []

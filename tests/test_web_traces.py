@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from facereel import Library, api
-from facereel.query.web import ask_view
 from facereel.store.files.folders import index_folders
 from tests.in_process import InProcess
 
@@ -76,12 +75,20 @@ def test_what_was_indexed_meanwhile_is_said(page: InProcess, monkeypatch: pytest
     assert result["being_indexed"] == 0
 
 
-def test_removing_drops_answers(page: InProcess) -> None:
+def test_removing_drops_answers_and_frames(page: InProcess) -> None:
     (folder,) = index_folders(page.site.library.store)
+    assert page.get(f"/pictures/frame/{folder.name}/0").status_code == 200
+    assert page.site.frames._frames
     answer = page.post("/api/ask/answers", {"person": "1"}).json()["id"]
     assert page.post("/api/library/remove", {"folder": folder.name}).status_code == 200
     assert page.post(f"/api/ask/answers/{answer}/command", {"chosen": []}).status_code == 404
-    ask_view.clear()
+    assert not page.site.frames._frames
+
+
+def test_what_two_pages_hold_is_apart(page: InProcess, library: Library, tmp_path: Path) -> None:
+    answer = page.post("/api/ask/answers", {"person": "1"}).json()["id"]
+    other = InProcess(library, tmp_path)
+    assert other.post(f"/api/ask/answers/{answer}/command", {"chosen": []}).status_code == 404
 
 
 def test_no_picture_is_written_to_the_disk_of_the_browser(page: InProcess) -> None:

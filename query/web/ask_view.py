@@ -21,7 +21,7 @@ from starlette.routing import Route
 from facereel import api
 from facereel.query.web.cutting import cutting
 from facereel.query.web.pictures import jpeg
-from facereel.query.web.shelf import Shelf
+from facereel.query.web.question import Question
 from facereel.query.web.site import Site, Upload, read_body, read_json, site_of
 
 _MOST_FACES = 18  # of the library, that can be asked for with a click
@@ -30,30 +30,6 @@ _MOST_VIDEOS = 2_000  # that the list of videos to ask in has
 _PHOTO_BYTES = 64 << 20
 
 uploads = {"/api/ask/photo": Upload(("image/*", "application/octet-stream"), _PHOTO_BYTES)}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Question:
-    """What was asked, its answer, and the command that asks the same."""
-
-    people: api.People
-    answer: api.Answer
-    command: api.QueryCommand
-
-    @property
-    def matches(self) -> tuple[api.Match, ...]:
-        """Sure ones, then possible ones: a page names them by their place."""
-        return (*self.answer.matches, *self.answer.possible)
-
-
-_photos: Shelf[api.Photo] = Shelf(24, "that photo is no longer in memory; drop it again")
-_questions: Shelf[Question] = Shelf(16, "that answer is no longer in memory; ask again")
-
-
-def clear() -> None:
-    """Forget photos and answers, for whoever forgets somebody."""
-    _photos.clear()
-    _questions.clear()
 
 
 # -- The page
@@ -108,8 +84,9 @@ def _word(face: str) -> str:
 
 def _add_photo(request: Request) -> Response:
     name = Path(request.query_params.get("name") or "photo").name[:120] or "photo"
-    photo = site_of(request).library.read_faces(read_body(request), name)
-    number = _photos.put(photo)
+    site = site_of(request)
+    photo = site.library.read_faces(read_body(request), name)
+    number = site.photos.put(photo)
     faces = [
         {"box": [round(value, 1) for value in face.box.tolist()], "warnings": list(face.warnings)}
         for face in photo.faces
@@ -121,11 +98,11 @@ def _add_photo(request: Request) -> Response:
 
 
 def _picture(request: Request) -> Response:
-    return jpeg(_photos.get(request.path_params["photo"]).picture)
+    return jpeg(site_of(request).photos.get(request.path_params["photo"]).picture)
 
 
 def _drop_photo(request: Request) -> Response:
-    _photos.drop(request.path_params["photo"])
+    site_of(request).photos.drop(request.path_params["photo"])
     return JSONResponse({})
 
 
@@ -136,7 +113,7 @@ def _ask(request: Request) -> Response:
     site, words = site_of(request), read_json(request)
     question = _question(site, words)
     command = replace(question.command, store=site.library.store, out=site.out)
-    return JSONResponse(site.scrubbed(_described(replace(question, command=command))))
+    return JSONResponse(site.scrubbed(_described(site, replace(question, command=command))))
 
 
 def _question(site: Site, words: dict[str, Any]) -> Question:
@@ -160,7 +137,7 @@ def _question(site: Site, words: dict[str, Any]) -> Question:
 def _lookalike(site: Site, one: object) -> tuple[Sequence[api.Reference], str]:
     """Faces of somebody who only looks like the person, and the name: a face of a photo, or whom the library knows."""
     if isinstance(one, dict):
-        return [_face_of(one)], _photos.get(str(one["photo"])).name
+        return [_face_of(site, one)], site.photos.get(str(one["photo"])).name
     word = site.person(one)
     return site.library.read_persons(word).persons[0].references, word
 
@@ -174,15 +151,15 @@ def _who(site: Site, words: dict[str, Any]) -> tuple[api.People, api.QueryComman
         word = site.person(_word(str(face)))
         return site.library.read_persons(word), api.QueryCommand(person=_short(site.library, word))
     chosen = [one for one in words.get("faces") or () if isinstance(one, dict)]
-    photos = [_photos.get(str(one.get("photo"))) for one in chosen]
+    photos = [site.photos.get(str(one.get("photo"))) for one in chosen]
     name = Path(photos[0].name).stem if photos else ""
-    people = site.library.of_faces([_face_of(one) for one in chosen], name)
+    people = site.library.of_faces([_face_of(site, one) for one in chosen], name)
     number = int(chosen[0]["face"]) if len(photos) == 1 and len(photos[0].faces) > 1 else None
     return people, api.QueryCommand(photos=tuple(photo.name for photo in photos), face=number)
 
 
-def _face_of(words: dict[str, Any]) -> api.Reference:
-    photo, number = _photos.get(str(words.get("photo"))), words.get("face")
+def _face_of(site: Site, words: dict[str, Any]) -> api.Reference:
+    photo, number = site.photos.get(str(words.get("photo"))), words.get("face")
     if not isinstance(number, int) or not 1 <= number <= len(photo.faces):
         raise api.OptionError(f"{photo.name} has no face {number}; choose one of {len(photo.faces)}")
     return photo.faces[number - 1]
@@ -198,7 +175,7 @@ def _short(library: api.Library, word: str) -> str:
         return word
 
 
-def _described(question: Question) -> dict[str, Any]:
+def _described(site: Site, question: Question) -> dict[str, Any]:
     """An answer as the page lists it."""
     answer = question.answer
     listed = [
@@ -209,7 +186,7 @@ def _described(question: Question) -> dict[str, Any]:
         for number, match in enumerate(question.matches)
     ]  # fmt: skip
     return {
-        "id": _questions.put(question), "name": answer.name, "warnings": list(answer.warnings), "matches": listed,
+        "id": site.questions.put(question), "name": answer.name, "warnings": list(answer.warnings), "matches": listed,
         "sure": len(answer.matches), "near_misses": [_stretch(miss) for miss in answer.near_misses],
         "too_short": answer.too_short, "videos": answer.statistics["videos"],
         "tracklets": answer.statistics["tracklets"],
@@ -255,7 +232,7 @@ class _Choice:
 
 
 def _choice(request: Request) -> _Choice:
-    question, words = _questions.get(request.path_params["question"]), read_json(request)
+    question, words = site_of(request).questions.get(request.path_params["question"]), read_json(request)
     numbers = words.get("chosen")
     every = question.matches
     if not isinstance(numbers, list) or not all(isinstance(n, int) and 0 <= n < len(every) for n in numbers):

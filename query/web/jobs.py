@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from facereel import api
 
 Result: TypeAlias = dict[str, Any]
-MOST_AT_ONCE = 2  # one that indexes and one that cuts
+MOST_OF_A_KIND = 1  # at once: clips are cut, and somebody is forgotten, while hours of film are indexed
 MOST_REMEMBERED = 50  # finished jobs
-_END_SECONDS = 5.0  # that jobs get to notice that the server ends
+END_SECONDS = 5.0  # that all jobs together get to notice that the server ends
 _ENDED = ("done", "failed", "cancelled")
 
 
@@ -70,18 +72,22 @@ class Jobs:
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
-        self._places = threading.Semaphore(MOST_AT_ONCE)
+        self._places: dict[str, threading.Semaphore] = defaultdict(
+            lambda: threading.Semaphore(MOST_OF_A_KIND)
+        )
         self._threads: list[threading.Thread] = []
 
     def start(self, kind: str, title: str, work: Work, key: str | None = None) -> Job:
-        """Begin work, or let it wait for its turn; what it returns is the result of the job.
+        """Begin work, or let it wait for other work of its kind; what it returns is the result of the job.
 
         Work with a `key` is done once at a time: the job that has the key is given instead,
         unless it has ended or is cancelled.
         """
         job = Job(kind, title, key)
         # A daemon, so that work which cannot be cancelled does not keep the server from ending.
-        thread = threading.Thread(target=self._run, args=(job, work), name=f"job {kind}", daemon=True)
+        thread = threading.Thread(
+            target=self._run, args=(job, work, self._places[kind]), name=f"job {kind}", daemon=True
+        )
         with self._lock:
             for other in self._jobs.values():
                 going_on = other.state not in _ENDED and not other.cancel.is_set()
@@ -102,11 +108,11 @@ class Jobs:
             return list(self._jobs.values())
 
     def find(self, job: str) -> Job:
-        """One job; raises NotIndexedError's parent OptionError for an id that nobody has."""
+        """One job; raises NotIndexedError for an id that no job has."""
         with self._lock:
             if job in self._jobs:
                 return self._jobs[job]
-        raise api.OptionError("that work is not known any more; the server was started again meanwhile")
+        raise api.NotIndexedError("that work is not known any more; the server was started again meanwhile")
 
     def cancel(self, job: str) -> Job:
         """Let a job end: at once if it waits, else when it next says how far it is. One that has ended stays so."""
@@ -126,11 +132,12 @@ class Jobs:
         """Let all jobs end, and wait a little for them."""
         for job in self.all():
             job.cancel.set()
+        end = time.monotonic() + END_SECONDS
         for thread in self._threads:
-            thread.join(_END_SECONDS)
+            thread.join(max(0.0, end - time.monotonic()))
 
-    def _run(self, job: Job, work: Work) -> None:
-        with self._places:
+    def _run(self, job: Job, work: Work, place: threading.Semaphore) -> None:
+        with place:
             with self._lock:
                 if job.cancel.is_set():
                     job.state = "cancelled"

@@ -14,7 +14,6 @@ from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
 from facereel import api
-from facereel.query.web import ask_view
 from facereel.query.web.jobs import Job, Progress, Result
 from facereel.query.web.paging import Paging, page_number
 from facereel.query.web.site import Site, Upload, read_json, site_of
@@ -106,7 +105,7 @@ def remove(request: Request) -> JSONResponse:
     if name != Path(name).name:
         raise api.OptionError(f"{name} is not the name of an index; reload the page")
     site.library.remove(name)
-    ask_view.clear()
+    site.clear_memory()
     return JSONResponse({"message": f"The index of {name} is deleted. The video itself stays."})
 
 

@@ -13,10 +13,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from facereel import api
-from facereel.query.web import ask_view
 from facereel.query.web.changes import described, same_person, title
 from facereel.query.web.cutting import cutting
-from facereel.query.web.jobs import Jobs, Progress, Work
+from facereel.query.web.jobs import Progress, Work
 from facereel.query.web.site import Site, read_json, site_of
 
 _VIDEOS = 12  # a page of appearances
@@ -162,7 +161,7 @@ def _forget(request: Request) -> Response:
         )
     also_weaker = words.get("also_weaker") is True
     # Without the name, which is to be nowhere afterwards.
-    job = site.jobs.start("forget", "Forgetting a person", _forgetting(plan, also_weaker, site.jobs))
+    job = site.jobs.start("forget", "Forgetting a person", _forgetting(plan, also_weaker, site))
     return JSONResponse({"job": job.data()})
 
 
@@ -191,14 +190,14 @@ def _holding(holding: api.Holding) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _forgetting(plan: api.ForgetPlan, also_weaker: bool, jobs: Jobs) -> Work:
+def _forgetting(plan: api.ForgetPlan, also_weaker: bool, site: Site) -> Work:
     def work(progress: Progress) -> dict[str, Any]:
         progress.report(0, 0)
         try:
             report = plan.apply(also_weaker=also_weaker)
         finally:  # part of it may be removed although the rest failed
-            ask_view.clear()
-            jobs.forget_ended()
+            site.clear_memory()
+            site.jobs.forget_ended()
         return {
             "removed": [_holding(one) for one in report.removed], "busy": [one.name for one in report.busy],
             "remaining": len(report.remaining), "forgotten": bool(report.persons),

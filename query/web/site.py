@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse
 
 from facereel import api
+from facereel.query.web.frame_cache import FrameCache
 from facereel.query.web.jobs import Jobs
+from facereel.query.web.question import Question
+from facereel.query.web.shelf import Shelf
 
 _HERE = Path(__file__).parent
 # The folders of an absolute path, on any system: not what has a slash in its midst, as an address.
@@ -45,6 +48,20 @@ class Site:
     root: Path  # below which files may be listed and indexed
     out: Path  # where results are written
     jobs: Jobs
+    frames: FrameCache = field(default_factory=FrameCache)
+    # Of Ask: what was handed in, and what was answered.
+    photos: Shelf[api.Photo] = field(
+        default_factory=lambda: Shelf(24, "that photo is no longer in memory; drop it again")
+    )
+    questions: Shelf[Question] = field(
+        default_factory=lambda: Shelf(16, "that answer is no longer in memory; ask again")
+    )
+
+    def clear_memory(self) -> None:
+        """Drop what is in memory of people and videos, when one of them is to be nowhere any more."""
+        self.frames.clear()
+        self.photos.clear()
+        self.questions.clear()
 
     def render(self, request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
         """A page from a template, which also knows `site`, `path` (the page's address) and `pages` (all addresses)."""

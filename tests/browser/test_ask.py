@@ -28,7 +28,7 @@ def obama(site: Site) -> Path:
     return site.root / "people" / "obama" / "obama2.jpg"
 
 
-def test_chosen_matches_are_cut_play_and_can_be_downloaded(visit: Visit, site: Site) -> None:
+def test_chosen_matches_are_cut_play_and_can_be_downloaded(site: Site, visit: Visit) -> None:
     page = visit(site, "/ask")
     before = {path for path in site.root.rglob("*") if site.store not in path.parents}
     ask(page, obama(site))
@@ -56,7 +56,6 @@ def test_chosen_matches_are_cut_play_and_can_be_downloaded(visit: Visit, site: S
         page.locator("#result").get_by_role("link", name="Download").first.click()
     assert download.value.suggested_filename == files[0]
     assert Path(download.value.path()).read_bytes() == (result / files[0]).read_bytes()
-    page.close()  # its players would ask the server for more while that ends
 
 
 def test_one_of_two_faces_is_chosen(visit: Visit, common_site: Site) -> None:
@@ -146,7 +145,7 @@ def test_a_match_plays_with_a_box_on_its_face(visit: Visit, common_site: Site) -
     expect(video).to_have_count(0)
 
 
-def test_everything_is_done_with_the_keyboard(visit: Visit, site: Site) -> None:
+def test_everything_is_done_with_the_keyboard(site: Site, visit: Visit) -> None:
     page = visit(site, "/ask", width=360)
     ask(page, obama(site))
     boxes = page.locator("[data-match] input")
@@ -160,11 +159,10 @@ def test_everything_is_done_with_the_keyboard(visit: Visit, site: Site) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("#result video")).to_have_count(1, timeout=CUT_MS)
     expect(page.locator("#result")).to_be_focused()
-    page.close()  # its players would ask the server for more while that ends
 
 
 def test_a_result_of_something_else_is_replaced_only_when_it_is_said(
-    visit: Visit, site: Site, expected_faults: list[str]
+    site: Site, visit: Visit, expected_faults: list[str]
 ) -> None:
     expected_faults.append("status of 409")
     page = visit(site, "/ask")
@@ -182,4 +180,3 @@ def test_a_result_of_something_else_is_replaced_only_when_it_is_said(
     expect(page.locator("#result")).to_be_visible(timeout=CUT_MS)
     (reference,) = json.loads((site.out / "them" / "metadata.json").read_text())["references"]
     assert reference["file"] == "biden.jpg"
-    page.close()  # its players would ask the server for more while that ends

@@ -22,6 +22,10 @@ _POST = """async ([address, body]) => {
     const { post } = await import("/static/lib/api.js");
     try { return await post(address, body); } catch (error) { return { error: error.message, status: error.status }; }
 }"""
+_FOLLOW = """async (job) => {
+    const { follow } = await import("/static/lib/jobs.js");
+    return new Promise((resolve) => follow(job, resolve));
+}"""
 
 
 @pytest.fixture
@@ -100,3 +104,17 @@ def test_a_browser_that_dies_in_the_middle_of_a_film_harms_nobody(small_site: Si
     answer = page.goto(f"/videos/{folder}")
     assert answer is not None
     assert answer.status == 200
+
+
+def test_who_follows_work_of_a_server_that_was_started_again_hears_of_its_end(
+    small_site: Site, visit: Visit, expected_faults: list[str]
+) -> None:
+    page = visit(small_site)
+    lost = page.evaluate(_FOLLOW, "0123456789abcdef")
+    assert (lost["state"], "started again" in lost["error"]["message"]) == ("failed", True)
+    page.get_by_text("the server was started again").wait_for()
+    # That server has another token, too.
+    expected_faults.append("status of 403")
+    page.context.clear_cookies()
+    refused = page.evaluate(_FOLLOW, "0123456789abcdef")
+    assert (refused["state"], "open the address" in refused["error"]["message"]) == ("failed", True)

@@ -4,12 +4,14 @@ import { get, post } from "./api.js";
 import { complain } from "./toast.js";
 
 const EVERY = 700; // ms between looks while something runs
+const MOST_MISSES = 3; // looks in a row that got no answer, after which the server is taken for gone
 const ENDED = ["done", "failed", "cancelled"];
 const tray = document.getElementById("jobs");
 const followers = new Map();
 const rows = new Map();
 const complained = new Set(); // ids of failed jobs: each is complained of once
 let timer = null;
+let misses = 0;
 
 /** Calls `onChange(job)` whenever the job has changed, for the last time when it has ended. */
 export function follow(id, onChange) {
@@ -30,13 +32,24 @@ export async function cancel(id) {
 export async function look() {
   clearTimeout(timer);
   let jobs;
+  // Of work that begins while the answer is on its way the answer says nothing.
+  const before = [...followers.keys()];
   try {
     ({ jobs } = await get("/api/jobs"));
-  } catch {
-    // The server may be starting again; whoever does something hears of it.
-    timer = setTimeout(look, 10 * EVERY);
+  } catch (error) {
+    misses += 1;
+    // Another server at this address has another token and refuses; the work ended with the one before.
+    if (error.status !== 403 && misses < MOST_MISSES) {
+      timer = setTimeout(look, 10 * EVERY);
+      return;
+    }
+    endFollowers(before, error.message);
+    show([]);
     return;
   }
+  misses = 0;
+  const lost = before.filter((id) => !jobs.some((job) => job.id === id));
+  endFollowers(lost, "That work is not known any more: the server was started again. Start the work anew.");
   for (const job of jobs) {
     followers.get(job.id)?.(job);
     // One that fails before the first look never had a row; whoever began it is to hear of it all the same.
@@ -48,6 +61,16 @@ export async function look() {
   }
   show(jobs);
   if (jobs.some((job) => !ENDED.includes(job.state))) timer = setTimeout(look, EVERY);
+}
+
+/** Tells those who follow work that has ended without a word. */
+function endFollowers(ids, message) {
+  for (const id of ids) {
+    const onChange = followers.get(id);
+    followers.delete(id);
+    onChange?.({ id, state: "failed", done: 0, total: 0, text: "", result: null, error: { kind: "Offline", message } });
+  }
+  if (ids.length) complain(new Error(message));
 }
 
 function show(jobs) {
