@@ -27,7 +27,16 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from facereel.indexer.jobs.events import Event, Failed, Indexed, Note, Progress, Started
+from facereel.indexer.jobs.events import (
+    BeingIndexed,
+    Event,
+    Failed,
+    Indexed,
+    Note,
+    Outcome,
+    Progress,
+    Started,
+)
 from facereel.store.files.names import DEFAULT_STORE as DEFAULT_STORE
 from facereel.store.files.names import printable
 from facereel.store.model.errors import (
@@ -102,6 +111,7 @@ __all__ = [
     "Answer",
     "Answers",
     "Appearance",
+    "BeingIndexed",
     "BrowsedFolder",
     "Calibration",
     "Change",
@@ -140,6 +150,7 @@ __all__ = [
     "NotIndexedError",
     "Note",
     "OptionError",
+    "Outcome",
     "People",
     "PeopleOfLibrary",
     "PeoplePage",
@@ -447,12 +458,17 @@ class IndexReport:
     """What became of each video, in the order in which they were given."""
 
     store: Path
-    videos: tuple[Indexed | Failed, ...]
+    videos: tuple[Outcome, ...]
 
     @property
     def failed(self) -> tuple[Failed, ...]:
         """Those that could not be indexed."""
         return tuple(video for video in self.videos if isinstance(video, Failed))
+
+    @property
+    def being_indexed(self) -> tuple[BeingIndexed, ...]:
+        """Those that another process was still indexing at the end; none if `wait` was asked for."""
+        return tuple(video for video in self.videos if isinstance(video, BeingIndexed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -568,6 +584,8 @@ class Library:
         on_event: Callable[[Event], None] = lambda event: None,
         force: bool = False,
         jobs: int = 1,
+        part: str | None = None,
+        wait: bool = True,
         min_face: int = 20,
         scan: str = "default",
         clothes: bool = True,
@@ -577,30 +595,34 @@ class Library:
         """Find and store the faces of videos: files, patterns, or folders with all folders in them.
 
         A video that is known already is skipped, unless `force`; one that fails does not stop the others, see
-        `report.failed`. `jobs` videos at once; `min_face` is the width of the smallest face that must be found,
+        `report.failed`. Of a `part` such as "2/5" only every fifth video, always the same ones: each machine takes
+        another part. What another process is indexing is waited for, or without `wait` left to it, see
+        `report.being_indexed`. `jobs` videos at once; `min_face` is the width of the smallest face that must be found,
         pixels; `scan` is default or every; without `clothes` who is who inside a video follows from faces alone;
         `shots` is adaptive, content or transnetv2, the last with `shots_model` or the weights of the installed package.
         Raises OptionError, EngineError, UnwritableError before any work is done.
         """
-        paths = self._videos(videos)
+        paths = self._videos(videos, part)
         events = self.index_events(
-            paths, force=force, jobs=jobs, min_face=min_face, scan=scan, clothes=clothes, shots=shots,
+            paths, force=force, jobs=jobs, wait=wait, min_face=min_face, scan=scan, clothes=clothes, shots=shots,
             shots_model=shots_model,
         )  # fmt: skip
-        results: dict[Path, Indexed | Failed] = {}
+        results: dict[Path, Outcome] = {}
         with closing(events):
             for event in events:
                 on_event(event)
-                if isinstance(event, Indexed | Failed):
+                if isinstance(event, Outcome):
                     results[event.video] = event
         return IndexReport(self.store, tuple(results[path] for path in paths))
 
-    def index_events(
+    def index_events(  # noqa: PLR0913  one argument for each option of the command
         self,
         videos: Paths,
         *,
         force: bool = False,
         jobs: int = 1,
+        part: str | None = None,
+        wait: bool = True,
         min_face: int = 20,
         scan: str = "default",
         clothes: bool = True,
@@ -608,6 +630,8 @@ class Library:
         shots_model: PathLike | None = None,
     ) -> Generator[Event, None, None]:
         """As `index`, giving the events as they happen: Started, Progress, Note, then Indexed or Failed a video.
+
+        Without `wait` a video that another process has in work ends with BeingIndexed; it is tried again at the end.
 
         Closing the generator stops the work; what is complete stays, and the next run resumes the rest.
         """
@@ -617,7 +641,7 @@ class Library:
         from facereel.store.model.config import Config, search_interval
 
         check_store(self.store)
-        paths = self._videos(videos)
+        paths = self._videos(videos, part)
         prepare()  # before the imports that this process needs
         from facereel.indexer.shots.detector import check_shots
 
@@ -630,7 +654,7 @@ class Library:
         if (possible := max_jobs(jobs)) < jobs:
             self._note(f"--jobs {jobs} is more than this machine has room for; using {possible}")
         workers = min(possible, len(paths))
-        work = [Job(path, self.store, config, force) for path in paths]
+        work = [Job(path, self.store, config, force, wait) for path in paths]
         return LocalRunner(choice.shared(workers).load, workers).run(work)
 
     def not_indexed(self, videos: Paths) -> list[Path]:
@@ -1187,10 +1211,10 @@ class Library:
                 self._loaded = self._choice().load(self._note)
             return self._loaded
 
-    def _videos(self, videos: Paths) -> list[Path]:
-        from facereel.indexer.jobs.paths import find_videos
+    def _videos(self, videos: Paths, part: str | None = None) -> list[Path]:
+        from facereel.indexer.jobs.paths import Part, find_videos
 
-        return find_videos(_paths(videos))
+        return find_videos(_paths(videos), None if part is None else Part.parse(part))
 
     def _folders(self, video: PathLike | None) -> list[Path]:
         from facereel.store.files.folders import index_folders

@@ -149,6 +149,7 @@ def index(
     calibration: opt.CalibrationFile = None,
     force: opt.Force = False,
     jobs: opt.Jobs = 1,
+    part: opt.PartOf = None,
     report_file: opt.ReportFile = None,
     as_json: opt.Json = False,
     debug: opt.Debug = False,
@@ -169,16 +170,16 @@ def index(
                 report.indexed(event)
 
         outcome = library.index(
-            [*videos], force=force, jobs=jobs, min_face=min_face, scan=scan, clothes=clothes, shots=shots,
-            shots_model=shots_model, on_event=show,
+            [*videos], force=force, jobs=jobs, part=part, wait=False, min_face=min_face, scan=scan, clothes=clothes,
+            shots=shots, shots_model=shots_model, on_event=show,
         )  # fmt: skip
     failed = outcome.failed
     if report_file is not None:
         documents.write_report(report_file, documents.index(outcome))
     if as_json:
         console.say_json(documents.index(outcome))
-    elif len(failed) < len(outcome.videos):
-        report.next_commands()
+    else:
+        report.index_ended(outcome, part)
     if failed and len(outcome.videos) > 1:
         names = ", ".join(str(event.video) for event in failed)
         console.fail(f"{len(failed)} of {len(outcome.videos)} videos failed: {names}")

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,7 +27,7 @@ from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.engines.registry import LOADERS, load_engine
 from facereel.indexer.engines.weights import Weights
 from facereel.indexer.jobs import local as workers
-from facereel.indexer.jobs.events import Event, Failed, Indexed, Job, Note, Progress, Started
+from facereel.indexer.jobs.events import BeingIndexed, Event, Failed, Indexed, Job, Note, Progress, Started
 from facereel.indexer.jobs.local import LocalRunner
 from facereel.store.files import digest
 from facereel.store.files.digest import hash_file
@@ -188,6 +189,26 @@ def test_who_waits_takes_what_came_of_it(tmp_path: Path, film: Path) -> None:
     assert not list(store.glob(f"{VIDEO_LOCK}*"))
 
 
+def test_who_does_not_wait_takes_the_next_video(tmp_path: Path) -> None:
+    films = [film_of_two(tmp_path / f"{n}.mp4", seconds=0.3 + 0.1 * n) for n in range(3)]
+    store, runner = tmp_path / "s", LocalRunner(partial(load_engine, "fake"))
+    jobs = [Job(film, store, Config(), wait=False) for film in films]
+    with (
+        video_lock(store, hash_file(films[0]), lambda: None),
+        ExitStack() as other,
+        closing(runner.run(jobs)) as events,
+    ):
+        other.enter_context(video_lock(store, hash_file(films[1]), lambda: None))
+        ends = []
+        for event in events:
+            if isinstance(event, Indexed | Failed | BeingIndexed):
+                ends.append((event.video, type(event)))
+            if isinstance(event, Indexed):
+                other.close()  # the other process ends with its second video, and without an index of it
+    left = [(film, BeingIndexed) for film in films[:2]]
+    assert ends == [*left, (films[2], Indexed), left[0], (films[1], Indexed)]
+
+
 def start(*args: str | Path) -> subprocess.Popen[str]:
     """A real process with the fake engines."""
     return subprocess.Popen(
@@ -205,7 +226,7 @@ def test_processes_share_a_store(tmp_path: Path, run: Run, photos: Path) -> None
         for process in both:
             assert process.stderr is not None
             lines = iter(process.stderr.readline, "")
-            assert "another process is indexing 0.mp4; waiting for it\n" in lines  # reads no further
+            assert "indexing 2 of 2: 1.mp4\n" in lines  # reads no further
     while any(process.poll() is None for process in both):
         result = run("query", photos / "red.png", "--store", store, *FAKE, "--dry-run")
         assert result.exit_code == 0 or "holds no index" in result.stderr, result.stderr

@@ -19,6 +19,9 @@ class Job:
     store: Path
     config: Config
     force: bool = False  # index it also if an index of its content is there
+    wait: bool = (
+        True  # for another process that indexes the same content; if not, the job ends with BeingIndexed
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +85,24 @@ class Failed:
     trace: str = ""  # Python's traceback, where there is one
 
 
-Event: TypeAlias = Started | Progress | Note | Indexed | Failed
+@dataclass(frozen=True, slots=True)
+class BeingIndexed:
+    """Another process is indexing a video, and this one did not wait for it."""
+
+    video: Path
+
+
+Outcome: TypeAlias = Indexed | Failed | BeingIndexed  # of a job; the last of a video counts
+Event: TypeAlias = Started | Progress | Note | Outcome
 
 
 class Runner(Protocol):
     """Runs jobs, on this machine or on others."""
 
     def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
-        """Yield events as they happen: for each job Started, Progress and Note, and last Indexed or Failed.
+        """Yield events as they happen: for each job Started, Progress and Note, and last its Outcome.
 
+        What ended with BeingIndexed is tried once more after all others; its video then has these events twice.
         Raises EngineError when no worker can load the engine. Closing the generator stops what is under way.
         """
         ...

@@ -23,11 +23,15 @@ from facereel.store.model.version import RESULTS_VERSION
 Report: TypeAlias = Callable[[Progress | Note], None]
 
 
+class VideoInUse(Exception):
+    """Another process indexes the content of a video, and the job is not to wait."""
+
+
 def run_job(job: Job, engine: FaceEngine, report: Report = lambda event: None) -> Indexed:
     """Index a video unless its content is indexed; raises the errors of index_video, EngineMismatchError.
 
-    While another process indexes the same content this one waits, and takes that index. A video that is in the library
-    unchanged at the same path is not read.
+    While another process indexes the same content this one waits, and takes that index; without `job.wait` it raises
+    VideoInUse. A video that is in the library unchanged at the same path is not read.
     """
     # Imported here because it takes long, and a video that is indexed already does not need it.
     from facereel.indexer.media.video import probe
@@ -49,6 +53,8 @@ def run_job(job: Job, engine: FaceEngine, report: Report = lambda event: None) -
 
     def wait() -> None:
         nonlocal waited
+        if not job.wait:
+            raise VideoInUse
         if not waited:
             report(Note(path, f"another process is indexing {printable(path.name)}; waiting for it"))
         waited = True

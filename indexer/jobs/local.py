@@ -15,14 +15,23 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from facereel.indexer.jobs.events import Event, Failed, Indexed, Job, Note, Progress, Started
+from facereel.indexer.jobs.events import (
+    BeingIndexed,
+    Event,
+    Failed,
+    Job,
+    Note,
+    Outcome,
+    Progress,
+    Started,
+)
 from facereel.indexer.machine import cores, free_memory, limit_memory, return_freed_memory
 from facereel.store.files.names import printable
 from facereel.store.model.errors import EngineError, FaceReelError, InternalError, VideoError
@@ -87,11 +96,21 @@ class LocalRunner:
             catalogue.clean()
             # Once a batch, so that no job lists the store: videos that are indexed are then found by their paths.
             catalogue.refresh()
+        in_use: set[Path] = set()
+        with closing(self._run(jobs)) as events:
+            for event in events:
+                if isinstance(event, BeingIndexed):
+                    in_use.add(event.video)
+                yield event
+        # Another process may have ended since, with the video or without.
+        yield from self._run([job for job in jobs if job.video in in_use])
+        for catalogue in catalogues:
+            catalogue.refresh()  # indexes that were replaced under another name
+
+    def _run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
         batch = _Batch(jobs, self.load, self.workers)
         try:
             yield from batch.events()
-            for catalogue in catalogues:
-                catalogue.refresh()  # indexes that were replaced under another name
         finally:
             batch.close()
 
@@ -161,7 +180,7 @@ class _Batch:
                     self._ever_ready, self._failed_starts = True, 0
                 else:
                     yield message
-                if isinstance(message, _Ready | Indexed | Failed):
+                if isinstance(message, _Ready | Outcome):
                     yield from self._next_job(worker)
 
     def close(self) -> None:
@@ -316,8 +335,8 @@ def _use_one_thread_for_a_picture() -> None:
     cv2.setNumThreads(1)
 
 
-def _result(job: Job, engine: FaceEngine, connection: Connection[Any, Any]) -> Indexed | Failed:
-    from facereel.indexer.jobs.job import run_job
+def _result(job: Job, engine: FaceEngine, connection: Connection[Any, Any]) -> Outcome:
+    from facereel.indexer.jobs.job import VideoInUse, run_job
 
     last_progress = 0.0
 
@@ -331,6 +350,8 @@ def _result(job: Job, engine: FaceEngine, connection: Connection[Any, Any]) -> I
 
     try:
         return run_job(job, engine, report)
+    except VideoInUse:
+        return BeingIndexed(job.video)
     except FaceReelError as error:
         return Failed(job.video, error, traceback.format_exc())
     except MemoryError:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +17,52 @@ from facereel.store.files.names import printable
 from facereel.store.model.errors import OptionError
 
 
-def find_videos(names: Sequence[str | Path]) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of several parts of what is to be indexed, each for a process of its own; every video is in exactly one."""
+
+    number: int  # 1..count
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            raise OptionError(
+                f"there is no part {self.number}/{self.count}; the parts of 5 are 1/5, 2/5, 3/5, 4/5 and 5/5"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """The part of a text such as 2/5; raises OptionError."""
+        if not (found := re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)):
+            raise OptionError(
+                f'the part "{printable(text)}" is not written like 2/5, the second of five parts'
+            )
+        return cls(int(found[1]), int(found[2]))
+
+    def has(self, relative: str) -> bool:
+        """Is a video in this part, by its path in the folder that is indexed, with slashes?
+
+        By SHA-256 of that path, so the same wherever the folder is mounted, in every version of Python. macOS may give
+        the letters of a name apart from their accents: NFC makes them one.
+        """
+        digest = hashlib.sha256(
+            unicodedata.normalize("NFC", relative).encode(errors="surrogatepass")
+        ).digest()
+        return int.from_bytes(digest[:8], "big") % self.count == self.number - 1
+
+
+def find_videos(names: Sequence[str | Path], part: Part | None = None) -> list[Path]:
     """The files that names stand for: files, folders with all folders in them, patterns that no shell expanded.
 
-    A name that leads to no video is returned as it is, so that indexing it reports why.
+    With `part` only those in it: by the path below the folder that is named, of a single file by its name. A name that
+    leads to no video is returned as it is, so that indexing it reports why.
     """
     videos: dict[Path, Path] = {}
-    for name in names:
-        for path in _expand(Path(name)) or [Path(name)]:
-            videos.setdefault(path.absolute(), path)
+    for name in map(Path, names):
+        for path in _expand(name) or [name]:
+            relative = path.relative_to(name).as_posix() if name.is_dir() and path != name else path.name
+            if part is None or not path.is_file() or part.has(relative):
+                videos.setdefault(path.absolute(), path)
     return list(videos.values())
 
 

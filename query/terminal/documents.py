@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facereel import __version__
-from facereel.api import Failed, Indexed, UnwritableError
+from facereel.api import BeingIndexed, Failed, Outcome, UnwritableError
 from facereel.store.files.disk import atomic_file
 from facereel.store.files.names import printable, with_escapes
 
@@ -264,7 +264,9 @@ def _decision(decision: Decision) -> dict[str, Any]:
     return asdict(decision) | {"places": places}
 
 
-def _video(event: Indexed | Failed) -> dict[str, Any]:
+def _video(event: Outcome) -> dict[str, Any]:
+    if isinstance(event, BeingIndexed):
+        return {"video": str(event.video), "state": "being_indexed"}
     if isinstance(event, Failed):
         return {"video": str(event.video), "state": "failed", **_error(event.error)}
     content = asdict(event)

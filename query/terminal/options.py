@@ -98,6 +98,14 @@ ShotsModel = Annotated[
     ),
 ]
 Force = Annotated[bool, _flag("--force", "Index again videos that are indexed already.")]
+PartOf = Annotated[
+    str | None,
+    typer.Option(
+        "--part",
+        metavar="N/M",
+        help="Only the Nth of M parts of the videos, the same ones on every machine, so that M machines share them.",
+    ),
+]
 Jobs = Annotated[int, typer.Option(min=1, help="Videos to index at once; each may take 1 GiB of memory.")]
 ReportFile = Annotated[
     Path | None, typer.Option("--report", help="Also write the result of each video into this JSON file.")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from facereel.api import Event, Failed, Indexed, Note, Progress, Started
+from facereel.api import Event, Note, Outcome, Progress, Started
 from facereel.query.terminal import console
 from facereel.store.files.names import printable
 
@@ -80,7 +80,7 @@ def _bars() -> Iterator[Callable[[Event], None]]:
                 bars.update(task, completed=event.done, total=event.total or None)
             elif isinstance(event, Note):
                 console.note(event.text)
-            elif isinstance(event, Indexed | Failed) and event.video in tasks:
+            elif isinstance(event, Outcome) and event.video in tasks:
                 bars.remove_task(tasks.pop(event.video))
 
         yield show

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facereel.query.terminal.console import fail, say, table, warn
+from facereel.api import Indexed
+from facereel.query.terminal.console import fail, note, say, table, warn
 from facereel.query.text import clock, count
 from facereel.store.files.names import printable
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
         ForgetReport,
         Health,
         Holding,
-        Indexed,
+        IndexReport,
         LibraryPerson,
         Match,
         NearMiss,
@@ -66,9 +67,15 @@ def video_warnings(video: Path, warnings: Iterable[str]) -> None:
         warn(f"{printable(video.name)}: {warning}")
 
 
-def next_commands() -> None:
-    """The commands to go on with after indexing."""
-    say("next: facereel query PHOTO    or see who is there: facereel faces VIDEO")
+def index_ended(outcome: IndexReport, part: str | None) -> None:
+    """The commands to go on with after indexing; videos left to another process, and a part that has none."""
+    if any(isinstance(video, Indexed) for video in outcome.videos):
+        say("next: facereel query PHOTO    or see who is there: facereel faces VIDEO")
+    for event in outcome.being_indexed:
+        name = printable(event.video.name)
+        note(f"{name}: another process is indexing it, which this one did not wait for")
+    if part is not None and not outcome.videos:
+        note(f"part {part} has none of these videos")
 
 
 def _losses(event: Indexed) -> list[str]:
