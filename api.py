@@ -91,6 +91,7 @@ if TYPE_CHECKING:
         ClipPlan,
         ClipReason,
         CropMode,
+        FrameFacts,
         MatchedBy,
         PersonQuery,
         Reference,
@@ -133,6 +134,7 @@ __all__ = [
     "ForgetPlan",
     "ForgetReport",
     "FoundFace",
+    "FrameFacts",
     "FrameWindow",
     "Health",
     "Holding",
@@ -206,6 +208,7 @@ _RECORDS = {
     "Exported": "facereel.query.export.editors",
     "FaceTrack": "facereel.query.library.moments",
     "FoundFace": "facereel.query.library.persons",
+    "FrameFacts": "facereel.query.records",
     "FrameWindow": "facereel.query.library.timeline",
     "Health": "facereel.store.index.verify",
     "Holding": "facereel.query.search.forget",
@@ -297,7 +300,7 @@ class NearMiss:
     tracklet: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Clip:
     """A match with the file that was cut from it."""
 
@@ -305,6 +308,9 @@ class Clip:
     file: Path | None  # None if it was only planned
     width: int  # pixels
     height: int
+    facts: FrameFacts | None = (
+        None  # of the face in each frame; without what is measured if it was only planned
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -1442,7 +1448,8 @@ def _match(clip: ClipPlan) -> Match:
 
 
 def _clip(clip: ClipPlan, folder: Path | None) -> Clip:
-    return Clip(_match(clip), None if folder is None else folder / clip.file, clip.width, clip.height)
+    file = None if folder is None else folder / clip.file
+    return Clip(_match(clip), file, clip.width, clip.height, clip.facts)
 
 
 def _warnings(person: PersonQuery) -> tuple[str, ...]:

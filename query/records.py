@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from facereel.store.model.records import Floats, Ints, Reason, Sightings, Tracklet, Video
+from facereel.store.model.records import Bools, Floats, Ints, Reason, Sightings, Tracklet, Video
 
 # A tracklet matches by its own similarity to the photos, because its cluster matches, or because the user said so.
 MatchedBy: TypeAlias = Literal["photo", "cluster", "decision"]
@@ -114,6 +114,29 @@ class Footage:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class FrameFacts:
+    """What is known of the face in each of N frames, besides its box."""
+
+    picture_shares: Floats  # (N,) area of the face that lies in the picture, of the picture's, 0..1
+    edge_distances: Floats  # (N,) from the box to the nearest edge of the picture, pixels; negative beyond it
+    other_faces: (
+        Ints | None
+    )  # (N,) whose boxes lie in the crop at least in part; None where the index is gone
+    other_face_sizes: (
+        Floats | None
+    )  # (N,) longer side of the largest of them, of the face's own; 0 without any
+    # What the pixels say, None until the frames are decoded; landmarks and yaws also where no frame shows a clear face.
+    sharpness: Floats | None = None  # (N,) 0..1, 1 is in focus, as Exemplar.sharpness
+    landmarks: Floats | None = None  # (N, 5, 2) eyes, nose, mouth corners as seen left to right, pixels
+    detected: Bools | None = (
+        None  # (N,) whether the landmarks are those of the frame; else they are interpolated
+    )
+    yaws: Floats | None = (
+        None  # (N,) degrees, estimated from the landmarks: positive to the right of the picture
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ClipPlan:
     """What is cut: N frames of a match, each with its crop."""
 
@@ -129,6 +152,7 @@ class ClipPlan:
     mode: CropMode
     width: int  # of the file's picture, pixels, even
     height: int
+    facts: FrameFacts | None = None  # where they were looked up
 
     @property
     def footage(self) -> Footage:

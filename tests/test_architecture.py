@@ -81,6 +81,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "query.search",
         "query.people",
         "query.records",
+        "indexer.engines",
+        "indexer.identity",
         "indexer.media",
         "store",
     ),

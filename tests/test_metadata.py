@@ -20,7 +20,7 @@ from facereel.indexer.engines.protocol import default_stranger_rates
 from facereel.query.clips.plan import ClipOptions, plan_clips
 from facereel.query.clips.render import WrittenResult, check_target, render
 from facereel.query.export.metadata import CLIP_COLUMNS, FRAME_COLUMNS, ResultHeader, describe, write_metadata
-from facereel.query.records import ClipPlan, MatchingTracklet, PersonQuery, Reference
+from facereel.query.records import ClipPlan, FrameFacts, MatchingTracklet, PersonQuery, Reference
 from facereel.query.search.certainty import Criterion, Limits
 from facereel.query.search.scope import Scope
 from facereel.query.search.search import PersonMatches
@@ -133,7 +133,11 @@ def test_describes_the_question_the_engine_and_each_clip() -> None:
     }  # fmt: skip
     assert [frame["frame"] for frame in frames] == list(range(10, 20))
     assert [frame["source"] for frame in frames[:3]] == ["tracked", "interpolated", "detected"]
-    assert list(frames[0]) == ["frame", "pts", "time", "box", "crop", "source", "score"]
+    known = ["frame", "pts", "time", "box", "crop", "source", "score"]
+    unknown = ["picture_share", "edge_distance", "other_faces", "other_face_size", "sharpness", "yaw"]
+    unknown += ["landmarks_source", "landmarks"]
+    assert list(frames[0]) == [*known, *unknown]
+    assert all(frame[name] is None for frame in frames for name in unknown)
     assert (frames[0]["pts"], frames[0]["time"], frames[0]["score"]) == (11011, 0.333667, 0.91)
     assert frames[0]["box"] == [112.0, 54.0, 96.0, 72.0]
 
@@ -157,6 +161,25 @@ def test_the_three_files_agree_with_each_other_and_with_what_is_returned(tmp_pat
     assert list(rows[0]) == list(FRAME_COLUMNS)
     assert [int(row["frame"]) for row in rows] == list(range(10, 20))
     assert float(rows[3]["crop_w"]) == described["clips"][0]["frames"][3]["crop"][2]
+
+
+def test_facts_of_a_frame_are_in_both_files(tmp_path: Path) -> None:
+    [clip] = make_clips()
+    landmarks = np.arange(100, dtype=np.float32).reshape(10, 5, 2) + 0.25
+    facts = FrameFacts(
+        np.linspace(0, 0.9, 10, dtype=np.float32), np.arange(-2, 8, dtype=np.float32), np.arange(10), None,
+        np.full(10, 0.5, np.float32), landmarks, np.arange(10) > 0, np.linspace(-45, 45, 10, dtype=np.float32),
+    )  # fmt: skip
+    frames = write_metadata(tmp_path, HEADER, [replace(clip, facts=facts)])["clips"][0]["frames"]
+    assert frames[1]["landmarks"] == [[10.2, 11.2], [12.2, 13.2], [14.2, 15.2], [16.2, 17.2], [18.2, 19.2]]
+    assert [frame["landmarks_source"] for frame in frames[:2]] == ["interpolated", "detected"]
+    assert {frame["other_face_size"] for frame in frames} == {None}
+    rows = read_csv(tmp_path / "frames.csv")
+    for name in ("picture_share", "edge_distance", "other_faces", "sharpness", "yaw"):
+        assert [float(row[name]) for row in rows] == [frame[name] for frame in frames]
+    assert [rows[9]["left_eye_x"], rows[9]["nose_y"], rows[9]["right_mouth_y"]] == ["90.2", "95.2", "99.2"]
+    assert rows[0]["other_face_size"] == ""
+    assert rows[0]["edge_distance"] == "-2.0"  # a number is no formula
 
 
 def test_times_and_duration_have_one_origin_when_the_picture_starts_late() -> None:
@@ -290,6 +313,8 @@ def test_without_a_folder_the_same_is_planned_and_nothing_written(
     assert [clip.file for clip in planned.clips] == [clip.file for clip in written.clips]
     for clip in written.document["clips"]:
         clip["file"] = None
+        for frame in clip["frames"]:  # what only the pixels say
+            frame |= dict.fromkeys(("sharpness", "yaw", "landmarks_source", "landmarks"))
     written.document["created"] = planned.document["created"]
     assert planned.document == written.document
 

@@ -50,6 +50,26 @@ def _warp(image: Image, matrix: Floats) -> Image:
     return np.asarray(crop, dtype=np.uint8)
 
 
+# Distance of the eyes' middles, and how far the tip of the nose stands out from the plane of eyes and mouth corners at
+# its height, cm: of MediaPipe's canonical face model (vertices 33, 133, 263, 362; 1; 61, 291).
+_EYES_APART, _NOSE_HEIGHT = 6.30, 3.57
+
+
+def yaw(landmarks: Floats) -> float:
+    """How far the face with these landmarks (5, 2) is turned, degrees, -90..90; positive to the right of the picture.
+
+    An estimate: the nose moves across the face with the sine of the angle, the eyes come together with its cosine. By
+    the face's own axes, so that a tilted head does not matter.
+    """
+    points = landmarks.astype(np.float64)
+    eyes = points[1] - points[0]
+    eye_middle, mouth_middle = points[:2].mean(axis=0), points[3:].mean(axis=0)
+    down = mouth_middle - eye_middle
+    across = np.array([down[1], -down[0]])
+    width, offset = across @ eyes, across @ (points[2] - (eye_middle + mouth_middle) / 2)
+    return float(np.degrees(np.arctan2(offset / _NOSE_HEIGHT, max(width, 0) / _EYES_APART)))
+
+
 def frontality(landmarks: Floats) -> float:
     """How frontal the face with these landmarks (5, 2) is: 1 looks into the camera, 0 is in profile.
 

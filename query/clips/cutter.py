@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -29,7 +29,9 @@ from facereel.indexer.media.display import displayed_size
 from facereel.indexer.media.fields import deinterlaced
 from facereel.indexer.media.packets import Packet, placed_packets
 from facereel.indexer.media.source import check_source
+from facereel.query.clips.measure import FaceMeter
 from facereel.query.clips.mp4 import ClipFile, Colours, colours_of, planes_of
+from facereel.query.clips.resample import Plane
 from facereel.query.records import ClipPlan
 from facereel.store.files.names import printable
 from facereel.store.model.errors import CutError
@@ -56,6 +58,7 @@ def cut_clips(
 ) -> None:  # fmt: skip
     """Write each clip of a video into a folder; `on_clip_done` gets a clip once its file is complete.
 
+    Of a clip with facts landmarks and sharpness of each face are measured, and `on_clip_done` gets it with them.
     Clips are done in any order. `on_clip_done` is called in threads of this function, by one at a time; it must not
     raise an OSError, which would be taken for one of the files. Raises VideoError when the video is gone, changed or
     no longer a video, CutError when a frame is not found or a file cannot be written; complete files stay.
@@ -85,6 +88,30 @@ def _stretches(clips: Sequence[ClipPlan], video: Video) -> list[list[ClipPlan]]:
         stretches[-1].append(clip)
         end = max(end, int(clip.ticks[-1]))
     return stretches
+
+
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """A clip while its frames are decoded."""
+
+    clip: ClipPlan
+    file: ClipFile
+    meter: FaceMeter | None
+
+    def write(self, planes: list[Plane]) -> None:
+        """Add the next frame."""
+        self.file.write(planes)
+        if self.meter is not None:
+            self.meter.add(planes)
+
+    def finish(self) -> ClipPlan:
+        """Complete the file; gives the clip with what was measured."""
+        self.file.finish()
+        return self.clip if self.meter is None else replace(self.clip, facts=self.meter.facts())
+
+
+def _meter(clip: ClipPlan) -> FaceMeter | None:
+    return None if clip.facts is None else FaceMeter(clip, clip.facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +173,7 @@ class _Run:
         """
         span = min(clip.start for clip in clips), max(clip.end for clip in clips)
         waiting = sorted(clips, key=lambda clip: clip.start, reverse=True)
-        writing: list[tuple[ClipPlan, ClipFile]] = []
+        writing: list[_Writing] = []
         colours: Colours | None = None
         try:
             for index, frame in exact_frames(container, self.video, self.times, span, margin):
@@ -155,19 +182,19 @@ class _Run:
                 colours = colours or colours_of(frame)
                 while waiting and waiting[-1].start == index:
                     clip = waiting.pop()
-                    writing.append((clip, ClipFile(clip.footage, self.folder, colours)))
+                    writing.append(_Writing(clip, ClipFile(clip.footage, self.folder, colours), _meter(clip)))
                 if not writing:
                     continue
                 planes = planes_of(frame, colours)
-                for clip, file in list(writing):
-                    file.write(planes)
-                    if index + 1 == clip.end:
-                        file.finish()
-                        writing.remove((clip, file))
-                        self._done(clip)
+                for one in list(writing):
+                    one.write(planes)
+                    if index + 1 == one.clip.end:
+                        done = one.finish()
+                        writing.remove(one)
+                        self._done(done)
         finally:
-            for _, file in writing:
-                file.discard()
+            for one in writing:
+                one.file.discard()
 
     def _done(self, clip: ClipPlan) -> None:
         with self.lock:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from facereel.indexer.media.source import check_source
+from facereel.query.clips.facts import with_facts
 from facereel.query.clips.plan import ClipOptions, plan_clips
 from facereel.query.export import editors
 from facereel.query.export.editors import Exported, ExportOptions
@@ -99,7 +100,8 @@ def render(
         check_target(folder, answer.person, options.overwrite)
     missing = {} if folder is None else _missing_videos(answer)
     matches = [pair for pair in answer.matches if pair[0].video.sha256 not in missing]
-    clips, too_short = plan_clips(matches, answer.times, options)
+    planned, too_short = plan_clips(matches, answer.times, options)
+    clips = with_facts(planned)
     not_cut = tuple(missing.values())
     header = ResultHeader(
         answer.person, answer.scope.engine, answer.threshold,
@@ -110,7 +112,7 @@ def render(
     notes: tuple[str, ...] = ()
     try:
         with _result_folder(folder, answer.person, options.overwrite) as temporary:
-            _cut(clips, answer, temporary, on_clip_done)
+            clips = _cut(clips, answer, temporary, on_clip_done)
             if options.export.formats:
                 people = [(answer.person.name, clips)]
                 found = editors.timelines_of(folder.name, people, answer.times, folder, options.export)
@@ -161,19 +163,19 @@ def export(
 
 def _cut(
     clips: Sequence[ClipPlan], answer: PersonMatches, folder: Path, on_clip_done: Callable[[ClipPlan], None]
-) -> None:
-    """Cut all clips, video by video; `on_clip_done` gets them in their order."""
+) -> list[ClipPlan]:
+    """Cut all clips, video by video; `on_clip_done` gets them in their order. Gives them with all their facts."""
     from facereel.query.clips.cutter import cut_clips  # imports the decoder, which a dry run does not need
 
-    complete: set[str] = set()
+    complete: dict[str, ClipPlan] = {}
     reported = 0
 
     def done(clip: ClipPlan) -> None:
         nonlocal reported
-        complete.add(clip.file)
+        complete[clip.file] = clip
         while reported < len(clips) and clips[reported].file in complete:
             try:
-                on_clip_done(clips[reported])
+                on_clip_done(complete[clips[reported].file])
             except Exception as error:
                 raise _CallbackError(error) from error
             reported += 1
@@ -181,6 +183,7 @@ def _cut(
     for video in {clip.match.video.sha256: clip.match.video for clip in clips}.values():
         own = [clip for clip in clips if clip.match.video.sha256 == video.sha256]
         cut_clips(video, own, answer.times[video.sha256], folder, done)
+    return [complete[clip.file] for clip in clips]
 
 
 def _missing_videos(answer: PersonMatches) -> dict[str, SkippedVideo]:

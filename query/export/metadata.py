@@ -11,12 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from fractions import Fraction
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, cast
 
-from facereel.query.records import ClipPlan, PersonQuery, Reference
+import numpy as np
+
+from facereel.query.records import ClipPlan, FrameFacts, PersonQuery, Reference
 from facereel.store.files.names import with_escapes
-from facereel.store.model.records import SOURCES, EngineInfo, Video
+from facereel.store.model.records import SOURCES, EngineInfo, Floats, Video
 from facereel.store.model.version import FACEREEL_VERSION, RESULTS_VERSION
 
 SCHEMA = "facereel.clips/2"
@@ -29,13 +32,18 @@ CLIP_COLUMNS = (
     "expected_strangers", "explanation",
     "crop_mode", "width", "height",
 )  # fmt: skip
+_FACT_COLUMNS = (
+    "picture_share", "edge_distance", "other_faces", "other_face_size", "sharpness", "yaw", "landmarks_source",
+)  # fmt: skip
 FRAME_COLUMNS = (
     "file", "frame", "pts", "time", "box_x", "box_y", "box_w", "box_h",
-    "crop_x", "crop_y", "crop_w", "crop_h", "source", "score",
+    "crop_x", "crop_y", "crop_w", "crop_h", "source", "score", *_FACT_COLUMNS,
+    "left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y", "nose_x", "nose_y",
+    "left_mouth_x", "left_mouth_y", "right_mouth_x", "right_mouth_y",
 )  # fmt: skip
 # Spreadsheets run a cell that starts with one of these as a formula (OWASP, CSV injection).
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-LINE_WIDTH = 220  # characters: one frame of a clip fits on one line of the JSON
+LINE_WIDTH = 500  # characters: one frame of a clip fits on one line of the JSON
 
 
 def _now() -> datetime:
@@ -131,15 +139,39 @@ def _clip(clip: ClipPlan, cut: bool, absolute: bool) -> dict[str, Any]:
 
 
 def _frames(clip: ClipPlan) -> Iterator[dict[str, Any]]:
-    sightings, video = clip.sightings, clip.match.video
-    for frame, pts, box, crop, source, score in zip(
+    sightings, video, facts = clip.sightings, clip.match.video, _facts(clip.facts)
+    for place, (frame, pts, box, crop, source, score) in enumerate(zip(
         sightings.frames.tolist(), clip.ticks[:-1].tolist(), sightings.boxes, clip.crops,
         sightings.sources.tolist(), sightings.scores.tolist(), strict=True,
-    ):  # fmt: skip
+    )):  # fmt: skip
         yield {
             "frame": frame, "pts": pts, "time": round(video.seconds(pts), 6), "box": _round(box, 2),
             "crop": _round(crop, 3), "source": SOURCES[source], "score": round(score, 4),
+            **{name: None if values is None else values[place] for name, values in facts.items()},
         }  # fmt: skip
+
+
+def _facts(facts: FrameFacts | None) -> dict[str, list[Any] | None]:
+    """What is known of the face in all frames besides its box, by the names in the file."""
+    if facts is None:
+        return dict.fromkeys((*_FACT_COLUMNS, "landmarks"))
+    sources = (
+        None if facts.detected is None else np.where(facts.detected, "detected", "interpolated").tolist()
+    )
+    return {
+        "picture_share": _values(facts.picture_shares, 6),
+        "edge_distance": _values(facts.edge_distances, 1),
+        "other_faces": None if facts.other_faces is None else facts.other_faces.tolist(),
+        "other_face_size": _values(facts.other_face_sizes, 3),
+        "sharpness": _values(facts.sharpness, 3),
+        "yaw": _values(facts.yaws, 1),
+        "landmarks_source": sources,
+        "landmarks": _values(facts.landmarks, 1),
+    }
+
+
+def _values(values: Floats | None, digits: int) -> list[Any] | None:
+    return None if values is None else [*np.round(values.astype(np.float64), digits).tolist()]
 
 
 def _video(video: Video) -> dict[str, Any]:
@@ -180,7 +212,8 @@ def _frame_rows(clip: Mapping[str, Any]) -> Iterator[list[Any]]:
     for frame in clip["frames"]:
         yield [
             clip["file"], frame["frame"], frame["pts"], frame["time"], *frame["box"], *frame["crop"],
-            frame["source"], frame["score"],
+            frame["source"], frame["score"], *(frame[name] for name in _FACT_COLUMNS),
+            *(chain(*frame["landmarks"]) if frame["landmarks"] else repeat("", 10)),
         ]  # fmt: skip
 
 

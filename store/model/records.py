@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.int64]
+Bools: TypeAlias = NDArray[np.bool_]
 Image: TypeAlias = NDArray[np.uint8]  # (H, W, 3) BGR unless said otherwise
 Grey: TypeAlias = NDArray[np.uint8]  # (H, W)
 

@@ -1,0 +1,72 @@
+"""What the index knows of a face in each frame of a clip besides its box: how large, how near the edge, beside whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from facereel.query.records import ClipPlan, FrameFacts
+from facereel.store.index.reader import VideoIndex
+from facereel.store.model.boxes import xywh_to_xyxy
+from facereel.store.model.errors import StoreError
+from facereel.store.model.records import Floats, Ints
+
+# Boxes are stored in tenths of a pixel.
+_SAME_BOX = 0.05
+
+
+def with_facts(clips: Sequence[ClipPlan]) -> list[ClipPlan]:
+    """The clips, each with the facts of its frames; nothing is known of other faces where the index is gone.
+
+    Decodes nothing, so that landmarks, yaw and sharpness are unknown.
+    """
+    others: dict[str, tuple[Ints, Floats]] = {}
+    for folder in dict.fromkeys(clip.match.folder for clip in clips):
+        own = [clip for clip in clips if clip.match.folder == folder]
+        with suppress(StoreError):
+            others |= _other_faces(folder, own)
+    return [replace(clip, facts=_facts(clip, others.get(clip.file))) for clip in clips]
+
+
+def _facts(clip: ClipPlan, others: tuple[Ints, Floats] | None) -> FrameFacts:
+    video = clip.match.video
+    size = np.array([video.width, video.height], np.float32)
+    corners = xywh_to_xyxy(clip.sightings.boxes)
+    sides = np.clip(corners[:, 2:], 0, size) - np.clip(corners[:, :2], 0, size)
+    distances = np.concatenate([corners[:, :2], size - corners[:, 2:]], axis=1).min(axis=1)
+    counts, sizes = (None, None) if others is None else others
+    return FrameFacts(np.asarray(sides.prod(axis=1) / size.prod()), distances, counts, sizes)
+
+
+def _other_faces(folder: Path, clips: Sequence[ClipPlan]) -> dict[str, tuple[Ints, Floats]]:
+    """How many other faces each frame's crop shows, and the size of the largest of them, by the file of the clip.
+
+    A clip is left out where the index is not the one that was searched any more. Raises StoreError.
+    """
+    found = {}
+    with VideoIndex(folder) as index:
+        for clip in clips:
+            faces = index.faces_between(clip.start, clip.end)
+            first, boxes = faces.pop(clip.match.tracklet.number, (-1, np.zeros((0, 4), np.float32)))
+            own = clip.sightings.boxes
+            if first == clip.start and boxes.shape == own.shape and np.abs(boxes - own).max() < _SAME_BOX:
+                found[clip.file] = _in_crop(clip, list(faces.values()))
+    return found
+
+
+def _in_crop(clip: ClipPlan, faces: Sequence[tuple[int, Floats]]) -> tuple[Ints, Floats]:
+    counts, sizes = np.zeros(len(clip.sightings), np.int64), np.zeros(len(clip.sightings), np.float32)
+    own_sides = clip.sightings.boxes[:, 2:].max(axis=1)
+    for first, boxes in faces:
+        frames = slice(first - clip.start, first - clip.start + len(boxes))
+        face, crop = xywh_to_xyxy(boxes), xywh_to_xyxy(clip.crops[frames])
+        shared = np.minimum(face[:, 2:], crop[:, 2:]) - np.maximum(face[:, :2], crop[:, :2])
+        visible = (shared > 0).all(axis=1)
+        counts[frames] += visible
+        relative = boxes[:, 2:].max(axis=1) / own_sides[frames]
+        sizes[frames] = np.maximum(sizes[frames], np.where(visible, relative, 0))
+    return counts, sizes
