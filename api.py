@@ -322,7 +322,7 @@ class Result:
     not_cut: tuple[SkippedVideo, ...]  # videos with matches that are gone or have changed
     too_short: int  # matches that are shorter than the minimum duration
     document: Mapping[str, Any]  # as metadata.json holds it
-    notes: tuple[str, ...] = ()  # what has to be known of files for editing programs, one sentence each
+    notes: tuple[str, ...] = ()  # what has to be known of files for other programs, one sentence each
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -369,8 +369,8 @@ class Answer:
     ) -> Result:
         """Cut a clip of each match into the folder `out`, with metadata.json, clips.csv and frames.csv.
 
-        `export` are formats of editing programs in which the clips are written too, as stretches of the videos: `edl`,
-        `otio`, `fcpxml`, `xmeml`, `srt`, `vtt`, `csv-markers`.
+        `export` are formats of other programs in which the clips are written too: as stretches of the videos `edl`,
+        `otio`, `fcpxml`, `xmeml`, `srt`, `vtt`, `csv-markers`; as boxes in frames of the videos `cvat`, `mot`, `coco`.
 
         The folder is there complete or not at all; without matches nothing is written. A result of the same photos
         and name is replaced, another one only with `overwrite`, a folder with any other file never. `size` is the
@@ -397,7 +397,7 @@ class Answer:
     def export(
         self, formats: Sequence[str], out: PathLike, *, handles: int = 0, absolute: bool = False
     ) -> Exported:
-        """Write the matches into the folder `out` in formats of editing programs, as `Library.export`; cuts nothing."""
+        """Write the matches into the folder `out` in formats of other programs, as `Library.export`; cuts nothing."""
         from facereel.query.clips import render
         from facereel.query.export.editors import ExportOptions
 
@@ -847,22 +847,24 @@ class Library:
             answers = [answer.of_tracklets(chosen) for answer in answers]
         return Answers(tuple(_answer(answer, min_duration) for answer in answers), asked.failed)
 
-    def export(
+    def export(  # noqa: PLR0913  one argument for each option of the command
         self,
         video: PathLike,
         formats: Sequence[str],
         out: PathLike = "outputs",
         *,
         people: People | None = None,
+        faces: bool = False,
         min_duration: float = 0.0,
         include_possible: bool = False,
         handles: int = 0,
         absolute: bool = False,
     ) -> Exported:
-        """Write who is where in a video into `out`, in the formats of editing programs as for `cut`; cuts nothing.
+        """Write who is where in a video into `out`, in the formats of other programs as for `cut`; cuts nothing.
 
         A timeline has the stretches of one person after those of another, each with a marker of the person's name.
-        Without `people` everybody is on it. `handles` is how many frames are added on either side of a stretch, inside
+        Without `people` everybody is on it; with `faces` every face is, also those of nobody, which only formats of
+        boxes have a place for. `handles` is how many frames are added on either side of a stretch, inside
         its shot; paths in the files are relative to `out`, unless `absolute`. Files of the same names are replaced;
         without matches none is written.
         Raises OptionError, NotIndexedError, VideoError, StoreError, UnwritableError.
@@ -872,6 +874,8 @@ class Library:
 
         options = ExportOptions(tuple(formats), handles, absolute)
         options.check()
+        if faces:
+            return self._export_faces(video, formats, Path(out), min_duration)
         everybody = people is None
         found = self.find_many(
             self.everybody(video) if people is None else people, videos=video, min_duration=min_duration,
@@ -883,6 +887,22 @@ class Library:
         who = "people" if everybody else ", ".join(answer.name for answer in found.answers)
         matches = [answer._found for answer in found.answers]
         return render.export(stem, matches, min_duration, options, Path(out), f"{stem}_{who}")
+
+    def _export_faces(
+        self, video: PathLike, formats: Sequence[str], out: Path, min_duration: float
+    ) -> Exported:
+        from facereel.query.clips import render
+        from facereel.query.export import annotation
+        from facereel.query.library.decisions import LibraryDecisions
+        from facereel.query.library.persons import title
+
+        stored, base = self.people.stored, f"{Path(video).stem}_faces"
+        with self._catalogue().find(video) as index:
+            owners = LibraryDecisions(stored).owners(index)
+            names = {person: title(stored.get(person)) for person in set(owners.values())}
+            owner_names = {number: names[person] for number, person in owners.items()}
+            annotated = annotation.of_index(base, index, owner_names, min_duration)
+        return render.export_faces(annotated, formats, out, base)
 
     def plan_forget(
         self,

@@ -324,6 +324,7 @@ def export(
     video: opt.Video,
     person: opt.PersonOption = None,
     everybody: opt.ExportEverybody = False,
+    faces: opt.ExportFaces = False,
     formats: opt.ExportFormat = ["edl"],  # noqa: B006  Typer reads it, nobody changes it
     handles: opt.Handles = 0,
     include: opt.ExportInclude = None,
@@ -336,13 +337,13 @@ def export(
     as_json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Write who is where in an indexed video for editing programs; cuts nothing."""
-    if everybody == bool(person):
-        raise typer.BadParameter("give either --everybody or --person PERSON")
+    """Write who is where in an indexed video for editing programs and annotation tools; cuts nothing."""
+    if [everybody, bool(person), faces].count(True) != 1:
+        raise typer.BadParameter("give one of --everybody, --person PERSON, and --faces")
     library = _library(store, engine, "auto", 0, calibration)
     exported = library.export(
-        video, formats, out, people=library.read_persons(person) if person else None, min_duration=min_duration,
-        include_possible=include is not None, handles=handles, absolute=absolute,
+        video, formats, out, people=library.read_persons(person) if person else None, faces=faces,
+        min_duration=min_duration, include_possible=include is not None, handles=handles, absolute=absolute,
     )  # fmt: skip
     console.say_json(documents.exported(exported)) if as_json else report.exported(exported, video)
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from functools import reduce
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -23,7 +22,6 @@ from facereel.indexer.media.tags import SourceTags, source_tags
 from facereel.query.export import editors
 from facereel.query.export.edl import edl
 from facereel.query.export.fcpxml import fcpxml
-from facereel.query.export.subtitles import WORD_JOINER
 from facereel.query.export.timecode import frames_of, nominal_rate, timecode_of
 from facereel.query.export.timeline import Timeline, media_of, place, timelines
 from facereel.query.export.xmeml import xmeml
@@ -35,7 +33,6 @@ from tests.program import Run
 
 NTSC = Fraction(1000, 1001)
 SPANS = ((0, 10), (37, 90), (100, 101), (250, 400))  # frames
-HOSTILE = "Bo\n001  AX V C --> <b>&\"'\u2028\x07=1+1"
 FAKE = ("--engine", "fake")
 
 # rate, ticks a second, the first tick, timecode of the file, channels
@@ -124,7 +121,7 @@ def test_an_edl_is_read_back_exactly(name: str) -> None:
 @pytest.mark.parametrize("name", SOURCES)
 def test_an_otio_file_is_read_back_exactly(name: str) -> None:
     rate, start = float(SOURCES[name][0]), first_frame(name)
-    text = editors.FORMATS["otio"].write(source(name))
+    text = editors.TIMELINES["otio"].write(source(name))
     read = oti.adapters.read_from_string(text, "otio_json")
     assert [track.kind for track in read.tracks] == ["Video", "Audio"][: 1 + bool(SOURCES[name][4])]
     for track in read.tracks:
@@ -209,7 +206,7 @@ def cues(path: Path) -> list[tuple[int, int, str]]:
 @pytest.mark.parametrize("name", SOURCES)
 def test_subtitles_last_exactly_the_frames_of_the_clips(name: str, ending: str, tmp_path: Path) -> None:
     timeline = source(name)
-    (file,) = editors.write([timeline], [ending], tmp_path, "anna")
+    (file,) = editors.write_timelines([timeline], [ending], tmp_path, "anna")
     read = cues(tmp_path / file)
     times = even_times(*SOURCES[name][:3])
     shown = np.append(times.pts, times.end_pts(500)) * 1000 / SOURCES[name][1]  # milliseconds
@@ -218,7 +215,9 @@ def test_subtitles_last_exactly_the_frames_of_the_clips(name: str, ending: str, 
 
 
 def test_markers_are_a_table(tmp_path: Path) -> None:
-    (file,) = editors.write([source("29.97 drop-frame", people=("=1+1",))], ["csv-markers"], tmp_path, "anna")
+    (file,) = editors.write_timelines(
+        [source("29.97 drop-frame", people=("=1+1",))], ["csv-markers"], tmp_path, "anna"
+    )
     table = rows(tmp_path / file)
     assert [(int(row["Start Frame"]), int(row["End Frame"])) for row in table] == [*SPANS]
     read = [oti.opentime.from_timecode(row["In"], float(30 * NTSC)).to_frames() for row in table]
@@ -292,7 +291,7 @@ def test_handles_stop_at_the_ends_of_the_shot() -> None:
 
 def test_each_rate_has_its_timeline_and_each_video_its_subtitles(tmp_path: Path) -> None:
     parts = (source("25", "/a/one.mp4"), source("29.97 drop-frame", "/b/one.mp4"))
-    assert editors.write(parts, ["edl", "srt"], tmp_path, "anna") == (
+    assert editors.write_timelines(parts, ["edl", "srt"], tmp_path, "anna") == (
         "anna_25.edl", "anna_29.97df.edl", "anna_one.srt", "anna_one_2.srt",
     )  # fmt: skip
     lists = [(tmp_path / f"anna_{part.label}.edl").read_text() for part in parts]
@@ -307,31 +306,6 @@ def test_people_follow_one_another() -> None:
     assert [event.record for event in timeline.events] == [0, *ends[:-1]]
     assert ends[-1] == timeline.length
     assert {event.colour for event in timeline.events} == {0, 1}
-
-
-def test_names_are_data(tmp_path: Path) -> None:
-    path = f"/videos/{HOSTILE.replace('/', '')}.mp4"
-    timeline = source("25", path, (HOSTILE,))
-    text = edl(timeline)
-    assert len([line for line in text.split("\n") if re.match(r"\d{3}  ", line)]) == len(SPANS)
-    assert not set(text) & set("\r\x07\u2028")
-    read = oti.adapters.read_from_string(text, "cmx_3600", rate=25)
-    clips = list(read.tracks[0].find_clips())
-    assert len(clips) == len(SPANS)
-    escaped = (("\n", "\\n"), ("\u2028", "\\u2028"), ("\x07", "\\x07"))
-    name = reduce(lambda text, pair: text.replace(*pair), escaped, Path(path).name)
-    assert {each.name for each in clips} == {name}
-    json.loads(editors.FORMATS["otio"].write(timeline))
-    person = HOSTILE.replace("\n", "\\n").replace("\u2028", "\\u2028").replace("\x07", "\\x07")
-    (marker, *_) = ElementTree.fromstring(fcpxml(timeline)).iter("marker")
-    assert marker.get("value") == person
-    (item, *_) = ElementTree.fromstring(xmeml(timeline)).iter("clipitem")
-    assert (item.findtext("name"), item.findtext("marker/name")) == (name, person)
-    files = editors.write([timeline], ["srt", "vtt", "csv-markers"], tmp_path, "hostile")
-    for file in files[:2]:
-        texts = [text.replace(WORD_JOINER, "") for _, _, text in cues(tmp_path / file)]
-        assert texts == [person.replace("-->", "->" if file.endswith("srt") else "-->")] * len(SPANS)
-    assert len(rows(tmp_path / files[2])) == len(SPANS)
 
 
 def test_paths_are_relative_unless_absolute_ones_are_wanted(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Answers become results: clips are planned, cut and described in a folder for each person.
 
-The folder holds the clips, metadata.json, clips.csv and frames.csv, and files for editing programs. It is written under
-a temporary name, so that it is there complete or not at all.
+The folder holds the clips, metadata.json, clips.csv and frames.csv, and files for other programs. It is written under a
+temporary name, so that it is there complete or not at all.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from facereel.indexer.media.source import check_source
 from facereel.query.clips.facts import with_facts
 from facereel.query.clips.plan import ClipOptions, plan_clips
-from facereel.query.export import editors
+from facereel.query.export import annotation, editors
+from facereel.query.export.annotation import AnnotatedVideo
 from facereel.query.export.editors import Exported, ExportOptions
 from facereel.query.export.metadata import (
     CLIPS_FILE,
@@ -27,6 +28,7 @@ from facereel.query.export.metadata import (
     describe,
     write_metadata,
 )
+from facereel.query.export.timeline import Timeline
 from facereel.query.people.photos import PersonPhotos
 from facereel.query.records import ClipPlan, PersonQuery
 from facereel.query.search.scope import SkippedVideo
@@ -54,7 +56,7 @@ class WrittenResult:
     folder: Path | None  # None when nothing was written
     document: dict[str, Any]  # what metadata.json holds; the `file` of a clip that was not cut is None
     not_cut: tuple[SkippedVideo, ...] = ()  # videos with matches that are gone or changed
-    notes: tuple[str, ...] = ()  # what has to be known of files for editing programs, one sentence each
+    notes: tuple[str, ...] = ()  # what has to be known of files for other programs, one sentence each
 
 
 def result_folders(people: Sequence[PersonPhotos | PersonQuery], out: Path, name: str | None) -> list[Path]:
@@ -117,7 +119,7 @@ def render(
                 people = [(answer.person.name, clips)]
                 found = editors.timelines_of(folder.name, people, answer.times, folder, options.export)
                 notes = editors.notes(found)
-                exports = editors.write(found, options.export.formats, temporary, folder.name)
+                exports = _write_exports(found, people, options.export, temporary, folder.name)
                 header = replace(header, exports=exports)
             document = write_metadata(temporary, header, clips)
     except _CallbackError as error:
@@ -133,7 +135,7 @@ def export(
     folder: Path,
     base: str,
 ) -> Exported:
-    """Write the clips of people, one person after the other, for editing programs; cuts nothing.
+    """Write the clips of people, one person after the other, for other programs; cuts nothing.
 
     The timeline is called `name`, and the names of the files in `folder` begin with `base`; those that exist are
     replaced. Without clips nothing is written. Raises OptionError, StoreError, UnwritableError, and VideoError where a
@@ -150,15 +152,44 @@ def export(
     for video, store in stores.items():
         check_source(video, store=store)
     found = editors.timelines_of(name, people, times, folder, options)
+    with _writing(folder, bool(people)):
+        files = _write_exports(found, people, options, folder, base)
+    return Exported(tuple(folder / file for file in files), editors.notes(found))
+
+
+def export_faces(annotated: AnnotatedVideo, formats: Sequence[str], folder: Path, base: str) -> Exported:
+    """Write the faces of a video into a folder for annotation tools, as `export`; without faces nothing is written."""
+    editors.check_annotations(formats)
+    with _writing(folder, bool(annotated.tracklets)):
+        files = editors.write_annotations([annotated] if annotated.tracklets else [], formats, folder, base)
+    return Exported(tuple(folder / file for file in files))
+
+
+def _write_exports(
+    found: Sequence[Timeline],
+    people: Sequence[tuple[str, Sequence[ClipPlan]]],
+    options: ExportOptions,
+    folder: Path,
+    base: str,
+) -> tuple[str, ...]:
+    """Write timelines and boxes; gives the names of the files. Raises OSError."""
+    return (
+        *editors.write_timelines(found, options.formats, folder, base),
+        *editors.write_annotations(annotation.of_clips(base, people), options.formats, folder, base),
+    )
+
+
+@contextmanager
+def _writing(folder: Path, anything: bool) -> Iterator[None]:
+    """Make a folder for `anything`; what it refuses becomes an UnwritableError."""
     try:
-        if found:
+        if anything:
             make_folder(folder)
-        files = editors.write(found, options.formats, folder, base)
+        yield
     except OSError as error:
         raise UnwritableError(
             f"{printable(folder)} cannot be written ({error.strerror}); choose another --out"
         ) from error
-    return Exported(tuple(folder / file for file in files), editors.notes(found))
 
 
 def _cut(
@@ -230,12 +261,14 @@ def _read_result(folder: Path) -> dict[str, Any] | None:
 
 def _other_file(folder: Path, document: dict[str, Any]) -> str | None:
     """The name of a file or folder that is not part of the result in a folder; None if there is none."""
-    clips = document.get("clips")
-    own = {clip.get("file") for clip in clips if isinstance(clip, dict)} if isinstance(clips, list) else set()
-    exports = document.get("exports")  # only of results since that existed
-    own |= set(exports) if isinstance(exports, list) else set()
-    own |= {JSON_FILE, CLIPS_FILE, FRAMES_FILE, *_FILE_MANAGERS}
-    return next((path.name for path in sorted(folder.iterdir()) if path.name not in own), None)
+    clips, exports = document.get("clips"), document.get("exports")  # exports only since they existed
+    files = [clip.get("file") for clip in clips if isinstance(clip, dict)] if isinstance(clips, list) else []
+    files += exports if isinstance(exports, list) else []
+    own = {JSON_FILE, CLIPS_FILE, FRAMES_FILE, *(file for file in files if isinstance(file, str))}
+    own |= {parent.as_posix() for file in own for parent in PurePosixPath(file).parents}
+    paths = (path.relative_to(folder) for path in sorted(folder.rglob("*")))
+    others = (path for path in paths if path.as_posix() not in own and path.name not in _FILE_MANAGERS)
+    return next((path.as_posix() for path in others), None)
 
 
 def _answers(document: dict[str, Any], person: PersonQuery) -> bool:
@@ -268,7 +301,7 @@ def _result_folder(folder: Path, person: PersonQuery, overwrite: bool) -> Iterat
         make_folder(folder.parent)
         with folders.temporary_folder(folder.parent) as temporary:
             yield temporary
-            for file in temporary.iterdir():
+            for file in temporary.rglob("*"):
                 sync(file)
             temporary.chmod(_usual_mode(temporary))
             sync(temporary)

@@ -1,20 +1,25 @@
-"""Writes clips as files of editing programs: a file for each format, or more where one file cannot say it all."""
+"""Writes clips as files of editing programs and annotation tools: a file for each format, or more where one file cannot
+say it all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from facereel.query.export import mot
+from facereel.query.export.annotation import AnnotatedVideo
+from facereel.query.export.coco import coco
 from facereel.query.export.csv_markers import csv_markers
+from facereel.query.export.cvat import cvat
 from facereel.query.export.edl import edl
 from facereel.query.export.fcpxml import fcpxml
 from facereel.query.export.subtitles import srt, vtt
 from facereel.query.export.timeline import Timeline, media_of, timelines
 from facereel.query.export.xmeml import xmeml
 from facereel.query.records import ClipPlan
-from facereel.store.files.disk import atomic_file
+from facereel.store.files.disk import atomic_file, make_folder
 from facereel.store.files.names import printable, result_name
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model.errors import OptionError
@@ -31,7 +36,7 @@ def _otio(timeline: Timeline) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class TimelineFormat:
     """How a timeline is written."""
 
     ending: str  # of the file's name
@@ -39,20 +44,32 @@ class Format:
     per_video: bool = False  # a file holds one video only
 
 
-FORMATS: dict[str, Format] = {
-    "edl": Format(".edl", edl),
-    "otio": Format(".otio", _otio),
-    "fcpxml": Format(".fcpxml", fcpxml),
-    "xmeml": Format(".xml", xmeml),
-    "srt": Format(".srt", srt, per_video=True),
-    "vtt": Format(".vtt", vtt, per_video=True),
-    "csv-markers": Format("_markers.csv", csv_markers, per_video=True),
+TIMELINES: dict[str, TimelineFormat] = {
+    "edl": TimelineFormat(".edl", edl),
+    "otio": TimelineFormat(".otio", _otio),
+    "fcpxml": TimelineFormat(".fcpxml", fcpxml),
+    "xmeml": TimelineFormat(".xml", xmeml),
+    "srt": TimelineFormat(".srt", srt, per_video=True),
+    "vtt": TimelineFormat(".vtt", vtt, per_video=True),
+    "csv-markers": TimelineFormat("_markers.csv", csv_markers, per_video=True),
 }
+# What is written of the boxes of a video, by the ending of the file's name, which may name folders.
+ANNOTATIONS: dict[str, dict[str, Callable[[AnnotatedVideo], str]]] = {
+    "cvat": {"_cvat.xml": cvat},
+    "mot": {
+        f"{mot.FOLDER}/seqinfo.ini": mot.seqinfo,
+        f"{mot.FOLDER}/tracks.csv": mot.tracks,
+        f"{mot.FOLDER}/gt/gt.txt": mot.ground_truth,
+        f"{mot.FOLDER}/gt/labels.txt": mot.labels,
+    },
+    "coco": {"_coco.json": coco},
+}
+FORMATS = (*TIMELINES, *ANNOTATIONS)
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """Files for editing programs, and what has to be known of them."""
+    """Files for other programs, and what has to be known of them."""
 
     files: tuple[Path, ...]
     notes: tuple[str, ...] = ()  # one sentence each
@@ -60,7 +77,7 @@ class Exported:
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """What is written for editing programs."""
+    """What is written for other programs."""
 
     formats: tuple[str, ...] = ()
     handles: int = 0  # frames that are added on either side of a clip, inside its shot
@@ -70,9 +87,19 @@ class ExportOptions:
         """Raise OptionError for a format that does not exist or a value out of its range."""
         for name in self.formats:
             if name not in FORMATS:
-                raise OptionError(f"{printable(name)} is no format for editors; use {', '.join(FORMATS)}")
+                raise OptionError(f"{printable(name)} is no format of an export; use {', '.join(FORMATS)}")
         if not 0 <= self.handles <= MAX_HANDLES:
             raise OptionError(f"--handles must be 0 to {MAX_HANDLES} frames, not {self.handles}")
+
+
+def check_annotations(formats: Sequence[str]) -> None:
+    """Raise OptionError for a format that does not exist or has no place for faces that are nobody's."""
+    ExportOptions(tuple(formats)).check()
+    for name in formats:
+        if name not in ANNOTATIONS:
+            raise OptionError(
+                f"{name} has people, not all faces; use {', '.join(ANNOTATIONS)}, or --everybody instead of --faces"
+            )
 
 
 def timelines_of(
@@ -103,16 +130,43 @@ def timelines_of(
     return timelines(name, people, media, options.handles)
 
 
-def write(found: Sequence[Timeline], formats: Sequence[str], folder: Path, base: str) -> tuple[str, ...]:
+def write_timelines(
+    found: Sequence[Timeline], formats: Sequence[str], folder: Path, base: str
+) -> tuple[str, ...]:
     """Write timelines into a folder; gives the names of the files, which begin with `base`. Raises OSError."""
     names: list[str] = []
     for each in dict.fromkeys(formats):
-        for label, timeline in _parts(found, FORMATS[each].per_video):
-            name = _free_name(f"{base}{label}", FORMATS[each].ending, names)
-            with atomic_file(folder / name) as unfinished:
-                unfinished.write_text(FORMATS[each].write(timeline), encoding="utf-8", newline="")
-            names.append(name)
+        if each in TIMELINES:
+            form = TIMELINES[each]
+            for label, timeline in _parts(found, form.per_video):
+                names.append(f"{_free_stem(f'{base}{label}', form.ending, names)}{form.ending}")
+                _write(folder / names[-1], form.write(timeline))
     return tuple(names)
+
+
+def write_annotations(
+    videos: Sequence[AnnotatedVideo], formats: Sequence[str], folder: Path, base: str
+) -> tuple[str, ...]:
+    """Write the boxes of videos into a folder; gives the names of the files, as `write_timelines`.
+
+    A file in a folder of its own is named with that, `joey_mot/gt/gt.txt`.
+    """
+    names: list[str] = []
+    for each in dict.fromkeys(formats):
+        if each in ANNOTATIONS:
+            for video in videos:
+                label = f"_{Path(video.video.name).stem}" if len(videos) > 1 else ""
+                stem = _free_stem(f"{base}{label}", next(iter(ANNOTATIONS[each])), names)
+                for ending, text in ANNOTATIONS[each].items():
+                    names.append(f"{stem}{ending}")
+                    make_folder((folder / names[-1]).parent)
+                    _write(folder / names[-1], text(replace(video, name=stem)))
+    return tuple(names)
+
+
+def _write(target: Path, text: str) -> None:
+    with atomic_file(target) as unfinished:
+        unfinished.write_text(text, encoding="utf-8", newline="")
 
 
 def _parts(found: Sequence[Timeline], per_video: bool) -> list[tuple[str, Timeline]]:
@@ -124,11 +178,11 @@ def _parts(found: Sequence[Timeline], per_video: bool) -> list[tuple[str, Timeli
     return parts if len(parts) > 1 else [("", part) for _, part in parts]
 
 
-def _free_name(stem: str, ending: str, taken: Sequence[str]) -> str:
-    """A name that no other file has, also where upper and lower case are one."""
+def _free_stem(stem: str, ending: str, taken: Sequence[str]) -> str:
+    """A name without its ending that no other file has, also where upper and lower case are one."""
     stem, used = result_name(stem, "timeline"), {name.lower() for name in taken}
-    names = (f"{stem}{number}{ending}" for number in ("", *(f"_{copy}" for copy in range(2, len(taken) + 3))))
-    return next(name for name in names if name.lower() not in used)
+    stems = (stem, *(f"{stem}_{copy}" for copy in range(2, len(taken) + 3)))
+    return next(name for name in stems if f"{name}{ending}".lower() not in used)
 
 
 def notes(found: Sequence[Timeline]) -> tuple[str, ...]:

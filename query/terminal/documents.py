@@ -113,7 +113,7 @@ def details(video: VideoDetails) -> dict[str, Any]:
 
 
 def exported(exported: Exported) -> dict[str, Any]:
-    """Files for editing programs, and what has to be known of them."""
+    """Files for other programs, and what has to be known of them."""
     return document("export", files=[str(file) for file in exported.files], notes=list(exported.notes))
 
 

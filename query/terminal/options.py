@@ -10,7 +10,8 @@ import typer
 from facereel import __version__
 from facereel.query.terminal import console
 
-EXPORT_FORMATS = "edl, otio, fcpxml, xmeml, srt, vtt, csv-markers"  # a test compares them with query/export
+# A test compares them with query/export.
+EXPORT_FORMATS = "edl, otio, fcpxml, xmeml, srt, vtt, csv-markers, cvat, mot, coco"
 
 
 def _remember(ctx: typer.Context, param: Any, value: bool) -> bool:
@@ -213,8 +214,8 @@ Export = Annotated[
     typer.Option(
         "--export",
         metavar="FORMAT",
-        help=f"Also write the clips for editing programs, as stretches of the video: {EXPORT_FORMATS}; can be "
-        "repeated.",
+        help=f"Also write the clips for editing programs and annotation tools, as stretches or boxes of the video: "
+        f"{EXPORT_FORMATS}; can be repeated.",
     ),
 ]
 Overwrite = Annotated[bool, _flag("--overwrite", "Replace the result of another query.")]
@@ -225,6 +226,9 @@ ExportFormat = Annotated[
     typer.Option("--format", metavar="FORMAT", help=f"{EXPORT_FORMATS}; can be repeated."),
 ]
 ExportEverybody = Annotated[bool, _flag("--everybody", "Everybody in the video.")]
+ExportFaces = Annotated[
+    bool, _flag("--faces", "Every face of the video, also those of nobody; for cvat, mot and coco.")
+]
 ExportInclude = Annotated[
     Literal["possible"] | None,
     typer.Option("--include", help="possible: also matches that may be somebody else."),

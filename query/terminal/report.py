@@ -250,13 +250,13 @@ def details(video: VideoDetails) -> None:
 
 
 def exported(exported: Exported, video: str) -> None:
-    """Where the files for editing programs are."""
+    """Where the files for other programs are."""
     for sentence in exported.notes:
         warn(sentence)
     for file in exported.files:
         say(printable(file))
     if not exported.files:
-        say(f"no clip of them is in {printable(video)}; no file was written")
+        say(f"nobody of them is in {printable(video)}; no file was written")
 
 
 def sheet(sheet: Sheet) -> None:

@@ -1,0 +1,62 @@
+"""The faces of a video as COCO detections (https://cocodataset.org/#format-data) with track ids: `videos`, `video_id`,
+`frame_index` and `track_id` are fields of TAO (https://github.com/TAO-Dataset/tao).
+
+Boxes are clipped to the picture: many programs that train on COCO refuse what lies beyond it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from facereel.query.export.annotation import LABEL, AnnotatedVideo, boxes_of, clipped
+from facereel.store.files.names import with_escapes
+from facereel.store.model.records import SOURCES
+
+_VIDEO = 1  # ids begin with 1, as some readers take 0 for none
+
+
+def coco(annotated: AnnotatedVideo) -> str:
+    """The document: an image for each frame of the video, also those without a face; its id is the frame's number.
+
+    A box that lies wholly outside the picture is left out.
+    """
+    video = annotated.video
+    document = {
+        "info": {"description": annotated.name},
+        "videos": [
+            {
+                "id": _VIDEO, "name": video.name, "width": video.width, "height": video.height,
+                "fps": round(float(video.frame_rate), 3),
+            }
+        ],
+        "images": [
+            {
+                "id": frame, "file_name": f"frame_{frame:06}.jpg", "width": video.width, "height": video.height,
+                "video_id": _VIDEO, "frame_index": frame,
+            }
+            for frame in range(video.frame_count)
+        ],
+        "annotations": [
+            {"id": number, **annotation} for number, annotation in enumerate(_annotations(annotated), start=1)
+        ],
+        "categories": [{"id": 1, "name": LABEL, "supercategory": "person"}],
+    }  # fmt: skip
+    return json.dumps(with_escapes(document), ensure_ascii=False) + "\n"
+
+
+def _annotations(annotated: AnnotatedVideo) -> Iterator[dict[str, Any]]:
+    for tracklet in annotated.tracklets:
+        for run in tracklet.runs:
+            boxes = clipped(boxes_of(run), annotated.video).tolist()
+            rows = zip(run.frames.tolist(), boxes, run.sources.tolist(), run.scores.tolist(), strict=True)
+            for frame, box, source, score in rows:
+                if not all(box[2:]):
+                    continue
+                yield {
+                    "image_id": frame, "category_id": 1, "bbox": box, "area": round(box[2] * box[3], 2),
+                    "iscrowd": 0, "segmentation": [], "video_id": _VIDEO, "track_id": tracklet.number,
+                    "person": tracklet.person, "certainty": tracklet.certainty, "source": SOURCES[source],
+                    "score": round(score, 4),
+                }  # fmt: skip

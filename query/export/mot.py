@@ -1,0 +1,61 @@
+"""The faces of a video as ground truth of the MOT Challenge, a folder: https://motchallenge.net/instructions, and
+Dendorfer et al., "MOT20: A benchmark for multi object tracking in crowded scenes", 2020.
+
+Boxes are whole, also beyond the picture's edge, as the challenge has them; `visibility` says how much of a box lies in
+the picture. What else hides a face is not measured. Boxes count pixels from 0: the readers of the format shift nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+
+from facereel.query.export.annotation import LABEL, AnnotatedVideo, boxes_of, clipped
+from facereel.query.export.metadata import cell
+from facereel.store.files.names import one_line
+
+FOLDER = "_mot"  # how the name of the folder ends, which is also the name of the sequence
+
+
+def ground_truth(annotated: AnnotatedVideo) -> str:
+    """`gt.txt`: frame from 1, id, left, top, width, height, 1 as it counts, 1 as its class, visibility."""
+    rows: list[tuple[int, int, str]] = []
+    for tracklet in annotated.tracklets:
+        for run in tracklet.runs:
+            boxes = boxes_of(run)
+            inside = clipped(boxes, annotated.video)[:, 2:].prod(axis=1)
+            visible = inside / np.maximum(boxes[:, 2:].prod(axis=1), 1e-6)
+            for frame, (x, y, w, h), share in zip(
+                run.frames.tolist(), boxes.tolist(), visible.tolist(), strict=True
+            ):
+                text = f"{x:.2f},{y:.2f},{w:.2f},{h:.2f},1,1,{min(share, 1):.3f}"
+                rows.append((frame + 1, tracklet.number, text))
+    return "".join(f"{frame},{number},{text}\n" for frame, number, text in sorted(rows))
+
+
+def labels(annotated: AnnotatedVideo) -> str:
+    """`labels.txt`: the name of class 1, which CVAT and Datumaro would take for a pedestrian."""
+    return f"{LABEL}\n"
+
+
+def seqinfo(annotated: AnnotatedVideo) -> str:
+    """`seqinfo.ini`; the rate is a whole number, because readers take no other."""
+    video = annotated.video
+    # Python's reader of such files, which MOT tools use, has %% for a per cent sign.
+    name = one_line(f"{annotated.name}{FOLDER}").replace("%", "%%")
+    return (
+        f"[Sequence]\nname={name}\nimDir=img1\nframeRate={round(video.frame_rate)}\nseqLength={video.frame_count}\n"
+        f"imWidth={video.width}\nimHeight={video.height}\nimExt=.jpg\n"
+    )
+
+
+def tracks(annotated: AnnotatedVideo) -> str:
+    """`tracks.csv`: whom each id shows, for which the format has no place; UTF-8 with a byte order mark."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(("id", "person", "certainty"))
+    for tracklet in annotated.tracklets:
+        writer.writerow((tracklet.number, cell(one_line(tracklet.person)), tracklet.certainty or ""))
+    return f"\ufeff{text.getvalue()}"
