@@ -16,6 +16,7 @@ from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from threading import Event, Lock
+from typing import Protocol
 
 import av.error
 from av.container import InputContainer
@@ -52,6 +53,22 @@ class FrameMissingError(Exception):
     """The decoder does not give a frame of the index; its argument is the frame's number."""
 
 
+class Sink(Protocol):
+    """What becomes of the frames of a clip: `write` gets each in order, then comes `finish`; or `discard`."""
+
+    def write(self, planes: list[Plane]) -> None:
+        """Take the planes of the next frame, as planes_of gives them; may raise OSError, FFmpegError, CutError."""
+        ...
+
+    def finish(self) -> ClipPlan:
+        """Take no more; gives the clip with what was learnt of it."""
+        ...
+
+    def discard(self) -> None:
+        """Leave nothing behind: not all frames came."""
+        ...
+
+
 def cut_clips(
     video: Video, clips: Sequence[ClipPlan], times: FrameTimes, folder: Path,
     on_clip_done: Callable[[ClipPlan], None] = lambda clip: None,
@@ -59,12 +76,29 @@ def cut_clips(
     """Write each clip of a video into a folder; `on_clip_done` gets a clip once its file is complete.
 
     Of a clip with facts landmarks and sharpness of each face are measured, and `on_clip_done` gets it with them.
-    Clips are done in any order. `on_clip_done` is called in threads of this function, by one at a time; it must not
-    raise an OSError, which would be taken for one of the files. Raises VideoError when the video is gone, changed or
-    no longer a video, CutError when a frame is not found or a file cannot be written; complete files stay.
+    Otherwise as decode_clips.
+    """
+
+    def begin(clip: ClipPlan, colours: Colours) -> Sink:
+        meter = None if clip.facts is None else FaceMeter(clip, clip.facts)
+        return _Writing(clip, ClipFile(clip.footage, folder, colours), meter)
+
+    decode_clips(video, clips, times, begin, on_clip_done)
+
+
+def decode_clips(
+    video: Video, clips: Sequence[ClipPlan], times: FrameTimes, begin: Callable[[ClipPlan, Colours], Sink],
+    on_clip_done: Callable[[ClipPlan], None] = lambda clip: None,
+) -> None:  # fmt: skip
+    """Give the frames of each clip of a video to the sink that `begin` makes for it.
+
+    Clips are done in any order; `begin` and sinks are used in threads of this function, of one clip by one at a time.
+    `on_clip_done` gets what a sink's `finish` gives, in such threads too, by one at a time; it must not raise an
+    OSError, which would be taken for one of the files. Raises VideoError when the video is gone, changed or no longer a
+    video, CutError when a frame is not found or a file cannot be written; what is complete stays.
     """
     check_source(video)
-    run = _Run(video, times, folder, on_clip_done, {clip.file: clip for clip in clips})
+    run = _Run(video, times, begin, on_clip_done, {clip.file: clip for clip in clips})
     try:
         if run.is_timed():
             run.cut_stretches(_stretches(clips, video))
@@ -92,7 +126,7 @@ def _stretches(clips: Sequence[ClipPlan], video: Video) -> list[list[ClipPlan]]:
 
 @dataclass(frozen=True, slots=True)
 class _Writing:
-    """A clip while its frames are decoded."""
+    """The sink of a clip that becomes a file, and whose face is measured."""
 
     clip: ClipPlan
     file: ClipFile
@@ -109,18 +143,18 @@ class _Writing:
         self.file.finish()
         return self.clip if self.meter is None else replace(self.clip, facts=self.meter.facts())
 
-
-def _meter(clip: ClipPlan) -> FaceMeter | None:
-    return None if clip.facts is None else FaceMeter(clip, clip.facts)
+    def discard(self) -> None:
+        """Delete the unfinished file."""
+        self.file.discard()
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One call of cut_clips: what is cut, and which clips are still pending, by file name."""
+    """One call of decode_clips: what is cut, and which clips are still pending, by file name."""
 
     video: Video
     times: FrameTimes
-    folder: Path
+    begin: Callable[[ClipPlan, Colours], Sink]
     on_clip_done: Callable[[ClipPlan], None]
     pending: dict[str, ClipPlan]
     lock: Lock = field(default_factory=Lock)
@@ -173,7 +207,7 @@ class _Run:
         """
         span = min(clip.start for clip in clips), max(clip.end for clip in clips)
         waiting = sorted(clips, key=lambda clip: clip.start, reverse=True)
-        writing: list[_Writing] = []
+        writing: list[tuple[ClipPlan, Sink]] = []
         colours: Colours | None = None
         try:
             for index, frame in exact_frames(container, self.video, self.times, span, margin):
@@ -182,19 +216,19 @@ class _Run:
                 colours = colours or colours_of(frame)
                 while waiting and waiting[-1].start == index:
                     clip = waiting.pop()
-                    writing.append(_Writing(clip, ClipFile(clip.footage, self.folder, colours), _meter(clip)))
+                    writing.append((clip, self.begin(clip, colours)))
                 if not writing:
                     continue
                 planes = planes_of(frame, colours)
-                for one in list(writing):
-                    one.write(planes)
-                    if index + 1 == one.clip.end:
-                        done = one.finish()
-                        writing.remove(one)
+                for clip, sink in list(writing):
+                    sink.write(planes)
+                    if index + 1 == clip.end:
+                        done = sink.finish()
+                        writing.remove((clip, sink))
                         self._done(done)
         finally:
-            for one in writing:
-                one.file.discard()
+            for _, sink in writing:
+                sink.discard()
 
     def _done(self, clip: ClipPlan) -> None:
         with self.lock:
