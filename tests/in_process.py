@@ -13,15 +13,16 @@ from facereel.query.web.app import guarded
 from facereel.query.web.jobs import Jobs
 from facereel.query.web.site import Site
 
-_ORIGIN = "http://127.0.0.1:8000"
+PORT = 8000
 
 
 class InProcess:
     """Somebody whom the token let in; faults of the program are raised here instead of answered."""
 
-    def __init__(self, library: Library, root: Path) -> None:
+    def __init__(self, library: Library, root: Path, port: int = PORT) -> None:
+        self.origin = "http://127.0.0.1" if port == 80 else f"http://127.0.0.1:{port}"  # as browsers write it
         self.site = Site(library, root, root / "outputs", Jobs())
-        self._app: Any = guarded(self.site, "secret", 8000, "127.0.0.1")
+        self._app: Any = guarded(self.site, "secret", port, "127.0.0.1")
         self._cookies = self._send("GET", "/?token=secret").cookies
 
     def get(self, path: str, **options: Any) -> httpx.Response:
@@ -34,11 +35,11 @@ class InProcess:
         return self._send("POST", path, **words)
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        headers = {"Origin": _ORIGIN} | options.pop("headers", {})
+        headers = {"Origin": self.origin} | options.pop("headers", {})
         return asyncio.run(self._ask(method, path, headers=headers, **options))
 
     async def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         transport = httpx.ASGITransport(self._app)
         cookies = getattr(self, "_cookies", None)
-        async with httpx.AsyncClient(transport=transport, base_url=_ORIGIN, cookies=cookies) as client:
+        async with httpx.AsyncClient(transport=transport, base_url=self.origin, cookies=cookies) as client:
             return await client.request(method, path, **options)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from facereel import Library
 from facereel.api import videos_below
+from facereel.query.web.uploads import part_of_upload, remove_abandoned
 from facereel.store.files.folders import index_folders
 from tests.in_process import InProcess
 from tests.video_factory import Recipe, write_video
@@ -134,3 +137,56 @@ def test_why_an_index_is_not_searched_names_no_place(
     answer = page.post("/api/ask/answers", {"person": "1"})
     assert [skipped["video"] for skipped in answer.json()["skipped"]] == [damaged.name]
     assert str(tmp_path) not in answer.text
+
+
+def add(page: InProcess, name: str) -> httpx.Response:
+    return page.post("/api/library/add", content=b"video", headers=_VIDEO, params={"name": name})
+
+
+def test_videos_are_added_where_there_are_no_links(page: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "link")
+    long = "n" * 251 + ".mp4"
+    before = sorted(path.name for path in page.site.root.iterdir())
+    for name in ("new.mp4", long):
+        assert add(page, name).status_code == 200
+        assert (page.site.root / name).read_bytes() == b"video"
+    assert sorted(path.name for path in page.site.root.iterdir()) == sorted([*before, "new.mp4", long])
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "said"),
+    [
+        ("two\nlines.mp4", 400, "is not the name of a video"),
+        ("n" * 252 + ".mp4", 409, "give it a shorter name"),
+        ("../up.mp4", 400, "is not the name of a video"),
+        (".hidden.mp4", 400, "is not the name of a video"),
+        ("two.mp4", 409, "is there already"),
+    ],
+)
+def test_a_name_that_cannot_be_is_refused_with_the_remedy(
+    page: InProcess, name: str, status: int, said: str
+) -> None:
+    (page.site.root / "two.mp4").write_bytes(b"another")
+    before = {path: path.stat().st_mtime_ns for path in page.site.root.iterdir()}
+    answer = add(page, name)
+    assert (answer.status_code, said in answer.json()["error"]["message"]) == (status, True), answer.text
+    assert {path: path.stat().st_mtime_ns for path in page.site.root.iterdir()} == before
+
+
+def test_what_a_killed_server_left_of_a_video_goes_at_the_next_start(tmp_path: Path) -> None:
+    films = tmp_path / "films"
+    films.mkdir()
+    uploads = [part_of_upload(tmp_path, films) for _ in range(2)]
+    killed, running = (
+        upload.__enter__() for upload in uploads
+    )  # ended below, so that nothing goes by itself
+    os.utime(killed, (1, 1))
+    mine = films / ".facereel-upload-mine.part"
+    mine.write_bytes(b"no note names it")
+    remove_abandoned(tmp_path)
+    assert sorted(films.iterdir()) == sorted([running, mine])
+    assert len(list(tmp_path.glob(".facereel-upload-*"))) == 1
+    for upload in uploads:
+        upload.__exit__(None, None, None)
+    assert list(films.iterdir()) == [mine]
+    assert list(tmp_path.iterdir()) == [films]

@@ -11,10 +11,11 @@ import hmac
 import ipaddress
 import socket
 from collections.abc import Mapping
+from html import escape
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from facereel.query.web.site import Upload
@@ -23,6 +24,7 @@ JSON_LIMIT = 1 << 20  # bytes; a request of ours has some hundred ids at most
 TOKEN = "token"  # in the query of the printed address
 _JSON = Upload(("application/json",), JSON_LIMIT)
 _READS = ("GET", "HEAD")
+_HTTP_PORT = 80  # of addresses without a port
 
 # Nothing from elsewhere, nothing inline, nobody's frame.
 HEADERS = {
@@ -91,7 +93,7 @@ class Guard:
             raise Refused(405, "this server knows GET and POST only")
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         if scope["method"] in _READS and any(name == TOKEN for name, _ in query):
-            return self._let_in(scope, query)
+            return self._let_in(scope, headers, query)
         if not self._has_cookie(headers):
             raise Refused(
                 403, "this page is not open to everybody; open the address that `facereel serve` printed"
@@ -104,7 +106,9 @@ class Guard:
         if len(hosts) != 1:
             return False
         name, colon, port = hosts[0].rpartition(":")
-        if not colon or port != str(self._port):
+        if self._port == _HTTP_PORT and (not colon or hosts[0].endswith("]")):  # browsers leave it out
+            name, port = hosts[0], str(self._port)
+        if port != str(self._port):
             return False
         if name in ("127.0.0.1", "localhost", self._host, f"[{self._host}]"):
             return True
@@ -117,14 +121,21 @@ class Guard:
             return name.lower() == socket.gethostname().lower()
         return True
 
-    def _let_in(self, scope: Scope, query: list[tuple[str, str]]) -> Response:
+    def _let_in(self, scope: Scope, headers: Headers, query: list[tuple[str, str]]) -> Response:
         tokens = [value for name, value in query if name == TOKEN]
         if len(tokens) != 1 or not self._is_token(tokens[0]):
             raise Refused(403, "that token is not this server's; open the address that it printed last")
         rest = urlencode([pair for pair in query if pair[0] != TOKEN])
         # Leading slashes would make it an address elsewhere.
         path = "/" + scope["raw_path"].decode("latin-1").lstrip("/")
-        answer = RedirectResponse(f"{path}?{rest}" if rest else path, 303)
+        place = f"{path}?{rest}" if rest else path
+        answer: Response = RedirectResponse(place, 303)
+        if headers.get("sec-fetch-site") == "cross-site":
+            # From a file or a link elsewhere: after a redirect the browser would keep the cookie back, and with it the
+            # page. A page of our own that leads on is asked with it.
+            answer = HTMLResponse(
+                f'<!doctype html><meta http-equiv="refresh" content="0; url={escape(place)}">'
+            )
         answer.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path="/")
         return answer
 

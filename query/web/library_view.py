@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import secrets
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,15 @@ from facereel import api
 from facereel.query.web.jobs import Job, Progress, Result
 from facereel.query.web.paging import Paging, page_number
 from facereel.query.web.site import Site, Upload, read_json, site_of
+from facereel.query.web.uploads import part_of_upload, put_in_place
 
 VIDEOS_A_PAGE = 48
 PEOPLE_FOUND = 12  # whom a search lists beside the videos
 _LARGEST = 1 << 40  # bytes of a video that is dropped
+_REMEDIES = {
+    errno.ENOSPC: "make room and try again", errno.EDQUOT: "make room and try again",
+    errno.ENAMETOOLONG: "give it a shorter name",
+}  # fmt: skip
 
 
 def page(request: Request) -> HTMLResponse:
@@ -113,33 +118,38 @@ async def add(request: Request) -> JSONResponse:
     """Write a video that was dropped into a folder below the root; the page has asked before."""
     site, name = site_of(request), request.query_params.get("name", "")
     folder = api.file_below(site.root, request.query_params.get("folder", ""))
-    if not name or name != Path(name).name or name.startswith(".") or not api.is_video_name(name):
-        raise api.OptionError(f"{name or 'a file without a name'} is not the name of a video; rename it")
-    target = api.file_below(site.root, str(folder / name))
-    if not folder.is_dir() or target.exists():
-        raise api.ResultExistsError(f"{name} is there already; choose it in the list instead")
-    if _is_kept_from_uploads(site, folder):
-        raise api.OptionError(
-            "videos are not added to hidden folders, the library or the results; choose another"
-        )
-    part = folder / f".{name}-{secrets.token_hex(4)}.part"
+    _check_upload(site, folder, name)
+    target = folder / name
     try:
-        with part.open("xb") as file:
-            async for block in request.stream():
-                await run_in_threadpool(file.write, block)
-        os.link(part, target)  # fails where a file of that name came meanwhile
+        if target.exists():
+            raise FileExistsError
+        with part_of_upload(site.root, folder) as part:
+            with part.open("wb") as file:
+                async for block in request.stream():
+                    await run_in_threadpool(file.write, block)
+            put_in_place(part, target)
     except FileExistsError as error:
         raise api.ResultExistsError(f"{name} is there already; choose it in the list instead") from error
     except ClientDisconnect as error:
         raise api.OptionError(f"{name} did not arrive whole; drop it again") from error
     except OSError as error:
-        raise api.UnwritableError(
-            f"{name} cannot be written: {error.strerror}; make room and try again"
-        ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
+        remedy = _REMEDIES.get(error.errno or 0, "choose another folder")
+        raise api.UnwritableError(f"{name} cannot be written: {error.strerror}; {remedy}") from error
     return JSONResponse({"path": target.relative_to(site.root.resolve()).as_posix()})
+
+
+def _check_upload(site: Site, folder: Path, name: str) -> None:
+    """Raise OptionError unless a video of that name may be written into that folder."""
+    # On Windows a colon would name a stream of a file.
+    plain = name == Path(name).name and name.isprintable() and not (os.name == "nt" and ":" in name)
+    if not plain or name.startswith(".") or not api.is_video_name(name):
+        raise api.OptionError(f"{name or 'a file without a name'} is not the name of a video; rename it")
+    if not folder.is_dir():
+        raise api.OptionError("that folder is not there any more; choose another")
+    if _is_kept_from_uploads(site, folder):
+        raise api.OptionError(
+            "videos are not added to hidden folders, the library or the results; choose another"
+        )
 
 
 def _is_kept_from_uploads(site: Site, folder: Path) -> bool:

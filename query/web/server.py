@@ -6,9 +6,8 @@ import secrets
 import signal
 import socket
 import threading
-import webbrowser
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 
@@ -17,7 +16,9 @@ import uvicorn
 from facereel import api
 from facereel.query.web.app import guarded
 from facereel.query.web.jobs import Jobs
+from facereel.query.web.opening import opened
 from facereel.query.web.site import Site
+from facereel.query.web.uploads import remove_abandoned
 
 _GRACE = 2  # seconds that answers in progress get when the server ends
 
@@ -44,16 +45,15 @@ def serve(
         token = secrets.token_urlsafe(32)
         address = f"http://{_name(host)}:{port}/?token={token}"
         site = Site(library, root.resolve(), out, Jobs())
+        remove_abandoned(site.root)
         # Answers go out as they are; nobody else reads a log of who looked at whom.
         config = uvicorn.Config(
             guarded(site, token, port, host), log_level="error", access_log=False, server_header=False, http="h11",
             ws="none", lifespan="off", proxy_headers=False, timeout_graceful_shutdown=_GRACE,
         )  # fmt: skip
         ready(address)
-        if browser:
-            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         try:
-            with _terminable():
+            with opened(address) if browser else nullcontext(), _terminable():
                 uvicorn.Server(config).run(sockets=[listener])
         finally:
             site.jobs.close()
@@ -88,8 +88,9 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise api.OptionError(f"--host {host} is no address ({error.strerror}); leave it out") from error
     try:
-        if hasattr(socket, "SO_REUSEADDR") and not hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # On Windows another user could bind the port too, and be sent the token, unless it is said to be ours alone.
+        own = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
+        listener.setsockopt(socket.SOL_SOCKET, own, 1)
         listener.bind(address)
         listener.listen()
     except OSError as error:

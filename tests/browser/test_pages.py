@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from playwright.sync_api import Page
+import queue
+import webbrowser
+from typing import Literal
 
+import pytest
+from playwright.sync_api import Browser, Page
+
+from facereel.query.web.opening import opened
 from tests.browser import access
 from tests.browser.conftest import Visit
 from tests.served import Site
@@ -19,6 +24,8 @@ PAGES = {
     "Ask": "/ask",
 }
 EVERY_PAGE = pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
+
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 # What has the focus: a short name, and whether it can be seen.
 _FOCUS = """() => {
@@ -54,12 +61,12 @@ def test_axe_finds_nothing_grave_and_nobody_scrolls_sideways(
     visit: Visit, common_site: Site, path: str
 ) -> None:
     page = settled(visit(common_site, here(common_site, path)))
-    assert access.faults(page) == []
-    assert access.overflow(page) == []
-    page.set_viewport_size({"width": 360, "height": 740})
-    page.emulate_media(color_scheme="dark")
-    assert access.overflow(page) == []
-    assert access.faults(page) == []
+    for width in (1280, 360):
+        page.set_viewport_size({"width": width, "height": 740})
+        assert access.overflow(page) == []
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            assert access.faults(page) == [], (width, scheme)
 
 
 @EVERY_PAGE
@@ -92,3 +99,15 @@ def test_no_place_of_the_machine_is_in_a_page(visit: Visit, common_site: Site, p
     assert str(common_site.root) not in page.content()
     assert page.locator("h1").count() == 1
     assert page.title() != " · FaceReel"
+
+
+def test_the_file_that_is_opened_instead_of_the_address_leads_to_the_page(
+    browser: Browser, common_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words: queue.Queue[str] = queue.Queue()
+    monkeypatch.setattr(webbrowser, "open", words.put)
+    with browser.new_context() as context, opened(common_site.address):
+        page = context.new_page()
+        page.goto(words.get(timeout=60), wait_until="commit")
+        page.wait_for_url(f"{common_site.origin}/")
+        assert page.get_by_role("heading", level=1).inner_text() == "Library"
