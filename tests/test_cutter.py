@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 os.environ.setdefault("SVT_LOG", "1")
 
 from facereel.indexer.media.source import check_source
+from facereel.indexer.media.video import probe
 from facereel.query.clips.cutter import cut_clips
 from facereel.query.clips.plan import ClipOptions, plan_clips
-from facereel.query.clips.sound import cut_sound
+from facereel.query.clips.sound import cut_sound, read_mono
 from facereel.query.records import ClipPlan, CropMode, MatchingTracklet
 from facereel.store.model.errors import CutError, VideoError
 from facereel.store.model.records import FrameTimes, Sightings, Tracklet, Video
@@ -177,6 +178,11 @@ def test_sound_is_in_sync_and_as_long_as_the_picture(tmp_path: Path, name: str) 
             audible = [frame for frame in audible if frame != 2]
         expected = [float(decoded.pts[frame - clip.start]) for frame in audible]
         assert onsets(decoded.sound, decoded.rate, len(audible)) == pytest.approx(expected, abs=0.002)
+        video = clip.match.video
+        start, end = (int(tick) * video.time_base for tick in clip.ticks[[0, -1]])
+        sound = read_mono(video, start, end, 16_000)
+        assert len(sound) == round((end - start) * 16_000)
+        assert onsets(sound, 16_000, len(audible)) == pytest.approx(expected, abs=0.002)
         # Players end the sound where the file says; FFmpeg decodes the last block of 1024 samples whole.
         assert decoded.sound_duration == pytest.approx(float(decoded.end), abs=1 / decoded.rate)
         assert 0 <= len(decoded.sound) / decoded.rate - decoded.sound_duration < 1024 / decoded.rate
@@ -196,6 +202,7 @@ def test_without_sound_has_no_sound_stream(tmp_path: Path) -> None:
     [(_, target)] = cut(write_video(tmp_path / "mute.mp4", Recipe()), Recipe(), [(3, 9)])
     with av.open(str(target)) as container:
         assert [stream.type for stream in container.streams] == ["video"]
+    assert read_mono(probe(tmp_path / "mute.mp4"), Fraction(0), Fraction(1), 16_000) is None
 
 
 def test_plays_everywhere(tmp_path: Path) -> None:

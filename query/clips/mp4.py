@@ -5,7 +5,7 @@ The file has a temporary name until it is complete.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,17 +15,13 @@ import av
 import av.error
 import numpy as np
 from av.audio.frame import AudioFrame
-from av.audio.stream import AudioStream
-from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 
-from facereel.indexer.media.clock import usual_duration
-from facereel.indexer.media.container import open_video, picture_stream, sound_stream
-from facereel.indexer.media.packets import Packet, placed_packets
+from facereel.indexer.media.container import open_video, sound_stream
 from facereel.indexer.media.tone_mapping import is_hdr, tone_mapped
 from facereel.query.clips.resample import Plane, crop_planes, samples_per_pixel
-from facereel.query.clips.sound import cut_sound, output_rate
+from facereel.query.clips.sound import cut_sound, output_rate, sound_packets
 from facereel.query.records import Footage
 from facereel.store.model.errors import CutError
 from facereel.store.model.records import Video
@@ -136,8 +132,7 @@ class ClipFile:
         start, end = (int(tick) * video.time_base for tick in self._footage.ticks[[0, -1]])
         self._sound = self._container.add_stream("aac", rate=output_rate(stream), layout="stereo")
         self._sound.bit_rate = SOUND_BITS
-        packets = _sound_packets(source, stream, video) if video.restarts else None
-        self._blocks = cut_sound(source, stream, start, end, packets)
+        self._blocks = cut_sound(source, stream, start, end, sound_packets(source, stream, video))
 
     def write(self, planes: list[Plane]) -> None:
         """Add the next frame, cropped from its source picture's planes, and sound up to its end."""
@@ -194,16 +189,6 @@ class ClipFile:
             frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), self._sound_done
             self._container.mux(self._sound.encode(frame))
             self._sound_done += block.shape[1]
-
-
-def _sound_packets(container: InputContainer, stream: AudioStream, video: Video) -> Iterator[Packet]:
-    """All packets of the sound, on the clock of the index."""
-    picture = picture_stream(container, Path(video.path))
-    usual = usual_duration(video.frame_rate, video.time_base)
-    with suppress(av.error.FFmpegError, OSError):
-        for placed in placed_packets(container, picture, (stream,), usual):
-            if placed.packet.stream.index == stream.index:
-                yield placed.packet
 
 
 def _rate(video: Video) -> Fraction:

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from itertools import chain, dropwhile
-from typing import cast
+from pathlib import Path
+from typing import TypeVar, cast
 
 import av
 import av.error
@@ -24,8 +25,12 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from facereel.indexer.media.packets import Packet
+from facereel.indexer.media.clock import usual_duration
+from facereel.indexer.media.container import open_video, picture_stream, sound_stream
+from facereel.indexer.media.packets import Packet, placed_packets
+from facereel.store.model.records import Floats, Video
 
+_Item = TypeVar("_Item")
 Samples = NDArray[np.float32]  # (2, N) left and right, -1..1
 
 # Sample rates that all AAC players support; sound of another rate is resampled to the second.
@@ -49,16 +54,41 @@ def output_rate(stream: AudioStream) -> int:
     return stream.rate if stream.rate in RATES else RATES[-1]
 
 
+def read_mono(video: Video, start: Fraction, end: Fraction, rate: int) -> Floats | None:
+    """The sound of a video from `start` to `end`, seconds on the file's clock, as one channel, `rate` samples a second.
+
+    (round((end - start) * rate),), -1..1, silence beyond the file's ends; None for a video without sound. Raises
+    VideoError, OSError, FFmpegError.
+    """
+    with open_video(Path(video.path)) as source:
+        stream = sound_stream(source)
+        if stream is None:
+            return None
+        blocks = list(cut_sound(source, stream, start, end, sound_packets(source, stream, video), rate))
+    joined = np.concatenate([np.zeros((2, 0), np.float32), *blocks], axis=1)
+    return np.asarray(joined.mean(axis=0), np.float32)
+
+
+def sound_packets(container: InputContainer, stream: AudioStream, video: Video) -> Iterator[Packet] | None:
+    """All packets of the sound on the clock of the index, where that starts again; else None, as a seek finds them."""
+    if not video.restarts:
+        return None
+    picture = picture_stream(container, Path(video.path))
+    usual = usual_duration(video.frame_rate, video.time_base)
+    placed = placed_packets(container, picture, (stream,), usual)
+    return (one.packet for one in _to_the_end(placed) if one.packet.stream.index == stream.index)
+
+
 def cut_sound(
     container: InputContainer, stream: AudioStream, start: Fraction, end: Fraction,
-    packets: Iterator[Packet] | None = None,
+    packets: Iterator[Packet] | None = None, rate: int | None = None,
 ) -> Iterator[Samples]:  # fmt: skip
     """Stereo from `start` to `end`, seconds on the file's clock: round((end - start) * rate) samples.
 
-    More than two channels are mixed to two. Damaged packets become silence. `packets` are all of the stream with their
-    times, for a file in which a seek does not find them.
+    More than two channels are mixed to two. Damaged packets become silence. `packets` are those of `sound_packets`;
+    `rate` is that of `output_rate` if None.
     """
-    rate = output_rate(stream)
+    rate = rate or output_rate(stream)
     total, done = round((end - start) * rate), 0
     for position, block in _placed(container, stream, rate, start, packets):
         if position >= total:
@@ -132,7 +162,7 @@ def _frames(container: InputContainer, stream: AudioStream, start: Fraction) -> 
             container.seek(target, stream=stream)
         except (av.error.FFmpegError, OSError):
             continue
-        frames = _decode(_packets(container, stream))
+        frames = _decode(_to_the_end(container.demux(stream)))
         first = next((frame for frame in frames if frame is not None), None)
         if first is not None and (margin is None or (first.time is not None and first.time <= start)):
             frames = chain([first], frames)
@@ -164,10 +194,10 @@ def _from(start: Fraction, packets: Iterator[Packet]) -> Iterator[Packet]:
     return dropwhile(is_early, packets)
 
 
-def _packets(container: InputContainer, stream: AudioStream) -> Iterator[Packet]:
+def _to_the_end(packets: Iterable[_Item]) -> Iterator[_Item]:
     """Packets to the end of the file, or to where it is torn."""
     with suppress(av.error.FFmpegError, OSError):
-        yield from container.demux(stream)
+        yield from packets
 
 
 def _decode(packets: Iterable[Packet]) -> Iterator[AudioFrame | None]:
