@@ -40,6 +40,7 @@ from facereel.indexer.jobs.events import (
 from facereel.store.files.names import DEFAULT_STORE as DEFAULT_STORE
 from facereel.store.files.names import printable
 from facereel.store.model.errors import (
+    ChangedIndexError,
     CutError,
     DamagedIndexError,
     DamagedLibraryError,
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
         PeoplePage,
         PeopleSheet,
         PersonDetails,
+        Verdict,
     )
     from facereel.query.library.persons import FoundFace
     from facereel.query.library.timeline import FrameWindow, Timeline
@@ -116,6 +118,7 @@ __all__ = [
     "BrowsedFolder",
     "Calibration",
     "Change",
+    "ChangedIndexError",
     "Clip",
     "ClusterSummary",
     "CropMode",
@@ -177,6 +180,7 @@ __all__ = [
     "Suggestion",
     "Timeline",
     "UnwritableError",
+    "Verdict",
     "VideoDetails",
     "VideoEntry",
     "VideoError",
@@ -229,6 +233,7 @@ _RECORDS = {
     "SkippedVideo": "facereel.query.search.scope",
     "Suggestion": "facereel.store.library.suggestions",
     "Timeline": "facereel.query.library.timeline",
+    "Verdict": "facereel.query.library.people",
     "VideoDetails": "facereel.store.index.summary",
     "VideoEntry": "facereel.query.library.overview",
     "VideoPage": "facereel.query.library.overview",
@@ -274,6 +279,7 @@ class Match:
     folder: Path  # of the index
     cluster: int  # its number in the video
     tracklet: int  # its number in the video
+    version: str  # of the index, as `Library.version` gives it; its numbers are of this version
     start_reason: ClipReason
     end_reason: ClipReason
 
@@ -1463,7 +1469,7 @@ def _match(clip: ClipPlan) -> Match:
         end_frame=clip.end, similarity=match.similarity, threshold=match.threshold, matched=match.matched,
         certainty=match.certainty, expected_strangers=match.expected_strangers, stranger_share=match.stranger_share,
         why=match.explanation, folder=match.folder, cluster=match.tracklet.cluster, tracklet=match.tracklet.number,
-        start_reason=clip.start_reason, end_reason=clip.end_reason,
+        version=match.version, start_reason=clip.start_reason, end_reason=clip.end_reason,
     )  # fmt: skip
 
 

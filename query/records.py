@@ -75,6 +75,7 @@ class MatchingTracklet:
     matched: MatchedBy
     explanation: str  # one sentence for the user
     folder: Path = Path()  # of the index: copies of a store may hold one content twice, with other tracklets
+    version: str = ""  # of the index, by which its tracklets have their numbers
     certainty: Certainty = "sure"
     expected_strangers: float = 0.0  # as similar as its cluster, or more, in the whole answer
     stranger_share: float | None = None  # of the possible matches down to this one, 0..1; None if it is sure

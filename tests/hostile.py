@@ -204,6 +204,34 @@ def bodies(place: Place, posts: Sequence[str]) -> Iterator[Request]:
     yield "gzip", place.post(own, b"\x1f\x8b\x08\x00", "Content-Encoding: gzip")
 
 
+def fields(place: Place, posts: Sequence[str]) -> Iterator[Request]:
+    """Files elsewhere where a body has words that name people, faces, videos and folders, and values of other types."""
+    names = (
+        "answer", "chosen", "decisions", "face", "faces", "folder", "not", "other", "paths", "people", "person",
+        "photo", "plan", "videos", "who", "with", "without",
+    )  # fmt: skip
+    texts = (
+        "../secret.txt",
+        "secret.txt#1",
+        "link/secret.txt",
+        "/etc/passwd",
+        "..",
+        "\x00",
+        "\udcff",
+        "9" * 5000,
+    )
+    values = (*texts, *([text] for text in texts), 10**400, -1, [True], [{"folder": "..", "tracklet": 1}])
+    # These have no such field: whatever else is in the body, they do what they are for.
+    wordless = ("/drop", "/proxy", "/cancel")
+    for target in posts:
+        if not target.endswith(wordless):
+            for value in values:
+                yield (
+                    f"{target} with {str(value)[:40]!r}",
+                    place.post(target, dict.fromkeys(names, value)),
+                )
+
+
 def uploads(place: Place, addresses: Mapping[str, Upload]) -> Iterator[Request]:
     """Files of other kinds than an address accepts, larger ones, and such as only claim to be what they are not."""
     for address, upload in addresses.items():

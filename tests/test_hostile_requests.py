@@ -76,12 +76,17 @@ def addresses(site: Site, place: Place) -> tuple[list[str], list[str], list[str]
 
 
 def fingerprint(site: Site) -> dict[str, str]:
-    """Every file below what is served, by its bytes; SQLite's own beside a database hold nothing that lasts."""
-    return {
+    """What everybody is and what was decided, and every file below what is served, by its bytes.
+
+    Not of library.db, which also notes when the store was listed; SQLite's own files beside it hold nothing that lasts.
+    """
+    people = Library(site.store, engine="fake").people
+    files = {
         path.relative_to(site.root.parent).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(site.root.parent.rglob("*"))
-        if path.is_file() and not path.name.endswith(("-shm", "-wal", "-journal"))
+        if path.is_file() and not path.name.endswith(("library.db", "-shm", "-wal", "-journal"))
     }
+    return files | {"people": repr((people.all(hidden=True), people.log()))}
 
 
 def test_nothing_is_served_and_nothing_is_changed(
@@ -93,6 +98,7 @@ def test_nothing_is_served_and_nothing_is_changed(
         *hostile.paths(place, holes),
         *hostile.hosts(place), *hostile.tokens(place, gets), *hostile.origins(place, posts),
         *hostile.methods(place, gets, posts), *hostile.bodies(place, posts), *hostile.framing(place),
+        *hostile.fields(place, posts),
         *hostile.uploads(place, uploads()),
     ]  # fmt: skip
     assert len(requests) > 200

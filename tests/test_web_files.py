@@ -13,6 +13,7 @@ import pytest
 
 from facereel import Library
 from facereel.api import videos_below
+from facereel.query.web.app import routes
 from facereel.query.web.uploads import part_of_upload, remove_abandoned
 from facereel.store.files.folders import index_folders
 from tests.in_process import InProcess
@@ -86,13 +87,48 @@ def test_whom_a_person_is_seen_with_is_no_photo(page: InProcess, tmp_path: Path,
     assert page.get("/api/people/1/videos", params={key: "2"}).status_code == 200
 
 
+def test_an_index_is_named_by_its_folder_and_no_file(
+    page: InProcess, library: Library, film: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API finds an index by a copy of its video, and somebody by a photo; what a page sends opens neither."""
+    copy, photo = Path(shutil.copy(film, photos / "copy.mp4")), photos / "red.png"
+    monkeypatch.chdir(photos)
+    assert library.people.face(f"{copy.name}#1").video == film.name
+    assert library.people.find(str(photo))
+    face = {"folder": copy.name, "tracklet": 1, "version": library.version(copy)}
+    addresses = [route.path for route in routes(page.site) if "{folder}" in route.path]
+    assert len(addresses) > 10
+    for address in addresses:
+        numbers = {"{start:int}": "0", "{frame:int}": "0", "{tracklet:int}": "1", "{face}": "t1"}
+        for part, value in {**numbers, "{folder}": copy.name}.items():
+            address = address.replace(part, value)
+        assert 404 in (
+            page.get(address).status_code,
+            page.post(address, {**face, "person": 1}).status_code,
+        ), address
+    for path, body in (
+        ("library/index", {"folder": copy.name}), ("library/index", {"folder": str(copy)}),
+        ("library/remove", {"folder": copy.name}), ("people/1/accept", {"faces": [face]}),
+        ("people/1/reject", {"faces": [face | {"folder": str(copy)}]}), ("people/1/split", {"faces": [face]}),
+        ("ask/answers", {"person": "1", "videos": [copy.name]}), ("ask/answers", {"face": f"{copy.name}/t1"}),
+        ("ask/answers", {"person": f"{copy.name}#1"}), ("ask/answers", {"person": photo.name}),
+        ("people/1/cut", {"with": [photo.name]}), ("people/1/cut", {"without": [str(photo)]}),
+        ("review/again", {"person": photo.name, "other": "2"}), ("people/merge", {"people": [1, photo.name]}),
+    ):  # fmt: skip
+        answer = page.post(f"/api/{path}", body)
+        assert answer.status_code in (400, 404), (path, body, answer.text)
+    assert not library.people.log()
+    assert not page.site.jobs.all()
+
+
 def test_people_are_asked_for_by_id_name_and_face(page: InProcess, library: Library) -> None:
     (index,) = index_folders(library.store)
     library.people.name("1", "Anna")
     library.people.name("2", "Ben")
     for words in (
         {"person": "1"}, {"person": "Anna", "with": ["Ben"]}, {"person": f"{index.name}#1", "videos": [index.name]},
-        {"face": f"{index.name}/c1"}, {"person": "Anna", "not": ["Ben"]}, {"person": "1", "without": [2]},
+        {"face": f"{index.name}/c1", "version": library.version(index.name)},
+        {"person": "Anna", "not": ["Ben"]}, {"person": "1", "without": [2]},
     ):  # fmt: skip
         answer = page.post("/api/ask/answers", words)
         assert answer.status_code == 200, (words, answer.text)

@@ -37,6 +37,7 @@ class VideoPieces:
     duration: float  # of the video, seconds
     seconds: float  # for which the pieces last together
     pieces: tuple[Piece, ...]  # by start
+    version: str  # of the index, by which tracklets have their numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def _of_video(
     pieces.sort(key=lambda piece: (piece.start_frame, piece.tracklet))
     return VideoPieces(
         index.folder, index.video.name, index.video.length(times), sum(piece.end - piece.start for piece in pieces),
-        tuple(pieces),
+        tuple(pieces), index.version.to_text(),
     )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ class Moment:
     start: float  # of the tracklet, seconds
     end: float
     quality: float  # of the exemplar, 0..1
+    version: str  # of the index, by which the tracklet has its number
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +102,7 @@ def poster_frame(index: VideoIndex) -> int:
 def _of_cluster(index: VideoIndex, cluster: int, most: int) -> list[Moment]:
     """The best faces of the tracklets of one cluster, best first."""
     looks, seconds, times = index.exemplar_arrays(), index.tracklet_seconds(), index.times()
-    found = []
+    found, version = [], index.version.to_text()
     for item in index.tracklets():
         rows = np.flatnonzero(looks.tracklets == item.number)
         if item.cluster == cluster and len(rows):
@@ -109,7 +110,8 @@ def _of_cluster(index: VideoIndex, cluster: int, most: int) -> list[Moment]:
             frame, (start, end) = int(looks.frames[row]), seconds[item.number]
             time = index.video.seconds(int(times.pts[frame]))
             quality = float(looks.qualities[row])
-            found.append(
-                Moment(index.folder, index.video.name, cluster, item.number, frame, time, start, end, quality)
-            )
+            moment = Moment(
+                index.folder, index.video.name, cluster, item.number, frame, time, start, end, quality, version
+            )  # fmt: skip
+            found.append(moment)
     return sorted(found, key=lambda moment: (-moment.quality, moment.tracklet))[:most]

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 from facereel.query.library.appearances import PersonVideos, videos_of
 from facereel.query.library.decisions import LibraryDecisions
 from facereel.query.library.moments import Moment, best_moments
-from facereel.query.library.persons import FoundFace, Persons, check_name, title
+from facereel.query.library.persons import ANY_VERSIONS, FoundFace, Persons, Versions, check_name, title
 from facereel.store.index.reader import VideoIndex
 from facereel.store.library.backup import Restored
 from facereel.store.library.catalogue import Catalogue
@@ -84,6 +84,10 @@ class PeopleOfLibrary:
     A PERSON is an id, a name, a face of the library (`movie.mp4#3` is cluster 3 of that video, `movie.mp4#t12` its
     tracklet 12), or a photo. Every call raises OptionError for a word that means nobody or more than one, and the
     errors of an index or a library that cannot be read; those that decide also UnwritableError.
+
+    Numbers of faces are those of one version of an index. Who shows faces to somebody who then decides passes the
+    `versions` that were shown, by the name of the index folder, as `Moment.version` and others have them: where an
+    index was written anew since, ChangedIndexError is raised and nothing is decided.
     """
 
     def __init__(self, catalogue: Catalogue, by_photo: Callable[[Path], tuple[LibraryPerson, ...]]) -> None:
@@ -152,10 +156,10 @@ class PeopleOfLibrary:
         self._refresh()
         return self._persons.find(person)
 
-    def face(self, face: str) -> FoundFace:
+    def face(self, face: str, *, versions: Versions = ANY_VERSIONS) -> FoundFace:
         """Which face of the library a word means."""
         self._refresh()
-        return self._persons.faces(face)
+        return self._persons.faces(face, versions)
 
     def details(self, person: str) -> PersonDetails:
         """Where a person is seen, and what was decided about the person."""
@@ -316,38 +320,41 @@ class PeopleOfLibrary:
         names = tuple(name for _, name in merged if name)
         return self._change(found.id, [number for number, _ in merged], given_up=names)
 
-    def split(self, person: str, faces: Sequence[str]) -> Change:
+    def split(self, person: str, faces: Sequence[str], *, versions: Versions = ANY_VERSIONS) -> Change:
         """Say that faces of a person are somebody else, who becomes a new person.
 
         A face is a cluster or tracklet of a video; a video alone is all faces of the person in it. Raises OptionError
         for a face that is somebody else's.
         """
         found = self.find(person)
-        chosen = _once(self._persons.faces_of(face, found) for face in faces)
+        chosen = _once(self._persons.faces_of(face, found, versions) for face in faces)
         number, new = self._people.split(found.id, _places(chosen))
         return self._change(found.id, [number], chosen, split_off=new)
 
-    def accept(self, person: str, faces: Sequence[str]) -> Change:
+    def accept(self, person: str, faces: Sequence[str], *, versions: Versions = ANY_VERSIONS) -> Change:
         """Say that faces are a person; from then on they are also what the person is searched by."""
-        found, chosen = self.find(person), _once(map(self.face, faces))
+        found, chosen = self.find(person), self._chosen(faces, versions)
         return self._change(found.id, [self._people.accept(found.id, _places(chosen))], chosen)
 
-    def reject(self, person: str, faces: Sequence[str]) -> Change:
+    def reject(self, person: str, faces: Sequence[str], *, versions: Versions = ANY_VERSIONS) -> Change:
         """Say that faces are not a person; they never match it again."""
-        found, chosen = self.find(person), _once(map(self.face, faces))
+        found, chosen = self.find(person), self._chosen(faces, versions)
         return self._change(found.id, [self._people.reject(found.id, _places(chosen))], chosen)
 
-    def identify(self, face: str, who: str, *, whole: bool = False) -> Change:
+    def identify(
+        self, face: str, who: str, *, whole: bool = False, versions: Versions = ANY_VERSIONS
+    ) -> Change:
         """Say who a face is, by the id or name of somebody, or by a new name; several decisions at most, all or none.
 
         The face alone becomes that person, or a new one of that name; with `whole` everybody it is of now does.
         """
-        found, known = self.face(face), who.strip().isdecimal() or self.has_name(who)
+        found = self.face(face, versions=versions)
+        known = who.strip().isdecimal() or self.has_name(who)
         if not known:
             check_name(who)
         person = self.find(who.strip()) if known else None
         if person is not None and (found.person is None or found.person.id == person.id):
-            return self.accept(str(person.id), [face])
+            return self.accept(str(person.id), [face], versions=versions)
         if whole and found.person is not None:
             own = str(found.person.id)
             return self.name(own, who) if person is None else self.merge(str(person.id), [own])
@@ -406,6 +413,9 @@ class PeopleOfLibrary:
         """Let the library know the indexes that are there, and decisions whose consequences are not written yet."""
         self._catalogue.refresh()
         self._settle()
+
+    def _chosen(self, faces: Sequence[str], versions: Versions) -> tuple[FoundFace, ...]:
+        return _once(self.face(face, versions=versions) for face in faces)
 
     def _settle(self) -> list[tuple[int, int]]:
         """Let the clusters of videos follow decisions; gives what `joining.settle` gives of all."""

@@ -6,9 +6,12 @@ import difflib
 import os
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
 
 from facereel.query.library.decisions import LibraryDecisions
 from facereel.store.files.kinds import PHOTO_SUFFIXES, VIDEO_SUFFIXES
@@ -17,12 +20,16 @@ from facereel.store.index.reader import VideoIndex
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.library.people import LibraryPeople, LibraryPerson
 from facereel.store.library.places import Place, places_of
-from facereel.store.model.errors import NotIndexedError, OptionError
+from facereel.store.model.errors import ChangedIndexError, NotIndexedError, OptionError
 
 # `movie.mp4#3` is cluster 3 of that video, `movie.mp4#t12` its tracklet 12.
 _FACE = re.compile(r"(?P<video>.+)#(?P<tracklet>t?)(?P<number>[0-9]{1,9})", re.DOTALL)
 _FACE_END = re.compile(r"#t?[0-9]+\s*$")
 _MOST_CANDIDATES = 5  # that an error names
+
+# By the name of an index folder the version of the index whose numbers words use; others are taken as they are now.
+Versions: TypeAlias = Mapping[str, str]
+ANY_VERSIONS: Versions = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,7 @@ class FoundFace:
     person: (
         LibraryPerson | None
     )  # whose it is: of a cluster as a whole, of a tracklet by what was decided about it
+    version: str  # of the index, by which the face has its number
 
 
 class Persons:
@@ -79,7 +87,9 @@ class Persons:
         Raises OptionError for nobody and for more than one, and the errors of opening an index.
         """
         if text.removeprefix("-").isdecimal():
-            return self._people.get(int(text))
+            return self._people.get(
+                int(text[:20])
+            )  # a longer one is nobody's either, and may be none to Python
         named = self._people.by_name(text)
         if len(named) > 1:
             raise OptionError(f'"{printable(text)}" names {len(named)} people; give an id: {_listed(named)}')
@@ -96,9 +106,9 @@ class Persons:
             return self._photo(Path(text))
         raise self._nobody(text)
 
-    def face(self, face: Face) -> FoundFace:
-        """A face in its index; raises OptionError for a number that the index does not have, and as opening it."""
-        with self._catalogue.find(face.video) as index:
+    def face(self, face: Face, versions: Versions = ANY_VERSIONS) -> FoundFace:
+        """A face in its index; raises OptionError for a number that the index does not have, and as `_open`."""
+        with self._open(face.video, versions) as index:
             tracklets = _tracklets(index, face)
             cluster = face.cluster
             if cluster is None:
@@ -115,16 +125,17 @@ class Persons:
                 tracklets,
                 places_of(index, tracklets),
                 owner,
+                index.version.to_text(),
             )
 
-    def faces(self, text: str) -> FoundFace:
+    def faces(self, text: str, versions: Versions = ANY_VERSIONS) -> FoundFace:
         """The face that a word names; raises OptionError for a word that names none."""
         face = Face.parse(text)
         if face is None:
             raise _no_face(text)
-        return self.face(face)
+        return self.face(face, versions)
 
-    def faces_of(self, text: str, person: LibraryPerson) -> FoundFace:
+    def faces_of(self, text: str, person: LibraryPerson, versions: Versions = ANY_VERSIONS) -> FoundFace:
         """The faces of a person that a word names: a cluster, a tracklet, or all in a video.
 
         Raises OptionError where one of them is somebody else's, and where the person is not in the video.
@@ -132,7 +143,7 @@ class Persons:
         face = Face.parse(text)
         if face is None and Path(text).suffix.lower() in PHOTO_SUFFIXES:
             raise _no_face(text)
-        with self._catalogue.find(text if face is None else face.video) as index:
+        with self._open(text if face is None else face.video, versions) as index:
             video, owners = index.video, self._decisions.owners(index)
             numbers = (
                 tuple(number for number, owner in owners.items() if owner == person.id)
@@ -153,7 +164,20 @@ class Persons:
                     )
             cluster = next(item.cluster for item in index.tracklets() if item.number == numbers[0])
             places = places_of(index, numbers)
-            return FoundFace(index.folder, video.sha256, video.name, cluster, numbers, places, person)
+            return FoundFace(
+                index.folder, video.sha256, video.name, cluster, numbers, places, person, index.version.to_text()
+            )  # fmt: skip
+
+    @contextmanager
+    def _open(self, video: str, versions: Versions) -> Iterator[VideoIndex]:
+        """The index of a video; raises ChangedIndexError for another version of it than is given, at the end too."""
+        with self._catalogue.find(video) as index:
+            version = versions.get(index.folder.name)
+            if version is not None and version != index.version.to_text():
+                raise _changed(index)
+            yield index
+            if version is not None and not index.unchanged():
+                raise _changed(index)
 
     def _photo(self, path: Path) -> LibraryPerson:
         found = self._by_photo(path)
@@ -199,6 +223,13 @@ def is_photo(text: str) -> bool:
 def title(person: LibraryPerson) -> str:
     """How a person is called: by name, else by id."""
     return person.name or f"person {person.id}"
+
+
+def _changed(index: VideoIndex) -> ChangedIndexError:
+    return ChangedIndexError(
+        f"{printable(index.video.name)} was indexed again, or somebody in it was forgotten: its numbers are of other "
+        "faces now; look at the faces again"
+    )
 
 
 def _no_face(text: str) -> OptionError:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facereel.query.records import Certainty, MatchingTracklet, NearTracklet
+from facereel.query.records import Certainty, MatchedBy, MatchingTracklet, NearTracklet
 from facereel.query.search.certainty import Limits
 from facereel.query.search.rulings import NO_RULINGS, Rulings
 from facereel.store.index.embeddings import BestExemplars, ClusterEmbeddings
@@ -54,6 +54,7 @@ class VideoFaces:
     best: BestExemplars  # (T,)
     clusters: ClusterEmbeddings  # (C,)
     folder: Path = Path()  # of the index
+    version: str = ""  # of the index
 
     def members(self) -> list[list[int]]:
         """Positions of the tracklets of each of the C clusters."""
@@ -319,17 +320,25 @@ def _match(
     tracklet = faces.tracklets[position]
     if own >= threshold:
         explanation = f"similarity {own:.2f}, threshold {threshold:.2f}"
-        return MatchingTracklet(faces.video, tracklet, own, threshold, "photo", explanation, faces.folder)
+        return _matching(faces, tracklet, own, threshold, "photo", explanation)
     of_cluster = f"its cluster of {size} tracklets has {cluster:.2f}, threshold {threshold:.2f}"
     if size is None:
         of_cluster = "its cluster is the person's in the library"
     explanation = f"own similarity {own:.2f}; {of_cluster}"
-    return MatchingTracklet(faces.video, tracklet, own, threshold, "cluster", explanation, faces.folder)
+    return _matching(faces, tracklet, own, threshold, "cluster", explanation)
 
 
 def _decided(faces: VideoFaces, position: int, own: float, threshold: float) -> MatchingTracklet:
     tracklet, explanation = faces.tracklets[position], f"you said so; similarity {own:.2f}"
-    return MatchingTracklet(faces.video, tracklet, own, threshold, "decision", explanation, faces.folder)
+    return _matching(faces, tracklet, own, threshold, "decision", explanation)
+
+
+def _matching(
+    faces: VideoFaces, tracklet: Tracklet, own: float, threshold: float, matched: MatchedBy, explanation: str
+) -> MatchingTracklet:
+    return MatchingTracklet(
+        faces.video, tracklet, own, threshold, matched, explanation, faces.folder, faces.version
+    )
 
 
 def _near_miss(faces: VideoFaces, position: int, own: float, threshold: float, reason: str) -> NearTracklet:

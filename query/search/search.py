@@ -286,10 +286,9 @@ def _without_exemplars(
 ) -> list[MatchingTracklet]:
     """The confirmed tracklets that have no embedding: nothing but the decision says who they are."""
     others = rulings.confirmed - {item.number for item in faces.tracklets}
+    said, version = "you said so; no crop can be compared", index.version.to_text()
     return [
-        MatchingTracklet(
-            video, item, 0.0, 0.0, "decision", "you said so; no crop can be compared", index.folder
-        )
+        MatchingTracklet(video, item, 0.0, 0.0, "decision", said, index.folder, version)
         for item in (index.tracklets() if others else ())
         if item.number in others
     ]
@@ -345,7 +344,9 @@ def _faces(index: VideoIndex, video: Video, vectors: Vectors) -> VideoFaces:
     numbers = set(best.tracklets.tolist())
     tracklets = tuple(item for item in index.tracklets() if item.number in numbers)
     spans = np.array([seconds[item.number] for item in tracklets], np.float64).reshape(-1, 2)
-    return VideoFaces(video, tracklets, spans, best, index.clusters_by(vectors), index.folder)
+    return VideoFaces(
+        video, tracklets, spans, best, index.clusters_by(vectors), index.folder, index.version.to_text()
+    )
 
 
 def _with_sightings(

@@ -20,14 +20,17 @@ from starlette.routing import Route
 
 from facereel import api
 from facereel.query.web.cutting import cutting
+from facereel.query.web.fields import Fields, read_fields
 from facereel.query.web.pictures import jpeg
 from facereel.query.web.question import Question
-from facereel.query.web.site import Site, Upload, read_body, read_json, site_of
+from facereel.query.web.site import Site, Upload, site_of
 
 _MOST_FACES = 18  # of the library, that can be asked for with a click
 _MOST_NAMES = 500  # of people, that the fields for names offer
 _MOST_VIDEOS = 2_000  # that the list of videos to ask in has
 _PHOTO_BYTES = 64 << 20
+_MOST_SECONDS = 86_400.0  # that a match may have to last
+_MOST_PIXELS = 100_000.0  # of a size; which ones are possible the API says
 
 uploads = {"/api/ask/photo": Upload(("image/*", "application/octet-stream"), _PHOTO_BYTES)}
 
@@ -65,7 +68,9 @@ def _start(site: Site, request: Request) -> dict[str, Any] | None:
         return {"person": str(found.id), "title": title, "picture": f"/pictures/person/{found.id}"}
     if (face := request.query_params.get("face")) is not None:
         at = site.library.people.face(site.person(_word(face)))
-        return {"face": face, "title": f"a face of {at.video}", "picture": f"/pictures/face/{face}"}
+        return {
+            "face": face, "version": at.version, "title": f"a face of {at.video}", "picture": f"/pictures/face/{face}"
+        }  # fmt: skip
     return None
 
 
@@ -85,7 +90,7 @@ def _word(face: str) -> str:
 def _add_photo(request: Request) -> Response:
     name = Path(request.query_params.get("name") or "photo").name[:120] or "photo"
     site = site_of(request)
-    photo = site.library.read_faces(read_body(request), name)
+    photo = site.library.read_faces(request.state.body, name)
     number = site.photos.put(photo)
     faces = [
         {"box": [round(value, 1) for value in face.box.tolist()], "warnings": list(face.warnings)}
@@ -110,22 +115,22 @@ def _drop_photo(request: Request) -> Response:
 
 
 def _ask(request: Request) -> Response:
-    site, words = site_of(request), read_json(request)
+    site, words = site_of(request), read_fields(request)
     question = _question(site, words)
     command = replace(question.command, store=site.library.store, out=site.out)
     return JSONResponse(site.scrubbed(_described(site, replace(question, command=command))))
 
 
-def _question(site: Site, words: dict[str, Any]) -> Question:
+def _question(site: Site, words: Fields) -> Question:
     """Ask the library what a page asks; raises as the API, OptionError for what is no question."""
     people, command = _who(site, words)
-    present, absent = ([site.person(one) for one in _texts(words, key)] for key in ("with", "without"))
-    unlike = [_lookalike(site, one) for one in words.get("not") or ()]
+    present, absent = ([site.person(one) for one in words.texts(key)] for key in ("with", "without"))
+    unlike = [_lookalike(site, one) for one in words.items("not")]
     if present or absent or unlike:
         faces = [face for found, _ in unlike for face in found]
         people = site.library.narrowed(people, present=present, absent=absent, unlike=faces)
-    videos = tuple(site.index(one) for one in _texts(words, "videos"))
-    min_duration = _number(words, "min_duration") or 0.0
+    videos = tuple(site.index(one) for one in words.texts("videos"))
+    min_duration = words.number("min_duration", _MOST_SECONDS) or 0.0
     (answer,) = site.library.find_many(people, videos=videos or None, min_duration=min_duration).answers
     command = replace(
         command, present=tuple(present), absent=tuple(absent), unlike=tuple(text for _, text in unlike), videos=videos,
@@ -134,33 +139,36 @@ def _question(site: Site, words: dict[str, Any]) -> Question:
     return Question(people, answer, command)
 
 
-def _lookalike(site: Site, one: object) -> tuple[Sequence[api.Reference], str]:
+def _lookalike(site: Site, one: Any) -> tuple[Sequence[api.Reference], str]:
     """Faces of somebody who only looks like the person, and the name: a face of a photo, or whom the library knows."""
     if isinstance(one, dict):
-        return [_face_of(site, one)], site.photos.get(str(one["photo"])).name
-    word = site.person(one)
+        words = Fields(one)
+        return [_face_of(site, words)], site.photos.get(words.text("photo")).name
+    word = site.person(Fields({"not": one}).text("not"))
     return site.library.read_persons(word).persons[0].references, word
 
 
-def _who(site: Site, words: dict[str, Any]) -> tuple[api.People, api.QueryCommand]:
+def _who(site: Site, words: Fields) -> tuple[api.People, api.QueryCommand]:
     """Who is searched for, and the command for it alone."""
-    if (person := words.get("person")) is not None:
-        word = site.person(person)
+    if "person" in words:
+        word = site.person(words.text("person"))
         return site.library.read_persons(word), api.QueryCommand(person=word)
-    if (face := words.get("face")) is not None:
-        word = site.person(_word(str(face)))
+    if "face" in words:
+        word = site.person(_word(words.text("face")))
+        # The page shows the picture that had this number then.
+        site.library.people.face(word, versions={word.rpartition("#")[0]: words.text("version")})
         return site.library.read_persons(word), api.QueryCommand(person=_short(site.library, word))
-    chosen = [one for one in words.get("faces") or () if isinstance(one, dict)]
-    photos = [site.photos.get(str(one.get("photo"))) for one in chosen]
+    chosen = words.objects("faces")
+    photos = [site.photos.get(one.text("photo")) for one in chosen]
     name = Path(photos[0].name).stem if photos else ""
     people = site.library.of_faces([_face_of(site, one) for one in chosen], name)
-    number = int(chosen[0]["face"]) if len(photos) == 1 and len(photos[0].faces) > 1 else None
+    number = chosen[0].integer("face") if len(photos) == 1 and len(photos[0].faces) > 1 else None
     return people, api.QueryCommand(photos=tuple(photo.name for photo in photos), face=number)
 
 
-def _face_of(site: Site, words: dict[str, Any]) -> api.Reference:
-    photo, number = site.photos.get(str(words.get("photo"))), words.get("face")
-    if not isinstance(number, int) or not 1 <= number <= len(photo.faces):
+def _face_of(site: Site, words: Fields) -> api.Reference:
+    photo, number = site.photos.get(words.text("photo")), words.integer("face")
+    if not 1 <= number <= len(photo.faces):
         raise api.OptionError(f"{photo.name} has no face {number}; choose one of {len(photo.faces)}")
     return photo.faces[number - 1]
 
@@ -232,18 +240,30 @@ class _Choice:
 
 
 def _choice(request: Request) -> _Choice:
-    question, words = site_of(request).questions.get(request.path_params["question"]), read_json(request)
-    numbers = words.get("chosen")
-    every = question.matches
-    if not isinstance(numbers, list) or not all(isinstance(n, int) and 0 <= n < len(every) for n in numbers):
+    site, words = site_of(request), read_fields(request)
+    question = site.questions.get(request.path_params["question"])
+    numbers, every = words.integers("chosen"), question.matches
+    if any(number >= len(every) for number in numbers):
         raise api.OptionError("the matches to cut are not of this answer; ask again")
-    size = _number(words, "size")
-    crop = api.check_clip_options(str(words.get("crop", "follow")), None if size is None else int(size), 0.0)
+    chosen = tuple(every[number] for number in sorted(set(numbers)))
+    _check_versions(site.library, chosen)
+    size = words.number("size", _MOST_PIXELS)
+    crop = api.check_clip_options(words.text("crop") or "follow", None if size is None else int(size), 0.0)
     return _Choice(
-        question, tuple(every[number] for number in sorted(set(numbers))), crop,
-        None if size is None else int(size), str(words.get("name") or question.answer.name).strip(),
-        words.get("overwrite") is True,
+        question, chosen, crop,
+        None if size is None else int(size), words.text("name") or question.answer.name,
+        words.flag("overwrite"),
     )  # fmt: skip
+
+
+def _check_versions(library: api.Library, matches: Sequence[api.Match]) -> None:
+    """Raise ChangedIndexError for matches of an index that was written anew since: who is in it may have changed."""
+    videos = {match.folder.name: match.video.name for match in matches}
+    for folder, version in {(match.folder.name, match.version) for match in matches}:
+        if library.version(folder) != version:
+            raise api.ChangedIndexError(
+                f"{videos[folder]} was indexed again, or somebody in it was forgotten; ask again"
+            )
 
 
 def _command(request: Request) -> Response:
@@ -254,6 +274,8 @@ def _command(request: Request) -> Response:
 def _crops(request: Request) -> Response:
     """The crop of each frame of one match, and the size of the clip."""
     choice = _choice(request)
+    if len(choice.chosen) != 1:
+        raise api.OptionError("a preview is of one match; choose one")
     (clip,) = (
         choice.question.answer.only(choice.chosen)
         .preview(crop=choice.crop, size=choice.size)
@@ -277,21 +299,6 @@ def _cut(request: Request) -> Response:
         cutting(site, answer, folder, choice.crop, choice.size, choice.overwrite),
     )
     return JSONResponse({"job": job.data()})
-
-
-def _texts(words: dict[str, Any], key: str) -> tuple[str, ...]:
-    given = words.get(key) or ()
-    values: Sequence[Any] = given if isinstance(given, list) else ()
-    return tuple(text for value in values if (text := str(value).strip()))
-
-
-def _number(words: dict[str, Any], key: str) -> float | None:
-    value = words.get(key)
-    if value is None or value == "":
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise api.OptionError(f"{key} is no number: {value}")
-    return float(value)
 
 
 routes = [

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from facereel import api
+from facereel.query.web.fields import Fields
 from facereel.query.web.guard import Refused
+from facereel.query.web.site import Site
 
 
 def title(person: api.LibraryPerson) -> str:
@@ -22,6 +24,23 @@ def same_person(people: api.PeopleOfLibrary, number: int) -> api.LibraryPerson:
     if person.id != number:
         raise Refused(409, f"person {number} is now part of {title(person)}; reload the page")
     return person
+
+
+def chosen_faces(site: Site, words: Fields) -> tuple[list[str], dict[str, str]]:
+    """The `faces` of a body as the API names them, and the versions of their indexes that the page shows.
+
+    Each has a `folder`, a `tracklet` and a `version`. Raises OptionError where there is none.
+    """
+    faces: list[str] = []
+    versions: dict[str, str] = {}
+    for face in words.objects("faces"):
+        folder, version = site.index(face.text("folder")), face.text("version")
+        faces.append(f"{folder}#t{face.integer('tracklet')}")
+        # Of two versions of one index at least one is an old one: the text of none is empty.
+        versions[folder] = version if versions.get(folder, version) == version else ""
+    if not faces:
+        raise api.OptionError("no face is chosen; choose at least one")
+    return faces, versions
 
 
 def described(change: api.Change, message: str) -> dict[str, Any]:

@@ -10,15 +10,16 @@ from starlette.routing import Route
 
 from facereel import api
 from facereel.query.web.changes import title
-from facereel.query.web.site import read_json, site_of
+from facereel.query.web.fields import read_fields
+from facereel.query.web.site import site_of
 
 DECISIONS_SHOWN = 200
 
 
 def undo(request: Request) -> JSONResponse:
     """Undo the decisions with the numbers given, all or none."""
-    numbers = read_json(request).get("decisions")
-    if not isinstance(numbers, list) or not numbers or any(type(number) is not int for number in numbers):
+    numbers = read_fields(request).integers("decisions")
+    if not numbers:
         raise api.OptionError("which decisions to undo is not said; reload the page")
     undone = site_of(request).library.people.undo(*numbers)
     count = len(undone)

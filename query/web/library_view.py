@@ -14,9 +14,10 @@ from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
 from facereel import api
+from facereel.query.web.fields import read_fields
 from facereel.query.web.jobs import Job, Progress, Result
 from facereel.query.web.paging import Paging, page_number
-from facereel.query.web.site import Site, Upload, read_json, site_of
+from facereel.query.web.site import Site, Upload, site_of
 from facereel.query.web.uploads import part_of_upload, put_in_place
 
 VIDEOS_A_PAGE = 48
@@ -57,12 +58,12 @@ def folder(request: Request) -> JSONResponse:
 
 def index(request: Request) -> JSONResponse:
     """Index files or folders below the root, as a job."""
-    site, body = site_of(request), read_json(request)
-    if isinstance(name := body.get("folder"), str):  # a video of the library, wherever it lies, anew
-        path = Path(site.library.info(name).summary.path)
+    site, words = site_of(request), read_fields(request)
+    if "folder" in words:  # a video of the library, wherever it lies, anew
+        path = Path(site.library.info(site.index(words.text("folder"))).summary.path)
         return JSONResponse(_indexing(site, [path], force=True).data())
-    names = body.get("paths")
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+    names = words.texts("paths")
+    if not names:
         raise api.OptionError("no file was chosen; choose a video or a folder")
     paths = [api.file_below(site.root, name) for name in names]
     if gone := next((name for name, path in zip(names, paths, strict=True) if not path.exists()), None):
@@ -106,9 +107,7 @@ def _index(site: Site, paths: list[Path], force: bool, progress: Progress) -> Re
 def remove(request: Request) -> JSONResponse:
     """Delete the index of a video."""
     site = site_of(request)
-    name = str(read_json(request).get("folder", ""))
-    if name != Path(name).name:
-        raise api.OptionError(f"{name} is not the name of an index; reload the page")
+    name = site.index(read_fields(request).text("folder"))
     site.library.remove(name)
     site.clear_memory()
     return JSONResponse({"message": f"The index of {name} is deleted. The video itself stays."})

@@ -8,8 +8,9 @@ from starlette.routing import Route
 
 from facereel import api
 from facereel.query.web.changes import described, same_person, title
+from facereel.query.web.fields import read_fields
 from facereel.query.web.paging import Paging, page_number
-from facereel.query.web.site import read_json, site_of
+from facereel.query.web.site import site_of
 
 PEOPLE_A_PAGE = 60
 
@@ -47,14 +48,14 @@ def name(request: Request) -> JSONResponse:
     """Give somebody a name."""
     people = site_of(request).library.people
     person = same_person(people, request.path_params["person"])
-    change = people.name(str(person.id), str(read_json(request).get("name", "")))
+    change = people.name(str(person.id), read_fields(request).text("name"))
     return JSONResponse(described(change, f"Person {change.person.id} is {change.person.name}"))
 
 
 def merge(request: Request) -> JSONResponse:
     """Say that people are one person; the first one's id and name stay."""
-    ids = read_json(request).get("people")
-    if not isinstance(ids, list) or len(ids) < 2 or not all(isinstance(one, int) for one in ids):
+    ids = read_fields(request).integers("people")
+    if len(ids) < 2:
         raise api.OptionError("fewer than two people were chosen; choose all who are one person")
     people = site_of(request).library.people
     first, *others = (str(same_person(people, one).id) for one in ids)
@@ -65,13 +66,12 @@ def merge(request: Request) -> JSONResponse:
 
 def hide(request: Request) -> JSONResponse:
     """Leave people out of lists and questions, or take them back."""
-    body = read_json(request)
-    ids, people = body.get("people"), site_of(request).library.people
-    if not isinstance(ids, list) or not ids or not all(isinstance(one, int) for one in ids):
+    words, people = read_fields(request), site_of(request).library.people
+    ids, back = words.integers("people"), words.flag("back")
+    if not ids:
         raise api.OptionError("nobody was chosen; choose somebody first")
     for one in ids:
         same_person(people, one)
-    back = body.get("back") is True
     found = [people.find(str(one)) for one in ids]
     # Another tab may have hidden one of them; where nobody is left to hide, the call says why.
     chosen = [one for one in found if one.hidden == back] or found[:1]

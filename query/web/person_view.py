@@ -13,10 +13,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from facereel import api
-from facereel.query.web.changes import described, same_person, title
+from facereel.query.web.changes import chosen_faces, described, same_person, title
 from facereel.query.web.cutting import cutting
+from facereel.query.web.fields import read_fields
 from facereel.query.web.jobs import Progress, Work
-from facereel.query.web.site import Site, read_json, site_of
+from facereel.query.web.site import Site, site_of
 
 _VIDEOS = 12  # a page of appearances
 _FACES = 18  # the best ones
@@ -45,7 +46,7 @@ def _videos(request: Request) -> Response:
             "videos": [
                 {
                     "folder": video.folder.name, "video": video.video, "duration": round(video.duration, 4),
-                    "seconds": round(video.seconds, 3),
+                    "seconds": round(video.seconds, 3), "version": video.version,
                     "pieces": [
                         [piece.tracklet, piece.start_frame, piece.end_frame, round(piece.start, 4), round(piece.end, 4)]
                         for piece in video.pieces
@@ -67,7 +68,7 @@ def _faces(request: Request) -> Response:
 def _moment(moment: api.Moment) -> dict[str, Any]:
     return {
         "folder": moment.folder.name, "video": moment.video, "tracklet": moment.tracklet, "frame": moment.frame,
-        "time": round(moment.time, 3),
+        "time": round(moment.time, 3), "version": moment.version,
     }  # fmt: skip
 
 
@@ -96,7 +97,10 @@ def _possible(request: Request) -> Response:
                 "folder": folder.name, "video": best.video.name, "cluster": cluster, "tracklet": best.tracklet,
                 "frame": best.start_frame, "start": round(best.start, 3), "end": round(best.end, 3),
                 "similarity": round(best.similarity, 3), "sure": best.certainty == "sure", "why": best.why,
-                "faces": [f"{folder.name}/t{number}" for number in dict.fromkeys(one.tracklet for one in matches)],
+                "faces": [
+                    {"folder": folder.name, "tracklet": number, "version": best.version}
+                    for number in dict.fromkeys(one.tracklet for one in matches)
+                ],
                 "owner": None if owner is None else {"id": owner.id, "name": title(owner)},
             }
         )  # fmt: skip
@@ -104,21 +108,25 @@ def _possible(request: Request) -> Response:
 
 
 def _accept(request: Request) -> Response:
-    change = site_of(request).library.people.accept(_person(request), _chosen(request))
+    site, person = site_of(request), _person(request)
+    faces, versions = chosen_faces(site, read_fields(request))
+    change = site.library.people.accept(person, faces, versions=versions)
     return JSONResponse(described(change, f"Accepted: this is {title(change.person)}"))
 
 
 def _reject(request: Request) -> Response:
-    faces = _chosen(request)
-    change = site_of(request).library.people.reject(_person(request), faces)
+    site, person = site_of(request), _person(request)
+    faces, versions = chosen_faces(site, read_fields(request))
+    change = site.library.people.reject(person, faces, versions=versions)
     return JSONResponse(
         described(change, f"{_count(faces)} {'is' if len(faces) == 1 else 'are'} not {title(change.person)}")
     )
 
 
 def _split(request: Request) -> Response:
-    faces = _chosen(request)
-    change = site_of(request).library.people.split(_person(request), faces)
+    site, person = site_of(request), _person(request)
+    faces, versions = chosen_faces(site, read_fields(request))
+    change = site.library.people.split(person, faces, versions=versions)
     new = change.split_off or change.person
     answer = described(change, f"{_count(faces)} split off as {title(new)}")
     return JSONResponse(answer | {"split_off": new.id})
@@ -126,20 +134,6 @@ def _split(request: Request) -> Response:
 
 def _count(faces: Sequence[str]) -> str:
     return f"{len(faces)} face track{'' if len(faces) == 1 else 's'}"
-
-
-def _chosen(request: Request) -> list[str]:
-    """The faces of the body, `FOLDER/t12` each, as the API names them."""
-    words = read_json(request).get("faces")
-    if not isinstance(words, list) or not words:
-        raise api.OptionError("no face is chosen; choose at least one")
-    found = []
-    for word in words:
-        folder, _, name = str(word).rpartition("/")
-        if not folder or name[:1] != "t" or not name[1:].isdecimal():
-            raise api.OptionError("what was chosen is no face of the library; reload the page")
-        found.append(f"{folder}#{name}")
-    return found
 
 
 # -- Forgetting
@@ -153,13 +147,12 @@ def _forget_plan(request: Request) -> Response:
 
 def _forget(request: Request) -> Response:
     """Forget somebody, if what would be removed still is what the user was shown."""
-    site, word, words = site_of(request), _person(request), read_json(request)
-    plan = _plan(site, word)
-    if words.get("plan") != _planned(site, plan)["plan"]:
+    site, word, words = site_of(request), _person(request), read_fields(request)
+    plan, also_weaker = _plan(site, word), words.flag("also_weaker")
+    if words.text("plan") != _planned(site, plan)["plan"]:
         raise api.ResultExistsError(
             "the library has changed since this was shown; look again at what is removed"
         )
-    also_weaker = words.get("also_weaker") is True
     # Without the name, which is to be nowhere afterwards.
     job = site.jobs.start("forget", "Forgetting a person", _forgetting(plan, also_weaker, site))
     return JSONResponse({"job": job.data()})
@@ -213,14 +206,14 @@ def _forgetting(plan: api.ForgetPlan, also_weaker: bool, site: Site) -> Work:
 
 def _cut(request: Request) -> Response:
     """Cut every sure appearance, in the frames with and without somebody."""
-    site, word, words = site_of(request), _person(request), read_json(request)
+    site, word, words = site_of(request), _person(request), read_fields(request)
     library = site.library
     people = library.read_persons(word)
-    present, absent = ([site.person(one) for one in _names(words, key)] for key in ("with", "without"))
+    present, absent = ([site.person(one) for one in words.texts(key)] for key in ("with", "without"))
     if present or absent:
         people = library.narrowed(people, present=present, absent=absent)
-    crop = api.check_clip_options(str(words.get("crop", "follow")), None, 0.0)
-    overwrite = words.get("overwrite") is True
+    crop = api.check_clip_options(words.text("crop") or "follow", None, 0.0)
+    overwrite = words.flag("overwrite")
     (folder,) = api.result_folders(people, site.out)
     api.check_target(folder, people.persons[0], overwrite)
 
@@ -230,11 +223,6 @@ def _cut(request: Request) -> Response:
         return cutting(site, answer, folder, crop, None, overwrite)(progress)
 
     return JSONResponse({"job": site.jobs.start("cut", f"Cutting {people.persons[0].name}", work).data()})
-
-
-def _names(words: dict[str, Any], key: str) -> list[str]:
-    given = words.get(key) or []
-    return [str(one).strip() for one in given if str(one).strip()] if isinstance(given, list) else []
 
 
 def _data(request: Request) -> Response:

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from facereel.api import OptionError
-from facereel.query.web.site import site_of
+from facereel.query.web.site import folder_of, site_of
 
 _WIDTHS = (160, 320, 480, 640, 960, 1280)  # of frames: a few, so that one is not decoded anew for each screen
 
@@ -26,13 +26,13 @@ def _face(request: Request) -> Response:
 
 
 def _poster(request: Request) -> Response:
-    site, folder = site_of(request), request.path_params["folder"]
+    site, folder = site_of(request), folder_of(request)
     frame = site.library.poster_frame(folder)
     return jpeg(site.frames.get(site.library, folder, frame, _width(request)))
 
 
 def _frame(request: Request) -> Response:
-    site, folder, frame = site_of(request), request.path_params["folder"], request.path_params["frame"]
+    site, folder, frame = site_of(request), folder_of(request), request.path_params["frame"]
     return jpeg(site.frames.get(site.library, folder, frame, _width(request)))
 
 
@@ -51,7 +51,7 @@ def _track(request: Request) -> Response:
 
 def face_word(request: Request) -> str:
     """The face of a path, `FOLDER/c3` or `FOLDER/t12`, as the API calls it; raises OptionError for another form."""
-    folder, face = request.path_params["folder"], request.path_params["face"]
+    folder, face = folder_of(request), request.path_params["face"]
     kind, number = face[:1], face[1:]
     if kind not in ("c", "t") or not number.isdecimal():
         raise OptionError(f"{face} is no face; write c3 for cluster 3, t12 for tracklet 12")

@@ -10,6 +10,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from facereel.api import NotIndexedError
+from facereel.query.web.site import folder_of, site_of
 
 _TYPES = {
     ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm", ".mkv": "video/x-matroska",
@@ -19,13 +20,13 @@ _TABLES = ("metadata.json", "clips.csv", "frames.csv")  # of a result, beside it
 
 
 def _video(request: Request) -> Response:
-    return _file(request.app.state.site.library.source(request.path_params["folder"]), None)
+    return _file(site_of(request).library.source(folder_of(request)), None)
 
 
 def _result(request: Request) -> Response:
     """A file of a result: a clip that its metadata names, or a table."""
     name, file = request.path_params["name"], request.path_params["file"]
-    folder = Path(request.app.state.site.out) / name
+    folder = Path(site_of(request).out) / name
     plain = Path(file).name == file and name not in ("", ".", "..") and Path(name).name == name
     if not plain or file not in _files(folder) or folder.is_symlink() or (folder / file).is_symlink():
         raise NotIndexedError("there is no such file in the results; cut the clips again")

@@ -9,13 +9,14 @@ from starlette.responses import FileResponse, JSONResponse
 from starlette.routing import Route
 
 from facereel import api
+from facereel.query.web.fields import read_fields
 from facereel.query.web.jobs import Progress, Result
-from facereel.query.web.site import read_json, site_of
+from facereel.query.web.site import folder_of, site_of
 
 
 def playback(request: Request) -> JSONResponse:
     """Where the video is played from; null where a copy has to be made first."""
-    library, folder = site_of(request).library, request.path_params["folder"]
+    library, folder = site_of(request).library, folder_of(request)
     address = None
     if library.proxy(folder) is not None:
         address = _address("proxy", folder)
@@ -26,8 +27,8 @@ def playback(request: Request) -> JSONResponse:
 
 def prepare(request: Request) -> JSONResponse:
     """Make a copy, also of a video that the server takes for playable: the browser has said that it is not."""
-    site, folder = site_of(request), request.path_params["folder"]
-    read_json(request)
+    site, folder = site_of(request), folder_of(request)
+    read_fields(request)
     name = site.library.info(folder).summary.video
 
     def work(progress: Progress) -> Result:
@@ -40,7 +41,7 @@ def prepare(request: Request) -> JSONResponse:
 
 def proxy(request: Request) -> FileResponse:
     """The copy, or the ranges of it that the player asks for."""
-    file = site_of(request).library.proxy(request.path_params["folder"])
+    file = site_of(request).library.proxy(folder_of(request))
     if file is None:
         raise api.NotIndexedError("this video is not prepared for playing any more; reload the page")
     return FileResponse(file, media_type="video/mp4", headers={"Cache-Control": "no-store"})

@@ -9,10 +9,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from facereel import api
-from facereel.query.web.site import read_json, site_of
+from facereel.query.web.fields import read_fields
+from facereel.query.web.site import site_of
 
 _AHEAD = 3  # questions that the page gets at once, so that the pictures of the next are there in time
-_ANSWERS = ("same", "different", "ignore", "skip")
 _MOST_FACES = 4  # of each of the two
 
 
@@ -27,18 +27,17 @@ def _questions(request: Request) -> Response:
 
 def _answer(request: Request) -> Response:
     """Answer a question about two people by id: `same`, `different`, `ignore` or `skip`."""
-    people, words = site_of(request).library.people, read_json(request)
-    person, other, answer = words.get("person"), words.get("other"), words.get("answer")
-    if type(person) is not int or type(other) is not int or answer not in _ANSWERS:
-        raise api.OptionError("this is no answer to a question; reload the page")
+    people, words = site_of(request).library.people, read_fields(request)
+    person, other = words.integer("person"), words.integer("other")
+    verdict: api.Verdict = words.text("answer")  # type: ignore[assignment]  # the call checks it
     before, candidate = people.find(str(person)), people.find(str(other))
-    change = people.answer(person, other, answer)
+    change = people.answer(person, other, verdict)
     message = {
         "same": _gain(change.person, candidate, before),
         "different": f"{_title(candidate)} is not {_title(before)}, and is not suggested again",
         "ignore": f"{_title(candidate)} is hidden: left out of lists and suggestions",
         "skip": "Skipped",
-    }[answer]
+    }[verdict]
     return JSONResponse(
         {"decisions": change.decisions, "message": message, **_next(site_of(request).library)}
     )
@@ -46,12 +45,11 @@ def _answer(request: Request) -> Response:
 
 def _unskip(request: Request) -> Response:
     """Let a pair that was skipped come again, or all of them."""
-    library, words = site_of(request).library, read_json(request)
-    person, other = words.get("person"), words.get("other")
-    if person is None or other is None:
-        library.people.ask_again()
+    library, words = site_of(request).library, read_fields(request)
+    if "person" in words or "other" in words:
+        library.people.ask_again(str(words.integer("person")), str(words.integer("other")))
     else:
-        library.people.ask_again(str(person), str(other))
+        library.people.ask_again()
     return JSONResponse(_next(library))
 
 

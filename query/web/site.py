@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import dataclass, field
@@ -69,12 +68,12 @@ class Site:
         own = {"site": self, "path": request.url.path, "pages": pages}
         return HTMLResponse(_templates().get_template(template).render(**own, **context), status)
 
-    def person(self, word: object) -> str:
+    def person(self, word: str) -> str:
         """A person whom a page names by an id, a name or a face, as the API takes it; the API would take a photo too.
 
         Raises OptionError for any other word, NotIndexedError for a face of an index that is not there.
         """
-        text = str(word).strip()
+        text = word.strip()
         if text.isdecimal() or self.library.people.has_name(text):
             return text
         folder, _, face = text.rpartition("#")
@@ -82,15 +81,14 @@ class Site:
             return f"{self.index(folder)}#{face}"
         raise api.OptionError(f'nobody in the library is called "{text[:200]}"; write a name or an id')
 
-    def index(self, word: object) -> str:
+    def index(self, word: str) -> str:
         """The name of an index that a page names; the API would take the path of a video too.
 
         Raises NotIndexedError for any other word.
         """
-        text = str(word)
-        if Path(text).name != text or text in ("", "..") or not (self.library.store / text).is_dir():
-            raise api.NotIndexedError(f"the library has no index {text[:200]}; reload the page")
-        return text
+        if Path(word).name != word or word in ("", "..") or not os.path.isdir(self.library.store / word):
+            raise api.NotIndexedError(f"the library has no index {word[:200]}; reload the page")
+        return word
 
     def scrub(self, text: str) -> str:
         """A message without the places on this machine that it may name: of a path its last name is left."""
@@ -127,21 +125,9 @@ def site_of(request: Request) -> Site:
     return site
 
 
-def read_body(request: Request) -> bytes:
-    """The body of a POST, which the guard has read and found small enough and of a type that is accepted."""
-    body: bytes = request.state.body
-    return body
-
-
-def read_json(request: Request) -> dict[str, Any]:
-    """The JSON object that a POST has for a body; raises OptionError where it is none."""
-    try:
-        body = json.loads(read_body(request) or b"{}", parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise api.OptionError("the request is not JSON; reload the page") from error
-    if not isinstance(body, dict):
-        raise api.OptionError("the request is not a JSON object; reload the page")
-    return body
+def folder_of(request: Request) -> str:
+    """The index that an address names, by its folder; raises NotIndexedError."""
+    return site_of(request).index(request.path_params["folder"])
 
 
 def error_answer(error: Exception, message: str, status: int) -> JSONResponse:
@@ -155,10 +141,6 @@ def length_of_time(seconds: float) -> str:
     if seconds < 59.5:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number of JSON")
 
 
 @cache

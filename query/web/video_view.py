@@ -8,19 +8,21 @@ from starlette.routing import Route
 
 from facereel import api
 from facereel.query.web.changes import described, title
-from facereel.query.web.site import read_json, site_of
+from facereel.query.web.fields import Fields, read_fields
+from facereel.query.web.guard import Refused
+from facereel.query.web.site import folder_of, site_of
 
 _WINDOW = 250  # frames of which the page asks for the boxes at once
 
 
 def _page(request: Request) -> Response:
-    site = site_of(request)
-    details = site.library.info(request.path_params["folder"])
+    site, folder = site_of(request), folder_of(request)
+    details = site.library.info(folder)
     names = sorted({one.name for one in site.library.people.all() if one.name}, key=str.casefold)
     return site.render(
         request,
         "video.html",
-        folder=request.path_params["folder"],
+        folder=folder,
         video=details.summary,
         details=details,
         names=names,
@@ -28,7 +30,7 @@ def _page(request: Request) -> Response:
 
 
 def _timeline(request: Request) -> Response:
-    found = site_of(request).library.timeline(request.path_params["folder"], window=_WINDOW)
+    found = site_of(request).library.timeline(folder_of(request), window=_WINDOW)
     return JSONResponse(
         {
             "folder": found.folder.name, "video": found.video, "version": found.version, "width": found.width,
@@ -48,7 +50,7 @@ def _timeline(request: Request) -> Response:
 
 def _frames(request: Request) -> Response:
     start = request.path_params["start"]
-    found = site_of(request).library.frames(request.path_params["folder"], start, start + _WINDOW)
+    found = site_of(request).library.frames(folder_of(request), start, start + _WINDOW)
     return JSONResponse(
         {
             "version": found.version, "start": found.start, "end": found.end,
@@ -63,41 +65,52 @@ def _frames(request: Request) -> Response:
 
 
 def _identify(request: Request) -> Response:
-    words, people = read_json(request), site_of(request).library.people
-    who = str(words.get("who") or "").strip()
+    words, people = read_fields(request), site_of(request).library.people
+    face, versions, _ = _shown(request, words)
+    who = words.text("who")
     if not who:
         raise api.OptionError("there is no name; write one, or choose somebody")
-    change = people.identify(_face(request), who, whole=words.get("whole") is True)
+    change = people.identify(face, who, whole=words.flag("whole"), versions=versions)
     return JSONResponse(described(change, f"This is {title(change.person)}"))
 
 
 def _reject(request: Request) -> Response:
-    people, face = site_of(request).library.people, _face(request)
-    person = _owner(people, face)
-    change = people.reject(str(person.id), [face])
+    people = site_of(request).library.people
+    face, versions, person = _owned(request)
+    change = people.reject(str(person.id), [face], versions=versions)
     return JSONResponse(described(change, f"Not {title(person)}"))
 
 
 def _split(request: Request) -> Response:
-    people, face = site_of(request).library.people, _face(request)
-    person = _owner(people, face)
-    change = people.split(str(person.id), [face])
+    people = site_of(request).library.people
+    face, versions, person = _owned(request)
+    change = people.split(str(person.id), [face], versions=versions)
     new = change.split_off or change.person
     return JSONResponse(
         described(change, f"Split off {title(person)} as {title(new)}") | {"split_off": new.id}
     )
 
 
-def _face(request: Request) -> str:
-    """The face of an address, as the API names it."""
-    return f"{request.path_params['folder']}#t{request.path_params['tracklet']}"
+def _shown(request: Request, words: Fields) -> tuple[str, dict[str, str], api.LibraryPerson | None]:
+    """The face of an address as the API names it, the version of its index that the page shows, and whose it is.
+
+    Refused where it is not that of the `person` whom the page shows: in another tab it was given to somebody else.
+    """
+    folder = folder_of(request)
+    face, versions = f"{folder}#t{request.path_params['tracklet']}", {folder: words.text("version")}
+    now = site_of(request).library.people.face(face, versions=versions).person
+    shown = words.integer("person") if "person" in words else None
+    if shown != (None if now is None else now.id):
+        raise Refused(409, f"this face is {'nobody' if now is None else title(now)} by now; look at it again")
+    return face, versions, now
 
 
-def _owner(people: api.PeopleOfLibrary, face: str) -> api.LibraryPerson:
-    found = people.face(face)
-    if found.person is None:
-        raise api.OptionError("this face is nobody's any more; say who it is instead")
-    return found.person
+def _owned(request: Request) -> tuple[str, dict[str, str], api.LibraryPerson]:
+    """As `_shown`, for a face that is somebody's."""
+    face, versions, person = _shown(request, read_fields(request))
+    if person is None:
+        raise api.OptionError("this face is nobody's; say who it is instead")
+    return face, versions, person
 
 
 routes = [

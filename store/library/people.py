@@ -118,11 +118,11 @@ class LibraryPeople:
 
     def by_name(self, name: str) -> tuple[LibraryPerson, ...]:
         """Everybody with that name, by id; upper and lower case do not matter."""
+        key = name_key(" ".join(name.split()))
+        if any("\ud800" <= character <= "\udfff" for character in key):  # no text, so nobody's name
+            return ()
         with self._read() as db:
-            rows = db.execute(
-                "SELECT person FROM people WHERE name_key = ? ORDER BY person",
-                (name_key(" ".join(name.split())),),
-            )
+            rows = db.execute("SELECT person FROM people WHERE name_key = ? ORDER BY person", (key,))
             return _people(db, [row[0] for row in rows])
 
     def people_of(self, sha256: str) -> dict[int, LibraryPerson]:

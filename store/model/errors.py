@@ -8,6 +8,7 @@ FaceReelError
 ├── StoreError            the memory of what was indexed
 │   ├── NotIndexedError   nothing is known of that video
 │   ├── EngineMismatchError  indexed by another engine or other weights
+│   ├── ChangedIndexError  another index.db than the one whose numbers are given
 │   ├── NewerIndexError   index.db or library.db was written by a newer version
 │   ├── DamagedIndexError index.db cannot be read
 │   ├── DamagedLibraryError  library.db cannot be read
@@ -51,6 +52,10 @@ class NotIndexedError(StoreError):
 
 class EngineMismatchError(StoreError):
     """An index was made by another engine than the one that asks."""
+
+
+class ChangedIndexError(StoreError):
+    """An index was written anew since the numbers of its faces were read."""
 
 
 class NewerIndexError(StoreError):

@@ -12,6 +12,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from facereel import Library
+from facereel.store.index.reader import VideoIndex
+from facereel.store.index.rewrite import drop_tracklets
 from tests.browser.boxes import CountedVideo, counted_videos, look, outlines_only
 from tests.browser.conftest import Visit
 from tests.browser.counted_film import counted
@@ -126,3 +128,28 @@ def test_a_face_that_is_not_the_person_leaves_the_row(site: Site, visit: Visit) 
     expect(page.get_by_role("status").get_by_text("Not person")).to_be_visible()
     owners = {one.tracklet: one.person for one in library.timeline(folder.name).stretches}
     assert owners[stretch.tracklet] != stretch.person
+
+
+def test_a_face_of_a_video_that_was_indexed_again_gets_no_name(
+    site: Site, visit: Visit, expected_faults: list[str]
+) -> None:
+    expected_faults.append("status of 409")
+    library = Library(site.store)
+    (folder,) = site.store.glob("sample.mp4-*")
+    first, *_, last = library.timeline(folder.name).stretches
+    page = visit(site, f"{path(site)}?frame={first.start_frame}")
+    at_frame(page, first.start_frame)
+    page.locator(f"#here [data-face='{first.tracklet}']").click()
+    with VideoIndex(folder) as index:
+        version = index.version
+    drop_tracklets(folder, [last.tracklet], version)
+    page.keyboard.type("Zoe")
+    page.keyboard.press("Enter")
+    expect(page.locator("#toasts")).to_contain_text("was indexed again")
+    assert not library.people.log()
+    # What the page shows is new by then: the same again is a name.
+    page.locator(f"#here [data-face='{first.tracklet}']").click()
+    page.keyboard.type("Zoe")
+    page.keyboard.press("Enter")
+    expect(page.locator(f"#here [data-face='{first.tracklet}']")).to_contain_text("Zoe")
+    assert library.people.has_name("Zoe")

@@ -255,7 +255,7 @@ async function ask() {
   asking = new AbortController();
   const words = {
     faces: question.photos.map((photo) => ({ photo: photo.id, face: photo.face })),
-    person: question.start?.person, face: question.start?.face,
+    person: question.start?.person, face: question.start?.face, version: question.start?.version,
     videos: $("video").value ? [$("video").value] : [],
     min_duration: Number($("min-duration").value) || 0,
   };

@@ -21,7 +21,7 @@ const facePicture = (folder, tracklet) => `/pictures/face/${encodeURIComponent(f
 
 // -- Faces
 
-const chosen = new Set();
+const chosen = new Map(); // by checkbox: faces as the server takes them
 
 async function showFaces() {
   const { faces } = await get(`${api}/faces`);
@@ -29,9 +29,8 @@ async function showFaces() {
   showChosen();
   byId("faces").replaceChildren(
     ...faces.map((face) => {
-      const name = `${face.folder}/t${face.tracklet}`;
       const where = `${face.video} at ${clock(face.time, 0)}`;
-      const box = el("input", { type: "checkbox", "aria-label": `Choose the face in ${where}`, on: { change: () => { chosen[box.checked ? "add" : "delete"](name); showChosen(); } } });
+      const box = el("input", { type: "checkbox", "aria-label": `Choose the face in ${where}`, on: { change: () => { if (box.checked) chosen.set(box, face); else chosen.delete(box); showChosen(); } } });
       return el("li", {},
         el("a", { href: momentLink(face.folder, face.frame) }, el("img", { class: "face", src: facePicture(face.folder, face.tracklet), alt: `${title}, ${where}`, loading: "lazy" })),
         el("label", { class: "inline" }, box, el("span", { class: "soft" }, where)));
@@ -47,11 +46,13 @@ function showChosen() {
 
 async function decide(action, faces) {
   try {
-    const answer = await post(`${api}/${action}`, { faces });
+    const sent = faces.map(({ folder, tracklet, version }) => ({ folder, tracklet, version }));
+    const answer = await post(`${api}/${action}`, { faces: sent });
     toast(`${answer.message}.`, { undo: answer.decisions, onUndo: showAll });
     await showAll();
   } catch (error) {
     complain(error);
+    if (error.kind === "ChangedIndexError") await showAll().catch(complain);
   }
 }
 
@@ -120,8 +121,8 @@ function showVideo(video) {
     el("ul", { class: "plain pieces" }, video.pieces.map(([tracklet, frame, , start, end]) =>
       el("li", {},
         el("a", { href: momentLink(video.folder, frame) }, `${clock(start)} to ${clock(end)}`),
-        el("button", { type: "button", class: "quiet", "aria-label": `Not ${title}: ${video.video}, ${clock(start)}`, on: { click: () => decide("reject", [`${video.folder}/t${tracklet}`]) } }, `Not ${title}`),
-        el("button", { type: "button", class: "quiet", "aria-label": `Split off: ${video.video}, ${clock(start)}`, on: { click: () => decide("split", [`${video.folder}/t${tracklet}`]) } }, "Split off")))));
+        el("button", { type: "button", class: "quiet", "aria-label": `Not ${title}: ${video.video}, ${clock(start)}`, on: { click: () => decide("reject", [{ ...video, tracklet }]) } }, `Not ${title}`),
+        el("button", { type: "button", class: "quiet", "aria-label": `Split off: ${video.video}, ${clock(start)}`, on: { click: () => decide("split", [{ ...video, tracklet }]) } }, "Split off")))));
   return el("li", { class: "card" },
     el("div", { class: "row spread" },
       el("h3", {}, el("a", { href: momentLink(video.folder, video.pieces[0][1]) }, video.video)),
@@ -277,8 +278,8 @@ byId("filters").addEventListener("submit", (event) => {
   addFilter();
 });
 byId("more").addEventListener("click", () => showVideos(next).catch(complain));
-byId("not-this").addEventListener("click", () => decide("reject", [...chosen]));
-byId("split").addEventListener("click", () => decide("split", [...chosen]));
+byId("not-this").addEventListener("click", () => decide("reject", [...chosen.values()]));
+byId("split").addEventListener("click", () => decide("split", [...chosen.values()]));
 byId("hide").addEventListener("click", hide);
 byId("cut").addEventListener("click", () => cut());
 byId("forget").addEventListener("click", askForget);

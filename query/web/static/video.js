@@ -354,12 +354,12 @@ function setZoom(value) {
 // -- A face
 
 const dialog = byId("face-dialog");
-let faceOf = null; // the stretch that the dialog is about
+let faceOf = null; // the stretch that the dialog is about, with the version of the index that it is of
 
 function openFace(tracklet) {
   pause();
-  faceOf = stretches.get(tracklet);
-  if (!faceOf) return;
+  if (!stretches.has(tracklet)) return;
+  faceOf = { ...stretches.get(tracklet), version: timeline.version };
   const { person } = faceOf;
   const known = person === null ? null : people.get(person);
   byId("face-picture").src = `/pictures/face/${at}/t${tracklet}`;
@@ -381,11 +381,19 @@ function openFace(tracklet) {
 
 async function decide(action, body = {}) {
   try {
-    const answer = await post(`/api/videos/${at}/faces/${faceOf.tracklet}/${action}`, body);
+    const { tracklet, version, person } = faceOf;
+    const answer = await post(`/api/videos/${at}/faces/${tracklet}/${action}`, { ...body, version, person });
     dialog.close();
     toast(`${answer.message}.`, { undo: answer.decisions, onUndo: loadTimeline });
     await loadTimeline();
   } catch (error) {
+    if (error.status === 409) {
+      // What the dialog shows is no longer so.
+      dialog.close();
+      complain(error);
+      await loadTimeline().catch(complain);
+      return;
+    }
     byId("face-error").textContent = error.message;
     byId("face-error").hidden = false;
   }
