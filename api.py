@@ -67,6 +67,8 @@ if TYPE_CHECKING:
     from facereel.indexer.engines.protocol import FaceEngine
     from facereel.indexer.identity.reembed import Reembedded
     from facereel.indexer.jobs.paths import BrowsedFolder
+    from facereel.query.blur.blur import Blurred
+    from facereel.query.blur.covers import Doubt
     from facereel.query.clips.plan import ClipOptions
     from facereel.query.command_line import QueryCommand
     from facereel.query.export.contact_sheet import Row
@@ -115,6 +117,7 @@ __all__ = [
     "Answers",
     "Appearance",
     "BeingIndexed",
+    "Blurred",
     "BrowsedFolder",
     "Calibration",
     "Change",
@@ -126,6 +129,7 @@ __all__ = [
     "DamagedIndexError",
     "DamagedLibraryError",
     "Decision",
+    "Doubt",
     "EngineError",
     "EngineMismatchError",
     "Event",
@@ -203,12 +207,14 @@ __all__ = [
 # Public records whose modules take long to import.
 _RECORDS = {
     "Appearance": "facereel.query.library.people",
+    "Blurred": "facereel.query.blur.blur",
     "BrowsedFolder": "facereel.indexer.jobs.paths",
     "Calibration": "facereel.query.people.calibration",
     "Change": "facereel.query.library.people",
     "ClusterSummary": "facereel.store.index.summary",
     "CropMode": "facereel.query.records",
     "Decision": "facereel.store.library.decisions",
+    "Doubt": "facereel.query.blur.covers",
     "Exported": "facereel.query.export.editors",
     "FaceTrack": "facereel.query.library.moments",
     "FoundFace": "facereel.query.library.persons",
@@ -909,6 +915,58 @@ class Library:
             owner_names = {number: names[person] for number, person in owners.items()}
             annotated = annotation.of_index(base, index, owner_names, min_duration)
         return render.export_faces(annotated, formats, out, base)
+
+    def blur(  # noqa: PLR0913  one argument for each option of the command
+        self,
+        video: PathLike,
+        out: PathLike = "outputs",
+        *,
+        style: str = "blur",
+        keep: Sequence[str] = (),
+        only: Sequence[str] = (),
+        include_possible: bool = False,
+        keep_metadata: bool = False,
+        overwrite: bool = False,
+        on_event: Callable[[Event], None] = lambda event: None,
+    ) -> Blurred:
+        """Write a full copy of a video in which faces are covered, `NAME_blurred.mp4`, and a report, into `out`.
+
+        `video` is a file, which need not be indexed, or the name of an indexed video. `style` is blur, pixelate or
+        cover. Everybody is covered; with `keep` everybody but these people, people as for `read_persons`, and whoever
+        is not surely one of them is covered; with `only` these people alone, with `include_possible` also where they
+        are only possible. Every frame is searched anew, so that it takes longer than `index`. `unsure` of the report
+        lists the frames at which somebody should look: the copy is no promise that nobody can be recognised.
+        `keep_metadata` copies the tags of the source. `on_event` gets Started and Progress; what it raises stops the
+        work, and nothing is left behind. Raises OptionError, NotIndexedError for people in a video without an index,
+        VideoError, ResultExistsError, UnwritableError, CutError.
+        """
+        from facereel.query.blur import blur as copies
+        from facereel.query.blur.paint import check_style
+        from facereel.query.search.scope import not_indexed
+
+        options = copies.BlurOptions(check_style(style), overwrite, keep_metadata)
+        if keep and only:
+            raise OptionError("keep and only are two questions; give one of them")
+        if include_possible and not only:
+            raise OptionError("include_possible is for only: what is not surely somebody to keep is covered")
+        named = keep or only
+        if not_indexed(self._catalogue(), [Path(video)]):
+            if named:
+                raise NotIndexedError(
+                    f"{printable(video)} is not indexed, so that nobody in it is known; "
+                    f"run: facereel index {printable(video)}"
+                )
+            return copies.blur(Path(video), Path(out), self._engine(), options, None, None, on_event)
+        people = None
+        if named:
+            answers = self.find_many(
+                self.read_persons(named), videos=video, include_possible=include_possible
+            )
+            found = tuple(answer._found for answer in answers.answers)
+            people = copies.People("keep" if keep else "only", found, self._engine().threshold.value)
+        with self._catalogue().find(video) as index:
+            path = Path(video) if Path(video).is_file() else self.source(video)
+            return copies.blur(path, Path(out), self._engine(), options, index, people, on_event)
 
     def plan_forget(
         self,

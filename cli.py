@@ -45,6 +45,7 @@ HERE = Path()
 # What Ctrl-C leaves behind, by command.
 STOPPED = {
     "index": "stopped; run it again to resume",
+    "blur": "stopped; nothing was written",
     "query": "stopped; results that are complete stay, the one in work was discarded",
     "forget": "stopped; run it again to finish",
     "reembed": "stopped; run it again to finish",
@@ -346,6 +347,38 @@ def export(
         min_duration=min_duration, include_possible=include is not None, handles=handles, absolute=absolute,
     )  # fmt: skip
     console.say_json(documents.exported(exported)) if as_json else report.exported(exported, video)
+
+
+@app.command()
+def blur(
+    video: opt.BlurVideo,
+    keep: opt.Keep = None,
+    only: opt.BlurOnly = None,
+    include: opt.BlurInclude = None,
+    style: opt.Style = "blur",
+    out: opt.BlurOut = OUTPUTS,
+    keep_metadata: opt.KeepMetadata = False,
+    overwrite: opt.BlurOverwrite = False,
+    store: opt.Store = STORE,
+    engine: opt.Engine = ENGINE,
+    device: opt.Device = "auto",
+    threads: opt.Threads = 0,
+    calibration: opt.CalibrationFile = None,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Copy a whole video with faces covered in every frame: everybody's, or all but some people's, or theirs alone."""
+    if keep and only:
+        raise typer.BadParameter("--keep and --only are two questions; give one of them")
+    if include and not only:
+        raise typer.BadParameter("--include is for --only: who is not surely somebody to --keep is covered")
+    library = _library(store, engine, device, threads, calibration)
+    with progress() as show:
+        blurred = library.blur(
+            video, out, style=style, keep=keep or (), only=only or (), include_possible=include is not None,
+            keep_metadata=keep_metadata, overwrite=overwrite, on_event=show,
+        )  # fmt: skip
+    console.say_json(documents.blurred(blurred)) if as_json else report.blurred(blurred)
 
 
 @app.command("list")

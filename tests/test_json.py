@@ -68,6 +68,7 @@ def test_objects_are_those_of_their_schemas(
         ("info", 0, ("info", "two.mp4", *at)),
         ("faces", 0, ("faces", "two.mp4", *at, "--out", tmp_path / "sheet.png")),
         ("export", 0, ("export", "two.mp4", "--everybody", *at, *FAKE, *out)),
+        ("blur", 0, ("blur", "two.mp4", "--only", red, *at, *FAKE, *out)),
         ("verify", 0, ("verify", *at)),
         ("engines", 0, ("engines",)),
         ("reembed", 0, ("reembed", "all", *at, *FAKE)),

@@ -38,8 +38,9 @@ class Progress:
     """How far a video is; at most ten a second."""
 
     video: Path
-    stage: Literal["reading", "waiting", "indexing"]  # hashing the file; another process indexes it; decoding
-    done: int  # bytes when reading, frames when indexing
+    # Hashing the file; another process indexes it; decoding. Of a copy with covered faces: searching it; writing it.
+    stage: Literal["reading", "waiting", "indexing", "searching", "writing"]
+    done: int  # bytes when reading, else frames
     total: int  # the same in all as far as known, 0 for unknown
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from facereel.api import (
         Answer,
         Answers,
+        Blurred,
         Change,
         Decision,
         Exported,
@@ -115,6 +116,11 @@ def details(video: VideoDetails) -> dict[str, Any]:
 def exported(exported: Exported) -> dict[str, Any]:
     """Files for other programs, and what has to be known of them."""
     return document("export", files=[str(file) for file in exported.files], notes=list(exported.notes))
+
+
+def blurred(blurred: Blurred) -> dict[str, Any]:
+    """The report of a copy with covered faces, as its file holds it."""
+    return dict(blurred.document)
 
 
 def sheet(sheet: Sheet) -> dict[str, Any]:

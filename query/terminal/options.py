@@ -241,6 +241,37 @@ ExportOut = Annotated[
 ]
 ExportAbsolute = Annotated[bool, _flag("--absolute", "Write the absolute path of the video.")]
 
+# blur
+BlurVideo = Annotated[
+    str,
+    typer.Argument(metavar="VIDEO", help="A video file, indexed or not, or the name of an indexed video."),
+]
+Keep = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keep",
+        metavar="PERSON",
+        help="Cover everybody but this person: an id, a name, a face like movie.mp4#3, or a photo; can be repeated. "
+        "Who is not surely the person is covered.",
+    ),
+]
+BlurOnly = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="PERSON", help="Cover this person alone, as for --keep; can be repeated."),
+]
+BlurInclude = Annotated[
+    Literal["possible"] | None,
+    typer.Option("--include", help="possible: for --only, also cover who may be somebody else."),
+]
+Style = Annotated[
+    str, typer.Option("--style", help="blur, pixelate, or cover: black, which leaves nothing of a face.")
+]
+BlurOut = Annotated[Path, typer.Option("--out", help="Folder for the copy and its report.")]
+KeepMetadata = Annotated[
+    bool, _flag("--keep-metadata", "Also copy the video's tags, which may name people, places and devices.")
+]
+BlurOverwrite = Annotated[bool, _flag("--overwrite", "Replace an earlier copy.")]
+
 # verify
 Content = Annotated[bool, _flag("--content", "Also read each video completely and compare its hash.")]
 

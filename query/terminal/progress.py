@@ -14,6 +14,7 @@ from facereel.query.terminal import console
 from facereel.store.files.names import printable
 
 LINE_EVERY = 30.0  # seconds from one plain line to the next
+_COUNTED = ("indexing", "searching", "writing")  # stages that count frames
 
 
 @contextmanager
@@ -42,7 +43,8 @@ class _Lines:
             console.note(event.text)
         elif isinstance(event, Progress) and time.monotonic() - self._last >= LINE_EVERY:
             title = self._titles.get(event.video, printable(event.video.name))
-            self._print(f"indexing {title}: {_amount(event)}")
+            work = event.stage if event.stage in _COUNTED else "indexing"
+            self._print(f"{work} {title}: {_amount(event)}")
 
     def _print(self, text: str) -> None:
         console.note(text)
@@ -58,7 +60,7 @@ def _bars() -> Iterator[Callable[[Event], None]]:
 
     class Speed(TextColumn):
         def render(self, task: Any) -> Text:
-            return Text(f"{task.speed or 0:.0f} frames/s" if task.fields["stage"] == "indexing" else "")
+            return Text(f"{task.speed or 0:.0f} frames/s" if task.fields["stage"] in _COUNTED else "")
 
     columns = (
         TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), Speed(""),
@@ -93,6 +95,6 @@ def _title(event: Started) -> str:
 
 def _amount(event: Progress) -> str:
     share = f" ({100 * event.done // event.total} %)" if event.total else ""
-    if event.stage == "indexing":
+    if event.stage in _COUNTED:
         return f"frame {event.done:,}" + (f" of {event.total:,}{share}" if event.total else "")
     return f"reading the file{share}" if event.stage == "reading" else "waiting for another process"

@@ -16,6 +16,7 @@ from facereel.store.files.names import printable
 if TYPE_CHECKING:
     from facereel.api import (
         Answer,
+        Blurred,
         Calibration,
         Clip,
         Exported,
@@ -257,6 +258,22 @@ def exported(exported: Exported, video: str) -> None:
         say(printable(file))
     if not exported.files:
         say(f"nobody of them is in {printable(video)}; no file was written")
+
+
+def blurred(blurred: Blurred) -> None:
+    """Where the copy is, what is covered in it, and where somebody should look."""
+    for note in blurred.notes:
+        warn(note)
+    say(
+        f"{count(blurred.faces, 'face')} in {blurred.covered_frames:,} of {count(blurred.frames, 'frame')} covered: "
+        f"{printable(blurred.file)}"
+    )
+    if blurred.doubts:
+        say(
+            f"{count(len(blurred.doubts), 'stretch of frames', 'stretches of frames')} in which the program is not "
+            f"sure; look at them: {printable(blurred.report)}"
+        )
+    say("a covered face is no promise that nobody is recognised: by voice, clothes or place they may be")
 
 
 def sheet(sheet: Sheet) -> None:

@@ -1,0 +1,226 @@
+"""From a video to its copy with covered faces, and the report of what to look at: the story of this room."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import av.error
+
+from facereel.indexer.engines.protocol import FaceEngine
+from facereel.indexer.jobs.events import Event, Progress, Started
+from facereel.indexer.media.container import error_text
+from facereel.indexer.media.decode_log import DecodeLog
+from facereel.indexer.media.video import Probe, probe
+from facereel.query.blur.copy import Original, write_copy
+from facereel.query.blur.covers import Covers, Doubt, Selection, choose
+from facereel.query.blur.identity import indexed_faces
+from facereel.query.blur.paint import Style
+from facereel.query.blur.search import MIN_FACE, FoundFaces, find_faces
+from facereel.query.search.search import PersonMatches
+from facereel.store.files.disk import atomic_file, make_folder
+from facereel.store.files.names import printable, result_name, with_escapes
+from facereel.store.index.reader import VideoIndex
+from facereel.store.model.errors import CutError, OptionError, ResultExistsError, UnwritableError
+from facereel.store.model.version import FACEREEL_VERSION
+
+SCHEMA = "facereel.blur/2"
+_EVENT_SECONDS = 0.1  # from one event to the next
+
+
+@dataclass(frozen=True, slots=True)
+class BlurOptions:
+    """How a copy is made."""
+
+    style: Style = "blur"
+    overwrite: bool = False  # replace a file that is there
+    keep_metadata: bool = False  # also copy the tags of the source
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class People:
+    """Who stays visible (`keep`), or is covered alone (`only`), as a search finds them."""
+
+    mode: Literal["keep", "only"]
+    found: tuple[PersonMatches, ...]
+    threshold: float  # similarity from which on a face of theirs that no tracklet has is theirs, too
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blurred:
+    """What was written."""
+
+    file: Path
+    report: Path  # the document as JSON
+    frames: int
+    covered_frames: int  # frames with something covered
+    faces: int  # that are covered, each counted once for all frames in which it is followed
+    doubts: tuple[Doubt, ...]  # frames at which somebody should look, by time
+    notes: tuple[str, ...]  # what the copy does not have of its source, and what could not be decoded
+    document: dict[str, Any]  # what the report holds
+
+
+def blur(
+    path: Path, out: Path, engine: FaceEngine, options: BlurOptions, index: VideoIndex | None, people: People | None,
+    on_event: Callable[[Event], None],
+) -> Blurred:  # fmt: skip
+    """Write the copy, `NAME_blurred.mp4`, and its report, `NAME_blurred.json`, into the folder `out`.
+
+    With an `index` its faces count, too; without one there are no `people`. What `on_event` raises stops the work, and
+    nothing is left behind. Raises OptionError where nobody would be covered, VideoError, ResultExistsError,
+    UnwritableError, CutError.
+    """
+    video = probe(path)
+    target = _target(path, out, options)
+    selection = _selection(index, people)
+    if selection.mode == "only" and not selection.sure:
+        raise OptionError(
+            f"nobody in {printable(path.name)} surely is one of those to cover; see who is there: "
+            f"facereel faces {printable(path.name)}"
+        )
+    on_event(Started(path, 1, 1))
+    shown = _Throttled(path, on_event)
+    log = DecodeLog()
+    recognised = engine if people is not None and people.mode == "keep" else None
+    known = None if index is None else indexed_faces(index, log, recognised)
+    found = find_faces(
+        video, log, engine, lambda done: shown.show("searching", done, video.frame_estimate),
+        None if known is None else known.detections,
+    )  # fmt: skip
+    video.check_unchanged()
+    covers = choose(found, selection, float(video.frame_rate))
+    notes = _write(target, Original(video, found.times), covers, options, shown)
+    report = target.with_suffix(".json")
+    document = _document(video, target, options, people, index, found, covers, (*found.warnings, *notes))
+    _write_report(report, document)
+    return Blurred(
+        target, report, len(found.times.pts), len(covers.by_frame), covers.faces, covers.doubts,
+        (*found.warnings, *notes), document,
+    )  # fmt: skip
+
+
+class _Throttled:
+    """Passes on how far the work is, a few times a second."""
+
+    def __init__(self, video: Path, on_event: Callable[[Event], None]) -> None:
+        self._video, self._on_event, self._last = video, on_event, 0.0
+
+    def show(self, stage: Literal["searching", "writing"], done: int, total: int) -> None:
+        """So many frames are done."""
+        now = time.monotonic()
+        if now - self._last >= _EVENT_SECONDS:
+            self._last = now
+            self._on_event(Progress(self._video, stage, done, max(total, done) if total else 0))
+
+
+def _target(path: Path, out: Path, options: BlurOptions) -> Path:
+    """The file to write; raises ResultExistsError for one that is not to be replaced."""
+    name = {"blur": "blurred", "pixelate": "pixelated", "cover": "covered"}[options.style]
+    target = out / f"{result_name(path.stem, 'video')}_{name}.mp4"
+    for file in (target, target.with_suffix(".json")):
+        if file.exists() and (not options.overwrite or file.is_dir()):
+            raise ResultExistsError(
+                f"{printable(file)} is already there; add --overwrite, or choose another --out"
+            )
+        if file.exists() and file.samefile(path):
+            raise ResultExistsError(
+                f"{printable(file)} is the video itself and is not replaced; choose another --out"
+            )
+    return target
+
+
+def _write(
+    target: Path, original: Original, covers: Covers, options: BlurOptions, shown: _Throttled
+) -> tuple[str, ...]:
+    total = len(original.times.pts)
+    try:
+        make_folder(target.parent)
+        with atomic_file(target) as unfinished:
+            return write_copy(
+                original, covers.of, options.style, unfinished, options.keep_metadata,
+                lambda done: shown.show("writing", done, total),
+            )  # fmt: skip
+    except av.error.FFmpegError as error:
+        raise CutError(
+            f"{printable(target)} cannot be written ({error_text(error)}); check the free disk space and the video"
+        ) from error
+    except OSError as error:
+        raise UnwritableError(
+            f"{printable(target)} cannot be written ({error.strerror}); free some space, or choose another --out"
+        ) from error
+
+
+def _selection(index: VideoIndex | None, people: People | None) -> Selection:
+    if index is None or people is None:
+        return Selection()
+    sure = frozenset(_tracklets(index, people, possible=False))
+    possible = frozenset(_tracklets(index, people, possible=True)) - sure
+    arrays = index.exemplar_arrays()
+    looks = {number: arrays.embeddings[arrays.tracklets == number] for number in sure}
+    looks = {number: own for number, own in looks.items() if len(own)}
+    return Selection(people.mode, sure, possible, looks, people.threshold)
+
+
+def _tracklets(index: VideoIndex, people: People, possible: bool) -> list[int]:
+    """The tracklets of an index that are, or may be, the people's."""
+    pairs = (pair for one in people.found for pair in (one.possible if possible else one.matches))
+    return [match.tracklet.number for match, _ in pairs if match.folder == index.folder]
+
+
+def _document(
+    video: Probe, target: Path, options: BlurOptions, people: People | None, index: VideoIndex | None,
+    found: FoundFaces, covers: Covers, notes: Sequence[str],
+) -> dict[str, Any]:  # fmt: skip
+    """The report; it names files, no folders."""
+    times = found.times
+    ends = times.pts + times.durations
+
+    def seconds(tick: int) -> float:
+        return round(float((tick - video.origin_pts) * video.time_base), 6)
+
+    return {
+        "schema": SCHEMA,
+        "facereel_version": FACEREEL_VERSION,
+        "video": video.path.name,
+        "file": target.name,
+        "style": options.style,
+        "covered": "everybody" if people is None else people.mode,
+        "people": [] if people is None else [one.person.name for one in people.found],
+        "indexed": index is not None,
+        "min_face": MIN_FACE,
+        "width": video.width,
+        "height": video.height,
+        "frames": len(times.pts),
+        "duration": round(float((int(ends[-1]) - int(times.pts[0])) * video.time_base), 6),
+        "covered_frames": len(covers.by_frame),
+        "faces": covers.faces,
+        "notes": list(notes),
+        "unsure": [
+            {
+                "start_frame": doubt.start,
+                "end_frame": doubt.end,
+                "start": seconds(int(times.pts[doubt.start])),
+                "end": seconds(int(ends[doubt.end - 1])),
+                "why": doubt.why,
+                "box": list(doubt.box),
+                "face": None
+                if index is None or not doubt.tracklet
+                else f"{video.path.name}#t{doubt.tracklet}",
+            }
+            for doubt in covers.doubts
+        ],
+    }
+
+
+def _write_report(report: Path, document: dict[str, Any]) -> None:
+    try:
+        with atomic_file(report) as unfinished:
+            unfinished.write_text(json.dumps(with_escapes(document), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UnwritableError(
+            f"{printable(report)} cannot be written ({error.strerror}); free some space, or choose another --out"
+        ) from error

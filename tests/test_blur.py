@@ -1,0 +1,295 @@
+"""Copies with covered faces: every frame and sound is there, no face shows, and who is to stay does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from facereel.api import Event, Library, NotIndexedError, OptionError, Progress, ResultExistsError
+from facereel.indexer.media.decode_log import DecodeLog
+from facereel.indexer.media.video import probe, read_frames
+from facereel.indexer.scan.patch_matching import MIN_NCC_VISIBLE
+from facereel.query.blur.copy import Original, write_copy
+from facereel.query.blur.covers import Selection, choose
+from facereel.query.blur.follow import Detection, FaceFollower
+from facereel.query.blur.paint import NOTHING, Covering, cover_faces, opacity
+from facereel.query.blur.search import FoundFaces
+from facereel.store.model.records import FrameTimes, Image
+from tests.fake_engine import FakeEngine, backdrop, draw_face, write_film
+from tests.program import Run
+from tests.video_factory import Recipe, code_box, read_number, write_video
+
+ENGINE = FakeEngine()
+MS = Fraction(1, 1000)
+
+
+def pictures(path: Path) -> list[Image]:
+    with av.open(str(path)) as container:
+        return [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8) for frame in container.decode(video=0)]
+
+
+def people_in(path: Path) -> list[int]:
+    """How many faces the engine still finds in each frame."""
+    return [len(ENGINE.detect(picture)) for picture in pictures(path)]
+
+
+def packets(path: Path, track: int = 0) -> list[tuple[Fraction, bytes]]:
+    """The packets of a sound track with their times since the file's zero, seconds."""
+    with av.open(str(path)) as container:
+        zero = Fraction(container.start_time or 0, av.time_base)
+        return [
+            (packet.pts * Fraction(packet.time_base) - zero, bytes(packet))
+            for packet in container.demux(container.streams.audio[track])
+            if packet.size and packet.pts is not None
+        ]
+
+
+@pytest.fixture(scope="module")
+def half_hidden(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A face that a board hides more and more, wholly, and less and less; the engine sees it while half is free."""
+
+    def frames() -> Iterator[Image]:
+        for step in range(50):
+            picture = backdrop(seed=3)
+            draw_face(picture, "red", (130, 60, 60, 60))
+            left = 200 - 4 * step
+            cv2.rectangle(picture, (left, 40), (left + 70, 140), (90, 90, 90), -1)
+            yield picture
+
+    return write_film(tmp_path_factory.mktemp("hidden") / "hidden.mp4", frames())
+
+
+@pytest.mark.parametrize("style", ["blur", "pixelate", "cover"])
+def test_no_face_is_left_in_any_frame(film: Path, tmp_path: Path, style: str) -> None:
+    library = Library(tmp_path / "none", engine="fake")
+    events: list[Event] = []
+    blurred = library.blur(film, tmp_path, style=style, on_event=events.append)
+    assert not list(tmp_path.glob(".*"))
+    assert blurred.frames == 90
+    assert blurred.faces >= 3
+    assert blurred.covered_frames >= 60
+    assert {event.stage for event in events if isinstance(event, Progress)} == {"searching", "writing"}
+    # A blurred square is as vivid as it was, and a mean of it is a face to the fake engine; not where it is black.
+    if style == "cover":
+        assert not any(people_in(blurred.file))
+    before, after = pictures(film), pictures(blurred.file)
+    assert len(after) == 90
+    for number in (0, 29, 30, 45, 59):
+        face = np.s_[60:120, 30 + number % 30 : 90 + number % 30]
+        assert _likeness(before[number][face], after[number][face]) < MIN_NCC_VISIBLE
+        assert np.abs(before[number][:25].astype(int) - after[number][:25]).mean() < 3
+    assert packets(blurred.file) == packets(film)
+
+
+def _likeness(before: Image, after: Image) -> float:
+    """Correlation of the detail of two pictures."""
+    details = np.array([cv2.Laplacian(picture, cv2.CV_32F).ravel() for picture in (before, after)])
+    return float(np.corrcoef(details)[0, 1]) if details.std(axis=1).min() > 1 else 0.0
+
+
+def test_a_face_is_covered_while_something_hides_most_of_it(half_hidden: Path, tmp_path: Path) -> None:
+    detected = [len(ENGINE.detect(picture)) for picture in pictures(half_hidden)]
+    assert 5 < detected.count(0) < 30  # the engine does not see what little is left of the face
+    blurred = Library(tmp_path / "none", engine="fake").blur(half_hidden, tmp_path, style="cover")
+    for number, picture in enumerate(pictures(blurred.file)):
+        hsv = cv2.cvtColor(picture[55:125, 125:195], cv2.COLOR_BGR2HSV)
+        red = (hsv[..., 1] > 110) & (hsv[..., 2] > 50)
+        assert not red.any(), number
+
+
+RECIPES = {
+    "uneven.mkv": Recipe(time_base=MS, pts=tuple(40 * n + n * 7 % 13 for n in range(50)), audio="aac"),
+    "late.mp4": Recipe(late=15, audio="aac"),
+    "turned.mov": Recipe(rotation=90, mirrored=True, size=(180, 320), audio="ac3"),
+    "ten_bit.mp4": Recipe(codec="libx265", pix_fmt="yuv420p10le"),
+    "wide.mp4": Recipe(sample_aspect_ratio=Fraction(4, 3)),
+    "transport.ts": Recipe(audio="mp2"),
+    "pcm.mov": Recipe(audio="pcm_s16le", chirps=(10, 30)),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_frame_and_sound_is_at_its_time(tmp_path: Path, name: str) -> None:
+    recipe = RECIPES[name]
+    source = write_video(tmp_path / name, recipe)
+    header, log = probe(source), DecodeLog()
+    for _ in read_frames(header, log):
+        pass
+    times = log.times(header.frame_rate, header.time_base)
+    target = tmp_path / "copy.mp4"
+    notes = write_copy(
+        Original(header, times), lambda frame: NOTHING, "blur", target, False, lambda done: None
+    )
+    with av.open(str(target)) as container:
+        zero = Fraction(container.start_time or 0, av.time_base)
+        frames = [
+            (
+                frame.pts * Fraction(frame.time_base or 0) - zero,
+                np.asarray(frame.to_ndarray(format="gray"), np.uint8),
+            )
+            for frame in container.decode(video=0)
+            if frame.pts is not None
+        ]
+        assert len(container.streams.audio) == (recipe.audio is not None)
+    wanted = [(tick - header.origin_pts) * header.time_base for tick in times.pts.tolist()]
+    assert [float(time) for time, _ in frames] == pytest.approx(list(map(float, wanted)), abs=1e-6)
+    width, height = recipe.size
+    for number in (0, 7, 49):
+        assert read_number(frames[number][1], code_box(recipe, number), (0, 0, width, height)) == number
+    if recipe.audio is None or recipe.audio == "pcm_s16le":
+        assert any("AAC" in note or "8 bit" in note for note in notes) or name == "wide.mp4"
+    else:
+        ours, theirs = packets(target), packets(source)
+        assert [data for _, data in ours] == [_raw(data) for _, data in theirs]
+        assert [float(t) for t, _ in ours] == pytest.approx([float(t) for t, _ in theirs], abs=1e-3)
+
+
+def _raw(data: bytes) -> bytes:
+    """AAC without the header that transport streams put before each block."""
+    return data[7:] if data[:2] in (b"\xff\xf1", b"\xff\xf9") else data
+
+
+def test_tags_stay_behind_unless_they_are_wanted(tmp_path: Path) -> None:
+    source = write_film(tmp_path / "trip.mp4", [backdrop()] * 5, sound=True)
+    tagged = tmp_path / "tagged.mp4"
+    with av.open(str(source)) as original, av.open(str(tagged), "w") as copy:
+        copy.metadata.update({"title": "At Anna's", "comment": "48.1 N 11.5 E"})
+        streams = {stream.index: copy.add_stream_from_template(stream) for stream in original.streams}
+        for packet in original.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                copy.mux(packet)
+    library = Library(tmp_path / "none", engine="fake")
+    plain = library.blur(tagged, tmp_path / "plain")
+    assert b"Anna" not in plain.file.read_bytes()
+    assert any("tags" in note for note in plain.notes)
+    with av.open(str(library.blur(tagged, tmp_path / "tags", keep_metadata=True).file)) as container:
+        assert container.metadata["title"] == "At Anna's"
+
+
+def test_who_is_kept_stays_and_everybody_else_is_covered(
+    store: Path, film: Path, photos: Path, tmp_path: Path
+) -> None:
+    library = Library(store, engine="fake")
+    kept = library.blur(film, tmp_path / "keep", style="cover", keep=[str(photos / "red.png")])
+    assert people_in(kept.file) == [1] * 60 + [0] * 30
+    only = library.blur(film, tmp_path / "only", style="cover", only=[str(photos / "red.png")])
+    assert people_in(only.file) == [0] * 30 + [1] * 30 + [0] * 30
+    assert only.document["covered"] == "only"
+    assert only.document["people"] == ["red"]
+
+
+def test_people_need_an_index_and_a_copy_without_covers_is_not_made(
+    store: Path, film: Path, photos: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(NotIndexedError, match="facereel index"):
+        Library(tmp_path / "none", engine="fake").blur(film, tmp_path, keep=[str(photos / "red.png")])
+    with pytest.raises(OptionError, match="surely"):
+        Library(store, engine="fake").blur(film, tmp_path / "out", only=[str(photos / "blue.png")])
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_reports_and_replaces_only_what_it_may(run: Run, film: Path, tmp_path: Path) -> None:
+    words = ("blur", film, "--out", tmp_path / "out", "--engine", "fake", "--store", tmp_path / "none")
+    result = run(*words)
+    assert result.exit_code == 0
+    assert "two_blurred.mp4" in result.stdout
+    assert "no promise" in result.stdout
+    report = json.loads((tmp_path / "out" / "two_blurred.json").read_text())
+    again = run(*words)
+    assert again.exit_code == 1
+    assert "--overwrite" in again.stderr
+    replaced = run(*words, "--overwrite", "--json")
+    assert json.loads(replaced.stdout) == report
+    assert run(*words, "--keep", "a", "--only", "b").exit_code == 2
+    assert run(*words, "--keep", "a", "--include", "possible").exit_code == 2
+    assert run(*words, "--style", "oil").exit_code == 1
+
+
+def test_the_video_itself_is_never_replaced(film: Path, tmp_path: Path) -> None:
+    itself = tmp_path / "a_blurred.mp4"
+    itself.symlink_to(film)
+    (tmp_path / "a.mp4").symlink_to(film)
+    before = film.read_bytes()
+    with pytest.raises(ResultExistsError, match="the video itself"):
+        Library(tmp_path / "none", engine="fake").blur(tmp_path / "a.mp4", tmp_path, overwrite=True)
+    assert film.read_bytes() == before
+
+
+def test_what_stops_the_work_leaves_nothing(film: Path, tmp_path: Path) -> None:
+    def stop(event: Event) -> None:
+        if isinstance(event, Progress) and event.stage == "writing":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Library(tmp_path / "none", engine="fake").blur(film, tmp_path / "out", on_event=stop)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def followed(frames: list[tuple[Image, Sequence[float] | None]], cuts: tuple[int, ...] = ()) -> FoundFaces:
+    """What is made of grey pictures, in each of which a face is detected at a box or not."""
+    follower = FaceFollower(320, 180, 25.0)
+    for number, (picture, box) in enumerate(frames):
+        found = [] if box is None else [Detection(np.array(box, np.float32), 0.9)]
+        follower.step(
+            number,
+            np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8),
+            found,
+            number in cuts,
+            False,
+        )
+    times = FrameTimes(np.arange(len(frames)), np.ones(len(frames), np.int64))
+    return FoundFaces(times, tuple(follower.finish()), cuts, ())
+
+
+def test_a_face_is_covered_before_it_is_detected_and_after_up_to_the_cut() -> None:
+    def scene(shift: int) -> Image:
+        picture = backdrop(seed=1)
+        draw_face(picture, "red", (40 + shift, 60, 50, 50))
+        return picture
+
+    frames: list[tuple[Image, Sequence[float] | None]] = [(backdrop(shade=190, seed=2), None)] * 5
+    frames += [(scene(2 * n), [40 + 2 * n, 60, 50, 50] if 20 <= n < 24 else None) for n in range(60)]
+    frames += [(backdrop(shade=190, seed=2), None)] * 5
+    covers = choose(followed(frames, cuts=(5, 65)), Selection(), 25.0)
+    assert sorted(covers.by_frame) == list(range(5, 65))
+    for n in range(60):
+        mask = opacity((320, 180), covers.of(n + 5))
+        assert mask[60:110, 40 + 2 * n : 90 + 2 * n].mean() > 0.97, n
+    assert [(doubt.start, doubt.end) for doubt in covers.doubts] == [(29, 65)]
+
+
+def test_a_kept_face_shows_beside_a_covered_one_unless_that_was_detected_over_it() -> None:
+    other, own = [100, 50, 60, 60], [150, 50, 60, 60]
+    boxes, spared = np.array([other], np.float32), np.array([own], np.float32)
+    expected = opacity((320, 180), Covering(boxes, np.array([False]), spared))
+    detected = opacity((320, 180), Covering(boxes, np.array([True]), spared))
+    assert expected[80, 155] == 0
+    assert detected[80, 155] == 1
+    assert expected[80, 130] == detected[80, 130] == 1
+    assert expected[80, 180] == detected[80, 180] == 0
+
+
+@pytest.mark.parametrize("style", ["blur", "pixelate", "cover"])
+def test_nothing_of_a_face_goes_into_the_picture_around_it(style: str) -> None:
+    """Two pictures that differ in the fine detail of a face alone are nearly one once it is covered."""
+    rng = np.random.default_rng(0)
+    plain = np.full((180, 320), 120, np.uint8)
+    grainy = plain.copy()
+    grainy[60:120, 100:160] = np.clip(rng.normal(120, 50, (60, 60)), 0, 255)
+    covering = Covering(
+        np.array([[100, 60, 60, 60]], np.float32), np.array([True]), np.zeros((0, 4), np.float32)
+    )
+    for picture in (plain, grainy):
+        chroma = np.full((90, 160), 128, np.uint8)
+        cover_faces((picture, chroma, chroma.copy()), covering, style)  # type: ignore[arg-type]  # one of them
+    difference = np.abs(plain.astype(int) - grainy)
+    assert difference.max() < 25
+    assert plain[5, 5] == grainy[5, 5] == 120
