@@ -262,17 +262,13 @@ def exported(exported: Exported, video: str) -> None:
 
 def blurred(blurred: Blurred) -> None:
     """Where the copy is, what is covered in it, and where somebody should look."""
-    for note in blurred.notes:
-        warn(note)
-    say(
-        f"{count(blurred.faces, 'face')} in {blurred.covered_frames:,} of {count(blurred.frames, 'frame')} covered: "
-        f"{printable(blurred.file)}"
-    )
+    for sentence in blurred.notes:
+        warn(sentence)
+    frames = f"{blurred.covered_frames:,} of {count(blurred.frames, 'frame')}"
+    say(f"{count(blurred.faces, 'face')} in {frames} covered: {printable(blurred.file)}")
     if blurred.doubts:
-        say(
-            f"{count(len(blurred.doubts), 'stretch of frames', 'stretches of frames')} in which the program is not "
-            f"sure; look at them: {printable(blurred.report)}"
-        )
+        stretches = count(len(blurred.doubts), "stretch of frames", "stretches of frames")
+        say(f"{stretches} in which the program is not sure; look at them: {printable(blurred.report)}")
     say("a covered face is no promise that nobody is recognised: by voice, clothes or place they may be")
 
 
