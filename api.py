@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from facereel.query.export.contact_sheet import Row
     from facereel.query.export.editors import Exported
     from facereel.query.library.appearances import PersonVideos
+    from facereel.query.library.merging import Merged
     from facereel.query.library.moments import FaceTrack, Moment
     from facereel.query.library.overview import VideoEntry, VideoPage
     from facereel.query.library.people import (
@@ -152,6 +153,7 @@ __all__ = [
     "Library",
     "LibraryPerson",
     "Match",
+    "Merged",
     "MissingPackError",
     "Moment",
     "NearMiss",
@@ -223,6 +225,7 @@ _RECORDS = {
     "Health": "facereel.store.index.verify",
     "Holding": "facereel.query.search.forget",
     "LibraryPerson": "facereel.store.library.people",
+    "Merged": "facereel.query.library.merging",
     "Moment": "facereel.query.library.moments",
     "PeopleOfLibrary": "facereel.query.library.people",
     "PeoplePage": "facereel.query.library.people",
@@ -1189,6 +1192,22 @@ class Library:
     def remove(self, video: PathLike) -> Path:
         """Delete the index of a video, also a damaged one, and return its folder; the video itself stays."""
         return self._catalogue().remove(video)
+
+    def merge(
+        self, other: PathLike, *, on_index: Callable[[int, int], None] = lambda done, total: None
+    ) -> Merged:
+        """Add the indexes, people and decisions of another store to this one; the other one is only read.
+
+        What the other store holds is checked as if it came from anywhere. A video that is indexed in both keeps the
+        index here; of decisions that contradict each other the later counts; people of one name become one only if
+        they also resemble each other: `conflicts` has it all. What was interrupted is finished by merging again.
+        `on_index` gets how many indexes of the other store are done, and how many it has. Raises OptionError for what
+        is no other store, DamagedLibraryError if its decisions cannot be used, and then nothing was merged;
+        UnwritableError.
+        """
+        from facereel.query.library.merging import merge
+
+        return merge(self.people, Path(other), on_index)
 
     def verify(
         self,

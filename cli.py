@@ -33,7 +33,7 @@ from typer._click.exceptions import (
 from typer.core import TyperGroup
 
 from facereel import api
-from facereel.query.terminal import console, documents, people, report
+from facereel.query.terminal import console, documents, library, people, report
 from facereel.query.terminal import options as opt
 from facereel.query.terminal.progress import progress
 
@@ -128,6 +128,7 @@ app = typer.Typer(
 
 
 app.add_typer(people.app)
+app.add_typer(library.app)
 
 
 @app.callback()

@@ -63,6 +63,7 @@ def index(store: Path, name: str, *faces: Face) -> Path:
     folder = write_index(store, replace(
         made, tracklets=tuple(tracklets), sightings=sightings, exemplars=exemplars, clusters=clusters,
         config=made.config | {"threshold": DEFAULT_THRESHOLD},
+        stats=replace(made.stats, faces=LENGTH * len(faces)),
     ))  # fmt: skip
     Catalogue(store).refresh([folder])
     return folder

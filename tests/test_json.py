@@ -44,7 +44,7 @@ def test_every_command_has_a_schema() -> None:
     commands |= {str(group.typer_instance.info.name) for group in cli.app.registered_groups}  # type: ignore[union-attr]  # each has one
     assert commands == set(console.COMMANDS)
     # What serve shows is a page; whoever wants data has the other commands.
-    assert commands - {"serve"} <= set(SCHEMAS)
+    assert commands - {"serve", "library"} | {"library-merge"} <= set(SCHEMAS)
     for schema in SCHEMAS.values():
         Draft202012Validator.check_schema(schema)
 
@@ -92,6 +92,7 @@ def test_objects_are_those_of_their_schemas(
         ("forget", 0, ("forget", red, *at, *FAKE, "--dry-run")),
         ("forget", 0, ("forget", red, *at, *FAKE, "--yes")),
         ("remove", 0, ("remove", "two.mp4", *at)),
+        ("library-merge", 0, ("library", "merge", store, "--store", tmp_path / "merged")),
         ("error", 1, ("info", "two.mp4", *at)),
         ("error", 2, ("query", "--nonsense")),
         ("error", 2, ("nonsense",)),

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     "index", "query", "export", "blur", "list", "info", "faces", "remove", "forget", "verify", "engines", "reembed",
-    "people", "serve",
+    "people", "serve", "library",
 )  # fmt: skip
 # A command in a message, and what follows it up to the next one. What `engines` does is the same for all stores.
 _COMMAND = re.compile(
-    rf"(?<![\w./-])facereel (?P<command>people [a-z]+|{'|'.join(COMMANDS)})\b"
+    rf"(?<![\w./-])facereel (?P<command>(?:people|library) [a-z]+|{'|'.join(COMMANDS)})\b"
     r"(?=(?P<rest>.*?)(?:\bfacereel |\(or |;|$))",
     re.MULTILINE,
 )

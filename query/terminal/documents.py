@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Holding,
         IndexReport,
         LibraryPerson,
+        Merged,
         PeopleSheet,
         PersonDetails,
         Reembedded,
@@ -260,6 +261,23 @@ def restored(file: Path, restored: Restored) -> dict[str, Any]:
     return document(
         "people-restore", file=str(file), added=restored.added, known=restored.known, forgotten=restored.forgotten,
         renumbered=renumbered, not_forgotten=list(restored.not_forgotten),
+    )  # fmt: skip
+
+
+def merged(other: Path, merged: Merged) -> dict[str, Any]:
+    """What came of another store."""
+    return document(
+        "library-merge", other=str(other), added=[str(folder) for folder in merged.added], known=merged.known,
+        failed=[{"folder": str(folder), **_error(error)} for folder, error in merged.failed],
+        decisions={
+            key: value for key, value in restored(other, merged.decisions).items()
+            if key not in ("schema", "facereel_version", "file")
+        },
+        united=[
+            {"person": one.person.id, "name": one.person.name, "other": one.other, "decision": one.decision}
+            for one in merged.united
+        ],
+        conflicts=[{**asdict(one), "persons": list(one.persons)} for one in merged.conflicts],
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facereel import api
-from facereel.query.terminal import console, documents
+from facereel.query.terminal import console, documents, report
 from facereel.query.terminal import options as opt
 from facereel.query.text import clock, count
 from facereel.store.files.names import printable
@@ -283,18 +283,7 @@ def restore(
     if as_json:
         console.say_json(documents.restored(file, restored))
         return
-    text = f"{count(restored.added, 'decision')} added, {restored.known:,} known before"
-    if restored.forgotten:
-        text += f", {restored.forgotten:,} left out: they are about people who were forgotten here"
-    console.say(text)
-    if restored.renumbered:
-        pairs = ", ".join(f"{there} is {here}" for there, here in sorted(restored.renumbered.items()))
-        console.say(f"ids of people that are others here: {pairs}")
-    if restored.not_forgotten:
-        ids = ", ".join(map(str, restored.not_forgotten))
-        console.warn(
-            f"forgotten in the backup, but not here: person {ids}; to forget them run: facereel forget ID"
-        )
+    report.restored(restored)
 
 
 def _refuse_options(ctx: typer.Context) -> None:

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
         IndexReport,
         LibraryPerson,
         Match,
+        Merged,
         NearMiss,
         Reembedded,
+        Restored,
         Result,
         Sheet,
         SkippedVideo,
@@ -77,6 +79,34 @@ def index_ended(outcome: IndexReport, part: str | None) -> None:
         note(f"{name}: another process is indexing it, which this one did not wait for")
     if part is not None and not outcome.videos:
         note(f"part {part} has none of these videos")
+
+
+def restored(restored: Restored) -> None:
+    """What came of decisions from elsewhere."""
+    text = f"{count(restored.added, 'decision')} added, {restored.known:,} known before"
+    if restored.forgotten:
+        text += f", {restored.forgotten:,} left out: they are about people who were forgotten here"
+    say(text)
+    if restored.renumbered:
+        pairs = ", ".join(f"{there} is {here}" for there, here in sorted(restored.renumbered.items()))
+        say(f"ids of people that are others here: {pairs}")
+    if restored.not_forgotten:
+        ids = ", ".join(map(str, restored.not_forgotten))
+        warn(f"forgotten there, but not here: person {ids}; to forget them run: facereel forget ID")
+
+
+def merged(other: Path, merged: Merged) -> None:
+    """What came of another store; what of it failed is printed by the caller."""
+    say(
+        f"{count(len(merged.added), 'index', 'indexes')} added of {printable(other)}, {merged.known:,} the same here"
+    )
+    restored(merged.decisions)
+    for one in merged.united:
+        name = printable(str(one.person.name))
+        who = f"{name}: person {one.person.id} here and person {one.other} of the other store"
+        say(f"{who} are one by name and looks; to undo it run: facereel people undo {one.decision}")
+    for conflict in merged.conflicts:
+        warn(conflict.text)
 
 
 def _losses(event: Indexed) -> list[str]:

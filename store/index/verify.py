@@ -35,13 +35,18 @@ def check_index(folder: Path, check_source: Callable[[Video], None], video_path:
     try:
         with VideoIndex(folder, video_path) as index:
             name = index.video.name
-            _check_pages(folder, index.video.path)
-            _check_rows(index)
+            check_content(index)
             notes = (*_rebuild(index), *_results_note(index))
             problems = _source_problem(index.video, check_source)
     except FaceReelError as error:
         return Health(folder.name, (str(error),))
     return Health(name, problems, notes)
+
+
+def check_content(index: VideoIndex) -> None:
+    """Read every page and every row of an index, and compare its checksum; raises DamagedIndexError."""
+    _check_pages(index.folder, index.video.path)
+    _check_rows(index)
 
 
 def _check_pages(folder: Path, video_path: str) -> None:

@@ -172,6 +172,17 @@ class LibraryPeople:
             found[member.sha256] = found.get(member.sha256, 0.0) + member.seconds
         return found
 
+    def resembled(self, person: int) -> dict[int, float]:
+        """Whom the clusters of a person resemble, decisions aside, and for how many seconds these are shown."""
+        query = """SELECT coalesce(whole, by_similarity), sum(seconds) FROM members
+                   LEFT JOIN alike ON alike.person = by_similarity WHERE members.person = ? GROUP BY 1"""
+        found: dict[int, float] = {}
+        with self._read() as db:
+            for one in decisions.groups(db, self._final(db, person)):
+                for whose, seconds in db.execute(query, (one,)):
+                    found[int(whose)] = found.get(int(whose), 0.0) + float(seconds)
+        return found
+
     def members_of(self, sha256: str) -> tuple[Member, ...]:
         """The clusters of a video, as they were joined last."""
         with self._read() as db:

@@ -1,0 +1,121 @@
+"""A finished index of another store becomes one of this store: copied, checked as what may come from anywhere, renamed.
+
+The copy is checked and not the source, which somebody may change meanwhile. Nothing derived is copied: vectors.faiss is
+made anew. Until the last rename this store is as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from facereel.store.files import folders
+from facereel.store.files.disk import make_store, sync
+from facereel.store.files.locks import video_lock
+from facereel.store.files.names import HASH_DIGITS, folder_name, hash_suffix, printable
+from facereel.store.index.checksum import SUFFIX, write_checksum
+from facereel.store.index.database import DATABASE, NO_INDEX, read_version, writing
+from facereel.store.index.reader import VideoIndex, read_video, write_vectors
+from facereel.store.index.verify import check_content
+from facereel.store.model.errors import DamagedIndexError, NewerIndexError, StoreError, UnwritableError
+
+_CHECKSUM_BYTES = 200  # a number and 64 digits
+
+
+def install_index(source: Path, store: Path) -> Path | None:
+    """Put a checked copy of an index into a store and return its folder; None where its video is indexed already.
+
+    A damaged index of the same video is replaced. Raises DamagedIndexError or NewerIndexError for a source that is no
+    whole index, StoreError for one that may not be read or is written meanwhile, and while another process indexes the
+    video; UnwritableError.
+    """
+    make_store(store)
+    with writing(store), folders.temporary_folder(store) as written:
+        _copy(source, written)
+        with _naming(source, written):
+            with VideoIndex(written) as index:
+                check_content(index)
+                video = index.video
+            write_checksum(written / DATABASE)
+            write_vectors(written)
+        sync(written / DATABASE)
+        sync(written)
+        target = store / folder_name(video.name, video.sha256)
+
+        def busy() -> None:
+            raise StoreError(
+                f"{printable(video.name)} is being indexed by another process; run this again when that is done"
+            )
+
+        with video_lock(store, video.sha256, busy):
+            if readable_index(store, target) is not None:
+                return None
+            # By the digits alone: what only pretends to be the same content replaces nothing that can be read.
+            digits = video.sha256[:HASH_DIGITS]
+            folders.replace_folders(
+                written,
+                target,
+                lambda: [one for one in folders.index_folders(store) if hash_suffix(one.name) == digits],
+            )
+    return target
+
+
+def readable_index(store: Path, folder: Path) -> Path | None:
+    """The index in a store of the video to which a folder of another store belongs by its name; None if damaged."""
+    for own in folders.index_folders(store):
+        if hash_suffix(own.name) == hash_suffix(folder.name):
+            try:
+                read_video(own)
+            except DamagedIndexError:
+                continue
+            except StoreError:
+                pass  # one that may not be read, or is newer, is not ours to replace
+            return own
+    return None
+
+
+def _copy(source: Path, written: Path) -> None:
+    path = source / DATABASE
+    if path.with_name(f"{DATABASE}-journal").exists():
+        where = printable(source.parent)
+        raise StoreError(
+            f"{printable(path)} is being written, or its writer died; run: facereel verify --store {where}"
+        )
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # such as a pipe, which never ends
+            raise DamagedIndexError(f"{printable(path)} is no file; index the video again")
+        if status.st_size > shutil.disk_usage(written).free:
+            raise UnwritableError(
+                f"{printable(path)} has {status.st_size:,} bytes, which is more than are free"
+            )
+        before = read_version(source)
+        reader = open(path, "rb")  # noqa: SIM115  closed below; an error of reading is not one of writing
+    except OSError as error:
+        raise StoreError(f"{printable(path)} cannot be read: {error.strerror}") from error
+    with reader, _create(written / DATABASE) as writer:
+        shutil.copyfileobj(reader, writer, 1 << 20)
+    checksum = path.with_name(path.name + SUFFIX)
+    if checksum.is_file():
+        with open(checksum, "rb") as reader, _create(written / checksum.name) as writer:
+            writer.write(reader.read(_CHECKSUM_BYTES))
+    if before == NO_INDEX or read_version(source) != before:
+        raise StoreError(f"{printable(source)} was written or removed meanwhile; run it again")
+
+
+def _create(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+@contextmanager
+def _naming(source: Path, written: Path) -> Iterator[None]:
+    """Let errors name the source, and not its copy."""
+    try:
+        yield
+    except (DamagedIndexError, NewerIndexError) as error:
+        raise type(error)(str(error).replace(printable(written), printable(source))) from error
