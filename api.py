@@ -24,6 +24,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field, fields
 from importlib import import_module
 from pathlib import Path
+from threading import Event as StopEvent
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -193,6 +194,7 @@ __all__ = [
     "VideoPage",
     "VideoSummary",
     "Videos",
+    "arrivals",
     "browse",
     "check_clip_options",
     "check_question",
@@ -1365,6 +1367,26 @@ class Library:
 
         _, (answer,) = self._search(self.read_photos([photo]).persons, None, None)
         return owners(answer, self.people.stored)
+
+
+def arrivals(
+    folders: Paths,
+    *,
+    still: float = 10.0,
+    part: str | None = None,
+    stop: StopEvent | None = None,
+    on_note: Callable[[str], None] = lambda text: None,
+) -> Generator[list[Path], None, None]:
+    """The videos in folders, and those that come, in batches for `Library.index`; ends once `stop` is set.
+
+    A video is given out when its size and time have been the same for `still` seconds and nobody has it open for
+    writing, as far as the system says so; once more when it has changed since. Once a minute at least comes a batch,
+    perhaps an empty one. `part` is as for `index`. Raises OptionError for what is no folder.
+    """
+    from facereel.indexer.jobs.paths import Part
+    from facereel.indexer.jobs.watch import arrivals
+
+    return arrivals(_paths(folders), still, None if part is None else Part.parse(part), stop, on_note)
 
 
 def browse(root: PathLike, folder: str = "") -> BrowsedFolder:

@@ -33,8 +33,9 @@ from typer._click.exceptions import (
 from typer.core import TyperGroup
 
 from facereel import api
-from facereel.query.terminal import console, documents, library, people, report
+from facereel.query.terminal import console, documents, indexing, library, people, report
 from facereel.query.terminal import options as opt
+from facereel.query.terminal.hooks import Hooks
 from facereel.query.terminal.progress import progress
 
 STORE = api.DEFAULT_STORE
@@ -152,29 +153,34 @@ def index(
     force: opt.Force = False,
     jobs: opt.Jobs = 1,
     part: opt.PartOf = None,
+    watch: opt.Watch = False,
+    still: opt.Still = 10.0,
+    on_done: opt.OnDone = None,
+    on_done_url: opt.OnDoneUrl = None,
     report_file: opt.ReportFile = None,
     as_json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
     """Find all faces in videos and store them, once a video."""
+    if watch and (as_json or report_file is not None):
+        raise typer.BadParameter(
+            "--watch has no end at which --json or --report could be written; use --on-done"
+        )
     library = _library(store, engine, device, threads, calibration)
     if report_file is not None:
         documents.check_report(report_file)
-    with progress() as show_progress:
-
-        def show(event: api.Event) -> None:
-            show_progress(event)
-            if isinstance(event, api.Failed):
-                if debug:
-                    console.note(event.trace)
-                console.fail(str(event.error))
-            elif isinstance(event, api.Indexed) and not as_json:
-                report.indexed(event)
-
-        outcome = library.index(
-            [*videos], force=force, jobs=jobs, part=part, wait=False, min_face=min_face, scan=scan, clothes=clothes,
+    with (
+        Hooks(on_done, on_done_url, console.warn) as hooks,
+        indexing.events(hooks, store, as_json=as_json, debug=debug, watch=watch) as show,
+    ):
+        start = partial(
+            library.index, force=force, jobs=jobs, wait=False, min_face=min_face, scan=scan, clothes=clothes,
             shots=shots, shots_model=shots_model, on_event=show,
         )  # fmt: skip
+        if watch:
+            indexing.watch(videos, still, part, start)
+            return
+        outcome = start([*videos], part=part)
     failed = outcome.failed
     if report_file is not None:
         documents.write_report(report_file, documents.index(outcome))

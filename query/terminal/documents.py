@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facereel import __version__
-from facereel.api import BeingIndexed, Failed, Outcome, UnwritableError
+from facereel.api import BeingIndexed, Failed, Indexed, Outcome, UnwritableError
 from facereel.store.files.disk import atomic_file
 from facereel.store.files.names import printable, with_escapes
 
@@ -63,6 +64,21 @@ def index(report: IndexReport) -> dict[str, Any]:
     """What became of each video."""
     videos = [_video(event) for event in report.videos]
     return document("index", store=str(report.store), videos=videos, failed=len(report.failed))
+
+
+def index_event(event: Indexed | Failed, store: Path) -> dict[str, Any]:
+    """That a video is done, for whoever wants to go on with it: nothing of faces, whoever reads it."""
+    own: dict[str, Any] = {"event": "failed" if isinstance(event, Failed) else "indexed"}
+    own |= {"time": datetime.now(timezone.utc).isoformat(timespec="seconds"), "store": str(store.absolute())}
+    own |= {"video": str(event.video.absolute())}
+    if isinstance(event, Failed):
+        own |= _error(event.error)
+    else:
+        own |= {
+            "folder": str(event.folder.absolute()), "frames": event.frames, "duration": event.duration,
+            "seconds": event.seconds, "shots": event.shots, "warnings": list(event.warnings),
+        }  # fmt: skip
+    return document("index-event", **own)
 
 
 def check_report(target: Path) -> None:

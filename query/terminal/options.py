@@ -107,6 +107,38 @@ PartOf = Annotated[
         help="Only the Nth of M parts of the videos, the same ones on every machine, so that M machines share them.",
     ),
 ]
+Watch = Annotated[
+    bool,
+    _flag(
+        "--watch",
+        "Go on with every video that comes into the folders, once it has stopped growing, until Ctrl-C.",
+    ),
+]
+Still = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS",
+        min=0.1,
+        help="For --watch: how long size and time of a file must have stayed the same.",
+    ),
+]
+OnDone = Annotated[
+    str | None,
+    typer.Option(
+        "--on-done",
+        metavar="COMMAND",
+        help="Run this for each video that was indexed or failed, without a shell; the event is JSON on its standard "
+        "input.",
+    ),
+]
+OnDoneUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--on-done-url",
+        metavar="URL",
+        help="Send the same event to this address by POST; nothing of faces is in it.",
+    ),
+]
 Jobs = Annotated[int, typer.Option(min=1, help="Videos to index at once; each may take 1 GiB of memory.")]
 ReportFile = Annotated[
     Path | None, typer.Option("--report", help="Also write the result of each video into this JSON file.")
