@@ -57,11 +57,13 @@ def test_people_are_listed_page_by_page_named_first(library: Library) -> None:
     people.name(str(last), "Zoë")
     page = people.page(most=1)
     assert ([one.name for one in page.people], page.total) == (["Zoë"], len(everybody))
+    assert (page.unnamed, page.hidden) == (len(everybody) - 1, 0)
     assert people.page(named=False).total == len(everybody) - 1
+    assert (people.page(search="zO").unnamed, people.names(), people.names(0)) == (0, ("Zoë",), ())
     assert [one.id for one in people.page(search="zO").people] == [last]
     assert [one.id for one in people.page(search=str(last)).people] == [last]
     people.hide(str(last))
-    assert people.page(named=True).total == 0
+    assert (people.page(named=True).total, people.page(named=True).hidden, people.names()) == (0, 1, ())
     assert [one.id for one in people.page(hidden=True).people] == [last]
 
 

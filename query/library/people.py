@@ -42,6 +42,8 @@ class PeoplePage:
     people: tuple[LibraryPerson, ...]
     offset: int  # of the first among all that were asked for
     total: int
+    unnamed: int  # people whom the search means and who have no name, whether or not they were asked for
+    hidden: int  # people who are hidden, whether or not they were asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,16 +142,24 @@ class PeopleOfLibrary:
 
         `search` is part of a name, or an id; `hidden` gives the hidden ones alone.
         """
-        wanted = search.strip().casefold()
-        chosen = [
+        wanted, everybody = search.strip().casefold(), self.all(hidden=True)
+        meant = [
             person
-            for person in self.all(hidden=True)
+            for person in everybody
             if person.hidden == hidden
-            and (named is None or named == (person.name is not None))
             and (wanted in (person.name or "").casefold() or wanted == str(person.id))
         ]
-        chosen.sort(key=lambda person: person.name is None)
-        return PeoplePage(tuple(chosen[offset : offset + most]), offset, len(chosen))
+        unnamed = [person for person in meant if person.name is None]
+        with_name = [person for person in meant if person.name is not None]
+        chosen = {None: with_name + unnamed, True: with_name, False: unnamed}[named]
+        return PeoplePage(
+            tuple(chosen[offset : offset + most]), offset, len(chosen), len(unnamed),
+            sum(person.hidden for person in everybody),
+        )  # fmt: skip
+
+    def names(self, most: int | None = None) -> tuple[str, ...]:
+        """The names of people who are not hidden, in alphabetical order; with `most` the first of them."""
+        return self._people.names()[:most]
 
     def find(self, person: str) -> LibraryPerson:
         """Whom a word means."""

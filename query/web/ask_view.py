@@ -26,7 +26,6 @@ from facereel.query.web.question import Question
 from facereel.query.web.site import Site, Upload, site_of
 
 _MOST_FACES = 18  # of the library, that can be asked for with a click
-_MOST_NAMES = 500  # of people, that the fields for names offer
 _MOST_VIDEOS = 2_000  # that the list of videos to ask in has
 _PHOTO_BYTES = 64 << 20
 _MOST_SECONDS = 86_400.0  # that a match may have to last
@@ -44,13 +43,12 @@ def _page(request: Request) -> Response:
     # Whoever opens this page asks next: by then the engine is loaded.
     threading.Thread(target=_load, args=(site.library,), name="load the engine", daemon=True).start()
     people = site.library.people.all()
-    names = sorted({one.name for one in people if one.name}, key=str.casefold)[:_MOST_NAMES]
     first = sorted((one for one in people if one.clusters), key=lambda one: (one.name is None, -one.seconds))
     # What the library itself knows of its videos: opening a thousand indexes takes many seconds.
     known = site.library.page_of_videos(most=_MOST_VIDEOS).videos
     videos = [{"folder": one.folder.name, "video": one.video} for one in known if one.state != "damaged"]
     return site.render(
-        request, "ask.html", names=names, videos=videos, start=start, people=first[:_MOST_FACES]
+        request, "ask.html", names=site.names, videos=videos, start=start, people=first[:_MOST_FACES]
     )  # fmt: skip
 
 

@@ -25,11 +25,10 @@ def page(request: Request) -> HTMLResponse:
         search=search, named=None if hidden else True, hidden=hidden,
         offset=(page_number(request) - 1) * PEOPLE_A_PAGE, most=PEOPLE_A_PAGE,
     )  # fmt: skip
-    unnamed = 0 if hidden else people.page(search=search, named=False, most=0).total
-    any_hidden = hidden or people.page(hidden=True, most=0).total
     return site.render(
-        request, "people.html", people=named.people, unnamed=unnamed, search=search, hidden=hidden,
-        any_hidden=any_hidden, paging=Paging(request, named.offset, PEOPLE_A_PAGE, named.total),
+        request, "people.html", people=named.people, unnamed=0 if hidden else named.unnamed, search=search,
+        hidden=hidden, any_hidden=hidden or named.hidden > 0,
+        paging=Paging(request, named.offset, PEOPLE_A_PAGE, named.total),
     )  # fmt: skip
 
 

@@ -27,8 +27,7 @@ _CANDIDATES = 24  # of what else may be somebody
 def _page(request: Request) -> Response:
     site = site_of(request)
     person = site.library.people.find(str(request.path_params["person"]))
-    names = sorted({one.name for one in site.library.people.all() if one.name}, key=str.casefold)
-    return site.render(request, "person.html", person=person, title=title(person), names=names)
+    return site.render(request, "person.html", person=person, title=title(person), names=site.names)
 
 
 def _videos(request: Request) -> Response:

@@ -19,6 +19,8 @@ from facereel.query.web.jobs import Jobs
 from facereel.query.web.question import Question
 from facereel.query.web.shelf import Shelf
 
+MOST_NAMES = 500  # that a page carries in a list for its fields
+
 _HERE = Path(__file__).parent
 # The folders of an absolute path, on any system: not what has a slash in its midst, as an address.
 _FOLDERS = re.compile(
@@ -67,6 +69,11 @@ class Site:
         pages = {route.path for route in request.app.routes}
         own = {"site": self, "path": request.url.path, "pages": pages}
         return HTMLResponse(_templates().get_template(template).render(**own, **context), status)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that fields for a name offer."""
+        return self.library.people.names(MOST_NAMES)
 
     def person(self, word: str) -> str:
         """A person whom a page names by an id, a name or a face, as the API takes it; the API would take a photo too.

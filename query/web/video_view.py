@@ -18,14 +18,13 @@ _WINDOW = 250  # frames of which the page asks for the boxes at once
 def _page(request: Request) -> Response:
     site, folder = site_of(request), folder_of(request)
     details = site.library.info(folder)
-    names = sorted({one.name for one in site.library.people.all() if one.name}, key=str.casefold)
     return site.render(
         request,
         "video.html",
         folder=folder,
         video=details.summary,
         details=details,
-        names=names,
+        names=site.names,
     )
 
 

@@ -10,6 +10,7 @@ import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -64,6 +65,15 @@ def read_video(folder: Path, video_path: str | None = None) -> tuple[Video, Engi
     """What a listing shows of an index, at the cost of one row of it; `video_path` as for VideoIndex."""
     with closing(open_readonly(folder, video_path)) as connection, reading(folder, video_path):
         return _identity(connection)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much an index has of what."""
+
+    shots: int
+    tracklets: int
+    clusters: int
 
 
 class VideoIndex:
@@ -129,6 +139,11 @@ class VideoIndex:
             if not np.array_equal(numbers[:, 0], np.arange(start, last)):
                 raise ValueError("frames are missing")
             return FrameTimes(numbers[:, 1].copy(), numbers[:, 2].copy())
+
+    def counts(self) -> Counts:
+        """How much there is, without reading it."""
+        with reading(self.folder, self.video.path), rows.values():
+            return Counts(*(self._count(table) for table in ("shots", "tracklets", "clusters")))
 
     def shots(self) -> tuple[Shot, ...]:
         """All shots, by number."""
@@ -329,6 +344,10 @@ class VideoIndex:
 
     def _vectors_source(self) -> bytes:
         return vectors.source_digest(_digest(self._connection), self.version.change_counter)
+
+    def _count(self, table: str) -> int:
+        (number,) = self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+        return int(number)
 
     def _numbers(self, query: str, *values: int) -> Ints:
         """All values of all rows in a line; raises ValueError on one that is no number."""

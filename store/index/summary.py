@@ -79,11 +79,11 @@ class VideoDetails:
 
 def summary(index: VideoIndex) -> VideoSummary:
     """An indexed video in short."""
-    video = index.video
+    video, end, count = index.video, index.times(index.video.frame_count - 1), index.counts()
     return VideoSummary(
         video=video.name, path=video.path, folder=str(index.folder), sha256=video.sha256,
-        duration=round(video.length(index.times()), 6), width=video.width, height=video.height,
-        shots=len(index.shots()), tracklets=len(index.tracklets()), clusters=len(index.clusters()),
+        duration=round(video.seconds(end.end_pts(1)), 6), width=video.width, height=video.height,
+        shots=count.shots, tracklets=count.tracklets, clusters=count.clusters,
         engine=index.engine.name, indexed_at=index.indexed_at or _modified(index.folder),
         facereel_version=index.facereel_version, results_version=index.results_version,
     )  # fmt: skip

@@ -125,6 +125,13 @@ class LibraryPeople:
             rows = db.execute("SELECT person FROM people WHERE name_key = ? ORDER BY person", (key,))
             return _people(db, [row[0] for row in rows])
 
+    def names(self) -> tuple[str, ...]:
+        """Every name of people who are not hidden, each once, in alphabetical order."""
+        query = """SELECT DISTINCT name FROM people WHERE name_key IS NOT NULL AND NOT hidden
+            AND merged_into IS NULL AND NOT forgotten"""
+        with self._read() as db:
+            return tuple(sorted((str(row[0]) for row in db.execute(query)), key=name_key))
+
     def people_of(self, sha256: str) -> dict[int, LibraryPerson]:
         """Whose the clusters of a video are, by cluster number."""
         query = """SELECT cluster, coalesce(merged_into, people.person) FROM members
