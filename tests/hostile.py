@@ -258,6 +258,30 @@ def uploads(place: Place, addresses: Mapping[str, Upload]) -> Iterator[Request]:
         )
 
 
+def ranges(place: Place) -> Iterator[Request]:
+    """Parts of a file that no player asks for. Such a request gets the whole file, a part of it, or a refusal."""
+    target = f"/media/video/{place.folder}"
+    wanted = {
+        "several": "bytes=0-1,3-4", "overlapping": "bytes=0-100,50-150",
+        "thousands": "bytes=" + ",".join(["0-0"] * 5_000),
+        "thousands of one byte": "bytes=" + ",".join(f"{n}-{n}" for n in range(0, 8_000, 2)),
+        "beyond the end": f"bytes={10**18}-", "huge": f"bytes=0-{10**30}",
+        "thousands of digits": "bytes=" + "9" * 5_000 + "-",
+        "negative": "bytes=-1--5", "the last of none": "bytes=-0", "more than there is": f"bytes=-{10**18}",
+        "backwards": "bytes=10-5", "nothing": "bytes=", "no numbers": "bytes=a-b", "a fraction": "bytes=0.5-1.5",
+        "only a dash": "bytes=-", "only commas": "bytes=,,,", "another unit": "lines=0-1", "no unit": "0-1",
+        "other digits": "bytes=\xb2-\xb3", "spaces": "bytes = 0 - 1", "NUL": "bytes=0-\x00",
+    }  # fmt: skip
+    for what, header in wanted.items():
+        yield f"Range: {what}", place.request(target, headers=[f"Range: {header}"])
+    for what, header in {
+        "a date": "Thu, 01 Jan 1970 00:00:00 GMT",
+        "no tag": "x" * 4_000,
+        "a tag": '"x"',
+    }.items():
+        yield f"If-Range: {what}", place.request(target, headers=["Range: bytes=0-1", f"If-Range: {header}"])
+
+
 def _vast_png() -> bytes:
     """A few bytes that claim to be a picture of 100,000 by 100,000 pixels."""
     head = b"IHDR" + struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)

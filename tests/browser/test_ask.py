@@ -15,6 +15,18 @@ from tests.served import Site
 
 A_NUMBER = re.compile(r"^\d")
 CUT_MS = 60_000  # clips of a busy machine
+# Plays from a time on until it goes back: the time it went back to, and the last one before.
+_PLAYED_TO = """(video, from) => new Promise((resolve) => {
+    let before = from;
+    const look = () => {
+        if (video.currentTime < before - 0.2) return resolve([video.currentTime, before]);
+        before = video.currentTime;
+        requestAnimationFrame(look);
+    };
+    video.currentTime = from;
+    video.play();
+    look();
+})"""
 
 
 def ask(page: Page, photo: Path) -> None:
@@ -22,6 +34,12 @@ def ask(page: Page, photo: Path) -> None:
     page.set_input_files("#file", photo)
     expect(page.get_by_label("Name of the result")).to_have_value(photo.stem)
     expect(page.locator("[data-match]").first).to_be_visible()
+
+
+def seconds(text: str) -> float:
+    """`1:02.480` in seconds."""
+    minutes, rest = text.rsplit(":", 1)
+    return 60 * int(minutes) + float(rest)
 
 
 def obama(site: Site) -> Path:
@@ -143,6 +161,24 @@ def test_a_match_plays_with_a_box_on_its_face(visit: Visit, common_site: Site) -
     assert abs(video.evaluate("video => video.currentTime") - start) < 20
     row.locator(".play").click()
     expect(video).to_have_count(0)
+
+
+def test_a_match_ends_where_it_ends_in_browsers_that_report_no_frames(
+    visit: Visit, common_site: Site
+) -> None:
+    page = visit(common_site)
+    page.add_init_script("delete HTMLVideoElement.prototype.requestVideoFrameCallback")
+    page.goto("/ask")
+    ask(page, SAMPLES / "people" / "obama" / "obama2.jpg")
+    row = page.locator("[data-match]").first
+    first, _, last = row.locator(".cut-time").inner_text().split(" ")
+    start, end = seconds(first), seconds(last)
+    row.locator(".play").click()
+    expect(row.locator(".moment-face")).to_have_attribute("width", A_NUMBER)
+    video = row.locator("video")
+    expect(video).to_have_js_property("readyState", 4)
+    times = video.evaluate(_PLAYED_TO, end - 0.4)
+    assert start - 0.1 <= times[0] < times[1] <= end + 0.3, (start, end, times)
 
 
 def test_everything_is_done_with_the_keyboard(site: Site, visit: Visit) -> None:

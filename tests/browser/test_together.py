@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
+from tests.browser.chromium import chromium
 from tests.browser.conftest import Visit
+from tests.fake_engine import film_of_two
 from tests.program import ROOT
-from tests.served import Site, copy_store, serve
+from tests.served import START_SECONDS, Site, copy_store, serve
 
 _FAKE = ("-m", "tests.fake_cli")
 _POST = """async ([address, body]) => {
@@ -54,6 +60,37 @@ def post(page: Page, address: str, body: object) -> dict[str, Any]:
     """What the page's own JavaScript gets for an answer."""
     answer: dict[str, Any] = page.evaluate(_POST, [address, body])
     return answer
+
+
+@contextmanager
+def killable(browser: Browser, profile: Path) -> Iterator[tuple[Page, Callable[[], None]]]:
+    """A page in a browser of its own, and what kills that at once, with all its processes."""
+    words = ["--headless=new", "--no-sandbox", "--remote-debugging-port=0", f"--user-data-dir={profile}"]
+    process = subprocess.Popen(
+        [str(chromium()), *words, "about:blank"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+    def kill() -> None:
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
+
+    try:
+        # The browser writes down where it listens.
+        place, until = profile / "DevToolsActivePort", time.monotonic() + START_SECONDS
+        while not (place.exists() and len(place.read_text().splitlines()) == 2):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        port, path = place.read_text().splitlines()
+        remote = browser.browser_type.connect_over_cdp(f"ws://127.0.0.1:{port}{path}")
+        yield remote.contexts[0].new_page(), kill
+    finally:
+        if process.poll() is None:
+            kill()
 
 
 def test_a_video_is_indexed_again_and_removed_while_its_page_is_open(
@@ -104,6 +141,28 @@ def test_a_browser_that_dies_in_the_middle_of_a_film_harms_nobody(small_site: Si
     answer = page.goto(f"/videos/{folder}")
     assert answer is not None
     assert answer.status == 200
+
+
+def test_a_browser_that_is_killed_while_a_video_is_indexed_breaks_nothing(
+    small_site: Site, browser: Browser, tmp_path: Path
+) -> None:
+    film_of_two(small_site.root / "other.mp4", seconds=2)
+    with killable(browser, tmp_path / "profile") as (page, kill):
+        page.goto(small_site.address)
+        page.get_by_role("button", name="Add videos").click()
+        page.get_by_role("checkbox", name="other.mp4").check()
+        page.get_by_role("button", name="Index 1 video").click()
+        page.locator(".job").wait_for()
+        kill()
+    with small_site.client() as client:
+        until = time.monotonic() + 100
+        while (job := client.get("/api/jobs").json()["jobs"][0])["state"] == "running":
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert (job["state"], job["result"]["failed"]) == ("done", [])
+        (folder,) = small_site.store.glob("other.mp4-*")
+        assert client.get(f"/videos/{folder.name}").status_code == 200
+    command(small_site, "verify")
 
 
 def test_who_follows_work_of_a_server_that_was_started_again_hears_of_its_end(

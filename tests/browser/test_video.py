@@ -37,6 +37,16 @@ FILMS = {
 }
 
 
+# Chromium misses the report of a frame in one of some ten visits; so it misses all but the first.
+_ONE_REPORT = """(() => {
+    const request = HTMLVideoElement.prototype.requestVideoFrameCallback;
+    let reports = 0;
+    HTMLVideoElement.prototype.requestVideoFrameCallback = function (callback) {
+        return reports++ === 0 ? request.call(this, callback) : 0;
+    };
+})()"""
+
+
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, CountedVideo]]:
     """Films that show the number of each frame, served."""
@@ -73,6 +83,23 @@ def test_the_box_on_a_frame_is_that_of_the_frame_that_pixels_show(
         assert shown.frame == following
         # Strokes are drawn on whole pixels of the screen, and compressed edges are soft.
         assert shown.left == pytest.approx(film.lefts[following], abs=1)
+
+
+def test_a_frame_that_the_browser_does_not_report_has_its_box(
+    films: dict[str, CountedVideo], visit: Visit
+) -> None:
+    film = films["constant.mp4"]
+    page = visit(film.site)
+    page.add_init_script(_ONE_REPORT)
+    page.goto(f"{film.path}?frame=50")
+    at_frame(page, 50)
+    # It is drawn again with the player, at the same frame.
+    page.set_viewport_size({"width": 1000, "height": 700})
+    outlines_only(page)
+    at_frame(page, 50)
+    shown = look(page)
+    assert shown.frame == 50
+    assert shown.left == pytest.approx(film.lefts[50], abs=1)
 
 
 def test_keys_step_through_frames_and_appearances(common_site: Site, visit: Visit) -> None:

@@ -45,12 +45,17 @@ export function playMoment(moment, { crops = null, label = null } = {}) {
     place(cut, cropTimes, cropBoxes, time);
   }
 
-  function onFrame(_, frame) {
+  function onFrame(time) {
     if (stopped) return;
-    if (frame.mediaTime >= moment.end - 0.001) video.currentTime = moment.start;
-    draw(frame.mediaTime);
-    video.requestVideoFrameCallback(onFrame);
+    if (time >= moment.end - 0.001) video.currentTime = moment.start;
+    draw(time);
+    watch();
   }
+
+  // A browser that does not report frames is looked at each time it draws.
+  const watch = video.requestVideoFrameCallback
+    ? () => video.requestVideoFrameCallback((_, frame) => onFrame(frame.mediaTime))
+    : () => requestAnimationFrame(() => onFrame(video.currentTime));
 
   load(video, moment.folder, { onWork: (job) => say(`Preparing this video for playing: ${percent(job)} %`) })
     .then(() => {
@@ -65,7 +70,7 @@ export function playMoment(moment, { crops = null, label = null } = {}) {
     video.currentTime = moment.start;
     video.play().catch(() => {});
   });
-  video.requestVideoFrameCallback?.(onFrame);
+  watch();
   return {
     element,
     stop() {
