@@ -198,6 +198,7 @@ __all__ = [
     "browse",
     "check_clip_options",
     "check_question",
+    "check_speaking",
     "check_target",
     "download_pack",
     "engines",
@@ -372,6 +373,18 @@ class Answer:
         Raises OptionError for a match that is not of this answer.
         """
         return _answer(self._found.only(map(_key, matches)), self.min_duration)
+
+    def speaking(self, model: PathLike) -> Answer:
+        """The same answer, of which `cut` cuts only matches in which mouth and sound agree.
+
+        `model` is an ONNX file of a model of active speakers, of LR-ASD's shape (docs/speaking.md). It decodes the
+        matches; in a video without sound nobody speaks, and of one that is gone the matches stay. Raises OptionError
+        for a model that does not fit, CutError.
+        """
+        from facereel.query.speaking import speakers
+        from facereel.query.speaking.model import SpeakerModel
+
+        return _answer(speakers.speaking(self._found, SpeakerModel(Path(model))), self.min_duration)
 
     def cut(
         self,
@@ -1507,6 +1520,13 @@ def check_question(photos: Sequence[PathLike], persons: Sequence[str], everybody
         raise OptionError("there is nobody to search for; give photos, --person PERSON, or --everybody")
     if sum(chosen) > 1:
         raise OptionError("photos, --person and --everybody are three questions; ask one of them")
+
+
+def check_speaking(model: PathLike) -> None:
+    """Raise OptionError where `Answer.speaking` cannot use a model, before any work is done."""
+    from facereel.query.speaking.model import SpeakerModel
+
+    SpeakerModel(Path(model))
 
 
 def check_target(folder: PathLike, person: PersonQuery, overwrite: bool = False) -> None:

@@ -9,7 +9,7 @@ import gc
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from importlib.util import find_spec
@@ -210,6 +210,7 @@ def query(
     threshold: opt.Threshold = None,
     include: opt.Include = None,
     only: opt.Only = None,
+    speaking: opt.Speaking = None,
     min_duration: opt.MinDuration = 0.0,
     crop: opt.Crop = "follow",
     size: opt.Size = None,
@@ -232,6 +233,7 @@ def query(
     library = _library(store, engine, device, threads, calibration)
     library.load()
     crop_mode = api.check_clip_options(crop, size, min_duration, threshold, export or ())
+    _check_speaking(speaking)
     if everybody:
         _index_first(library, video)
         people = library.everybody(video)
@@ -255,7 +257,7 @@ def query(
     _collect_garbage()
     report.skipped(found.answers[0].skipped)
     results, failures = [], [*found.failed]
-    for answer, folder in zip(found.answers, folders, strict=True):
+    for answer, folder in zip(_speaking(found.answers, speaking), folders, strict=True):
         result = _result(
             answer, None if dry_run else folder, overwrite, show=not as_json, alone=len(found.answers) == 1,
             export=export or (), crop=crop_mode, size=size, absolute=absolute,
@@ -312,6 +314,17 @@ def _check_export(formats: Sequence[str], dry_run: bool) -> None:
         raise typer.BadParameter(
             "--export writes files and --dry-run none; facereel export writes them alone"
         )
+
+
+def _check_speaking(model: Path | None) -> None:
+    if model is not None:
+        api.check_speaking(model)
+
+
+def _speaking(answers: Sequence[api.Answer], model: Path | None) -> Iterator[api.Answer]:
+    """The answers, each with the matches alone that speak, if that is asked for."""
+    for answer in answers:
+        yield answer if model is None else answer.speaking(model)
 
 
 def _index_first(library: api.Library, videos: Sequence[str] | None) -> None:

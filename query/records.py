@@ -135,6 +135,9 @@ class FrameFacts:
     yaws: Floats | None = (
         None  # (N,) degrees, estimated from the landmarks: positive to the right of the picture
     )
+    speaking: Floats | None = (
+        None  # (N,) how well mouth and sound agree, above 0 if they do; None unless it was asked for
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

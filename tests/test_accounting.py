@@ -109,7 +109,7 @@ def test_a_query_says_what_it_searched_and_left_out(
         ],
         "not_cut": [{"video": "gone.mp4", "kind": "gone"}],
         "tracklets_without_exemplars": 0, "matches": 4, "possible": 0, "near_misses": 0,
-        "min_duration": 0.1, "too_short": 0,
+        "min_duration": 0.1, "too_short": 0, "not_speaking": 0,
     }  # fmt: skip
     output = json.loads(run(*args, "1.5", "--overwrite", "--json").stdout)
     assert [output["results"][0]["search"][key] for key in ("matches", "too_short", "min_duration")] == [

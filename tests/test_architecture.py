@@ -99,7 +99,15 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "indexer.track",
         "store",
     ),
+    "query.speaking": (
+        "query.clips",
+        "query.search",
+        "query.records",
+        "indexer.engines",
+        "store",
+    ),
     "api": (
+        "query.speaking",
         "query.text",
         "query.records",
         "query.command_line",

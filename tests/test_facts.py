@@ -113,7 +113,7 @@ def measured(path: Path, recipe: Recipe, boxes: NDArray[np.float32]) -> FrameFac
     match = MatchingTracklet(video, tracklet, 0.6, 0.4, "photo", "", path.parent / "nowhere")
     clips, _ = plan_clips([(match, sightings)], {video.sha256: times})
     done: list[ClipPlan] = []
-    cut_clips(video, with_facts(clips), times, path.parent, done.append)
+    cut_clips(video, with_facts(clips, {}), times, path.parent, done.append)
     assert done[0].facts is not None
     return done[0].facts
 

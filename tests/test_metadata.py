@@ -127,7 +127,7 @@ def test_describes_the_question_the_engine_and_each_clip() -> None:
                 "tracklet": 12, "cluster": 3, "similarity": 0.6123, "threshold": 0.4, "matched": "cluster",
                 "certainty": "sure", "expected_strangers": 0.0,
                 "explanation": "joined through a sure match",
-                "crop": {"mode": "follow", "width": 180, "height": 180},
+                "crop": {"mode": "follow", "width": 180, "height": 180}, "speaking": None,
             }
         ],
     }  # fmt: skip
@@ -135,7 +135,7 @@ def test_describes_the_question_the_engine_and_each_clip() -> None:
     assert [frame["source"] for frame in frames[:3]] == ["tracked", "interpolated", "detected"]
     known = ["frame", "pts", "time", "box", "crop", "source", "score"]
     unknown = ["picture_share", "edge_distance", "other_faces", "other_face_size", "sharpness", "yaw"]
-    unknown += ["landmarks_source", "landmarks"]
+    unknown += ["landmarks_source", "speaking", "landmarks"]
     assert list(frames[0]) == [*known, *unknown]
     assert all(frame[name] is None for frame in frames for name in unknown)
     assert (frames[0]["pts"], frames[0]["time"], frames[0]["score"]) == (11011, 0.333667, 0.91)

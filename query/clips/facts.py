@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from facereel.query.records import ClipPlan, FrameFacts
+from facereel.query.search.search import MatchKey, key_of
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model.boxes import xywh_to_xyxy
 from facereel.store.model.errors import StoreError
@@ -19,27 +20,35 @@ from facereel.store.model.records import Floats, Ints
 _SAME_BOX = 0.05
 
 
-def with_facts(clips: Sequence[ClipPlan]) -> list[ClipPlan]:
+def with_facts(clips: Sequence[ClipPlan], speaking: Mapping[MatchKey, Floats]) -> list[ClipPlan]:
     """The clips, each with the facts of its frames; nothing is known of other faces where the index is gone.
 
-    Decodes nothing, so that landmarks, yaw and sharpness are unknown.
+    `speaking` has the scores of frames by match, as PersonMatches has them. Decodes nothing, so that landmarks, yaw and
+    sharpness are unknown.
     """
     others: dict[str, tuple[Ints, Floats]] = {}
     for folder in dict.fromkeys(clip.match.folder for clip in clips):
         own = [clip for clip in clips if clip.match.folder == folder]
         with suppress(StoreError):
             others |= _other_faces(folder, own)
-    return [replace(clip, facts=_facts(clip, others.get(clip.file))) for clip in clips]
+    return [
+        replace(
+            clip,
+            facts=_facts(clip, others.get(clip.file), speaking.get(key_of(clip.match, clip.sightings))),
+        )
+        for clip in clips
+    ]
 
 
-def _facts(clip: ClipPlan, others: tuple[Ints, Floats] | None) -> FrameFacts:
+def _facts(clip: ClipPlan, others: tuple[Ints, Floats] | None, speaking: Floats | None) -> FrameFacts:
     video = clip.match.video
     size = np.array([video.width, video.height], np.float32)
     corners = xywh_to_xyxy(clip.sightings.boxes)
     sides = np.clip(corners[:, 2:], 0, size) - np.clip(corners[:, :2], 0, size)
     distances = np.concatenate([corners[:, :2], size - corners[:, 2:]], axis=1).min(axis=1)
     counts, sizes = (None, None) if others is None else others
-    return FrameFacts(np.asarray(sides.prod(axis=1) / size.prod()), distances, counts, sizes)
+    shares = np.asarray(sides.prod(axis=1) / size.prod())
+    return FrameFacts(shares, distances, counts, sizes, speaking=speaking)
 
 
 def _other_faces(folder: Path, clips: Sequence[ClipPlan]) -> dict[str, tuple[Ints, Floats]]:

@@ -103,7 +103,7 @@ def render(
     missing = {} if folder is None else _missing_videos(answer)
     matches = [pair for pair in answer.matches if pair[0].video.sha256 not in missing]
     planned, too_short = plan_clips(matches, answer.times, options)
-    clips = with_facts(planned)
+    clips = with_facts(planned, answer.speaking)
     not_cut = tuple(missing.values())
     header = ResultHeader(
         answer.person, answer.scope.engine, answer.threshold,

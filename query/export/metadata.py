@@ -30,10 +30,11 @@ CLIP_COLUMNS = (
     "file", "video", "start", "end", "duration", "start_frame", "end_frame", "start_pts", "end_pts",
     "start_reason", "end_reason", "tracklet", "cluster", "similarity", "threshold", "matched", "certainty",
     "expected_strangers", "explanation",
-    "crop_mode", "width", "height",
+    "crop_mode", "width", "height", "speaking",
 )  # fmt: skip
 _FACT_COLUMNS = (
     "picture_share", "edge_distance", "other_faces", "other_face_size", "sharpness", "yaw", "landmarks_source",
+    "speaking",
 )  # fmt: skip
 FRAME_COLUMNS = (
     "file", "frame", "pts", "time", "box_x", "box_y", "box_w", "box_h",
@@ -134,6 +135,7 @@ def _clip(clip: ClipPlan, cut: bool, absolute: bool) -> dict[str, Any]:
         "expected_strangers": float(f"{match.expected_strangers:.3g}"),
         "explanation": match.explanation,
         "crop": {"mode": clip.mode, "width": clip.width, "height": clip.height},
+        "speaking": _share(clip.facts),
         "frames": list(_frames(clip)),
     }
 
@@ -166,8 +168,16 @@ def _facts(facts: FrameFacts | None) -> dict[str, list[Any] | None]:
         "sharpness": _values(facts.sharpness, 3),
         "yaw": _values(facts.yaws, 1),
         "landmarks_source": sources,
+        "speaking": _values(facts.speaking, 3),
         "landmarks": _values(facts.landmarks, 1),
     }
+
+
+def _share(facts: FrameFacts | None) -> float | None:
+    """Of the frames in which mouth and sound agree."""
+    if facts is None or facts.speaking is None:
+        return None
+    return round(float(np.mean(facts.speaking > 0)), 4)
 
 
 def _values(values: Floats | None, digits: int) -> list[Any] | None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -36,6 +36,15 @@ _ATTEMPTS = 3  # to read an index that is being written
 _SEARCHES = 20  # of clusters, while other processes replace indexes
 
 
+# Index folder, tracklet, first frame: --with and --without make several matches of one tracklet.
+MatchKey: TypeAlias = tuple[Path, int, int]
+
+
+def key_of(match: MatchingTracklet, sightings: Sightings) -> MatchKey:
+    """By what a match is found again in an answer."""
+    return match.folder, match.tracklet.number, int(sightings.frames[0])
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PersonMatches:
     """What a query finds of one person."""
@@ -47,6 +56,9 @@ class PersonMatches:
     times: dict[str, FrameTimes]  # of the videos with either match, by the sha256 of their content
     scope: Scope
     limits: Limits
+    # How well mouth and sound agree in the frames (N,) of each match, above 0 if they do; where that was asked for.
+    speaking: Mapping[MatchKey, Floats] = field(default_factory=dict)
+    not_speaking: int = 0  # matches that were left out because they do not agree
 
     @property
     def threshold(self) -> float:
@@ -57,16 +69,13 @@ class PersonMatches:
         """The same, in which what is possible is cut, too."""
         return replace(self, matches=(*self.matches, *self.possible), possible=())
 
-    def only(self, keys: Iterable[tuple[Path, int, int]]) -> PersonMatches:
-        """The same, in which these matches alone are cut: index folder, tracklet, first frame of each.
+    def only(self, keys: Iterable[MatchKey]) -> PersonMatches:
+        """The same, in which these matches alone are cut.
 
         Raises OptionError for one that is neither a match nor possible.
         """
         chosen = set(keys)
-        pairs = {
-            (match.folder, match.tracklet.number, int(sightings.frames[0])): (match, sightings)
-            for match, sightings in (*self.matches, *self.possible)
-        }
+        pairs = {key_of(*pair): pair for pair in (*self.matches, *self.possible)}
         if unknown := chosen - pairs.keys():
             folder, tracklet, _ = min(unknown)
             raise OptionError(f"{printable(folder.name)}#t{tracklet} does not match; choose of the matches")
@@ -100,6 +109,7 @@ class PersonMatches:
             "near_misses": len(self.near_misses),
             "min_duration": min_duration,
             "too_short": too_short,
+            "not_speaking": self.not_speaking,
         }
 
 

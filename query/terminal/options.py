@@ -250,6 +250,15 @@ Export = Annotated[
         f"{EXPORT_FORMATS}; can be repeated.",
     ),
 ]
+Speaking = Annotated[
+    Path | None,
+    typer.Option(
+        "--speaking",
+        metavar="MODEL",
+        help="Keep only clips in which mouth and sound agree, by a model of active speakers: an ONNX file of LR-ASD's "
+        "shape, which you need to have.",
+    ),
+]
 Overwrite = Annotated[bool, _flag("--overwrite", "Replace the result of another query.")]
 
 # export

@@ -229,11 +229,13 @@ def _sentence(answer: Answer, result: Result, dry_run: bool) -> str:
     if result.too_short:
         matches = count(result.too_short, "match", "matches")
         short = f"; {matches} shorter than --min-duration left out"
+    if silent := answer.statistics["not_speaking"]:
+        short += f"; {count(silent, 'match', 'matches')} that do not speak left out"
     if result.clips:
         in_videos = len({clip.match.video for clip in result.clips})
         text = f"{count(len(result.clips), 'clip')} of {name} in {in_videos:,} of {videos}{short}"
         return f"{text}; nothing was cut" if dry_run else f"{text}: {printable(str(result.folder))}"
-    if result.too_short:
+    if short:
         return f"No clip of {name} in {videos}{short}; nothing was written."
     return f"{name} was not found in {videos}; nothing was written.{_nearest(answer)}"
 
