@@ -924,12 +924,11 @@ class Library:
         from facereel.query.clips import render
         from facereel.query.export import annotation
         from facereel.query.library.decisions import LibraryDecisions
-        from facereel.query.library.persons import title
 
         stored, base = self.people.stored, f"{Path(video).stem}_faces"
         with self._catalogue().find(video) as index:
             owners = LibraryDecisions(stored).owners(index)
-            names = {person: title(stored.get(person)) for person in set(owners.values())}
+            names = {person: stored.get(person).title for person in set(owners.values())}
             owner_names = {number: names[person] for number, person in owners.items()}
             annotated = annotation.of_index(base, index, owner_names, min_duration)
         return render.export_faces(annotated, formats, out, base)

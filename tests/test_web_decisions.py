@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from facereel import Library
+from facereel.api import OptionError
 from tests.in_process import InProcess
 
 
@@ -29,6 +30,29 @@ def test_undo_takes_back_what_was_decided(page: InProcess, library: Library) -> 
     assert answer.status_code == 200
     assert answer.json()["message"] == "2 decisions undone"
     assert {person.name for person in library.people.all()} == {None}
+
+
+def test_several_people_are_hidden_all_or_none_and_that_is_undone_at_once(
+    page: InProcess, library: Library
+) -> None:
+    everybody = {one.id for one in library.people.all()}
+    for missing in ([*everybody, 999], [999, *everybody]):
+        assert page.post("/api/people/hide", {"people": missing}).status_code == 400
+    assert {one.id for one in library.people.all()} == everybody
+    assert not library.people.log()
+    answer = page.post("/api/people/hide", {"people": [*everybody, *everybody]}).json()
+    assert (library.people.all(), len(answer["decisions"])) == ((), len(everybody))
+    assert page.post("/api/people/hide", {"people": [*everybody]}).status_code == 400
+    assert page.post("/api/undo", {"decisions": answer["decisions"]}).status_code == 200
+    assert {one.id for one in library.people.all()} == everybody
+    first, second = map(str, sorted(everybody))
+    library.people.hide(second)
+    before = library.people.log()
+    with pytest.raises(OptionError, match=f"person {second} is hidden already"):
+        library.people.hide(first, second)
+    with pytest.raises(OptionError, match=f"person {first} is not hidden"):
+        library.people.unhide(second, first)
+    assert library.people.log() == before
 
 
 @pytest.mark.parametrize("numbers", [None, [], [True], ["1"], [1.5], 1])

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 from facereel.query.library.appearances import PersonVideos, videos_of
 from facereel.query.library.decisions import LibraryDecisions
 from facereel.query.library.moments import Moment, best_moments
-from facereel.query.library.persons import ANY_VERSIONS, FoundFace, Persons, Versions, check_name, title
+from facereel.query.library.persons import ANY_VERSIONS, FoundFace, Persons, Versions, check_name
 from facereel.store.index.reader import VideoIndex
 from facereel.store.library.backup import Restored
 from facereel.store.library.catalogue import Catalogue
@@ -378,19 +378,16 @@ class PeopleOfLibrary:
             last = self._people.name(new, who) if person is None else self._people.merge(person.id, new)[0]
         return self._change(new, [number, last], (found,))
 
-    def hide(self, person: str) -> Change:
-        """Leave a person out of lists, sheets, suggestions and `everybody`; raises OptionError for a hidden one."""
-        found = self.find(person)
-        if found.hidden:
-            raise OptionError(f"{title(found)} is hidden already; run: facereel people --hidden")
-        return self._change(found.id, [self._people.hide(found.id)])
+    def hide(self, person: str, *more: str) -> Change:
+        """Leave people out of lists, sheets, suggestions and `everybody`, all or none; the change is about the first.
 
-    def unhide(self, person: str) -> Change:
-        """Take a hidden person back; raises OptionError for one who is not hidden."""
-        found = self.find(person)
-        if not found.hidden:
-            raise OptionError(f"{title(found)} is not hidden; see who is: facereel people --hidden")
-        return self._change(found.id, [self._people.show(found.id)])
+        Raises OptionError for one who is hidden.
+        """
+        return self._set_hidden((person, *more), True)
+
+    def unhide(self, person: str, *more: str) -> Change:
+        """Take hidden people back, all or none; raises OptionError for one who is not hidden."""
+        return self._set_hidden((person, *more), False)
 
     def undo(self, *decisions: int) -> tuple[Decision, ...]:
         """Undo decisions by their numbers in the log, all or none, or the last one; returns what was undone."""
@@ -436,6 +433,17 @@ class PeopleOfLibrary:
                 with index:
                     anchored += settle(self._people, index)
         return anchored
+
+    def _set_hidden(self, persons: Sequence[str], hidden: bool) -> Change:
+        chosen = list(dict.fromkeys(self.find(person).id for person in persons))
+        decide = self._people.hide if hidden else self._people.show
+        with self._people.writing():
+            for person in map(self._people.get, chosen):
+                if person.hidden == hidden:
+                    state, option = ("hidden already", "run") if hidden else ("not hidden", "see who is")
+                    raise OptionError(f"{person.title} is {state}; {option}: facereel people --hidden")
+            decisions = [decide(person) for person in chosen]
+        return self._change(chosen[0], decisions)
 
     def _change(
         self,

@@ -152,15 +152,13 @@ class Persons:
             )
             if not numbers:
                 name = printable(video.name)
-                raise OptionError(
-                    f"{title(person)} is not in {name}; run: facereel faces {shlex.quote(name)}"
-                )
+                raise OptionError(f"{person.title} is not in {name}; run: facereel faces {shlex.quote(name)}")
             for number in numbers:
                 if (owner := owners.get(number)) != person.id:
-                    whose = "nobody" if owner is None else title(self._people.get(owner))
+                    whose = "nobody" if owner is None else self._people.get(owner).title
                     raise OptionError(
-                        f"{printable(video.name)}#t{number} is {whose}, not {title(person)}; name a face of "
-                        f"{title(person)}"
+                        f"{printable(video.name)}#t{number} is {whose}, not {person.title}; name a face of "
+                        f"{person.title}"
                     )
             cluster = next(item.cluster for item in index.tracklets() if item.number == numbers[0])
             places = places_of(index, numbers)
@@ -218,11 +216,6 @@ def check_name(name: str) -> None:
 def is_photo(text: str) -> bool:
     """Whether a word is the path of a photo that is there."""
     return Path(text).suffix.lower() in PHOTO_SUFFIXES and os.path.isfile(text)
-
-
-def title(person: LibraryPerson) -> str:
-    """How a person is called: by name, else by id."""
-    return person.name or f"person {person.id}"
 
 
 def _changed(index: VideoIndex) -> ChangedIndexError:

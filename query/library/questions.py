@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facereel.query.library.decisions import LibraryDecisions
 from facereel.query.library.people import PeopleOfLibrary
-from facereel.query.library.persons import Face, title
+from facereel.query.library.persons import Face
 from facereel.query.library.references import cluster_references, person_references
 from facereel.query.records import OtherPeople, PersonQuery, Reference
 from facereel.store.files.names import printable, result_name
@@ -39,7 +39,7 @@ def person_query(
     references = person_references(person.id, people.stored, people.catalogue, engine)
     if not references and not faceless:
         raise OptionError(
-            f"{title(person)} has no clear face in the library to search by; name another PERSON"
+            f"{person.title} has no clear face in the library to search by; name another PERSON"
         )
     return PersonQuery(_name(person, word), references, (), person=person.id)
 
@@ -58,7 +58,7 @@ def everybody(
         try:
             references = person_references(person.id, stored, people.catalogue, engine)
         except FaceReelError as error:
-            failed.append((title(person), error))
+            failed.append((person.title, error))
             continue
         if references:
             found.append(PersonQuery(_name(person, ""), references, (), person.id, only_library=True))
@@ -122,6 +122,4 @@ def _people_in(people: PeopleOfLibrary, videos: Sequence[Path] | None) -> tuple[
 
 def _name(person: LibraryPerson | None, word: str) -> str:
     """The name of a person's result."""
-    return (
-        result_name(word, "person") if person is None else result_name(title(person), f"person {person.id}")
-    )
+    return result_name(word, "person") if person is None else result_name(person.title, f"person {person.id}")

@@ -300,7 +300,7 @@ def _library(store: Path, engine: str = ENGINE) -> api.Library:
 
 
 def _name(person: LibraryPerson) -> str:
-    return printable(person.name) if person.name else f"person {person.id}"
+    return printable(person.title)
 
 
 def _summary(person: LibraryPerson) -> str:

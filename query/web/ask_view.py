@@ -62,8 +62,7 @@ def _start(site: Site, request: Request) -> dict[str, Any] | None:
     """The face of the library that the address of the page asks about, with a picture."""
     if (person := request.query_params.get("person")) is not None:
         found = site.library.people.find(site.person(person))
-        title = found.name or f"person {found.id}"
-        return {"person": str(found.id), "title": title, "picture": f"/pictures/person/{found.id}"}
+        return {"person": str(found.id), "title": found.title, "picture": f"/pictures/person/{found.id}"}
     if (face := request.query_params.get("face")) is not None:
         at = site.library.people.face(site.person(_word(face)))
         return {

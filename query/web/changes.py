@@ -10,11 +10,6 @@ from facereel.query.web.guard import Refused
 from facereel.query.web.site import Site
 
 
-def title(person: api.LibraryPerson) -> str:
-    """How pages call somebody."""
-    return person.name or f"person {person.id}"
-
-
 def same_person(people: api.PeopleOfLibrary, number: int) -> api.LibraryPerson:
     """The person of an id; refused where they were merged into somebody else since the page was shown.
 
@@ -22,7 +17,7 @@ def same_person(people: api.PeopleOfLibrary, number: int) -> api.LibraryPerson:
     """
     person = people.find(str(number))
     if person.id != number:
-        raise Refused(409, f"person {number} is now part of {title(person)}; reload the page")
+        raise Refused(409, f"person {number} is now part of {person.title}; reload the page")
     return person
 
 

@@ -9,7 +9,6 @@ from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
 from facereel import api
-from facereel.query.web.changes import title
 from facereel.query.web.fields import read_fields
 from facereel.query.web.site import site_of
 
@@ -34,7 +33,7 @@ def log(request: Request) -> HTMLResponse:
     site = site_of(request)
     people = site.library.people
     decisions = people.log(last=DECISIONS_SHOWN)[::-1]
-    names = {person.id: title(person) for person in people.all(hidden=True)}
+    names = {person.id: person.title for person in people.all(hidden=True)}
     entries = [(decision, _sentence(decision, names)) for decision in decisions]
     return site.render(request, "log.html", entries=entries, most=DECISIONS_SHOWN)
 

@@ -7,7 +7,7 @@ from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
 from facereel import api
-from facereel.query.web.changes import described, same_person, title
+from facereel.query.web.changes import described, same_person
 from facereel.query.web.fields import read_fields
 from facereel.query.web.paging import Paging, page_number
 from facereel.query.web.site import site_of
@@ -60,7 +60,7 @@ def merge(request: Request) -> JSONResponse:
     first, *others = (str(same_person(people, one).id) for one in ids)
     change = people.merge(first, others)
     gone = f"; no longer called {' and '.join(change.given_up)}" if change.given_up else ""
-    return JSONResponse(described(change, f"{len(ids)} people are one now: {title(change.person)}{gone}"))
+    return JSONResponse(described(change, f"{len(ids)} people are one now: {change.person.title}{gone}"))
 
 
 def hide(request: Request) -> JSONResponse:
@@ -69,17 +69,12 @@ def hide(request: Request) -> JSONResponse:
     ids, back = words.integers("people"), words.flag("back")
     if not ids:
         raise api.OptionError("nobody was chosen; choose somebody first")
-    for one in ids:
-        same_person(people, one)
-    found = [people.find(str(one)) for one in ids]
+    found = [same_person(people, one) for one in ids]
     # Another tab may have hidden one of them; where nobody is left to hide, the call says why.
-    chosen = [one for one in found if one.hidden == back] or found[:1]
-    changes = [people.unhide(str(one.id)) if back else people.hide(str(one.id)) for one in chosen]
-    who = title(changes[0].person) if len(ids) == 1 else f"{len(ids)} people"
-    text = f"{who} {'is' if len(ids) == 1 else 'are'} {'listed again' if back else 'hidden'}"
-    return JSONResponse(
-        {"decisions": [number for one in changes for number in one.decisions], "message": text}
-    )
+    chosen = [str(one.id) for one in found if one.hidden == back] or [str(found[0].id)]
+    change = people.unhide(*chosen) if back else people.hide(*chosen)
+    who = f"{change.person.title} is" if len(ids) == 1 else f"{len(ids)} people are"
+    return JSONResponse(described(change, f"{who} {'listed again' if back else 'hidden'}"))
 
 
 routes = [

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from facereel import api
-from facereel.query.web.changes import chosen_faces, described, same_person, title
+from facereel.query.web.changes import chosen_faces, described, same_person
 from facereel.query.web.cutting import cutting
 from facereel.query.web.fields import read_fields
 from facereel.query.web.jobs import Progress, Work
@@ -27,7 +27,7 @@ _CANDIDATES = 24  # of what else may be somebody
 def _page(request: Request) -> Response:
     site = site_of(request)
     person = site.library.people.find(str(request.path_params["person"]))
-    return site.render(request, "person.html", person=person, title=title(person), names=site.names)
+    return site.render(request, "person.html", person=person, title=person.title, names=site.names)
 
 
 def _videos(request: Request) -> Response:
@@ -100,7 +100,7 @@ def _possible(request: Request) -> Response:
                     {"folder": folder.name, "tracklet": number, "version": best.version}
                     for number in dict.fromkeys(one.tracklet for one in matches)
                 ],
-                "owner": None if owner is None else {"id": owner.id, "name": title(owner)},
+                "owner": None if owner is None else {"id": owner.id, "name": owner.title},
             }
         )  # fmt: skip
     return JSONResponse(site.scrubbed({"candidates": candidates, "note": ""}))
@@ -110,7 +110,7 @@ def _accept(request: Request) -> Response:
     site, person = site_of(request), _person(request)
     faces, versions = chosen_faces(site, read_fields(request))
     change = site.library.people.accept(person, faces, versions=versions)
-    return JSONResponse(described(change, f"Accepted: this is {title(change.person)}"))
+    return JSONResponse(described(change, f"Accepted: this is {change.person.title}"))
 
 
 def _reject(request: Request) -> Response:
@@ -118,7 +118,7 @@ def _reject(request: Request) -> Response:
     faces, versions = chosen_faces(site, read_fields(request))
     change = site.library.people.reject(person, faces, versions=versions)
     return JSONResponse(
-        described(change, f"{_count(faces)} {'is' if len(faces) == 1 else 'are'} not {title(change.person)}")
+        described(change, f"{_count(faces)} {'is' if len(faces) == 1 else 'are'} not {change.person.title}")
     )
 
 
@@ -127,7 +127,7 @@ def _split(request: Request) -> Response:
     faces, versions = chosen_faces(site, read_fields(request))
     change = site.library.people.split(person, faces, versions=versions)
     new = change.split_off or change.person
-    answer = described(change, f"{_count(faces)} split off as {title(new)}")
+    answer = described(change, f"{_count(faces)} split off as {new.title}")
     return JSONResponse(answer | {"split_off": new.id})
 
 

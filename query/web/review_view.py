@@ -34,8 +34,8 @@ def _answer(request: Request) -> Response:
     change = people.answer(person, other, verdict)
     message = {
         "same": _gain(change.person, candidate, before),
-        "different": f"{_title(candidate)} is not {_title(before)}, and is not suggested again",
-        "ignore": f"{_title(candidate)} is hidden: left out of lists and suggestions",
+        "different": f"{candidate.title} is not {before.title}, and is not suggested again",
+        "ignore": f"{candidate.title} is hidden: left out of lists and suggestions",
         "skip": "Skipped",
     }[verdict]
     return JSONResponse(
@@ -72,7 +72,7 @@ def _next(library: api.Library) -> dict[str, Any]:
 def _described(library: api.Library, person: api.LibraryPerson) -> dict[str, Any]:
     moments = library.people.moments(str(person.id), _MOST_FACES)
     return {
-        "id": person.id, "title": _title(person), "named": person.name is not None, "videos": person.videos,
+        "id": person.id, "title": person.title, "named": person.name is not None, "videos": person.videos,
         "seconds": round(person.seconds, 2), "clusters": person.clusters,
         "moments": [
             {
@@ -84,16 +84,12 @@ def _described(library: api.Library, person: api.LibraryPerson) -> dict[str, Any
     }  # fmt: skip
 
 
-def _title(person: api.LibraryPerson) -> str:
-    return person.name or f"Person {person.id}"
-
-
 def _gain(now: api.LibraryPerson, gained: api.LibraryPerson, before: api.LibraryPerson) -> str:
     """What a person has now, and what of it is new."""
     videos = now.videos - before.videos
     more = f"{gained.seconds:.0f} s" if gained.seconds < 60 else f"{gained.seconds / 60:.1f} min"
     new = f" and {videos} more video{'' if videos == 1 else 's'}" if videos else ""
-    return f"{_title(now)} gained {more}{new}"
+    return f"{now.title} gained {more}{new}"
 
 
 routes = [

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from facereel import api
-from facereel.query.web.changes import described, title
+from facereel.query.web.changes import described
 from facereel.query.web.fields import Fields, read_fields
 from facereel.query.web.guard import Refused
 from facereel.query.web.site import folder_of, site_of
@@ -70,14 +70,14 @@ def _identify(request: Request) -> Response:
     if not who:
         raise api.OptionError("there is no name; write one, or choose somebody")
     change = people.identify(face, who, whole=words.flag("whole"), versions=versions)
-    return JSONResponse(described(change, f"This is {title(change.person)}"))
+    return JSONResponse(described(change, f"This is {change.person.title}"))
 
 
 def _reject(request: Request) -> Response:
     people = site_of(request).library.people
     face, versions, person = _owned(request)
     change = people.reject(str(person.id), [face], versions=versions)
-    return JSONResponse(described(change, f"Not {title(person)}"))
+    return JSONResponse(described(change, f"Not {person.title}"))
 
 
 def _split(request: Request) -> Response:
@@ -85,9 +85,7 @@ def _split(request: Request) -> Response:
     face, versions, person = _owned(request)
     change = people.split(str(person.id), [face], versions=versions)
     new = change.split_off or change.person
-    return JSONResponse(
-        described(change, f"Split off {title(person)} as {title(new)}") | {"split_off": new.id}
-    )
+    return JSONResponse(described(change, f"Split off {person.title} as {new.title}") | {"split_off": new.id})
 
 
 def _shown(request: Request, words: Fields) -> tuple[str, dict[str, str], api.LibraryPerson | None]:
@@ -100,7 +98,7 @@ def _shown(request: Request, words: Fields) -> tuple[str, dict[str, str], api.Li
     now = site_of(request).library.people.face(face, versions=versions).person
     shown = words.integer("person") if "person" in words else None
     if shown != (None if now is None else now.id):
-        raise Refused(409, f"this face is {'nobody' if now is None else title(now)} by now; look at it again")
+        raise Refused(409, f"this face is {'nobody' if now is None else now.title} by now; look at it again")
     return face, versions, now
 
 

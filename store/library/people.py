@@ -49,6 +49,11 @@ class LibraryPerson:
     seconds: float  # on screen
     decisions: int  # that count, about this person
 
+    @property
+    def title(self) -> str:
+        """How the person is called: by name, else by id."""
+        return self.name or f"person {self.id}"
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
