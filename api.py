@@ -268,6 +268,8 @@ DEFAULT_ENGINE = (
 
 PROXY_LIMIT = 8 << 30  # bytes of the copies of a library's videos for playing; an hour has about 700 MB
 
+_MOST_NAMES = 3  # in the name of a file that shows several people
+
 TRANSNET = "transnetv2"  # the name of the shot detector with weights, as in indexer/shots/detector.py
 
 
@@ -425,14 +427,22 @@ class Answer:
         return self._render(None, options, lambda clip: None)
 
     def export(
-        self, formats: Sequence[str], out: PathLike, *, handles: int = 0, absolute: bool = False
+        self,
+        formats: Sequence[str],
+        out: PathLike,
+        *,
+        handles: int = 0,
+        absolute: bool = False,
+        overwrite: bool = False,
     ) -> Exported:
         """Write the matches into the folder `out` in formats of other programs, as `Library.export`; cuts nothing."""
         from facereel.query.clips import render
         from facereel.query.export.editors import ExportOptions
 
         options = ExportOptions(tuple(formats), handles, absolute)
-        return render.export(self.name, [self._found], self.min_duration, options, Path(out), self.name)
+        return render.export(
+            self.name, [self._found], self.min_duration, options, Path(out), self.name, overwrite
+        )
 
     def to_dataframe(self) -> pandas.DataFrame:
         """The matches as a table, a row each; needs pandas, raises OptionError without it."""
@@ -889,24 +899,32 @@ class Library:
         include_possible: bool = False,
         handles: int = 0,
         absolute: bool = False,
+        overwrite: bool = False,
     ) -> Exported:
         """Write who is where in a video into `out`, in the formats of other programs as for `cut`; cuts nothing.
 
         A timeline has the stretches of one person after those of another, each with a marker of the person's name.
         Without `people` everybody is on it; with `faces` every face is, also those of nobody, which only formats of
         boxes have a place for. `handles` is how many frames are added on either side of a stretch, inside
-        its shot; paths in the files are relative to `out`, unless `absolute`. Files of the same names are replaced;
-        without matches none is written.
-        Raises OptionError, NotIndexedError, VideoError, StoreError, UnwritableError.
+        its shot; paths in the files are relative to `out`, unless `absolute`. Without matches no file is written.
+        Raises OptionError, also for photos of one person that are given as two people, NotIndexedError, VideoError,
+        StoreError, UnwritableError, and, unless `overwrite`, ResultExistsError where a file of the same name says
+        something else, as after an edit; nothing is written then.
         """
         from facereel.query.clips import render
         from facereel.query.export.editors import ExportOptions
+        from facereel.query.people.agreement import check_several_people
 
         options = ExportOptions(tuple(formats), handles, absolute)
         options.check()
         if faces:
-            return self._export_faces(video, formats, Path(out), min_duration)
+            return self._export_faces(video, formats, Path(out), min_duration, overwrite)
         everybody = people is None
+        if people is not None:  # somebody who is asked for twice would be on the timeline twice
+            by_photos = [
+                one for one in people.persons if all(photo.frame is None for photo in one.references)
+            ]
+            check_several_people(by_photos, self._engine().threshold.scale)
         found = self.find_many(
             self.everybody(video) if people is None else people, videos=video, min_duration=min_duration,
             include_possible=include_possible,
@@ -914,12 +932,14 @@ class Library:
         if found.failed and not everybody:
             raise found.failed[0].error
         stem = Path(video).stem
-        who = "people" if everybody else ", ".join(answer.name for answer in found.answers)
+        names = [answer.name for answer in found.answers]
+        more = [f"{len(names) - _MOST_NAMES}_more"] if len(names) > _MOST_NAMES else []
+        who = "people" if everybody else "_".join([*names[:_MOST_NAMES], *more])
         matches = [answer._found for answer in found.answers]
-        return render.export(stem, matches, min_duration, options, Path(out), f"{stem}_{who}")
+        return render.export(stem, matches, min_duration, options, Path(out), f"{stem}_{who}", overwrite)
 
     def _export_faces(
-        self, video: PathLike, formats: Sequence[str], out: Path, min_duration: float
+        self, video: PathLike, formats: Sequence[str], out: Path, min_duration: float, overwrite: bool
     ) -> Exported:
         from facereel.query.clips import render
         from facereel.query.export import annotation
@@ -931,7 +951,7 @@ class Library:
             names = {person: stored.get(person).title for person in set(owners.values())}
             owner_names = {number: names[person] for number, person in owners.items()}
             annotated = annotation.of_index(base, index, owner_names, min_duration)
-        return render.export_faces(annotated, formats, out, base)
+        return render.export_faces(annotated, formats, out, base, overwrite)
 
     def blur(  # noqa: PLR0913  one argument for each option of the command
         self,

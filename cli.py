@@ -343,6 +343,7 @@ def _index_first(library: api.Library, videos: Sequence[str] | None) -> None:
 @app.command()
 def export(
     video: opt.Video,
+    refs: opt.ExportRefs = None,
     person: opt.PersonOption = None,
     everybody: opt.ExportEverybody = False,
     faces: opt.ExportFaces = False,
@@ -352,6 +353,7 @@ def export(
     min_duration: opt.MinDuration = 0.0,
     out: opt.ExportOut = OUTPUTS,
     absolute: opt.ExportAbsolute = False,
+    overwrite: opt.ExportOverwrite = False,
     store: opt.Store = STORE,
     engine: opt.Engine = ENGINE,
     calibration: opt.CalibrationFile = None,
@@ -359,12 +361,15 @@ def export(
     debug: opt.Debug = False,
 ) -> None:
     """Write who is where in an indexed video for editing programs and annotation tools; cuts nothing."""
-    if [everybody, bool(person), faces].count(True) != 1:
-        raise typer.BadParameter("give one of --everybody, --person PERSON, and --faces")
+    if [bool(refs), bool(person), everybody, faces].count(True) != 1:
+        raise typer.BadParameter("give one of photos, --person PERSON, --everybody, and --faces")
     library = _library(store, engine, "auto", 0, calibration)
+    people = library.read_photos(refs) if refs else library.read_persons(person) if person else None
+    if people is not None:
+        report.warnings(people.warnings)
     exported = library.export(
-        video, formats, out, people=library.read_persons(person) if person else None, faces=faces,
-        min_duration=min_duration, include_possible=include is not None, handles=handles, absolute=absolute,
+        video, formats, out, people=people, faces=faces, min_duration=min_duration,
+        include_possible=include is not None, handles=handles, absolute=absolute, overwrite=overwrite,
     )  # fmt: skip
     console.say_json(documents.exported(exported)) if as_json else report.exported(exported, video)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +20,7 @@ import pytest
 from av.subtitles.subtitle import AssSubtitle
 from opentimelineio.opentime import RationalTime
 
+from facereel import Library
 from facereel.indexer.media.tags import SourceTags, source_tags
 from facereel.query.export import editors
 from facereel.query.export.edl import edl
@@ -27,6 +30,7 @@ from facereel.query.export.timeline import Timeline, media_of, place, timelines
 from facereel.query.export.xmeml import xmeml
 from facereel.query.records import ClipPlan, MatchingTracklet
 from facereel.query.terminal import options
+from facereel.store.model.errors import ResultExistsError
 from facereel.store.model.records import FrameTimes, Shot, Sightings, Tracklet, Video
 from tests.factories import make_video
 from tests.program import Run
@@ -361,6 +365,46 @@ def test_everybody_in_a_video_is_exported_without_cutting(run: Run, store: Path,
     result = run("export", "two.mp4", "--person", "two.mp4#1", "--format", "otio", *args)
     assert result.exit_code == 0, result.output
     assert len(list(tmp_path.glob("two_*.otio"))) == 1
+
+
+def test_photos_of_one_person_are_one_person(run: Run, store: Path, photos: Path, tmp_path: Path) -> None:
+    args = ("--store", store, *FAKE, "--out", tmp_path / "out")
+    again = shutil.copy(photos / "red.png", photos / "again.png")
+    result = run("export", "two.mp4", photos / "red.png", again, *args)
+    assert result.exit_code == 0, result.output
+    assert events((tmp_path / "out" / "two_red.edl").read_text()) == [(0, 30), (30, 60)]
+    apart = ("--person", photos / "red.png", "--person", again)
+    result = run("export", "two.mp4", *apart, *args)
+    assert result.exit_code == 1
+    assert "show one person" in result.stderr
+    result = run("export", "two.mp4", "--person", "two.mp4#1", "--person", photos / "green.png", *args)
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in sorted((tmp_path / "out").iterdir())] == [
+        "two_person 1_green.edl",
+        "two_red.edl",
+    ]
+
+
+def test_an_edited_file_is_not_replaced_without_a_word(run: Run, store: Path, tmp_path: Path) -> None:
+    args = ("export", "two.mp4", "--everybody", "--format", "srt", "--store", store, *FAKE, "--out", tmp_path)
+    target, timeline = tmp_path / "two_people.srt", tmp_path / "two_people.edl"
+    for _ in range(2):  # the same again loses nothing
+        assert run(*args).exit_code == 0
+    written = target.read_text()
+    target.write_text("edited")
+    result = run(*args, "--format", "edl")
+    assert result.exit_code == 1
+    assert "--overwrite" in result.stderr
+    assert (target.read_text(), timeline.exists()) == ("edited", False)
+    assert run(*args, "--overwrite").exit_code == 0
+    assert target.read_text() == written
+    (answer,) = (
+        Library(store, engine="fake").find_many(Library(store, engine="fake").read_persons(["1"])).answers
+    )
+    for overwrite in (False, True):
+        (tmp_path / f"{answer.name}.srt").write_text("edited")
+        with nullcontext() if overwrite else pytest.raises(ResultExistsError):
+            answer.export(["srt"], tmp_path, overwrite=overwrite)
 
 
 def test_a_video_that_is_gone_is_named(run: Run, store: Path, film: Path, tmp_path: Path) -> None:

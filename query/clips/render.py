@@ -6,6 +6,7 @@ temporary name, so that it is there complete or not at all.
 
 from __future__ import annotations
 
+import filecmp
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -134,12 +135,14 @@ def export(
     options: ExportOptions,
     folder: Path,
     base: str,
+    overwrite: bool,
 ) -> Exported:
     """Write the clips of people, one person after the other, for other programs; cuts nothing.
 
-    The timeline is called `name`, and the names of the files in `folder` begin with `base`; those that exist are
-    replaced. Without clips nothing is written. Raises OptionError, StoreError, UnwritableError, and VideoError where a
-    video is gone or has changed.
+    The timeline is called `name`, and the names of the files in `folder` begin with `base`. Without clips nothing is
+    written. Raises OptionError, StoreError, UnwritableError, VideoError where a video is gone or has changed, and
+    ResultExistsError, unless `overwrite`, where a file of such a name is there and says something else: it may have
+    been edited.
     """
     options.check()
     people, times = [], {}
@@ -152,16 +155,22 @@ def export(
     for video, store in stores.items():
         check_source(video, store=store)
     found = editors.timelines_of(name, people, times, folder, options)
-    with _writing(folder, bool(people)):
-        files = _write_exports(found, people, options, folder, base)
+    if not people:
+        return Exported(())
+    with _export_folder(folder, overwrite) as temporary:
+        files = _write_exports(found, people, options, temporary, base)
     return Exported(tuple(folder / file for file in files), editors.notes(found))
 
 
-def export_faces(annotated: AnnotatedVideo, formats: Sequence[str], folder: Path, base: str) -> Exported:
+def export_faces(
+    annotated: AnnotatedVideo, formats: Sequence[str], folder: Path, base: str, overwrite: bool
+) -> Exported:
     """Write the faces of a video into a folder for annotation tools, as `export`; without faces nothing is written."""
     editors.check_annotations(formats)
-    with _writing(folder, bool(annotated.tracklets)):
-        files = editors.write_annotations([annotated] if annotated.tracklets else [], formats, folder, base)
+    if not annotated.tracklets:
+        return Exported(())
+    with _export_folder(folder, overwrite) as temporary:
+        files = editors.write_annotations([annotated], formats, temporary, base)
     return Exported(tuple(folder / file for file in files))
 
 
@@ -180,12 +189,27 @@ def _write_exports(
 
 
 @contextmanager
-def _writing(folder: Path, anything: bool) -> Iterator[None]:
-    """Make a folder for `anything`; what it refuses becomes an UnwritableError."""
+def _export_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
+    """A temporary folder whose files go into `folder` at the end, if none of them may not be replaced."""
     try:
-        if anything:
-            make_folder(folder)
-        yield
+        make_folder(folder)
+        with folders.temporary_folder(folder) as temporary:
+            yield temporary
+            files = [path.relative_to(temporary) for path in temporary.rglob("*") if path.is_file()]
+            for file in sorted(files):
+                target = folder / file
+                if (
+                    target.exists()
+                    and not overwrite
+                    and not filecmp.cmp(temporary / file, target, shallow=False)
+                ):
+                    raise ResultExistsError(
+                        f"{printable(target)} is there and differs, as after an edit; add --overwrite, or choose "
+                        "another --out"
+                    )
+            for file in files:
+                make_folder((folder / file).parent)
+                (temporary / file).replace(folder / file)
     except OSError as error:
         raise UnwritableError(
             f"{printable(folder)} cannot be written ({error.strerror}); choose another --out"

@@ -9,9 +9,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from facereel.query.records import Reference
+from facereel.query.records import PersonQuery, Reference
 from facereel.store.files.names import printable
-from facereel.store.model.errors import PhotoError
+from facereel.store.model.errors import OptionError, PhotoError
 
 # Similarities below are those of the default engine; `scale` (Threshold.scale) converts them to another engine's.
 # Measured on 289 photos of 46 people, 24 of whom have ten photos each, some with sunglasses or in profile. Of the sets
@@ -52,6 +52,19 @@ def check_one_person(name: str, references: Sequence[Reference], scale: float) -
         f"the photos of {printable(name)} show different people ({listed}); "
         "give the photos of one person, or a folder with a folder for each person"
     )
+
+
+def check_several_people(people: Sequence[PersonQuery], scale: float) -> None:
+    """Raise OptionError where photos of two people look like photos of one, who would be searched for twice."""
+    for position, one in enumerate(people):
+        for other in people[position + 1 :]:
+            similarity = _similarities((*one.references, *other.references)) / scale
+            count = len(one.references)
+            if similarity[:count, count:].mean() >= _SAME_GROUP:
+                photos = " ".join(printable(person.references[0].path) for person in (one, other))
+                raise OptionError(
+                    f"these photos show one person: {photos}; give photos of one person together, without --person"
+                )
 
 
 def disagreements(references: Sequence[Reference], scale: float = 1.0) -> list[str]:

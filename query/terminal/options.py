@@ -152,6 +152,9 @@ Refs = Annotated[
         help="Photos of one person, a folder of them, or a folder with such a folder for each person.",
     ),
 ]
+ExportRefs = Annotated[
+    list[Path] | None, typer.Argument(metavar="[REF...]", help="Photos or folders, as for query.")
+]
 Whom = Annotated[
     list[str],
     typer.Argument(
@@ -277,9 +280,8 @@ ExportInclude = Annotated[
 Handles = Annotated[
     int, typer.Option("--handles", metavar="FRAMES", help="Frames to add on either side, inside the shot.")
 ]
-ExportOut = Annotated[
-    Path, typer.Option("--out", help="Folder for the files; those of the same name are replaced.")
-]
+ExportOut = Annotated[Path, typer.Option("--out", help="Folder for the files.")]
+ExportOverwrite = Annotated[bool, _flag("--overwrite", "Replace files of the same name, also edited ones.")]
 ExportAbsolute = Annotated[bool, _flag("--absolute", "Write the absolute path of the video.")]
 
 # blur
