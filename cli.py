@@ -73,7 +73,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except UsageError as error:
-            if isinstance(error, NoSuchOption) and (message := _below_one(args)):
+            if isinstance(error, NoSuchOption) and (message := _instead(args)):
                 error = UsageError(message)
                 console.fail(message)
                 _usage_error(error, args)
@@ -94,8 +94,10 @@ class Commands(TyperGroup):
             console.set_store(STORE)
 
 
-def _below_one(args: Sequence[str]) -> str | None:
-    """What is wrong with a number such as -1, which Click takes for an option."""
+def _instead(args: Sequence[str]) -> str | None:
+    """A plainer message for an option that is none: a number such as -1, or one that only other commands need."""
+    if args[0] == "forget" and "--person" in args:
+        return "forget takes people without --person; run: facereel forget PERSON"
     number = next((one for one in args if re.fullmatch(r"-\d+", one)), None)
     if number is None or args[0] not in ("people", "forget"):
         return None

@@ -482,11 +482,26 @@ def test_who_is_in_no_video_any_more_can_be_forgotten(program: Program, tmp_path
     assert b"Bertram" not in left
 
 
-def test_an_option_before_the_command_is_not_passed_over(run: Run, store: Path) -> None:
-    for words, option in ((("--store", store), "store"), (("--json",), "json")):
-        result = run("people", *words, "log")
-        assert result.exit_code == 2
-        assert f"put --{option} after log" in result.stderr
+def test_an_option_before_the_command_is_not_passed_over(run: Run) -> None:
+    result = run("people", "--json", "log")
+    assert result.exit_code == 2
+    assert "put --json after log" in result.stderr
+
+
+def test_the_store_may_stand_before_the_command(
+    run: Run, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACEREEL_STORE", str(tmp_path / "other"))
+    assert run("people", "--store", store, "name", "1", "Anna").exit_code == 0
+    assert "Anna" in run("people", "--store", store, "log").stdout
+    assert "Anna" not in run("people", "--store", store, "log", "--store", tmp_path / "other").stdout
+    assert not (tmp_path / "other").exists()
+
+
+def test_forget_says_how_people_are_named(run: Run, store: Path) -> None:
+    result = run("forget", "--person", "1", "--store", store)
+    assert result.exit_code == 2
+    assert "run: facereel forget PERSON" in result.stderr
 
 
 def test_one_question_at_a_time(run: Run, store: Path, photos: Path) -> None:

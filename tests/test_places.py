@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from facereel.store.index.reader import VideoIndex
-from facereel.store.library.places import Place, places_of, tracklets_at
+from facereel.store.library.places import Place, face_tracks, places_of, tracklets_at
 from facereel.store.model.records import Cluster, Exemplar, Sightings, Tracklet
 from tests.factories import IndexContents, make_contents, make_exemplar, make_video, write_index
 
@@ -55,6 +55,31 @@ def test_a_long_tracklet_that_breaks_in_two_is_found_in_both_pieces(tmp_path: Pa
     assert all(place.start <= place.frame < place.end for place in places)
     with VideoIndex(write_index(tmp_path / "b", film({4: (0, 90, 10), 5: (95, 200, 10)}))) as index:
         assert set(tracklets_at(index, places)) == {4, 5}
+
+
+def test_places_say_of_how_many_face_tracks_they_are(tmp_path: Path) -> None:
+    spans = {
+        1: (0, 200, 10.0), 2: (0, 76, 300.0), 3: (30, 106, 500.0), 4: (76, 90, 300.0), 5: (76, 240, 600.0),
+        6: (200, 240, 10.0), 7: (100, 105, 900.0),
+    }  # fmt: skip
+    with VideoIndex(write_index(tmp_path / "a", film(spans))) as index:
+        for chosen in (
+            [1],
+            [2],
+            [7],
+            [1, 2],
+            [1, 3],
+            [2, 4],
+            [2, 5],
+            [2, 4, 5],
+            [1, 6],
+            [1, 2, 3, 4, 5, 6, 7],
+        ):
+            places = places_of(index, chosen)
+            assert face_tracks(places[::-1]) == len(chosen), chosen
+        other = [replace(place, sha256="other") for place in places_of(index, [1])]
+        assert face_tracks([*places_of(index, [1]), *other, *other]) == 2
+    assert face_tracks([]) == 0
 
 
 def test_somebody_else_in_that_frame_another_time_or_another_video_is_no_answer(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from facereel.store.library.catalogue import Catalogue
 from facereel.store.library.decisions import Decision
 from facereel.store.library.joining import follow, settle
 from facereel.store.library.people import LibraryPeople, LibraryPerson, Member
-from facereel.store.library.places import Place
+from facereel.store.library.places import Place, face_tracks
 from facereel.store.library.suggestions import Questions, Suggestion, forget_asked, note_asked
 from facereel.store.model.errors import NotIndexedError, OptionError, StoreError
 
@@ -52,7 +52,7 @@ class PersonDetails:
 
     person: LibraryPerson
     appearances: tuple[Appearance, ...]  # by video
-    confirmed: int  # places
+    confirmed: int  # face tracks
     rejected: int
     decisions: tuple[Decision, ...]  # about the person, in order
 
@@ -184,8 +184,8 @@ class PeopleOfLibrary:
             }
         appearances = [self._appearance(found, sha256, members) for sha256, members in by_video.items()]
         return PersonDetails(
-            found, tuple(sorted(appearances, key=lambda one: (one.video, one.start))), len(rulings.confirmed),
-            len(rulings.rejected), self._people.log(found.id),
+            found, tuple(sorted(appearances, key=lambda one: (one.video, one.start))), face_tracks(rulings.confirmed),
+            face_tracks(rulings.rejected), self._people.log(found.id),
         )  # fmt: skip
 
     def videos(

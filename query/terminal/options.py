@@ -20,9 +20,19 @@ def _remember(ctx: typer.Context, param: Any, value: bool) -> bool:
     return value
 
 
-def _remember_store(store: Path) -> Path:
+def _remember_store(ctx: typer.Context, store: Path) -> Path:
+    """Store it for messages; one that stands before the command, as in `people --store X log`, counts for it too."""
+    group = ctx.parent
+    if group is not None and _is_given(group, "store") and not _is_given(ctx, "store"):
+        store = group.params["store"]
     console.set_store(store)
     return store
+
+
+def _is_given(ctx: Any, name: str) -> bool:
+    """Whether an option stands in the command line."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _flag(name: str, text: str) -> Any:

@@ -287,8 +287,11 @@ def restore(
 
 
 def _refuse_options(ctx: typer.Context) -> None:
-    """An option before the command would count for the list only: say so instead of passing it over."""
-    for name in ("store", "unnamed", "hidden", "most", "as_json"):
+    """An option before the command would count for the list only: say so instead of passing it over.
+
+    All but --store, which counts for every command.
+    """
+    for name in ("unnamed", "hidden", "most", "as_json"):
         source = ctx.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             option = name.removeprefix("as_")
@@ -353,7 +356,7 @@ def _log(decisions: Sequence[Decision], names: Mapping[int, str]) -> None:
 
 def _words(decision: Decision, names: Mapping[int, str]) -> str:
     """A decision in words; `names` are those of today, by id."""
-    places = count(len(decision.places), "face track")
+    tracks = count(decision.face_tracks, "face track")
 
     def who(person: int | None) -> str:
         name = None if person is None else names.get(person)
@@ -365,11 +368,11 @@ def _words(decision: Decision, names: Mapping[int, str]) -> str:
         case "merge":
             return f"{who(decision.other)} is {who(decision.person)}"
         case "split":
-            return f"{places} of {who(decision.person)} are {who(decision.other)}"
+            return f"{tracks} of {who(decision.person)} are {who(decision.other)}"
         case "accept":
-            return f"{places} accepted as {who(decision.person)}"
+            return f"{tracks} accepted as {who(decision.person)}"
         case "reject":
-            return f"{places} rejected as {who(decision.person)}"
+            return f"{tracks} rejected as {who(decision.person)}"
         case "undo":
             return "a decision undone" if decision.undoes is None else f"decision {decision.undoes} undone"
         case _:

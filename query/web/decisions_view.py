@@ -44,7 +44,7 @@ def _sentence(decision: api.Decision, names: Mapping[int, str]) -> str:
         "nobody" if one is None else names.get(one, f"person {one}")
         for one in (decision.person, decision.other)
     )
-    faces = f"{len(decision.places)} {'face' if len(decision.places) == 1 else 'faces'}"
+    faces = f"{decision.face_tracks} {'face track' if decision.face_tracks == 1 else 'face tracks'}"
     return {
         "name": f"person {decision.person} is called {decision.name}",
         "merge": f"person {decision.other} is {who}",

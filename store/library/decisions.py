@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias, TypeVar, get_args
 from uuid import uuid4
 
 from facereel.store.files.names import printable
-from facereel.store.library.places import Place
+from facereel.store.library.places import Place, face_tracks
 from facereel.store.model.errors import OptionError
 
 Kind: TypeAlias = Literal["name", "merge", "split", "accept", "reject", "hide", "show", "undo", "forget"]
@@ -59,6 +59,11 @@ class Decision:
     undoes: int | None  # number of another decision
     counts: bool  # False: undone
     places: tuple[tuple[int, Place], ...]  # faces that it is about, each with the person of whom it speaks
+
+    @property
+    def face_tracks(self) -> int:
+        """How many face tracks it is about; a long one has several places."""
+        return face_tracks(place for _, place in self.places)
 
 
 @dataclass(frozen=True, slots=True)

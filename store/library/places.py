@@ -6,6 +6,7 @@ again: the content of the video, frames, and where the face is in one of them do
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -48,13 +49,25 @@ def places_of(index: VideoIndex, numbers: Iterable[int]) -> tuple[Place, ...]:
         rows = np.flatnonzero(looks.tracklets == number)
         by_quality = looks.frames[rows[np.argsort(-looks.qualities[rows], kind="stable")]].tolist()
         first, last = int(own.frames[0]), int(own.frames[-1])
-        edges = np.linspace(first, last + 1, (last - first) // _PIECE + 2).astype(int).tolist()
-        for start, end in pairwise(edges):
+        for start, end in pairwise(_edges(first, last + 1)):
             frame = next((frame for frame in by_quality if start <= frame < end), (start + end) // 2)
             x, y, w, h = own.boxes[frame - first].tolist()
             box = (round(x, 1), round(y, 1), round(w, 1), round(h, 1))
             places.append(Place(index.video.sha256, start, end, frame, box))
     return tuple(places)
+
+
+def face_tracks(places: Iterable[Place]) -> int:
+    """How many tracklets places are of, without their index: `places_of` gives a long one several.
+
+    Of two tracklets one of which begins where the other ends, as at a cut, it may count one: where their lengths are
+    those of the halves of a single one.
+    """
+    runs: dict[tuple[str, int], list[list[Place]]] = defaultdict(list)  # by video and end
+    for place in sorted(set(places), key=lambda one: (one.sha256, one.start, one.end)):
+        before = runs[place.sha256, place.start]
+        runs[place.sha256, place.end].append([*before.pop(), place] if before else [place])
+    return sum(_tracks_of(run) for ending in runs.values() for run in ending)
 
 
 def tracklets_at(index: VideoIndex, places: Sequence[Place]) -> tuple[int | None, ...]:
@@ -74,6 +87,22 @@ def tracklets_at(index: VideoIndex, places: Sequence[Place]) -> tuple[int | None
         within = (starts < place.end) & (ends > place.start)
         found.append(_best(index, place, [tracklets[i] for i in np.flatnonzero(near & within)]))
     return tuple(found)
+
+
+def _edges(start: int, end: int) -> list[int]:
+    """Where the places of a tracklet of frames [start, end) begin, and where the last one ends."""
+    return [int(edge) for edge in np.linspace(start, end, (end - 1 - start) // _PIECE + 2)]
+
+
+def _tracks_of(run: Sequence[Place]) -> int:
+    """How many tracklets give places that follow on one another, if as few as can be."""
+    first, count = 0, 0
+    while first < len(run):
+        ends = [run[first].start, *(place.end for place in run[first:])]
+        pieces = range(len(ends) - 1, 1, -1)
+        first += next((n for n in pieces if _edges(ends[0], ends[n]) == ends[: n + 1]), 1)
+        count += 1
+    return count
 
 
 def _best(index: VideoIndex, place: Place, candidates: Sequence[Tracklet]) -> int | None:
