@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Literal
 
 from facereel.query.library.people import PeopleOfLibrary
-from facereel.query.library.persons import title
 from facereel.store.files import folders
 from facereel.store.files.digest import hash_file
 from facereel.store.files.disk import make_store
@@ -194,7 +193,7 @@ def _names(people: LibraryPeople, before: Mapping[int, str], came: Mapping[int, 
         if own is not None and now is not None and name_key(own) != name_key(name):
             text = (
                 f'person {number} is "{printable(own)}" here and "{printable(name)}" there; '
-                f'the later decision counts: "{printable(title(now))}"'
+                f'the later decision counts: "{printable(now.title)}"'
             )
             found.append(Conflict("name", text, (number,)))
     return found
@@ -239,7 +238,7 @@ def _same_names(
 
 
 def _apart(person: LibraryPerson, new: LibraryPerson, namesakes: bool) -> Conflict:
-    one, other = printable(title(person)), printable(title(new))
+    one, other = printable(person.title), printable(new.title)
     what = (
         f'two people are named "{one}", person {person.id} here and person {new.id} of the other store'
         if namesakes
@@ -312,7 +311,7 @@ def _words(people: LibraryPeople, verdict: FaceVerdict) -> str:
 
 def _title(people: LibraryPeople, number: int) -> str:
     person = _current(people, number)
-    return f"person {number}" if person is None else title(person)
+    return f"person {number}" if person is None else person.title
 
 
 def _current(people: LibraryPeople, number: int) -> LibraryPerson | None:
