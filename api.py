@@ -72,6 +72,8 @@ if TYPE_CHECKING:
     from facereel.query.blur.covers import Doubt
     from facereel.query.clips.plan import ClipOptions
     from facereel.query.command_line import QueryCommand
+    from facereel.query.dataset.build import Dataset, DatasetVideo
+    from facereel.query.dataset.options import DatasetOptions
     from facereel.query.export.contact_sheet import Row
     from facereel.query.export.editors import Exported
     from facereel.query.library.appearances import PersonVideos
@@ -130,6 +132,9 @@ __all__ = [
     "CutError",
     "DamagedIndexError",
     "DamagedLibraryError",
+    "Dataset",
+    "DatasetOptions",
+    "DatasetVideo",
     "Decision",
     "Doubt",
     "EngineError",
@@ -218,6 +223,9 @@ _RECORDS = {
     "Change": "facereel.query.library.people",
     "ClusterSummary": "facereel.store.index.summary",
     "CropMode": "facereel.query.records",
+    "Dataset": "facereel.query.dataset.build",
+    "DatasetOptions": "facereel.query.dataset.options",
+    "DatasetVideo": "facereel.query.dataset.build",
     "Decision": "facereel.store.library.decisions",
     "Doubt": "facereel.query.blur.covers",
     "Exported": "facereel.query.export.editors",
@@ -1004,6 +1012,43 @@ class Library:
         with self._catalogue().find(video) as index:
             path = Path(video) if Path(video).is_file() else self.source(video)
             return copies.blur(path, Path(out), self._engine(), options, index, people, on_event)
+
+    def dataset(
+        self,
+        out: PathLike,
+        people: People | None = None,
+        *,
+        videos: Paths | None = None,
+        include_possible: bool = False,
+        options: DatasetOptions | None = None,
+        jobs: int = 0,
+        on_video: Callable[[DatasetVideo], None] = lambda done: None,
+    ) -> Dataset:
+        """Write a data set of people into a folder, or go on with one that was stopped: pieces, sound, landmarks.
+
+        Without `people` everybody is in it. A second call with the same question and options writes only what is
+        missing or follows from what has changed. `jobs` videos at once, 0: as many as there are cores; `on_video` gets
+        each once it is complete, in threads of this method, one at a time. Raises OptionError, NotIndexedError,
+        StoreError, ResultExistsError where the folder holds anything else, UnwritableError; a video that cannot be read
+        is in `skipped`.
+        """
+        from facereel.query.dataset.build import build, identity_of
+        from facereel.query.dataset.options import DatasetOptions
+
+        options = options or DatasetOptions()
+        options.check()
+        everybody = people is None
+        asked = self.everybody(videos) if people is None else people
+        if asked.failed and not everybody:
+            raise asked.failed[0].error
+        found = self.find_many(asked, videos=videos, include_possible=include_possible)
+        question = {
+            "people": None if everybody else sorted(map(identity_of, asked.persons)),
+            "videos": None if videos is None else sorted(map(str, _paths(videos))),
+            "include_possible": include_possible,
+        }
+        answers = [answer._found for answer in found.answers]
+        return build(answers, question, options, Path(out), jobs, on_video)
 
     def plan_forget(
         self,

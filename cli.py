@@ -48,6 +48,7 @@ STOPPED = {
     "index": "stopped; run it again to resume",
     "blur": "stopped; nothing was written",
     "query": "stopped; results that are complete stay, the one in work was discarded",
+    "dataset": "stopped; run it again to go on",
     "forget": "stopped; run it again to finish",
     "reembed": "stopped; run it again to finish",
     "serve": "the page is closed",
@@ -406,6 +407,49 @@ def blur(
             keep_metadata=keep_metadata, overwrite=overwrite, on_event=show,
         )  # fmt: skip
     console.say_json(documents.blurred(blurred)) if as_json else report.blurred(blurred)
+
+
+@app.command()
+def dataset(
+    person: opt.PersonOption = None,
+    everybody: opt.DatasetEverybody = False,
+    video: opt.DatasetIn = None,
+    out: opt.DatasetOut = OUTPUTS / "dataset",
+    size: opt.Side = 256,
+    fps: opt.Fps = 25.0,
+    min_seconds: opt.MinSeconds = 3.0,
+    max_seconds: opt.MaxSeconds = 10.0,
+    max_upscale: opt.MaxUpscale = 2.0,
+    min_face: opt.DatasetMinFace = None,
+    max_yaw: opt.MaxYaw = None,
+    min_sharpness: opt.MinSharpness = None,
+    one_face: opt.OneFace = False,
+    min_similarity: opt.MinSimilarity = None,
+    val_share: opt.ValShare = 0.1,
+    include: opt.DatasetInclude = None,
+    jobs: opt.DatasetJobs = 0,
+    store: opt.Store = STORE,
+    engine: opt.Engine = ENGINE,
+    calibration: opt.CalibrationFile = None,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Write short pieces of faces with sound and landmarks, to train and test models on; or go on with them."""
+    if everybody == bool(person):
+        raise typer.BadParameter("give either --everybody or --person PERSON")
+    library = _library(store, engine, "auto", 0, calibration)
+    options = api.DatasetOptions(
+        size=size, fps=fps, min_seconds=min_seconds, max_seconds=max_seconds, max_upscale=max_upscale,
+        min_face=min_face, max_yaw=max_yaw, min_sharpness=min_sharpness, one_face=one_face,
+        min_similarity=min_similarity, val_share=val_share,
+    )  # fmt: skip
+    done = library.dataset(
+        out, library.read_persons(person) if person else None, videos=video, options=options, jobs=jobs,
+        include_possible=include is not None, on_video=(lambda done: None) if as_json else report.dataset_video,
+    )  # fmt: skip
+    console.say_json(documents.dataset(done)) if as_json else report.dataset(done)
+    if done.skipped:
+        raise typer.Exit(1)
 
 
 @app.command("list")

@@ -106,6 +106,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "indexer.engines",
         "store",
     ),
+    "query.dataset": (
+        "query.clips",
+        "query.search",
+        "query.records",
+        "indexer.machine",
+        "indexer.media",
+        "store",
+    ),
     "api": (
         "query.speaking",
         "query.text",
@@ -118,6 +126,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "query.export",
         "query.clips",
         "query.blur",
+        "query.dataset",
         "indexer",
         "store",
     ),
@@ -143,6 +152,7 @@ MAY_DECODE = {
     "query/clips/proxy.py",
     "query/clips/sound.py",
     "query/clips/stills.py",
+    "query/dataset/piece_file.py",
 }
 MAY_PRINT = {"query/terminal/console.py"}
 HEAVY = {

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facereel import Library
+from facereel import Answer, Library
 from facereel.indexer.engines.alignment import yaw
 from facereel.query.clips.cutter import cut_clips
 from facereel.query.clips.facts import with_facts
@@ -70,8 +70,8 @@ def test_the_index_says_where_a_face_lies_and_who_is_beside_it(
         assert clip.facts.other_faces.tolist() == beside.astype(int).tolist()
 
 
-def frames_of(answer: object, start: int) -> list[dict[str, list[float]]]:
-    document = answer.preview().document  # type: ignore[attr-defined]
+def frames_of(answer: Answer, start: int) -> list[dict[str, list[float]]]:
+    document = answer.preview().document
     (frames,) = (clip["frames"] for clip in document["clips"] if clip["start_frame"] == start)
     return list(frames)
 

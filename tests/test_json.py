@@ -69,6 +69,11 @@ def test_objects_are_those_of_their_schemas(
         ("faces", 0, ("faces", "two.mp4", *at, "--out", tmp_path / "sheet.png")),
         ("export", 0, ("export", "two.mp4", "--everybody", *at, *FAKE, *out)),
         ("blur", 0, ("blur", "two.mp4", "--only", red, *at, *FAKE, *out)),
+        (
+            "dataset",
+            0,
+            ("dataset", "--everybody", *at, *FAKE, "--out", tmp_path / "set", "--min-seconds", "0.5"),
+        ),
         ("verify", 0, ("verify", *at)),
         ("engines", 0, ("engines",)),
         ("reembed", 0, ("reembed", "all", *at, *FAKE)),

@@ -108,6 +108,11 @@ def about_queries(show: Show, place: Path) -> Iterator[tuple[str, str]]:
         ("--everybody", "--handles", "-1"), ("--everybody", "--min-duration", "9"),
     ):  # fmt: skip
         yield show("export", "movie.mp4", *options, "--store", place / "s", "--out", place / "exports", *FAKE)
+    for chosen in (
+        ("--everybody", "--min-seconds", "0.5"), ("--everybody",), ("--everybody", "--size", "33"), (),
+        ("--everybody", "--max-seconds", "4"), ("--everybody", "--max-yaw", "100"),
+    ):  # fmt: skip
+        yield show("dataset", *chosen, "--jobs", "1", "--store", place / "s", "--out", place / "set", *FAKE)
 
 
 def about_changes(show: Show, place: Path) -> Iterator[tuple[str, str]]:

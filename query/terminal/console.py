@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 COMMANDS = (
-    "index", "query", "export", "blur", "list", "info", "faces", "remove", "forget", "verify", "engines", "reembed",
-    "people", "serve", "library",
+    "index", "query", "export", "blur", "dataset", "list", "info", "faces", "remove", "forget", "verify", "engines",
+    "reembed", "people", "serve", "library",
 )  # fmt: skip
 # A command in a message, and what follows it up to the next one. What `engines` does is the same for all stores.
 _COMMAND = re.compile(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Answers,
         Blurred,
         Change,
+        Dataset,
         Decision,
         Exported,
         FailedPerson,
@@ -138,6 +139,21 @@ def exported(exported: Exported) -> dict[str, Any]:
 def blurred(blurred: Blurred) -> dict[str, Any]:
     """The report of a copy with covered faces, as its file holds it."""
     return dict(blurred.document)
+
+
+def dataset(dataset: Dataset) -> dict[str, Any]:
+    """What a data set holds, and what was left out."""
+    return document(
+        "dataset",
+        folder=str(dataset.folder),
+        identities=dataset.identities,
+        pieces=dataset.pieces,
+        val_pieces=dataset.val_pieces,
+        seconds=dataset.seconds,
+        filtered={reason: asdict(own) for reason, own in sorted(dataset.filtered.items())},
+        skipped=_skipped(dataset.skipped),
+        not_searched=_skipped(dataset.not_searched),
+    )
 
 
 def sheet(sheet: Sheet) -> dict[str, Any]:

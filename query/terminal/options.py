@@ -325,6 +325,53 @@ KeepMetadata = Annotated[
 ]
 BlurOverwrite = Annotated[bool, _flag("--overwrite", "Replace an earlier copy.")]
 
+# dataset
+DatasetOut = Annotated[
+    Path,
+    typer.Option(
+        "--out", help="Folder of the data set; one of the same question and options is gone on with."
+    ),
+]
+DatasetEverybody = Annotated[
+    bool, _flag("--everybody", "Everybody in the library, or in the videos of --video.")
+]
+DatasetIn = Annotated[list[str] | None, typer.Option("--video", help="Only of this video; can be repeated.")]
+DatasetInclude = Annotated[
+    Literal["possible"] | None,
+    typer.Option("--include", help="possible: also matches that may be somebody else."),
+]
+Side = Annotated[int, typer.Option("--size", help="Side of the picture, pixels, even, 64 to 1024.")]
+Fps = Annotated[float, typer.Option("--fps", help="Frames a second.")]
+MinSeconds = Annotated[float, typer.Option("--min-seconds", help="Shortest piece.")]
+MaxSeconds = Annotated[
+    float, typer.Option("--max-seconds", help="Longest piece; longer stretches are cut where it is quiet.")
+]
+MaxUpscale = Annotated[
+    float, typer.Option("--max-upscale", help="Leave out what has to be enlarged more times than this.")
+]
+DatasetMinFace = Annotated[
+    int | None, typer.Option("--min-face", help="Leave out faces that are narrower in the source, pixels.")
+]
+MaxYaw = Annotated[
+    float | None, typer.Option("--max-yaw", help="Leave out faces that are turned further, degrees.")
+]
+MinSharpness = Annotated[
+    float | None, typer.Option("--min-sharpness", help="Leave out faces that are less sharp, 0 to 1.")
+]
+OneFace = Annotated[
+    bool,
+    _flag("--one-face", "Leave out where the crop has another face that is 0.3 times as large, or larger."),
+]
+MinSimilarity = Annotated[
+    float | None, typer.Option("--min-similarity", help="Leave out tracklets that are less similar, -1 to 1.")
+]
+ValShare = Annotated[
+    float, typer.Option("--val", help="Share of the people whose pieces are for validation, 0 to 1.")
+]
+DatasetJobs = Annotated[
+    int, typer.Option("--jobs", min=0, help="Videos to work on at once; 0: as many as there are cores.")
+]
+
 # verify
 Content = Annotated[bool, _flag("--content", "Also read each video completely and compare its hash.")]
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         Blurred,
         Calibration,
         Clip,
+        Dataset,
+        DatasetVideo,
         Exported,
         ForgetPlan,
         ForgetReport,
@@ -302,6 +304,43 @@ def blurred(blurred: Blurred) -> None:
         stretches = count(len(blurred.doubts), "stretch of frames", "stretches of frames")
         say(f"{stretches} in which the program is not sure; look at them: {printable(blurred.report)}")
     say("a covered face is no promise that nobody is recognised: by voice, clothes or place they may be")
+
+
+_FILTERS = {
+    "similarity": "less similar than --min-similarity",
+    "small_face": "face narrower than --min-face",
+    "upscale": "enlarged more than --max-upscale",
+    "other_face": "another face in the crop",
+    "yaw": "turned further than --max-yaw",
+    "blur": "less sharp than --min-sharpness",
+    "two_people": "matches two people",
+    "short": "shorter than --min-seconds",
+}
+
+
+def dataset_video(done: DatasetVideo) -> None:
+    """What became of one video of a data set."""
+    written = "" if done.written == done.pieces else f", {done.written} of them written now"
+    say(f"{done.video}: {count(done.pieces, 'piece')}, {done.seconds:.1f} s{written}")
+
+
+def dataset(dataset: Dataset) -> None:
+    """What a data set holds, what was left out, and which videos are missing."""
+    skipped(dataset.not_searched)
+    for item in dataset.skipped:
+        fail(f"{item.name}: {item.reason}")
+    if dataset.filtered:
+        table(
+            ("left out", "stretches", "seconds"),
+            [
+                (words, dataset.filtered[reason].stretches, round(dataset.filtered[reason].seconds, 1))
+                for reason, words in _FILTERS.items() if reason in dataset.filtered
+            ],
+        )  # fmt: skip
+    figures = f"{count(dataset.pieces, 'piece')} of {count(dataset.identities, 'person', 'people')}"
+    say(
+        f"{printable(dataset.folder)}: {figures}, {dataset.seconds:.1f} s; {dataset.val_pieces} for validation"
+    )
 
 
 def sheet(sheet: Sheet) -> None:

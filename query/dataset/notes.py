@@ -1,0 +1,74 @@
+"""What is noted of each video of a data set that is being made, so that a run that was stopped is gone on with.
+
+A note says what the pieces of a video follow from, and their rows of the manifest: first those that are planned, in the
+end that they are complete.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from facereel.query.dataset.manifest import read_json, write_json
+from facereel.query.dataset.pieces import Filtered
+from facereel.store.files.disk import make_folder
+
+_FOLDER = ".videos"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What of a video is in the data set."""
+
+    fingerprint: str  # of all that it follows from
+    complete: bool
+    rows: tuple[Mapping[str, Any], ...]
+    filtered: Mapping[str, Filtered]
+
+
+def prepare(out: Path) -> None:
+    """Make the folder of a data set; raises OSError."""
+    make_folder(out / _FOLDER)
+
+
+def read_note(out: Path, video: str) -> Note | None:
+    """The note of a video, by the name of its index's folder; None where there is none."""
+    document = read_json(out / _FOLDER / f"{video}.json")
+    if document is None:
+        return None
+    try:
+        filtered = {reason: Filtered(**own) for reason, own in document["filtered"].items()}
+        return Note(document["fingerprint"], document["complete"], tuple(document["rows"]), filtered)
+    except (LookupError, TypeError, AttributeError):  # nobody can go on from it: the video is made anew
+        return None
+
+
+def write_note(out: Path, video: str, note: Note) -> None:
+    """Replace the note of a video; raises OSError."""
+    filtered = {reason: asdict(own) for reason, own in note.filtered.items()}
+    document = {"fingerprint": note.fingerprint, "complete": note.complete, "filtered": filtered}
+    write_json(out / _FOLDER / f"{video}.json", {**document, "rows": list(note.rows)})
+
+
+def is_written(out: Path, file: str) -> bool:
+    """Whether all files of a piece are there: its CSV comes last."""
+    return (out / file).with_suffix(".csv").is_file()
+
+
+def remove_video(out: Path, video: str) -> None:
+    """Delete the pieces of a video and its note; raises OSError."""
+    (out / _FOLDER / f"{video}.json").unlink(missing_ok=True)
+    for identity in [folder for folder in out.iterdir() if (folder / video).is_dir()]:
+        shutil.rmtree(identity / video)
+        if not any(identity.iterdir()):
+            identity.rmdir()
+
+
+def remove_others(out: Path, videos: Collection[str]) -> None:
+    """Delete the pieces and notes of all videos but these; raises OSError."""
+    for note in sorted((out / _FOLDER).glob("*.json")):
+        if note.stem not in videos:
+            remove_video(out, note.stem)
