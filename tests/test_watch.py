@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import configparser
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -134,7 +136,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signal ends a process there that it could answer")
-def test_a_folder_is_watched_until_the_program_is_told_to_end(tmp_path: Path, film: Path) -> None:
+def test_a_folder_is_watched_until_a_signal_ends_it(tmp_path: Path, film: Path) -> None:
     folder, store, log = tmp_path / "in", tmp_path / "s", tmp_path / "log"
     folder.mkdir()
     shutil.copy(film, folder / "one.mp4")
@@ -236,3 +238,27 @@ def test_an_address_gets_the_event_and_only_there() -> None:
     assert received[0][1] == {"event": "indexed", "video": "/v/a\\xe9.mp4"}
     assert [note.partition("an event: ")[2][:3] for note in notes[:2]] == ["302", "500"]
     assert "refused" in notes[2].lower()
+
+
+def block(language: str) -> str:
+    """A listing of docs/archive.md."""
+    text = (ROOT / "docs" / "archive.md").read_text(encoding="utf-8")
+    found = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    assert len(found) == 1
+    return str(found[0])
+
+
+def test_the_service_and_the_container_of_the_docs_start_what_there_is(run: Run, tmp_path: Path) -> None:
+    service = configparser.ConfigParser(strict=False)
+    service.optionxform = str  # type: ignore[assignment, method-assign]  # keys have capitals
+    service.read_string(block("ini"))
+    (command,) = re.findall(r"command: (\[.*\])", block("yaml"))
+    options = run("index", "--help").stdout
+    for words in (service["Service"]["ExecStart"].split()[1:], json.loads(command)):
+        assert words[0] == "index"
+        assert all(word in options for word in words if word.startswith("--"))
+    if analyze := shutil.which("systemd-analyze"):
+        unit = tmp_path / "facereel.service"
+        unit.write_text(block("ini").replace("/opt/facereel/bin/facereel", sys.executable))
+        done = subprocess.run([analyze, "verify", unit], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
