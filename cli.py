@@ -327,6 +327,8 @@ def _check_speaking(model: Path | None) -> None:
 def _speaking(answers: Sequence[api.Answer], model: Path | None) -> Iterator[api.Answer]:
     """The answers, each with the matches alone that speak, if that is asked for."""
     for answer in answers:
+        if model is not None and answer.matches:
+            report.listening(answer)
         yield answer if model is None else answer.speaking(model)
 
 

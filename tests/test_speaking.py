@@ -17,9 +17,11 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from facereel.api import Library
 from facereel.query.clips.plan import plan_clips
 from facereel.query.records import ClipPlan, MatchingTracklet
-from facereel.query.speaking import mouths
+from facereel.query.search.search import PersonMatches
+from facereel.query.speaking import mouths, speakers
 from facereel.query.speaking.mfcc import mfcc
 from facereel.query.speaking.model import SpeakerModel
 from facereel.store.model.errors import OptionError
@@ -136,6 +138,24 @@ def test_only_clips_stay_in_which_mouth_and_sound_agree(
     assert np.mean(np.delete(scores, range(first - 3, last + 3)) > 0) > 0.95
     with (folder / "frames.csv").open(encoding="utf-8-sig", newline="") as file:
         assert [float(row["speaking"]) for row in csv.DictReader(file)] == scores.tolist()
+
+
+def test_without_sound_nobody_speaks_and_of_a_video_that_is_gone_nothing_is_known(
+    spoken: tuple[Path, Path], tmp_path: Path
+) -> None:
+    film, store = spoken
+    library = Library(store, engine="fake")
+    found = library.find_many(library.everybody(film), videos=film).answers[0]._found
+    model = SpeakerModel(speaker_model(tmp_path / "model.onnx"))
+
+    def judged(**change: object) -> PersonMatches:
+        pairs = [(replace(match, video=replace(match.video, **change)), run) for match, run in found.matches]  # type: ignore[arg-type]  # any field
+        return speakers.speaking(replace(found, matches=tuple(pairs)), model)
+
+    silent = judged(has_audio=False)
+    assert (silent.matches, silent.not_speaking) == ((), len(found.matches))
+    gone = judged(path=str(tmp_path / "gone.mp4"))
+    assert (len(gone.matches), gone.speaking) == (len(found.matches), {})
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ beside it, because one person may be in a picture twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -46,31 +46,28 @@ class AnnotatedVideo:
 
 def of_clips(name: str, people: Sequence[tuple[str, Sequence[ClipPlan]]]) -> tuple[AnnotatedVideo, ...]:
     """The clips of people, an entry for each index they are from; a face that matches several is the surest one's."""
-    videos: dict[Path, dict[int, dict[str, list[ClipPlan]]]] = {}
+    by_index: dict[Path, list[tuple[str, ClipPlan]]] = {}
     for person, clips in people:
         for clip in clips:
-            own = videos.setdefault(clip.match.folder, {})
-            own.setdefault(clip.match.tracklet.number, {}).setdefault(person, []).append(clip)
-    found = []
-    for tracklets in videos.values():
-        annotated = [_surest(number, clips) for number, clips in sorted(tracklets.items())]
-        video = next(
-            clip for clips in tracklets.values() for own in clips.values() for clip in own
-        ).match.video
-        found.append(AnnotatedVideo(name, video, tuple(annotated)))
-    return tuple(found)
+            by_index.setdefault(clip.match.folder, []).append((person, clip))
+    return tuple(
+        AnnotatedVideo(name, own[0][1].match.video, tuple(_tracklets(own))) for own in by_index.values()
+    )
 
 
-def _surest(number: int, clips: Mapping[str, Sequence[ClipPlan]]) -> AnnotatedTracklet:
-    """Whom a tracklet shows, of the people it matches."""
-
-    def evidence(person: str) -> tuple[bool, float]:
-        match = clips[person][0].match
-        return match.certainty == "sure", match.similarity
-
-    person = max(clips, key=evidence)
-    runs = sorted((clip.sightings for clip in clips[person]), key=lambda run: int(run.frames[0]))
-    return AnnotatedTracklet(number, person, clips[person][0].match.certainty, tuple(runs))
+def _tracklets(clips: Sequence[tuple[str, ClipPlan]]) -> Iterator[AnnotatedTracklet]:
+    """The tracklets of a video, by number, each as whoever of those that it matches it most surely shows."""
+    by_number: dict[int, list[tuple[str, ClipPlan]]] = {}
+    for person, clip in clips:
+        by_number.setdefault(clip.match.tracklet.number, []).append((person, clip))
+    for number, own in sorted(by_number.items()):
+        person, surest = max(
+            own, key=lambda pair: (pair[1].match.certainty == "sure", pair[1].match.similarity)
+        )
+        runs = sorted((clip for name, clip in own if name == person), key=lambda clip: clip.start)
+        yield AnnotatedTracklet(
+            number, person, surest.match.certainty, tuple(clip.sightings for clip in runs)
+        )
 
 
 def of_index(name: str, index: VideoIndex, owners: Mapping[int, str], min_duration: float) -> AnnotatedVideo:

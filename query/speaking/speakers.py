@@ -18,7 +18,7 @@ from facereel.query.search.search import MatchKey, PersonMatches, key_of
 from facereel.query.speaking import mfcc, mouths
 from facereel.query.speaking.model import STEPS, SpeakerModel
 from facereel.store.model.errors import VideoError
-from facereel.store.model.records import Floats, Grey, Ints
+from facereel.store.model.records import Floats, Grey, Ints, Video
 
 LEAST_SHARE = (
     0.5  # of a clip's frames in which mouth and sound agree, so that it is one of somebody who speaks
@@ -33,15 +33,15 @@ def speaking(answer: PersonMatches, model: SpeakerModel) -> PersonMatches:
     """
     clips, _ = plan_clips(answer.matches, answer.times, ClipOptions(crop="none"))
     scores: dict[MatchKey, Floats] = {}
-    unread: set[str] = set()
+    unread: set[Video] = set()
     for video in dict.fromkeys(clip.match.video for clip in clips):
         own = [clip for clip in clips if clip.match.video == video]
         try:
             scores |= _scores(own, answer, model)
         except VideoError:
-            unread.add(video.sha256)
+            unread.add(video)
     matches = tuple(
-        pair for pair in answer.matches if pair[0].video.sha256 in unread or speaks(scores.get(key_of(*pair)))
+        pair for pair in answer.matches if pair[0].video in unread or speaks(scores.get(key_of(*pair)))
     )
     silent = len(answer.matches) - len(matches)
     return replace(answer, matches=matches, speaking=scores, not_speaking=silent)
@@ -69,12 +69,14 @@ class _Listener:
         self.squares = mouths.squares(self.clip.sightings.boxes[self.frames])
 
     def write(self, planes: list[Plane]) -> None:
+        """Take the next frame, which is shown at none, one or several of the even times."""
         while len(self.faces) < len(self.frames) and self.frames[len(self.faces)] == self.frame:
             square = self.squares[len(self.faces)]
             self.faces.append(mouths.mouth(planes, self.clip.match.video, square))
         self.frame += 1
 
     def finish(self) -> ClipPlan:
+        """Score the frames; there is no score where the file has no sound after all."""
         clip, count = self.clip, len(self.faces)
         start = int(clip.ticks[0]) * clip.match.video.time_base
         # The last window of the sound is longer than a step.
@@ -86,6 +88,7 @@ class _Listener:
         return clip
 
     def discard(self) -> None:
+        """Forget the faces."""
         self.faces.clear()
 
 

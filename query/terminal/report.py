@@ -220,6 +220,11 @@ def _near_misses_table(answer: Answer) -> None:
     table(("face", "start", "duration", "similarity", "threshold", "explanation"), rows)
 
 
+def listening(answer: Answer) -> None:
+    """That the matches of an answer are decoded now, which takes a while."""
+    note(f"listening to {count(len(answer.matches), 'match', 'matches')} of {printable(answer.name)}")
+
+
 def _face(match: Match | NearMiss) -> str:
     """A tracklet as commands take it, for example `people accept`."""
     return f"{match.video.name}#t{match.tracklet}"
