@@ -36,6 +36,7 @@ from facereel.indexer.jobs.events import (
     Note,
     Outcome,
     Progress,
+    Source,
     Started,
 )
 from facereel.store.files.names import DEFAULT_STORE as DEFAULT_STORE
@@ -60,6 +61,7 @@ from facereel.store.model.errors import (
     UnwritableError,
     VideoError,
 )
+from facereel.store.model.urls import Url
 
 if TYPE_CHECKING:
     import pandas
@@ -187,11 +189,13 @@ __all__ = [
     "ResultExistsError",
     "Sheet",
     "SkippedVideo",
+    "Source",
     "Started",
     "StoreError",
     "Suggestion",
     "Timeline",
     "UnwritableError",
+    "Url",
     "Verdict",
     "VideoDetails",
     "VideoEntry",
@@ -645,8 +649,9 @@ class Library:
         clothes: bool = True,
         shots: str = "adaptive",
         shots_model: PathLike | None = None,
+        cluster: str | None = None,
     ) -> IndexReport:
-        """Find and store the faces of videos: files, patterns, or folders with all folders in them.
+        """Find and store the faces of videos: files, patterns, folders with all folders in them, URLs with `cluster`.
 
         A video that is known already is skipped, unless `force`; one that fails does not stop the others, see
         `report.failed`. Of a `part` such as "2/5" only every fifth video, always the same ones: each machine takes
@@ -654,14 +659,15 @@ class Library:
         `report.being_indexed`. `jobs` videos at once; `min_face` is the width of the smallest face that must be found,
         pixels; `scan` is default or every; without `clothes` who is who inside a video follows from faces alone;
         `shots` is adaptive, content or transnetv2, the last with `shots_model` or the weights of the installed package.
-        Raises OptionError, EngineError, UnwritableError before any work is done.
+        `cluster` is the address of a Ray cluster, or auto for that of this machine; it indexes as many videos at once
+        as its nodes have room for. Raises OptionError, EngineError, UnwritableError before any work is done.
         """
         paths = self._videos(videos, part)
         events = self.index_events(
             paths, force=force, jobs=jobs, wait=wait, min_face=min_face, scan=scan, clothes=clothes, shots=shots,
-            shots_model=shots_model,
+            shots_model=shots_model, cluster=cluster,
         )  # fmt: skip
-        results: dict[Path, Outcome] = {}
+        results: dict[Source, Outcome] = {}
         with closing(events):
             for event in events:
                 on_event(event)
@@ -682,6 +688,7 @@ class Library:
         clothes: bool = True,
         shots: str = "adaptive",
         shots_model: PathLike | None = None,
+        cluster: str | None = None,
     ) -> Generator[Event, None, None]:
         """As `index`, giving the events as they happen: Started, Progress, Note, then Indexed or Failed a video.
 
@@ -695,8 +702,13 @@ class Library:
         from facereel.store.model.config import Config, search_interval
 
         check_store(self.store)
+        if cluster is not None and jobs > 1:
+            raise OptionError(
+                "--jobs is for this machine; a cluster indexes as many videos as it has room for"
+            )
         paths = self._videos(videos, part)
-        prepare()  # before the imports that this process needs
+        if cluster is None:
+            prepare()  # before the imports that this process needs
         from facereel.indexer.shots.detector import check_shots
 
         config = Config(
@@ -705,10 +717,14 @@ class Library:
         )  # fmt: skip
         check_shots(config)
         choice = self._choice()
+        work = [Job(path, self.store, config, force, wait) for path in paths]
+        if cluster is not None:
+            from facereel.indexer.jobs.cluster import ClusterRunner
+
+            return ClusterRunner(cluster, choice.on_cluster()).run(work)
         if (possible := max_jobs(jobs)) < jobs:
             self._note(f"--jobs {jobs} is more than this machine has room for; using {possible}")
         workers = min(possible, len(paths))
-        work = [Job(path, self.store, config, force, wait) for path in paths]
         return LocalRunner(choice.shared(workers).load, workers).run(work)
 
     def not_indexed(self, videos: Paths) -> list[Path]:
@@ -1399,10 +1415,11 @@ class Library:
                 self._loaded = self._choice().load(self._note)
             return self._loaded
 
-    def _videos(self, videos: Paths, part: str | None = None) -> list[Path]:
+    def _videos(self, videos: Paths, part: str | None = None) -> list[Source]:
         from facereel.indexer.jobs.paths import Part, find_videos
 
-        return find_videos(_paths(videos), None if part is None else Part.parse(part))
+        names = [videos] if isinstance(videos, str | Path) else [*videos]
+        return find_videos(names, None if part is None else Part.parse(part))
 
     def _folders(self, video: PathLike | None) -> list[Path]:
         from facereel.store.files.folders import index_folders

@@ -160,7 +160,9 @@ def index(
     still: opt.Still = 10.0,
     on_done: opt.OnDone = None,
     on_done_url: opt.OnDoneUrl = None,
+    cluster: opt.Cluster = None,
     report_file: opt.ReportFile = None,
+    json_lines: opt.JsonLines = False,
     as_json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
@@ -172,13 +174,14 @@ def index(
     library = _library(store, engine, device, threads, calibration)
     if report_file is not None:
         documents.check_report(report_file)
+    form: indexing.Form = "lines" if json_lines else "object" if as_json else "text"
     with (
         Hooks(on_done, on_done_url, console.warn) as hooks,
-        indexing.events(hooks, store, as_json=as_json, debug=debug, watch=watch) as show,
+        indexing.events(hooks, store, form=form, debug=debug, watch=watch) as show,
     ):
         start = partial(
             library.index, force=force, jobs=jobs, wait=False, min_face=min_face, scan=scan, clothes=clothes,
-            shots=shots, shots_model=shots_model, on_event=show,
+            shots=shots, shots_model=shots_model, cluster=cluster, on_event=show,
         )  # fmt: skip
         if watch:
             indexing.watch(videos, still, part, start)
@@ -187,8 +190,8 @@ def index(
     failed = outcome.failed
     if report_file is not None:
         documents.write_report(report_file, documents.index(outcome))
-    if as_json:
-        console.say_json(documents.index(outcome))
+    if as_json or json_lines:
+        console.say_json(documents.index(outcome), indent=None if json_lines else 1)
     else:
         report.index_ended(outcome, part)
     if failed and len(outcome.videos) > 1:

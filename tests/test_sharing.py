@@ -39,7 +39,7 @@ def test_parts_are_the_same_everywhere(tmp_path: Path) -> None:
             (folder / name).touch()
         found = [find_videos([folder], Part(n, 3)) for n in (1, 2, 3)]
         assert sorted(path for part in found for path in part) == find_videos([folder])
-        parts.append([[path.relative_to(folder) for path in part] for part in found])
+        parts.append([[Path(path).relative_to(folder) for path in part] for part in found])
     assert parts[0] == parts[1]
     assert all(parts[0])
 

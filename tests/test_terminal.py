@@ -6,11 +6,12 @@ import io
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from facereel import Note, OptionError, Progress, Started, __version__, api, cli
+from facereel import Failed, Indexed, Note, OptionError, Progress, Started, __version__, api, cli
 from facereel.query.terminal import console
 from facereel.query.terminal import progress as progress_
 from tests.program import ROOT, Run
@@ -74,9 +75,47 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(
     assert lines == [
         "indexing 3 of 7: a.mp4",
         "indexing 3 of 7: a.mp4: reading the file (50 %)",
+        "0 of 7 videos done, 1 running",
         "indexing 3 of 7: a.mp4: frame 1,530 of 9,984 (15 %)",
+        "0 of 7 videos done, 1 running",
         "a note",
     ]
+
+
+def ended(video: Path, skipped: str = "") -> Indexed:
+    return Indexed(
+        video, Path("s"), 100, 4.0, 1.0, 1, 1, 1, 1, 1, (), 0, 0, 0, 0, 0, 0.0, skipped
+    )  # fmt: skip
+
+
+def test_many_videos_have_one_line_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Videos done, running, failed, frames a second on all machines, the time left."""
+    clock = iter(range(0, 10_000, 2))
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+    overview = progress_._Overview()  # at 0 and 2 s
+    videos = [Path(f"{n}.mp4") for n in range(5)]
+    for number, video in enumerate(videos, start=1):
+        overview.add(Started(video, number, 100, "node"))
+    overview.add(Progress(videos[0], "reading", 7, 9))
+    overview.add(Progress(videos[0], "indexing", 60, 100))  # at 4 s
+    overview.add(Progress(videos[1], "indexing", 20, 100))  # at 6 s
+    overview.add(ended(videos[0]))
+    overview.add(ended(videos[2], "indexed already"))
+    overview.add(Failed(videos[3], OptionError("why")))
+    # 80 frames in 6 s; one video was indexed in the 6 s up to now, 97 are left.
+    assert overview.text() == ("3 of 100 videos done, 2 running, 1 failed, 13 frames/s, about 9:42.000 left")
+
+
+def test_a_terminal_shows_some_bars_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
+    monkeypatch.setenv("COLUMNS", "150")
+    with progress_.progress() as show:
+        for number in range(1, 13):
+            show(Started(Path(f"{number}.mp4"), number, 12, f"n{number}"))
+    text = terminal.getvalue()
+    assert "0 of 12 videos done, 12 running" in text
+    assert "8 of 12: 8.mp4 on n8" in text
+    assert "9 of 12" not in text
 
 
 def test_plain_progress_is_not_a_line_for_every_event(capsys: pytest.CaptureFixture[str]) -> None:

@@ -330,9 +330,9 @@ def test_a_replacement_that_cannot_start_does_not_end_the_batch(
     """Magenta crashes its worker; what is not indexed after that is named with the reason."""
     films = [film_of(person, tmp_path / f"{person}.mp4") for person in ("red", "magenta", "green", "cyan")]
     ends = results(tmp_path, partial(load_by_script, script, tmp_path / "counter"), films, at_once)
-    assert {end.video.stem for end in ends if isinstance(end, Indexed)} == indexed
+    assert {Path(end.video).stem for end in ends if isinstance(end, Indexed)} == indexed
     for end in ends:
-        if isinstance(end, Failed) and end.video.stem != "magenta":
+        if isinstance(end, Failed) and Path(end.video).stem != "magenta":
             assert isinstance(end.error, EngineError)
             assert f"{end.video} was not indexed: the engine crashed while loading (SIGILL); " in str(
                 end.error

@@ -86,6 +86,19 @@ class EngineChoice:
         """Load the engine with its own threshold."""
         return load_engine(self.name, self.compute)
 
+    def load_with(self, threshold: Threshold) -> FaceEngine:
+        """Load the engine with a threshold that was read on another machine."""
+        engine = self.load_uncalibrated()
+        return engine if engine.threshold == threshold else Calibrated(engine, threshold)
+
+    def on_cluster(self) -> EngineChoice:
+        """The same engine for machines that index many videos at once: one core for each, unless more are wanted."""
+        return replace(self, compute=replace(self.compute, threads=max(1, self.compute.threads)))
+
+    def on_cpu(self) -> EngineChoice:
+        """The same engine where only its name, weights and threshold are of interest."""
+        return replace(self, compute=replace(self.compute, device="cpu"))
+
     def shared(self, jobs: int) -> EngineChoice:
         """The same engine for each of `jobs` processes that share the machine."""
         return replace(self, compute=self.compute.shared(jobs))

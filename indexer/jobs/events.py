@@ -9,13 +9,16 @@ from typing import Literal, Protocol, TypeAlias
 
 from facereel.store.model.config import Config
 from facereel.store.model.errors import FaceReelError
+from facereel.store.model.urls import Url
+
+Source: TypeAlias = Path | Url  # where a video lies
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One video to index."""
 
-    video: Path
+    video: Source
     store: Path
     config: Config
     force: bool = False  # index it also if an index of its content is there
@@ -25,22 +28,34 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class ScratchJob:
+    """One file to index in a folder of its own, from which the index is taken to the store of another machine."""
+
+    video: Path
+    sha256: str  # of its content
+    store: Path  # holds nothing else
+    config: Config
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """A worker begins with a video."""
 
-    video: Path
+    video: Source
     number: int  # from 1, in the order in which videos begin
     total: int  # videos in this run
+    node: str = ""  # machine of a cluster; empty for this one
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a video is; at most ten a second."""
 
-    video: Path
-    # Hashing the file; another process indexes it; decoding. Of a copy with covered faces: searching it; writing it.
-    stage: Literal["reading", "waiting", "indexing", "searching", "writing"]
-    done: int  # bytes when reading, else frames
+    video: Source
+    # Copying it to the machine; hashing the file; another process indexes it; decoding. Of a copy with covered faces:
+    # searching it; writing it.
+    stage: Literal["copying", "reading", "waiting", "indexing", "searching", "writing"]
+    done: int  # bytes when copying and reading, else frames
     total: int  # the same in all as far as known, 0 for unknown
 
 
@@ -48,7 +63,7 @@ class Progress:
 class Note:
     """Something to know about a video while it is being indexed."""
 
-    video: Path
+    video: Source
     text: str  # one sentence
 
 
@@ -56,7 +71,7 @@ class Note:
 class Indexed:
     """A video is in the library, now or since an earlier run."""
 
-    video: Path
+    video: Source
     folder: Path  # of its index
     frames: int
     duration: float  # seconds of video
@@ -81,16 +96,17 @@ class Indexed:
 class Failed:
     """A video that could not be indexed; the others go on, and an older index of it stays."""
 
-    video: Path
+    video: Source
     error: FaceReelError
     trace: str = ""  # Python's traceback, where there is one
+    by_machine: bool = False  # its process died, or the machine lacks something: another one may index it
 
 
 @dataclass(frozen=True, slots=True)
 class BeingIndexed:
     """Another process is indexing a video, and this one did not wait for it."""
 
-    video: Path
+    video: Source
 
 
 Outcome: TypeAlias = Indexed | Failed | BeingIndexed  # of a job; the last of a video counts

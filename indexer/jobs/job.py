@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from facereel.indexer.engines.protocol import FaceEngine
-from facereel.indexer.jobs.events import Indexed, Job, Note, Progress
+from facereel.indexer.jobs.events import Indexed, Job, Note, Progress, ScratchJob, Source
 from facereel.store.files.digest import hash_file
 from facereel.store.files.kinds import VIDEO_SUFFIXES
 from facereel.store.files.locks import video_lock
@@ -18,6 +18,8 @@ from facereel.store.index.reader import VideoIndex
 from facereel.store.index.rewrite import record_place
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import DamagedIndexError, EngineMismatchError, StoreError, VideoError
+from facereel.store.model.records import EngineInfo
+from facereel.store.model.urls import Url
 from facereel.store.model.version import RESULTS_VERSION
 
 Report: TypeAlias = Callable[[Progress | Note], None]
@@ -38,17 +40,21 @@ def run_job(job: Job, engine: FaceEngine, report: Report = lambda event: None) -
     from facereel.indexer.pipeline import index_video
 
     path = job.video
+    if isinstance(path, Url):
+        raise VideoError(
+            f"{printable(path)} is no file of this machine; index it with --cluster, or download it first"
+        )
     if path.is_dir():
         raise VideoError(
             f"{printable(path)} holds no video; known suffixes: {' '.join(sorted(VIDEO_SUFFIXES))}"
         )
     catalogue = Catalogue(job.store)
-    if index := _index_of_path(job, catalogue):
-        return _existing(job, engine, index, catalogue)
+    if index := index_of_path(job, catalogue):
+        return existing(job, engine.info, index, catalogue)
     video = probe(path)  # refuses what is no video before the whole file is read
     sha256 = hash_file(path, video.size, lambda done: report(Progress(path, "reading", done, video.size)))
-    if index := _index_of_content(job, catalogue, sha256):
-        return _existing(job, engine, index, catalogue)
+    if index := index_of_content(job, catalogue, sha256):
+        return existing(job, engine.info, index, catalogue)
     waited = False
 
     def wait() -> None:
@@ -66,24 +72,40 @@ def run_job(job: Job, engine: FaceEngine, report: Report = lambda event: None) -
 
     with video_lock(job.store, sha256, wait):
         # Another process may have indexed it since, also without a wait for its lock.
-        if index := _index_of_content(job, catalogue, sha256):
-            return _existing(job, engine, index, catalogue)
+        if index := index_of_content(job, catalogue, sha256):
+            return existing(job, engine.info, index, catalogue)
         folder = index_video(
             video, sha256, job.store, engine, job.config, progress, lambda text: report(Note(path, text))
         )
     catalogue.refresh([folder])
-    with VideoIndex(folder) as index:
-        return _indexed(index, path)
+    return indexed(folder, path)
 
 
-def _index_of_path(job: Job, catalogue: Catalogue) -> VideoIndex | None:
+def run_scratch_job(job: ScratchJob, engine: FaceEngine, report: Report = lambda event: None) -> Indexed:
+    """Index a file whose content is known to be new; raises the errors of index_video."""
+    from facereel.indexer.media.video import probe
+    from facereel.indexer.pipeline import index_video
+
+    path, video = job.video, probe(job.video)
+
+    def progress(done: int, total: int) -> None:
+        video.check_unchanged()
+        report(Progress(path, "indexing", done, total))
+
+    folder = index_video(
+        video, job.sha256, job.store, engine, job.config, progress, lambda text: report(Note(path, text))
+    )
+    return indexed(folder, path)
+
+
+def index_of_path(job: Job, catalogue: Catalogue) -> VideoIndex | None:
     """The index of the file as it is, found without reading it; None when there is none, or to make it again."""
-    if job.force or not job.video.is_file():
+    if job.force or isinstance(job.video, Url) or not job.video.is_file():
         return None
     return catalogue.by_path(job.video)
 
 
-def _index_of_content(job: Job, catalogue: Catalogue, sha256: str) -> VideoIndex | None:
+def index_of_content(job: Job, catalogue: Catalogue, sha256: str) -> VideoIndex | None:
     """The index of the same content that makes the job needless; None when it is to be made again."""
     if job.force:
         return None
@@ -93,38 +115,36 @@ def _index_of_content(job: Job, catalogue: Catalogue, sha256: str) -> VideoIndex
         return None
 
 
-def _existing(job: Job, engine: FaceEngine, index: VideoIndex, catalogue: Catalogue) -> Indexed:
+def existing(job: Job, engine: EngineInfo, index: VideoIndex, catalogue: Catalogue) -> Indexed:
     """What a job returns for a video that is indexed already; notes its new path if it was moved.
 
     Raises EngineMismatchError when another engine indexed it.
     """
     with index:
         command = f"facereel index --force {shlex.quote(printable(job.video))}{store_option(job.store)}"
-        if not index.engine.compares_with(engine.info):
-            made_by = "other weights" if index.engine.name == engine.info.name else index.engine.name
+        if not index.engine.compares_with(engine):
+            made_by = "other weights" if index.engine.name == engine.name else index.engine.name
             raise EngineMismatchError(
-                f"{printable(job.video)} is indexed already, by {made_by} and not {engine.info.name}; "
-                f"to index it again run: {command} --engine {engine.info.name}"
+                f"{printable(job.video)} is indexed already, by {made_by} and not {engine.name}; "
+                f"to index it again run: {command} --engine {engine.name}"
             )
-        indexed = _indexed(index, job.video, f"indexed already{_difference(job, index)}")
-        previous, sha256 = Path(index.video.path), index.video.sha256
-    if previous != job.video.resolve() and not previous.is_file():
+        event = _indexed(index, job.video, f"indexed already{_difference(job, index)}")
+        previous, sha256 = index.video.path, index.video.sha256
+    if isinstance(job.video, Path) and Path(previous) != job.video.resolve() and not Path(previous).is_file():
         try:
-            record_place(indexed.folder, job.video)
+            record_place(event.folder, job.video)
         except StoreError:
             # Perhaps another job has noted where another copy of the file lies; then there is nothing to note.
             again = catalogue.by_hash(sha256)
             if again is None:
                 raise
             with again:
-                if again.video.path == str(previous):
+                if again.video.path == previous:
                     raise
-                return _indexed(again, job.video, indexed.skipped)
-        catalogue.refresh([indexed.folder])
-        indexed = replace(
-            indexed, skipped=f"indexed already, as {printable(previous)}; its new path is noted"
-        )
-    return indexed
+                return _indexed(again, job.video, event.skipped)
+        catalogue.refresh([event.folder])
+        event = replace(event, skipped=f"indexed already, as {printable(previous)}; its new path is noted")
+    return event
 
 
 def _difference(job: Job, index: VideoIndex) -> str:
@@ -136,7 +156,13 @@ def _difference(job: Job, index: VideoIndex) -> str:
     return "; --force does it again"
 
 
-def _indexed(index: VideoIndex, path: Path, skipped: str = "") -> Indexed:
+def indexed(folder: Path, source: Source) -> Indexed:
+    """What became of a video whose index has just been made."""
+    with VideoIndex(folder) as index:
+        return _indexed(index, source)
+
+
+def _indexed(index: VideoIndex, path: Source, skipped: str = "") -> Indexed:
     return Indexed(
         video=path, folder=index.folder, frames=index.video.frame_count,
         duration=index.video.length(index.times()),

@@ -19,22 +19,30 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from facereel.indexer.jobs.events import (
     BeingIndexed,
     Event,
     Failed,
+    Indexed,
     Job,
     Note,
     Outcome,
     Progress,
+    ScratchJob,
+    Source,
     Started,
 )
 from facereel.indexer.machine import cores, free_memory, limit_memory, return_freed_memory
 from facereel.store.files.names import printable
-from facereel.store.model.errors import EngineError, FaceReelError, InternalError, VideoError
+from facereel.store.model.errors import (
+    EngineError,
+    FaceReelError,
+    InternalError,
+    UnwritableError,
+    VideoError,
+)
 
 if TYPE_CHECKING:
     from facereel.indexer.engines.protocol import FaceEngine
@@ -56,6 +64,7 @@ _PRELOAD = [
 STALL_SECONDS = 3600.0  # without a message from a worker, after which it is killed
 START_ATTEMPTS = 3  # failed starts of workers in a row, after which no more are tried while others work
 EXIT_SECONDS = 10.0  # for all workers to end by themselves, after which they are killed
+REUSED_FOR = 10  # videos that a worker on another machine indexes before a fresh one takes its place
 _PROGRESS_SECONDS = 0.1  # between two Progress events of a worker
 # What a worker takes at most, bytes: 430 MiB at 1080p, and room for larger pictures. That is one process: the
 # whole command also has the command line and, on Linux, the server that starts workers.
@@ -96,7 +105,7 @@ class LocalRunner:
             catalogue.clean()
             # Once a batch, so that no job lists the store: videos that are indexed are then found by their paths.
             catalogue.refresh()
-        in_use: set[Path] = set()
+        in_use: set[Source] = set()
         with closing(self._run(jobs)) as events:
             for event in events:
                 if isinstance(event, BeingIndexed):
@@ -136,7 +145,7 @@ class _Worker:
     process: BaseProcess
     connection: Connection[Any, Any]
     last_message: float  # seconds of the monotonic clock
-    job: Job | None = None  # None while it loads its engine
+    job: Job | ScratchJob | None = None  # None while it loads its engine
     stalled: bool = False
 
     def receive(self) -> _Message | None:
@@ -154,6 +163,73 @@ class _Worker:
         if time.monotonic() - self.last_message > STALL_SECONDS:
             self.stalled = True
             self.process.kill()
+
+
+class ReusedWorker:
+    """A worker process that does jobs one after another; a fresh one after ten of them, and after any fault."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._worker: _Worker | None = None
+        self._done = 0  # jobs of this worker
+
+    def run(self, job: ScratchJob) -> Generator[Progress | Note | Indexed | Failed, None, None]:
+        """Yield Progress and Note, and last Indexed or Failed; raises EngineError when the engine cannot be loaded.
+
+        Closing the generator before its end stops the worker.
+        """
+        worker = self._ready()
+        self._worker = None  # until the job has ended well
+        try:
+            worker.job = job
+            worker.connection.send(job)
+            while True:
+                message = _next_message(worker)
+                if message is None:
+                    yield Failed(job.video, _death_at_work(worker, job.video), by_machine=True)
+                    return
+                assert isinstance(message, Progress | Note | Indexed | Failed)
+                if isinstance(message, Indexed):
+                    self._worker, self._done = worker, self._done + 1
+                yield message
+                if isinstance(message, Indexed | Failed):
+                    return
+        finally:
+            if self._worker is None:
+                _kill(worker)
+
+    def close(self) -> None:
+        """End the worker process."""
+        if self._worker is not None:
+            _kill(self._worker)
+            self._worker = None
+
+    def _ready(self) -> _Worker:
+        """The worker that has loaded its engine, or a fresh one."""
+        if self._worker is not None and self._done < REUSED_FOR:
+            return self._worker
+        self.close()
+        prepare()
+        worker, self._done = _spawn(self._load), 0
+        message = _next_message(worker)
+        if isinstance(message, _Ready):
+            self._worker = worker
+            return worker
+        _kill(worker)
+        raise message.error if isinstance(message, _NotReady) else _death_at_start(worker)
+
+
+def _next_message(worker: _Worker) -> _Message | None:
+    """What a worker says next; None once it has died, or was killed because it was silent for too long."""
+    while not worker.connection.poll(1.0):
+        worker.kill_if_stalled()
+    return worker.receive()
+
+
+def _kill(worker: _Worker) -> None:
+    worker.connection.close()
+    worker.process.kill()
+    _end([worker.process], EXIT_SECONDS)
 
 
 class _Batch:
@@ -221,7 +297,7 @@ class _Batch:
         """
         self._let_go(worker)
         if worker.job is not None:
-            yield Failed(worker.job.video, _death_at_work(worker, worker.job.video))
+            yield Failed(worker.job.video, _death_at_work(worker, worker.job.video), by_machine=True)
         else:
             error = error or _death_at_start(worker)
             if not self._ever_ready:
@@ -278,7 +354,7 @@ def _exit(worker: _Worker) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-def _death_at_work(worker: _Worker, video: Path) -> VideoError:
+def _death_at_work(worker: _Worker, video: Source) -> VideoError:
     if worker.stalled:
         return VideoError(
             f"{printable(video)}: no progress for {STALL_SECONDS:.0f} s; the file may be damaged or made to do harm, "
@@ -301,7 +377,7 @@ def _death_at_start(worker: _Worker) -> EngineError:
     return EngineError(f"the engine crashed while loading ({_exit(worker)}); install its packages again")
 
 
-def _not_started(video: Path, error: FaceReelError) -> EngineError:
+def _not_started(video: Source, error: FaceReelError) -> EngineError:
     return EngineError(f"{printable(video)} was not indexed: {error}; then index it again")
 
 
@@ -324,7 +400,7 @@ def _worker_main(connection: Connection[Any, Any], load: Load, loaders: dict[str
             return
         connection.send(_Ready())
         while True:
-            job: Job = connection.recv()
+            job: Job | ScratchJob = connection.recv()
             connection.send(_result(job, engine, connection))
 
 
@@ -335,8 +411,8 @@ def _use_one_thread_for_a_picture() -> None:
     cv2.setNumThreads(1)
 
 
-def _result(job: Job, engine: FaceEngine, connection: Connection[Any, Any]) -> Outcome:
-    from facereel.indexer.jobs.job import VideoInUse, run_job
+def _result(job: Job | ScratchJob, engine: FaceEngine, connection: Connection[Any, Any]) -> Outcome:
+    from facereel.indexer.jobs.job import VideoInUse, run_job, run_scratch_job
 
     last_progress = 0.0
 
@@ -349,21 +425,24 @@ def _result(job: Job, engine: FaceEngine, connection: Connection[Any, Any]) -> O
         connection.send(event)
 
     try:
+        if isinstance(job, ScratchJob):
+            return run_scratch_job(job, engine, report)
         return run_job(job, engine, report)
     except VideoInUse:
         return BeingIndexed(job.video)
     except FaceReelError as error:
-        return Failed(job.video, error, traceback.format_exc())
+        by_machine = isinstance(error, UnwritableError | EngineError)
+        return Failed(job.video, error, traceback.format_exc(), by_machine)
     except MemoryError:
-        reason = "not enough memory; index it alone, or scale it down"
-        return Failed(job.video, VideoError(f"{printable(job.video)}: {reason}"), traceback.format_exc())
+        full = VideoError(f"{printable(job.video)}: not enough memory; index it alone, or scale it down")
+        return Failed(job.video, full, traceback.format_exc(), by_machine=True)
     except BrokenPipeError:
         raise  # the caller is gone
     except Exception as error:
         return Failed(job.video, _as_internal_error(job.video, error), traceback.format_exc())
 
 
-def _as_internal_error(video: Path, error: Exception) -> InternalError:
+def _as_internal_error(video: Source, error: Exception) -> InternalError:
     return InternalError(
         f"{printable(video)} was not indexed because of a bug in FaceReel ({_one_line(error)}); "
         "run it again with --debug and report what it prints"

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from facereel.indexer.jobs.events import Source
 from facereel.store.files.disk import unwritable
 from facereel.store.files.kinds import VIDEO_SUFFIXES
 from facereel.store.files.names import printable
 from facereel.store.model.errors import OptionError
+from facereel.store.model.urls import Url, is_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +53,21 @@ class Part:
         return int.from_bytes(digest[:8], "big") % self.count == self.number - 1
 
 
-def find_videos(names: Sequence[str | Path], part: Part | None = None) -> list[Path]:
-    """The files that names stand for: files, folders with all folders in them, patterns that no shell expanded.
+def find_videos(names: Sequence[str | Path], part: Part | None = None) -> list[Source]:
+    """The videos that names stand for: files, folders with all folders in them, patterns that no shell expanded, URLs.
 
-    With `part` only those in it: by the path below the folder that is named, of a single file by its name. A name that
-    leads to no video is returned as it is, so that indexing it reports why.
+    With `part` only those in it: by the path below the folder that is named, of a single file by its name, of a URL by
+    all of it. A name that leads to no video is returned as it is, so that indexing it reports why. Raises OptionError
+    for a folder or pattern on a server that cannot be listed.
     """
-    videos: dict[Path, Path] = {}
-    for name in map(Path, names):
+    videos: dict[Source, Source] = {}
+    for text in names:
+        if is_url(str(text)):
+            from facereel.indexer.jobs.staging import find_urls
+
+            videos |= {url: url for url in find_urls(Url(text)) if part is None or part.has(url)}
+            continue
+        name = Path(text)
         for path in _expand(name) or [name]:
             relative = path.relative_to(name).as_posix() if name.is_dir() and path != name else path.name
             if part is None or not path.is_file() or part.has(relative):
@@ -69,7 +78,10 @@ def find_videos(names: Sequence[str | Path], part: Part | None = None) -> list[P
 def videos_below(root: Path, names: Sequence[str | Path]) -> list[Path]:
     """As `find_videos`, without what lies elsewhere and is only linked from below the root."""
     top = root.resolve()
-    return [video for video in find_videos(names) if video.resolve().is_relative_to(top)]
+    return [
+        video for video in find_videos(names)
+        if isinstance(video, Path) and video.resolve().is_relative_to(top)
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

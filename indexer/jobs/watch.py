@@ -95,7 +95,10 @@ def arrivals(
         now = time.monotonic()
         listing = now >= next_listing or (something_came and now >= earliest)
         if listing:
-            files.look([path for path in find_videos(folders, part) if path.is_file()], now)
+            videos = [
+                path for path in find_videos(folders, part) if isinstance(path, Path) and path.is_file()
+            ]
+            files.look(videos, now)
             took = time.monotonic() - now
             next_listing, earliest = now + _LISTING_SECONDS, now + _LISTING_SHARE * took
         elif something_came:

@@ -105,10 +105,10 @@ def rich_console(stderr: bool = False) -> Console:
     return Console(stderr=stderr, no_color=plain, highlight=False)
 
 
-def say_json(value: Any) -> None:
-    """Print the one object that a script reads; ASCII only, so that no locale can spoil it."""
+def say_json(value: Any, indent: int | None = 1) -> None:
+    """Print an object that a script reads, on one line without `indent`; ASCII only, so that no locale can spoil it."""
     option = json.dumps(store_option(_Program.store))[1:-1]
-    _print(_called(json.dumps(with_escapes(value), indent=1), option))
+    _print(_called(json.dumps(with_escapes(value), indent=indent), option))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

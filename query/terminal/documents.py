@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facereel import __version__
-from facereel.api import BeingIndexed, Failed, Indexed, Outcome, UnwritableError
+from facereel.api import BeingIndexed, Event, Failed, Indexed, Outcome, Source, UnwritableError, Url
 from facereel.store.files.disk import atomic_file
 from facereel.store.files.names import printable, with_escapes
 
@@ -71,7 +71,7 @@ def index_event(event: Indexed | Failed, store: Path) -> dict[str, Any]:
     """That a video is done, for whoever wants to go on with it: nothing of faces, whoever reads it."""
     own: dict[str, Any] = {"event": "failed" if isinstance(event, Failed) else "indexed"}
     own |= {"time": datetime.now(timezone.utc).isoformat(timespec="seconds"), "store": str(store.absolute())}
-    own |= {"video": str(event.video.absolute())}
+    own |= {"video": _absolute(event.video)}
     if isinstance(event, Failed):
         own |= _error(event.error)
     else:
@@ -80,6 +80,15 @@ def index_event(event: Indexed | Failed, store: Path) -> dict[str, Any]:
             "seconds": event.seconds, "shots": event.shots, "warnings": list(event.warnings),
         }  # fmt: skip
     return document("index-event", **own)
+
+
+def index_line(event: Event) -> dict[str, Any]:
+    """One thing that happens while videos are indexed, for a log of lines."""
+    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    if isinstance(event, Outcome):
+        return document("index-line", time=now, event="done", result=_video(event))
+    content = {**asdict(event), "video": str(event.video)}
+    return document("index-line", time=now, event=type(event).__name__.lower(), **content)
 
 
 def check_report(target: Path) -> None:
@@ -318,6 +327,10 @@ def _decision(decision: Decision) -> dict[str, Any]:
         {"person": person, **asdict(place), "box": list(place.box)} for person, place in decision.places
     ]
     return asdict(decision) | {"places": places}
+
+
+def _absolute(video: Source) -> str:
+    return video if isinstance(video, Url) else str(video.absolute())
 
 
 def _video(event: Outcome) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Literal
 
 from facereel import api
 from facereel.query.terminal import console, documents, report
@@ -13,17 +14,20 @@ from facereel.query.terminal.hooks import Hooks
 from facereel.query.terminal.progress import progress
 from facereel.store.files.names import printable
 
-Index = Callable[[list[Path]], api.IndexReport]
+Index = Callable[[list[api.Source]], api.IndexReport]
+Form = Literal[
+    "text", "object", "lines"
+]  # what stdout gets: sentences, one object at the end, an object an event
 
 
 @contextmanager
 def events(
-    hooks: Hooks, store: Path, *, as_json: bool, debug: bool, watch: bool
+    hooks: Hooks, store: Path, *, form: Form, debug: bool, watch: bool
 ) -> Iterator[Callable[[api.Event], None]]:
     """Gives a function that shows an event, and sends one that ends a video."""
 
     def failed(event: api.Failed) -> None:
-        if watch and not event.video.exists():
+        if watch and isinstance(event.video, Path) and not event.video.exists():
             console.note(f"{printable(event.video.name)} is gone; nothing was indexed of it")
             return
         if debug:
@@ -32,7 +36,7 @@ def events(
         hooks.send(documents.index_event(event, store))
 
     def indexed(event: api.Indexed) -> None:
-        if not (as_json or (watch and event.skipped)):
+        if form == "text" and not (watch and event.skipped):
             report.indexed(event)
         if not event.skipped:
             hooks.send(documents.index_event(event, store))
@@ -41,6 +45,8 @@ def events(
 
         def show(event: api.Event) -> None:
             show_progress(event)
+            if form == "lines":
+                console.say_json(documents.index_line(event), indent=None)
             if isinstance(event, api.Failed):
                 failed(event)
             elif isinstance(event, api.Indexed):
@@ -52,7 +58,7 @@ def events(
 def watch(folders: Sequence[str], still: float, part: str | None, index: Index) -> None:
     """Index the videos of folders and those that come, until Ctrl-C or SIGTERM."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    left: list[Path] = []  # to another process, which may not finish
+    left: list[api.Source] = []  # to another process, which may not finish
     console.note(f"watching {printable(', '.join(folders))}; press Ctrl-C to end")
     try:
         with closing(api.arrivals([*folders], still=still, part=part, on_note=console.note)) as batches:

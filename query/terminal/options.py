@@ -150,6 +150,22 @@ OnDoneUrl = Annotated[
     ),
 ]
 Jobs = Annotated[int, typer.Option(min=1, help="Videos to index at once; each may take 1 GiB of memory.")]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Index on a Ray cluster: auto for the one that this machine is in, or HOST:PORT. VIDEO may be a URL, too: "
+        "s3://, gs://, http://, https://, sftp://.",
+    ),
+]
+JsonLines = Annotated[
+    bool,
+    _flag(
+        "--json-lines",
+        "Print what happens as it happens, a JSON object a line; the last is that of --json.",
+    ),
+]
 ReportFile = Annotated[
     Path | None, typer.Option("--report", help="Also write the result of each video into this JSON file.")
 ]

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Result,
         Sheet,
         SkippedVideo,
+        Source,
         VideoDetails,
         VideoSummary,
     )
@@ -66,7 +67,7 @@ def indexed(event: Indexed) -> None:
     video_warnings(event.video, event.warnings)
 
 
-def video_warnings(video: Path, warnings: Iterable[str]) -> None:
+def video_warnings(video: Source, warnings: Iterable[str]) -> None:
     """What could not be read of a video."""
     for warning in warnings:
         warn(f"{printable(video.name)}: {warning}")

@@ -43,6 +43,7 @@ from facereel.store.model.errors import (
     UnwritableError,
 )
 from facereel.store.model.records import EngineInfo, Video
+from facereel.store.model.urls import Url, is_url
 
 if TYPE_CHECKING:
     from facereel.store.index.summary import VideoSummary
@@ -301,6 +302,10 @@ class Catalogue:
             index.close()
         return None
 
+    def by_url(self, url: Url) -> VideoIndex | None:
+        """Open the index of the video that had that address; None when there is none. Damage raises."""
+        return next((self._open(stored.folder) for stored in self._of_url(url)), None)
+
     def video_path(self, folder: Path) -> str | None:
         """Where the video of an index lay when the index was last read, also if it is damaged since."""
         with suppress(DamagedLibraryError), self.database.read() as db:
@@ -343,6 +348,8 @@ class Catalogue:
         failures = self._synchronise()
         if os.path.isfile(name):
             found = self._of_file(Path(name))
+        elif is_url(str(name)):
+            found = self._of_url(Url(name))
         elif str(name) == Path(name).name:
             found = self._known(
                 lambda db: videos.by_name(db, self.store, str(name)),
@@ -385,6 +392,12 @@ class Catalogue:
         return self._known(
             lambda db: [stored for place in places for stored in videos.by_path(db, self.store, place)],
             lambda video: Path(video.video.path) in places,
+        )
+
+    def _of_url(self, url: Url) -> list[StoredVideo]:
+        """Videos that had an address when they were indexed."""
+        return self._known(
+            lambda db: videos.by_path(db, self.store, url), lambda video: video.video.path == url
         )
 
     def _of_file(self, path: Path) -> list[StoredVideo]:

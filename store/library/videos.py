@@ -22,6 +22,7 @@ from facereel.store.library.database import LibraryDatabase
 from facereel.store.library.vectors import VectorFile, recogniser
 from facereel.store.model.errors import StoreError
 from facereel.store.model.records import EngineInfo, Video
+from facereel.store.model.urls import Url
 
 _ATTEMPTS = 3
 _TIDYINGS = 3  # the first may write the file anew, the second gives it its name
@@ -122,8 +123,8 @@ def by_folder(db: sqlite3.Connection, store: Path, name: str) -> StoredVideo | N
     )
 
 
-def by_path(db: sqlite3.Connection, store: Path, path: Path) -> list[StoredVideo]:
-    """Videos that lay at that absolute path when their indexes were read."""
+def by_path(db: sqlite3.Connection, store: Path, path: Path | Url) -> list[StoredVideo]:
+    """Videos that lay at that absolute path, or address, when their indexes were read."""
     query = f"SELECT {_COLUMNS} FROM videos WHERE path = ? ORDER BY folder"
     return list(_decoded(store, db.execute(query, (os.fsencode(path),))))
 

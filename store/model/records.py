@@ -14,6 +14,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from facereel.store.model.urls import Url, is_url
+
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
@@ -56,6 +58,8 @@ class Video:
     @property
     def name(self) -> str:
         """The file's name without its folder."""
+        if is_url(self.path):
+            return Url(self.path).name
         return self.path.replace("\\", "/").rsplit("/", 1)[-1]
 
     def seconds(self, pts: int) -> float:

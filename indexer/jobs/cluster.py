@@ -1,0 +1,370 @@
+"""Runs jobs on a Ray cluster: a task a video, on whichever node has room for it, and one process that writes the store.
+
+Ray decides where a task runs and notices nodes that die. What is decided here is only how often a video is tried, and
+on which nodes no more. Ray is imported when a cluster is asked for.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections import Counter, deque
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from facereel.indexer.engines.choice import EngineChoice
+from facereel.indexer.engines.devices import Compute
+from facereel.indexer.engines.registry import LOADERS
+from facereel.indexer.jobs import job as jobs_of_one
+from facereel.indexer.jobs.events import Event, Failed, Indexed, Job, Note, Progress, Source, Started
+from facereel.indexer.jobs.local import STALL_SECONDS, WORKER_MEMORY, Load
+from facereel.indexer.jobs.node import Complete, Known, Message, Part, index_here
+from facereel.indexer.jobs.staging import RemoteFile
+from facereel.store.files.names import printable
+from facereel.store.index.incoming import IncomingIndex
+from facereel.store.library.catalogue import Catalogue
+from facereel.store.model.errors import EngineError, FaceReelError, OptionError, VideoError
+from facereel.store.model.records import EngineInfo
+from facereel.store.model.urls import Url, is_url
+from facereel.store.model.version import FACEREEL_VERSION
+
+ATTEMPTS = 3  # of a video whose worker or node died, each on another node if there is one
+ROOM_SECONDS = 30.0  # without a task that begins, after which somebody is told why
+# A node notices a hanging worker process itself; this is for a node that hangs as a whole.
+_SILENT_SECONDS = STALL_SECONDS + 600.0
+_POLL_SECONDS = 1.0
+_SPARE_TASKS = 8  # that wait in Ray beyond those that have room, so that no node waits for this process
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRunner:
+    """The Runner of a Ray cluster. A video takes `choice.compute.threads` cores, and a graphics card with `cuda`."""
+
+    address: str  # as ray.init has it: auto, or HOST:PORT
+    choice: EngineChoice
+
+    def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
+        """As Runner.run; raises OptionError where there is no such cluster."""
+        engine = self.choice.on_cpu().load()
+        load = partial(self.choice.load_with, engine.threshold)
+        with _connected(self.address) as ray:
+            batch = _Batch(ray, jobs, engine.info, _Task(ray, self.choice.compute, load))
+            try:
+                yield from batch.events()
+            finally:
+                batch.close()
+
+
+@dataclass(slots=True, eq=False)
+class _Attempt:
+    """A job that Ray has, from its submission to its end."""
+
+    job: Job
+    number: int  # from 1
+    failed_on: tuple[str, ...]  # ids of nodes on which earlier attempts failed
+    stream: Any  # of references to messages
+    node: str = ""  # id; empty until it begins
+    last_message: float = field(default_factory=time.monotonic)
+    incoming: IncomingIndex | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Began:
+    """A node has taken a task up."""
+
+    node: str  # id
+
+
+class _Task:
+    """How a video is indexed on a node: what it takes there, and how it is submitted."""
+
+    def __init__(self, ray: Any, compute: Compute, load: Load) -> None:
+        self.cores, self._gpus, self._load = compute.threads, int(compute.device == "cuda"), load
+        # Without retries of Ray's own, which know no bound where memory runs out. A Ray worker stays for the next task
+        # also where it uses a graphics card: what holds the card is a process of its own.
+        self._remote = ray.remote(
+            num_cpus=self.cores, num_gpus=self._gpus, memory=WORKER_MEMORY, max_retries=0, max_calls=0,
+            num_returns="streaming",
+        )(_run_task)  # fmt: skip
+
+    def submit(self, job: Job, contents: Any, indexed_as: RemoteFile | None, failed_on: Sequence[str]) -> Any:
+        """Hand a job to Ray, which prefers nodes on which it has not failed; gives the stream of its messages."""
+        remote = self._remote
+        if failed_on:
+            from ray.util.scheduling_strategies import NodeLabelSchedulingStrategy, NotIn
+
+            elsewhere = {"ray.io/node-id": NotIn(*failed_on)}
+            remote = remote.options(scheduling_strategy=NodeLabelSchedulingStrategy(hard={}, soft=elsewhere))
+        return remote.remote(job, contents, indexed_as, self._load, dict(LOADERS), FACEREEL_VERSION)
+
+    def needs(self) -> str:
+        """What a node needs for one video."""
+        cores = f"{self.cores} core{'s' if self.cores > 1 else ''}"
+        return f"{cores}, {WORKER_MEMORY >> 30} GiB of memory" + ", a graphics card" * self._gpus
+
+
+class _Batch:
+    """Jobs that wait, and attempts that Ray has."""
+
+    def __init__(self, ray: Any, jobs: Sequence[Job], engine: EngineInfo, task: _Task) -> None:
+        self._ray, self._engine, self._task = ray, engine, task
+        self._waiting: deque[tuple[Job, int, tuple[str, ...]]] = deque((job, 1, ()) for job in jobs)
+        self._attempts: dict[Any, _Attempt] = {}
+        self._begun: set[Source] = set()
+        self._total = len(jobs)
+        self._catalogues = {store: Catalogue(store) for store in {job.store for job in jobs}}
+        self._ever_loaded = False
+        self._last_begin, self._noted_room = time.monotonic(), False
+
+    def events(self) -> Generator[Event, None, None]:
+        """Do all jobs; raises EngineError when no node can load the engine."""
+        contents: dict[Path, Any] = {}
+        urls: dict[Path, dict[str, RemoteFile]] = {}
+        for store, catalogue in self._catalogues.items():
+            catalogue.clean()
+            catalogue.refresh()
+            known = [stored.video for stored in catalogue.all()]
+            contents[store] = self._ray.put(frozenset(video.sha256 for video in known))
+            urls[store] = {v.path: RemoteFile(v.size, v.mtime_ns) for v in known if is_url(v.path)}
+        while self._waiting or self._attempts:
+            while self._waiting and len(self._attempts) < self._most_attempts():
+                job, number, failed_on = self._waiting.popleft()
+                event = self._existing(job) if number == 1 else None
+                if event is not None:
+                    yield from self._begin(job)
+                    yield event
+                    continue
+                stream = self._task.submit(
+                    _absolute(job), contents[job.store], urls[job.store].get(str(job.video)), failed_on
+                )
+                self._attempts[stream] = _Attempt(job, number, failed_on, stream)
+            for stream in self._ready():
+                yield from self._receive(self._attempts[stream])
+            yield from self._note_room()
+        for catalogue in self._catalogues.values():
+            catalogue.refresh()  # indexes that were replaced under another name
+
+    def close(self) -> None:
+        """Stop what is under way."""
+        for attempt in self._attempts.values():
+            with suppress(Exception):  # the cluster may be gone
+                self._ray.cancel(attempt.stream, force=True)
+            if attempt.incoming is not None:
+                attempt.incoming.close()
+
+    def _ready(self) -> list[Any]:
+        """Streams of tasks that have sent something or ended; waits a second at most."""
+        if not self._attempts:
+            return []
+        streams = list(self._attempts)
+        ready, _ = self._ray.wait(streams, num_returns=1, timeout=_POLL_SECONDS, fetch_local=False)
+        for attempt in self._attempts.values():
+            if attempt.node and time.monotonic() - attempt.last_message > _SILENT_SECONDS:
+                self._ray.cancel(attempt.stream, force=True)
+        return list(ready)
+
+    def _receive(self, attempt: _Attempt) -> Generator[Event, None, None]:
+        """Take one message of an attempt."""
+        try:
+            message: Message | _Began = self._ray.get(next(attempt.stream))
+        except StopIteration:  # only after an error, which has been dealt with
+            message = Failed(attempt.job.video, VideoError("its task ended early"), by_machine=True)
+        except self._ray.exceptions.RayError as error:
+            message = Failed(attempt.job.video, _lost(error), traceback.format_exc(), by_machine=True)
+        attempt.last_message = time.monotonic()
+        job = attempt.job
+        if isinstance(message, _Began):
+            attempt.node = message.node
+            self._last_begin, self._noted_room = time.monotonic(), False
+            yield from self._begin(job, self._node_name(message.node))
+        elif isinstance(message, Progress | Note):
+            self._ever_loaded = self._ever_loaded or (
+                isinstance(message, Progress) and message.stage == "indexing"
+            )
+            yield replace(message, video=job.video)
+        elif isinstance(message, Part):
+            try:
+                attempt.incoming = attempt.incoming or IncomingIndex(job.store)
+                attempt.incoming.add(message.data)
+            except FaceReelError as error:
+                yield self._end(attempt, Failed(job.video, error, traceback.format_exc()))
+        elif isinstance(message, Failed):
+            yield from self._failed(attempt, replace(message, video=job.video))
+        else:
+            yield self._end(attempt, self._installed(attempt, message))
+
+    def _end(self, attempt: _Attempt, event: Event) -> Event:
+        """An attempt is over; gives the event that says so."""
+        del self._attempts[attempt.stream]
+        if attempt.incoming is not None:
+            attempt.incoming.close()
+        return event
+
+    def _failed(self, attempt: _Attempt, failed: Failed) -> Generator[Event, None, None]:
+        """Try a video elsewhere when the machine may be to blame, and name it after the last attempt."""
+        video = attempt.job.video
+        node = self._node_name(attempt.node) if attempt.node else "a node"
+        if failed.by_machine and attempt.number < ATTEMPTS:
+            yield self._end(
+                attempt,
+                Note(video, f"{node}, {printable(video.name)}: {failed.error}; trying it elsewhere"),
+            )
+            failed_on = (*attempt.failed_on, attempt.node) if attempt.node else attempt.failed_on
+            self._waiting.append((attempt.job, attempt.number + 1, failed_on))
+            return
+        if isinstance(failed.error, EngineError) and not self._ever_loaded:
+            raise failed.error
+        if failed.by_machine:
+            text = f"{printable(video)} failed {ATTEMPTS} times, last on {node}: {failed.error}"
+            failed = replace(failed, error=type(failed.error)(text))
+        yield from self._begin(attempt.job)
+        yield self._end(attempt, failed)
+
+    def _existing(self, job: Job) -> Indexed | Failed | None:
+        """What becomes of a job whose video is indexed by its path; None if that is not known without reading it."""
+        catalogue = self._catalogues[job.store]
+        try:
+            index = jobs_of_one.index_of_path(job, catalogue)
+            return None if index is None else jobs_of_one.existing(job, self._engine, index, catalogue)
+        except FaceReelError as error:
+            return Failed(job.video, error, traceback.format_exc())
+
+    def _installed(self, attempt: _Attempt, end: Known | Complete) -> Indexed | Failed:
+        """What became of a video that a node knew, or has indexed."""
+        job, catalogue = attempt.job, self._catalogues[attempt.job.store]
+        try:
+            if isinstance(end, Known):
+                index = catalogue.by_hash(end.sha256) if end.sha256 else catalogue.by_url(Url(job.video))
+                if index is None:
+                    raise VideoError(
+                        f"{printable(job.video)} was removed from the library meanwhile; index it again"
+                    )
+                return jobs_of_one.existing(job, self._engine, index, catalogue)
+            assert attempt.incoming is not None
+            video = attempt.incoming.video(end.sha256, self._engine)
+            if index := jobs_of_one.index_of_content(job, catalogue, video.sha256):
+                return jobs_of_one.existing(job, self._engine, index, catalogue)
+            if isinstance(job.video, Url):
+                folder = attempt.incoming.install(video, str(job.video), end.mtime_ns or 0)
+            else:
+                folder = attempt.incoming.install(video, str(job.video.resolve()), video.mtime_ns)
+            catalogue.refresh([folder])
+            return jobs_of_one.indexed(folder, job.video)
+        except FaceReelError as error:
+            named = type(error)(f"{printable(job.video)} from {self._node_name(attempt.node)}: {error}")
+            return Failed(job.video, named, traceback.format_exc())
+
+    def _begin(self, job: Job, node: str = "") -> Generator[Started, None, None]:
+        """Say that a video begins, unless that was said of an earlier attempt."""
+        if job.video not in self._begun:
+            self._begun.add(job.video)
+            yield Started(job.video, len(self._begun), self._total, node)
+
+    def _most_attempts(self) -> int:
+        """As many as have room now, and as many again, so that new nodes find work."""
+        room = self._ray.cluster_resources().get("CPU", 0) // self._task.cores
+        return 2 * int(room) + _SPARE_TASKS
+
+    def _note_room(self) -> Generator[Event, None, None]:
+        """Say, once, that nothing begins, and what a node would need."""
+        idle = self._attempts and not any(attempt.node for attempt in self._attempts.values())
+        if idle and not self._noted_room and time.monotonic() - self._last_begin > ROOM_SECONDS:
+            self._noted_room = True
+            attempt = next(iter(self._attempts.values()))
+            yield Note(
+                attempt.job.video,
+                f"no node of the cluster has room now; a video takes {self._task.needs()}; waiting for one",
+            )
+
+    def _node_name(self, node: str) -> str:
+        """The host of a node, with the start of its id where several nodes have one host."""
+        hosts = {one["NodeID"]: one["NodeManagerHostname"] for one in self._ray.nodes()}
+        host = hosts.get(node, "")
+        return host if host and Counter(hosts.values())[host] == 1 else f"{host or 'node'}/{node[:6]}"
+
+
+def _run_task(
+    job: Job, contents: frozenset[str], indexed_as: RemoteFile | None, load: Load, loaders: dict[str, Any], version: str
+) -> Generator[Message | _Began, None, None]:  # fmt: skip
+    """What Ray runs on a node."""
+    import ray
+
+    yield _Began(ray.get_runtime_context().get_node_id())
+    if version != FACEREEL_VERSION:
+        text = f"FaceReel {FACEREEL_VERSION} is there and {version} here; install the same on every node"
+        yield Failed(job.video, EngineError(text), by_machine=True)
+        return
+    LOADERS.update(loaders)  # as a worker process of this machine gets them
+    # Processes that this one starts would import its main module, which is Ray's, and with it all of Ray.
+    vars(sys.modules["__main__"]).pop("__file__", None)
+    yield from index_here(job, load, contents, indexed_as)
+
+
+def _absolute(job: Job) -> Job:
+    """A job for another process, whose current folder is another one."""
+    return job if isinstance(job.video, Url) else replace(job, video=job.video.absolute())
+
+
+def _lost(error: Exception) -> FaceReelError:
+    """What became of a task whose worker or node is gone, or whose code raised what it should not."""
+    lines = str(error).strip().splitlines() or [""]
+    # A task's own exception comes with its traceback first; what Ray says of a lost one, the other way round.
+    line = lines[-1] if isinstance(getattr(error, "cause", None), Exception) else lines[0]
+    return VideoError(f"{type(error).__name__}, {printable(line[:200])}")
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Any]:
+    """Ray, connected to a cluster; a connection that the program has already is used and stays."""
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise OptionError("--cluster needs Ray; run: pip install 'facereel[cluster]'") from error
+    if address.startswith("ray://"):
+        raise OptionError(
+            f"--cluster {address}: a Ray client sees no messages of its tasks; run this on a machine of the cluster, "
+            "with --cluster auto"
+        )
+    if ray.is_initialized():
+        yield ray
+        return
+    with _same_signal_handler():
+        try:
+            ray.init(address=address, log_to_driver=False, configure_logging=False)
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            reason = printable(str(error).strip().partition("\n")[0][:200])
+            raise OptionError(
+                f"--cluster {printable(address)}: no Ray cluster can be reached ({reason}); "
+                "start one: ray start --head"
+            ) from error
+    _print_nothing()
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _same_signal_handler() -> Iterator[None]:
+    """Ray sets one for SIGTERM when it connects; whoever calls the API keeps theirs."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def _print_nothing() -> None:
+    """Ray prints what nodes report, to stdout, and has no option against it; the same comes as exceptions of tasks."""
+    with suppress(ImportError, AttributeError, KeyError):
+        from ray._private.ray_logging import global_worker_stdstream_dispatcher
+
+        global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")

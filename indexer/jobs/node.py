@@ -1,0 +1,154 @@
+"""What a node of a cluster does with one video: copy it if it has an address, index it, and send the index back.
+
+Knows nothing of Ray: `index_here` is a generator of messages, whoever carries them. The video is decoded in a process
+of its own, so that a file which crashes its decoder leaves the node's worker alone.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import pickle
+import tempfile
+import time
+import traceback
+from collections.abc import Container, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from facereel.indexer.jobs import staging
+from facereel.indexer.jobs.events import Failed, Indexed, Job, Note, Progress, ScratchJob, Source
+from facereel.indexer.jobs.local import Load, ReusedWorker
+from facereel.indexer.jobs.staging import RemoteFile
+from facereel.store.files import folders
+from facereel.store.files.digest import hash_file
+from facereel.store.files.disk import make_folder
+from facereel.store.files.kinds import VIDEO_SUFFIXES
+from facereel.store.files.names import printable, safe_name
+from facereel.store.index.database import DATABASE
+from facereel.store.model.errors import FaceReelError, VideoError
+from facereel.store.model.urls import Url
+
+PART_BYTES = 8 << 20
+PROGRESS_SECONDS = 1.0  # between two Progress of a video: one process gets those of all nodes
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The library has the content of the video already; None: it has it by this address, unchanged."""
+
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The next bytes of the index."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """The index is complete; its parts have come before."""
+
+    sha256: str  # of index.db
+    mtime_ns: int | None  # of the video where it has an address, as its server says
+
+
+Message: TypeAlias = Progress | Note | Failed | Known | Part | Complete
+
+# The worker process of this one, and what it was made for: its engine, and the graphics card that it may use.
+_worker: tuple[bytes, ReusedWorker] | None = None
+
+
+def index_here(
+    job: Job, load: Load, contents: Container[str], indexed_as: RemoteFile | None
+) -> Generator[Message, None, None]:
+    """Index a video on this machine, whatever the job's store; last comes Failed, Known or Complete.
+
+    `contents` are the SHA-256 of the videos that the library has, `indexed_as` is what it was indexed as by its
+    address.
+    """
+    last_progress = 0.0
+    try:
+        with _scratch_folder() as folder:
+            for message in _index(job, load, contents, indexed_as, folder):
+                if isinstance(message, Progress):
+                    if time.monotonic() - last_progress < PROGRESS_SECONDS:
+                        continue
+                    last_progress = time.monotonic()
+                yield message
+    except FaceReelError as error:
+        yield Failed(job.video, error, traceback.format_exc(), by_machine=True)
+    except OSError as error:
+        reason = VideoError(f"{printable(job.video)} cannot be worked on: {error}; free or repair that disk")
+        yield Failed(job.video, reason, traceback.format_exc(), by_machine=True)
+
+
+def _index(
+    job: Job, load: Load, contents: Container[str], indexed_as: RemoteFile | None, folder: Path
+) -> Generator[Message, None, None]:
+    remote, path = None, job.video
+    if isinstance(path, Url):
+        remote = staging.stat(path)
+        if remote == indexed_as and not job.force:
+            yield Known(None)
+            return
+        target = folder / safe_name(path.name)
+        for done in staging.copy(path, remote.size, target):
+            yield Progress(path, "copying", done, remote.size)
+        path = target
+    elif path.is_dir():
+        text = f"{printable(path)} holds no video; known suffixes: {' '.join(sorted(VIDEO_SUFFIXES))}"
+        yield Failed(job.video, VideoError(text))
+        return
+    sha256 = hash_file(path)
+    if sha256 in contents and not job.force:
+        yield Known(sha256)
+        return
+    for event in _worker_for(load).run(ScratchJob(path, sha256, folder / "store", job.config)):
+        if isinstance(event, Indexed):
+            digest = hashlib.sha256()
+            with open(event.folder / DATABASE, "rb") as file:
+                while data := file.read(PART_BYTES):
+                    digest.update(data)
+                    yield Part(data)
+            yield Complete(digest.hexdigest(), remote.mtime_ns if remote else None)
+        else:
+            yield _renamed(event, path, job.video)
+
+
+def _worker_for(load: Load) -> ReusedWorker:
+    """The worker process of this one, made anew for another engine or graphics card."""
+    global _worker
+    key = pickle.dumps((load, os.environ.get("CUDA_VISIBLE_DEVICES")))
+    if _worker is None or _worker[0] != key:
+        if _worker is not None:
+            _worker[1].close()
+        _worker = key, ReusedWorker(load)
+    return _worker[1]
+
+
+def _renamed(event: Progress | Note | Failed, path: Path, source: Source) -> Progress | Note | Failed:
+    """What is said of the copy of a video, said of the video."""
+    if path == source:
+        return event
+    if isinstance(event, Failed):
+        text = str(event.error).replace(printable(path), printable(source))
+        return replace(event, video=source, error=type(event.error)(text))
+    return replace(event, video=source)
+
+
+@contextmanager
+def _scratch_folder() -> Iterator[Path]:
+    """A folder on this machine's disk, gone afterwards; those of processes that died are deleted first."""
+    base = Path(tempfile.gettempdir()) / f"facereel-{safe_name(getpass.getuser())}"
+    make_folder(base, 0o700)
+    if hasattr(os, "getuid") and base.stat().st_uid != os.getuid():
+        raise PermissionError(0, f"{printable(base)} belongs to somebody else")
+    folders.clean_leftovers(base)
+    with folders.temporary_folder(base) as folder:
+        yield folder

@@ -1,0 +1,112 @@
+"""Videos that have an address, through fsspec: which there are, and copying one to this machine's disk.
+
+What reads `s3://`, `gs://` or `sftp://` is a package of its own (s3fs, gcsfs, paramiko), which takes its credentials
+from where its users keep them; nothing of them passes through here.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facereel.store.files.kinds import VIDEO_SUFFIXES
+from facereel.store.files.names import printable
+from facereel.store.model.errors import OptionError, VideoError
+from facereel.store.model.urls import Url, has_password
+
+PIECE_BYTES = 16 << 20  # of one request, where a server gives parts of a file
+SPARE_BYTES = 1 << 30  # that a copy leaves free on the disk
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """What a server says of a file; enough to tell whether it is another one than it was."""
+
+    size: int  # bytes
+    mtime_ns: int  # 0 where the server does not say
+
+
+def find_urls(url: Url) -> list[Url]:
+    """The videos that an address stands for: a file, a pattern, or a folder with all folders in it.
+
+    An address that ends like a video is not looked at. Raises OptionError for one that cannot be read here.
+    """
+    if has_password(url):
+        raise OptionError(
+            f"{printable(url.partition('://')[0])}://… has a password, which the index would store; use a key"
+        )
+    pattern = any(sign in url for sign in "*[")
+    if not pattern and Path(url.name).suffix.lower() in VIDEO_SUFFIXES:
+        return [url]
+    try:
+        system, path = _open_system(url)
+        names = system.glob(path) if pattern else system.find(path)
+        found = [Url(system.unstrip_protocol(name)) for name in sorted(names)]
+    except VideoError as error:
+        raise OptionError(str(error)) from error
+    return [one for one in found if Path(one.name).suffix.lower() in VIDEO_SUFFIXES] or [url]
+
+
+def stat(url: Url) -> RemoteFile:
+    """What the server says of a file; raises VideoError."""
+    system, path = _open_system(url)
+    with _failing(url):
+        size = system.info(path).get("size")
+        try:
+            modified = round(system.modified(path).timestamp()) * 10**9
+        except (NotImplementedError, KeyError, AttributeError, TypeError):
+            modified = 0  # plain web servers do not say
+    if size is None:
+        raise VideoError(f"{printable(url)}: the server does not say how long it is; download it first")
+    return RemoteFile(int(size), modified)
+
+
+def copy(url: Url, size: int, target: Path) -> Generator[int, None, None]:
+    """Copy a file of so many bytes to `target`, giving the bytes so far now and then; raises VideoError."""
+    if shutil.disk_usage(target.parent).free < size + SPARE_BYTES:
+        raise VideoError(
+            f"{printable(url)} has {size >> 20:,} MiB, and {printable(target.parent)} has no room for it; "
+            "free some, or let TMPDIR name another disk"
+        )
+    system, path = _open_system(url)
+    done = 0
+    with _failing(url), system.open(path, "rb", block_size=PIECE_BYTES) as source, open(target, "xb") as file:
+        while done <= size and (piece := source.read(PIECE_BYTES)):
+            file.write(piece)
+            done += len(piece)
+            yield done
+    if done != size:
+        raise VideoError(f"{printable(url)} changed while it was copied; index it again")
+
+
+def _open_system(url: Url) -> tuple[Any, str]:
+    try:
+        from fsspec.core import url_to_fs
+    except ModuleNotFoundError as error:
+        raise VideoError(
+            f"{printable(url)} is read through fsspec, which is not installed; run: pip install 'facereel[cluster]'"
+        ) from error
+    with _failing(url):
+        system, path = url_to_fs(url)
+        return system, str(path)
+
+
+@contextmanager
+def _failing(url: Url) -> Iterator[None]:
+    """Turn what a server, a network or a missing package raises into one line."""
+    try:
+        yield
+    except GeneratorExit:
+        raise
+    except Exception as error:  # each of fsspec's packages has its own
+        reason = " ".join(str(error).split()) or type(error).__name__
+        remedy = (
+            "install that package on every node"
+            if isinstance(error, ImportError)
+            else "check address and access"
+        )
+        raise VideoError(f"{printable(url)} cannot be read ({printable(reason[:200])}); {remedy}") from error

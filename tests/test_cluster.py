@@ -1,0 +1,408 @@
+"""Videos on other machines: copies of what has an address, one worker for several videos, and a real Ray cluster.
+
+The cluster has three nodes, each with processes of its own, on this machine.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facereel import Failed, Indexed, Library, Note, OptionError, Started
+from facereel.indexer.engines.registry import LOADERS, load_engine
+from facereel.indexer.jobs import local, node, staging
+from facereel.indexer.jobs.events import Event, Job
+from facereel.indexer.jobs.job import run_job
+from facereel.indexer.jobs.local import LocalRunner
+from facereel.indexer.jobs.node import Complete, Known, Part, index_here
+from facereel.indexer.jobs.staging import RemoteFile
+from facereel.store.files.digest import hash_file
+from facereel.store.files.folders import index_folders
+from facereel.store.index.database import DATABASE
+from facereel.store.index.incoming import IncomingIndex
+from facereel.store.model.config import Config
+from facereel.store.model.errors import (
+    EngineMismatchError,
+    FaceReelError,
+    StoreError,
+    VideoError,
+)
+from facereel.store.model.records import EngineInfo
+from facereel.store.model.urls import Url, is_url
+from tests.fake_engine import FakeEngine, backdrop, draw_face, film_of_two, write_film
+from tests.marked_engine import marked_engine
+from tests.program import ROOT, Run
+
+FAKE = partial(load_engine, "fake")
+
+
+def film_of(person: str, path: Path, frames: int = 12) -> Path:
+    picture = backdrop((160, 90), shade=100)
+    draw_face(picture, person, (40, 20, 40, 40))
+    return write_film(path, [picture] * frames)
+
+
+def contents(store: Path) -> dict[str, dict[str, list[Any]]]:
+    """Every row of every index of a store, but for dates and durations."""
+    result = {}
+    for folder in index_folders(store):
+        with closing(sqlite3.connect(folder / DATABASE)) as db:
+            tables = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            rows = {table: db.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
+            names = [row[1] for row in db.execute("PRAGMA table_info(stats)")]
+        rows["stats"] = [
+            row[: names.index("seconds")] + row[names.index("seconds") + 1 :] for row in rows["stats"]
+        ]
+        rows["meta"] = [row for row in rows["meta"] if row[0] != "indexed_at"]
+        rows.pop("checkpoint", None)  # has a duration, too
+        result[folder.name] = rows
+    return result
+
+
+# -- Addresses
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder, and its address on a web server."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield folder, f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_an_address_is_no_path() -> None:
+    for text, name in (
+        ("s3://bucket/a b/film.mp4", "film.mp4"),
+        ("https://host/film%20one.mp4?key=a/b", "film one.mp4"),
+        ("sftp://host", "sftp://host"),
+    ):
+        assert is_url(text)
+        assert Url(text).name == name
+    assert not any(map(is_url, ("film.mp4", "/a//b.mp4", "C://films/a.mp4", "a://", "films/s3://a.mp4")))
+
+
+def test_files_of_a_server_are_copied(served: tuple[Path, str], tmp_path: Path) -> None:
+    pytest.importorskip("fsspec")
+    pytest.importorskip("aiohttp")
+    folder, address = served
+    (folder / "a.mp4").write_bytes(os.urandom(300_000))
+    for url in (f"{address}/a.mp4", (folder / "a.mp4").as_uri()):
+        target = tmp_path / "copy"
+        size = staging.stat(Url(url)).size
+        assert size == 300_000
+        assert list(staging.copy(Url(url), size, target))[-1] == size
+        assert target.read_bytes() == (folder / "a.mp4").read_bytes()
+        target.unlink()
+    for url, said in (
+        (f"{address}/b.mp4", r"b\.mp4 cannot be read \("),
+        ("nonsense://a/b.mp4", r"cannot be read \(Protocol not known: nonsense\); check address and access"),
+    ):
+        with pytest.raises(VideoError, match=said):
+            staging.stat(Url(url))
+    with pytest.raises(VideoError, match="changed while it was copied"):
+        list(staging.copy(Url(f"{address}/a.mp4"), 299_999, tmp_path / "short"))
+    with pytest.raises(VideoError, match="has no room for it"):
+        list(staging.copy(Url(f"{address}/a.mp4"), 1 << 60, tmp_path / "full"))
+
+
+def test_a_folder_of_a_server_is_its_videos() -> None:
+    fsspec: Any = pytest.importorskip("fsspec")
+    with fsspec.open_files(
+        ["memory://films/b.mp4", "memory://films/new/a.MKV", "memory://films/c.txt"], "wb"
+    ) as files:
+        for file in files:
+            file.write(b"x")
+    both = [Url("memory:///films/b.mp4"), Url("memory:///films/new/a.MKV")]
+    assert staging.find_urls(Url("memory://films")) == both
+    assert staging.find_urls(Url("memory://films/*.mp4")) == both[:1]
+    assert staging.find_urls(Url("memory://nowhere/a.mp4")) == [Url("memory://nowhere/a.mp4")]
+    with pytest.raises(OptionError, match="has a password"):
+        staging.find_urls(Url("sftp://user:word@host/a.mp4"))
+
+
+def test_one_machine_says_what_reads_addresses(tmp_path: Path) -> None:
+    job = Job(Url("s3://bucket/a.mp4"), tmp_path / "s", Config())
+    with pytest.raises(
+        VideoError, match=r"s3://bucket/a\.mp4 is no file of this machine; index it with --cluster"
+    ):
+        run_job(job, FakeEngine())
+
+
+# -- What a node does
+
+
+@pytest.fixture(autouse=True)
+def no_worker_left() -> Iterator[None]:
+    yield
+    if node._worker is not None:
+        node._worker[1].close()
+        node._worker = None
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """Gives what nodes left on their disk."""
+    place = tmp_path / "scratch"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    return lambda: [name for _, folders, files in os.walk(place) for name in (*folders[1:], *files)]
+
+
+def test_an_index_travels_in_parts(
+    film: Path,
+    film_store: Path,
+    tmp_path: Path,
+    scratch: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(node, "PART_BYTES", 10_000)
+    job = Job(film, tmp_path / "s", Config())
+    *messages, end = index_here(job, FAKE, frozenset(), None)
+    parts = [message.data for message in messages if isinstance(message, Part)]
+    assert isinstance(end, Complete)
+    assert len(parts) > 1
+    assert scratch() == []
+
+    engine = FakeEngine().info
+    with closing(IncomingIndex(job.store)) as incoming:
+        for part in parts:
+            incoming.add(part)
+        folder = incoming.install(incoming.video(end.sha256, engine), str(film), film.stat().st_mtime_ns)
+    assert contents(job.store) == contents(film_store)
+    assert {path.name for path in job.store.iterdir()} == {folder.name}
+
+    refused: list[tuple[list[bytes], EngineInfo, type[FaceReelError], str]] = [
+        (parts[:-1], engine, StoreError, "did not arrive as it was sent"),
+        (parts, FakeEngine(salt="new").info, EngineMismatchError, "other weights"),
+    ]
+    for sent, engine_here, kind, said in refused:
+        with closing(IncomingIndex(job.store)) as incoming:
+            for part in sent:
+                incoming.add(part)
+            with pytest.raises(kind, match=said):
+                incoming.video(end.sha256, engine_here)
+    assert {path.name for path in job.store.iterdir()} == {folder.name}
+
+
+def test_a_damaged_index_is_not_installed(film_store: Path, tmp_path: Path) -> None:
+    """A node that was taken over by a hostile file can send anything."""
+    (folder,) = index_folders(film_store)
+    for spoil in (
+        "UPDATE shots SET end_frame = end_frame + 1 WHERE shot = 0",
+        "UPDATE tracklets SET cluster = 99",
+        "UPDATE stats SET faces = faces + 1",
+    ):
+        copy = tmp_path / "index.db"
+        copy.write_bytes((folder / DATABASE).read_bytes())
+        with closing(sqlite3.connect(copy)) as db, db:
+            db.execute(spoil)
+        with closing(IncomingIndex(tmp_path / "s")) as incoming:
+            incoming.add(copy.read_bytes())
+            with pytest.raises(FaceReelError):
+                incoming.video(hash_file(copy), FakeEngine().info)
+    assert list((tmp_path / "s").iterdir()) == []
+
+
+def test_what_the_library_has_is_not_indexed(
+    film: Path, tmp_path: Path, scratch: Callable[[], list[str]]
+) -> None:
+    pytest.importorskip("fsspec")
+    job = Job(film, tmp_path / "s", Config())
+    assert list(index_here(job, FAKE, {hash_file(film)}, None)) == [Known(hash_file(film))]
+    url = Url(film.as_uri())
+    here = staging.stat(url)
+    assert here.mtime_ns > 0
+    at_url = Job(url, tmp_path / "s", Config())
+    assert list(index_here(at_url, FAKE, frozenset(), here)) == [Known(None)]
+    changed = RemoteFile(here.size, here.mtime_ns + 1)
+    assert isinstance(list(index_here(at_url, FAKE, frozenset(), changed))[-1], Complete)
+    assert scratch() == []
+
+
+def test_a_worker_is_reused_ten_times_and_not_after_a_fault(
+    tmp_path: Path, scratch: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "REUSED_FOR", 2)
+    monkeypatch.setitem(LOADERS, "marked", partial(marked_engine, tmp_path))
+    load = partial(load_engine, "marked")
+
+    def pid_after(person: str) -> int | None:
+        job = Job(film_of(person, tmp_path / f"{person}.mp4"), tmp_path / "s", Config())
+        *_, end = index_here(job, load, frozenset(), None)
+        if person == "magenta":
+            assert isinstance(end, Failed)
+            assert end.by_machine
+            assert f"{job.video}: the decoder crashed (SIGSEGV)" in str(end.error)
+        else:
+            assert isinstance(end, Complete)
+        assert node._worker is not None
+        worker = node._worker[1]._worker
+        return worker.process.pid if worker else None
+
+    first = pid_after("red")
+    assert pid_after("green") == first
+    third = pid_after("cyan")
+    assert third not in (first, None)
+    assert pid_after("magenta") is None
+    assert pid_after("red") not in (third, None)
+    assert scratch() == []
+
+
+def test_a_file_that_is_no_video_is_not_tried_elsewhere_and_one_that_is_not_there_is(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    ends = [
+        list(index_here(Job(p, tmp_path, Config()), FAKE, (), None))[-1]
+        for p in (broken, tmp_path / "no.mp4")
+    ]
+    assert [end.by_machine for end in ends if isinstance(end, Failed)] == [False, True]
+
+
+# -- Ray
+
+
+def test_without_ray_or_a_cluster_the_remedy_is_named(
+    run: Run, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = ("index", film, "--store", tmp_path / "s", "--engine", "fake", "--cluster")
+    result = run(*args, "auto", "--jobs", "2")
+    assert (
+        "error: --jobs is for this machine; a cluster indexes as many videos as it has room for"
+        in result.stderr
+    )
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "ray", None)
+        result = run(*args, "auto")
+    assert result.exit_code == 1
+    assert "error: --cluster needs Ray; run: pip install 'facereel[cluster]'" in result.stderr
+
+
+def test_ray_is_imported_only_when_a_cluster_is_wanted() -> None:
+    source = (
+        "import sys, facereel.cli, facereel.indexer.jobs.local, facereel.indexer.jobs.cluster; "
+        "print(*sorted({'ray', 'fsspec', 'aiohttp'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A Ray cluster of a head without cores and two nodes with one core each."""
+    pytest.importorskip("ray", reason="Ray is not installed")
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    for _ in range(2):
+        made.add_node(num_cpus=1)
+    yield made
+    made.shutdown()
+
+
+def wait_for(path: Path) -> bool:
+    end = time.monotonic() + 100
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    return path.exists()
+
+
+def outcomes(events: list[Event]) -> list[Indexed | Failed]:
+    return [event for event in events if isinstance(event, Indexed | Failed)]
+
+
+@pytest.mark.timeout(300)
+def test_a_cluster_indexes_as_one_machine_does(
+    cluster: Any, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The same rows; a crash and a broken file cost one video each; a second run indexes nothing again."""
+    monkeypatch.setitem(LOADERS, "marked", partial(marked_engine, tmp_path))
+    films = [film_of_two(tmp_path / f"{n}.mp4", seconds=0.3 + 0.1 * n) for n in range(4)]
+    broken, deadly = tmp_path / "broken.mp4", film_of("magenta", tmp_path / "magenta.mp4")
+    broken.write_bytes(b"no video")
+    local_jobs = [Job(film, tmp_path / "one", Config()) for film in films]
+    assert len(outcomes(list(LocalRunner(partial(load_engine, "marked")).run(local_jobs)))) == 4
+
+    library = Library(tmp_path / "many", engine="marked")
+    before = signal.getsignal(signal.SIGTERM)
+    events: list[Event] = []
+    report = library.index([*films, broken, deadly], cluster=cluster.address, on_event=events.append)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert contents(tmp_path / "many") == contents(tmp_path / "one")
+    assert {event.video for event in report.failed} == {broken, deadly}
+    crash = next(event for event in report.failed if event.video == deadly)
+    assert f"{deadly} failed 3 times, last on " in str(crash.error)
+    assert "the decoder crashed (SIGSEGV)" in str(crash.error)
+    notes = [event for event in events if isinstance(event, Note)]
+    assert [note.video for note in notes] == [deadly, deadly]
+    assert all(note.text.endswith("; trying it elsewhere") for note in notes)
+    started = [event for event in events if isinstance(event, Started)]
+    assert sorted(event.number for event in started) == [1, 2, 3, 4, 5, 6]
+    nodes = {event.node for event in started}
+    assert len(nodes) == 2
+    assert all("/" in node for node in nodes)  # both have this host's name
+    assert [health.problems for health in library.verify()] == [()] * 4
+
+    again = library.index(films, cluster=cluster.address)
+    assert all(isinstance(event, Indexed) and event.skipped for event in again.videos)
+    url = Library(tmp_path / "url", engine="marked")
+    (by_url,) = url.index(films[0].as_uri(), cluster=cluster.address).videos
+    assert isinstance(by_url, Indexed)
+    (known,) = url.index(films[0].as_uri(), cluster=cluster.address).videos
+    assert isinstance(known, Indexed)
+    assert known.skipped == "indexed already; --force does it again"
+    assert [video.path for video in url.videos().videos] == [films[0].as_uri()]
+    # What Ray prints of its own would spoil what a script reads.
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.timeout(300)
+def test_a_node_that_dies_costs_no_video(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its video is indexed on another node, and a driver that is closed leaves a sound store."""
+    monkeypatch.setitem(LOADERS, "marked", partial(marked_engine, tmp_path))
+    film = film_of("blue", tmp_path / "blue.mp4")
+    third = cluster.add_node(num_cpus=1)
+    library = Library(tmp_path / "s", engine="marked")
+    others = [one for one in cluster.worker_nodes if one is not third]
+    for one in others:
+        cluster.remove_node(one)
+    events: list[Event] = []
+    with closing(library.index_events(film, cluster=cluster.address)) as running:
+        for event in running:
+            events.append(event)
+            if isinstance(event, Started):
+                assert wait_for(tmp_path / "waiting")
+                cluster.add_node(num_cpus=1)
+                cluster.remove_node(third)
+                (tmp_path / "go").touch()
+    assert [type(event) for event in events if not isinstance(event, (Started, Note))][-1] is Indexed
+    (note,) = (event for event in events if isinstance(event, Note))
+    assert "blue.mp4: NodeDiedError" in note.text
+    assert [health.problems for health in library.verify()] == [()]
