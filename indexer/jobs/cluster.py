@@ -36,7 +36,7 @@ from facereel.store.model.urls import Url, is_url
 from facereel.store.model.version import FACEREEL_VERSION
 
 ATTEMPTS = 3  # of a video whose worker or node died, each on another node if there is one
-ROOM_SECONDS = 30.0  # without a task that begins, after which somebody is told why
+ROOM_SECONDS = 30.0  # without a task that begins, after which a note says why
 # A node notices a hanging worker process itself; this is for a node that hangs as a whole.
 _SILENT_SECONDS = STALL_SECONDS + 600.0
 _POLL_SECONDS = 1.0
