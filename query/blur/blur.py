@@ -23,6 +23,7 @@ from facereel.query.blur.paint import Style
 from facereel.query.blur.search import MIN_FACE, FoundFaces, find_faces
 from facereel.query.search.search import PersonMatches
 from facereel.store.files.disk import atomic_file, make_folder
+from facereel.store.files.kinds import VIDEO_SUFFIXES
 from facereel.store.files.names import printable, result_name, with_escapes
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model.errors import CutError, OptionError, ResultExistsError, UnwritableError
@@ -58,7 +59,7 @@ class Blurred:
     report: Path  # the document as JSON
     frames: int
     covered_frames: int  # frames with something covered
-    faces: int  # that are covered, each counted once for all frames in which it is followed
+    face_tracks: int  # that are covered: a face, followed through frames; a person has many
     doubts: tuple[Doubt, ...]  # frames at which somebody should look, by time
     notes: tuple[str, ...]  # what the copy does not have of its source, and what could not be decoded
     document: dict[str, Any]  # what the report holds
@@ -76,7 +77,7 @@ def blur(
     """
     video = probe(path)
     target = _target(path, out, options)
-    selection = _selection(index, people)
+    selection = selection_of(index, people)
     if selection.mode == "only" and not selection.sure:
         raise OptionError(
             f"nobody in {printable(path.name)} surely is one of those to cover; see who is there: "
@@ -98,7 +99,7 @@ def blur(
     document = _document(video, target, options, people, index, found, covers, (*found.warnings, *notes))
     _write_report(report, document)
     return Blurred(
-        target, report, len(found.times.pts), len(covers.by_frame), covers.faces, covers.doubts,
+        target, report, len(found.times.pts), len(covers.by_frame), covers.face_tracks, covers.doubts,
         (*found.warnings, *notes), document,
     )  # fmt: skip
 
@@ -118,7 +119,11 @@ class _Throttled:
 
 
 def _target(path: Path, out: Path, options: BlurOptions) -> Path:
-    """The file to write; raises ResultExistsError for one that is not to be replaced."""
+    """The file to write; raises OptionError for no folder, ResultExistsError for a file that is not to be replaced."""
+    if out.suffix.lower() in VIDEO_SUFFIXES and not out.is_dir():
+        raise OptionError(
+            f"--out {printable(out)} is the name of a video; give the folder for the copy and its report"
+        )
     name = {"blur": "blurred", "pixelate": "pixelated", "cover": "covered"}[options.style]
     target = out / f"{result_name(path.stem, 'video')}_{name}.mp4"
     for file in (target, target.with_suffix(".json")):
@@ -154,7 +159,8 @@ def _write(
         ) from error
 
 
-def _selection(index: VideoIndex | None, people: People | None) -> Selection:
+def selection_of(index: VideoIndex | None, people: People | None) -> Selection:
+    """Whose faces of an index are meant; everybody's without people."""
     if index is None or people is None:
         return Selection()
     sure = frozenset(_tracklets(index, people, possible=False))
@@ -197,7 +203,7 @@ def _document(
         "frames": len(times.pts),
         "duration": round(float((int(ends[-1]) - int(times.pts[0])) * video.time_base), 6),
         "covered_frames": len(covers.by_frame),
-        "faces": covers.faces,
+        "face_tracks": covers.face_tracks,
         "notes": list(notes),
         "unsure": [
             {
@@ -206,6 +212,7 @@ def _document(
                 "start": seconds(int(times.pts[doubt.start])),
                 "end": seconds(int(ends[doubt.end - 1])),
                 "why": doubt.why,
+                "faces": doubt.faces,
                 "box": list(doubt.box),
                 "face": None
                 if index is None or not doubt.tracklet

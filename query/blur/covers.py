@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Literal
 
@@ -14,11 +14,15 @@ import numpy as np
 from facereel.query.blur.follow import HOLD_SECONDS, Detection, Track
 from facereel.query.blur.paint import NOTHING, Covering
 from facereel.query.blur.search import FoundFaces
+from facereel.store.model.boxes import iou, xywh_to_xyxy
 from facereel.store.model.records import Floats
 
 _LONG_SECONDS = 1.0  # a face that is not detected for longer is covered, but may be somewhere else
 _SMALL = 20.0  # pixels: of narrower faces the detector misses some
-_LEAST_DETECTIONS = 3  # of a weak track, to be worth a look
+# Frames before and after one whose boxes are covered in it, too: of a face that is half hidden, or turns, the detector
+# gives a box of the wrong place or size now and then.
+_BESIDE = 2
+_SAME = 0.9  # iou from which on two boxes cover the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class Doubt:
     why: str  # one sentence
     box: tuple[float, float, float, float]  # x y w h where it begins, displayed pixels
     tracklet: int = 0  # of the index; 0 for none
+    faces: int = 1  # that are doubtful for this reason
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +55,7 @@ class Covers:
 
     by_frame: Mapping[int, Covering]
     doubts: tuple[Doubt, ...]  # by time
-    faces: int  # that are covered, each counted once for all frames in which it is followed
+    face_tracks: int  # of which anything is covered
 
     def of(self, frame: int) -> Covering:
         """What of a frame is covered."""
@@ -62,13 +67,16 @@ def choose(found: FoundFaces, selection: Selection, frame_rate: float) -> Covers
     covered: dict[int, list[tuple[Floats, bool]]] = defaultdict(list)
     spared: dict[int, list[Floats]] = defaultdict(list)
     doubts: list[Doubt] = []
-    faces = 0
+    face_tracks = 0
     for track in found.tracks:
         hides = _hides(track, selection)
-        faces += any(hides.values())
+        face_tracks += any(hides.values())
         for frame, detection in track.detections.items():
             if hides[frame]:
                 covered[frame].append((detection.box, True))
+                reach = _enclosing(track, frame)
+                if float(iou(xywh_to_xyxy(reach[None]), xywh_to_xyxy(detection.box[None]))[0, 0]) < _SAME:
+                    covered[frame].append((reach, False))
             elif selection.mode == "keep":
                 spared[frame].append(detection.box)
         frames = list(track.detections)
@@ -85,7 +93,18 @@ def choose(found: FoundFaces, selection: Selection, frame_rate: float) -> Covers
         )
         for frame, boxes in covered.items()
     }  # fmt: skip
-    return Covers(by_frame, tuple(sorted(doubts, key=lambda doubt: (doubt.start, doubt.end))), faces)
+    return Covers(
+        by_frame, tuple(sorted(_merged(doubts), key=lambda doubt: (doubt.start, doubt.end))), face_tracks
+    )
+
+
+def _enclosing(track: Track, frame: int) -> Floats:
+    """The box around those of a face in a frame and in those beside it."""
+    near = range(frame - _BESIDE, frame + _BESIDE + 1)
+    corners = xywh_to_xyxy(np.array([track.detections[n].box for n in near if n in track.detections]))
+    return np.concatenate(
+        [corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0) - corners[:, :2].min(axis=0)]
+    )
 
 
 def _hides(track: Track, selection: Selection) -> dict[int, bool]:
@@ -128,31 +147,31 @@ def _doubts(
     """What of a face somebody should look at; of one that stays visible in all frames only whether that is right."""
     if selection.mode == "only":
         yield from _uncovered(track, hides, selection)
-    if any(hides.values()) and (track.is_sure or len(track.detections) >= _LEAST_DETECTIONS):
-        yield from _covered(track, rate, count)
+    if any(hides.values()):
+        long = _LONG_SECONDS * rate
+        if track.is_sure:
+            yield from _missed(track, long, min(count, track.end + round(HOLD_SECONDS * rate)))
+        elif len(track.detections) > long:
+            why = "what may be a face or none is covered only where it looks like one"
+            yield Doubt(track.start, track.end, why, _box(track.first.box))
 
 
-def _covered(track: Track, rate: float, count: int) -> Iterator[Doubt]:
-    """Where a face that is covered may have been missed."""
-    first = next(iter(track.detections.values()))
-    width = float(np.median([found.box[2] for found in track.detections.values()]))
-    start, end = min([*track.detections, *track.places]), max([*track.detections, *track.places]) + 1
-    if not track.is_sure:
-        yield _doubt(start, end, "it may be a face or none; it is covered where it was seen", first)
-        return
-    if width < _SMALL:
-        yield _doubt(start, end, f"a face of {width:.0f} px; others as small may be missed", first)
+def _missed(track: Track, long: float, rest: int) -> Iterator[Doubt]:
+    """Where a face may not be covered; one that goes out of sight may be there up to the frame `rest`."""
+    if np.median([found.box[2] for found in track.detections.values()]) < _SMALL:
+        why = f"faces below {_SMALL:.0f} px; others as small may be missed"
+        yield Doubt(track.start, track.end, why, _box(track.first.box))
     for run in _runs(sorted(set(track.places) - set(track.detections))):
-        if run[1] - run[0] > _LONG_SECONDS * rate:
-            box = track.places[run[0]][0]
-            yield Doubt(*run, "the face is not detected here; it is covered where it was followed", _box(box))
-    rest = min(count, end + round(HOLD_SECONDS * rate))
-    if track.ended_in_picture and end < rest:
-        box = track.places[end - 1][0] if end - 1 in track.places else track.detections[end - 1].box
-        yield Doubt(end, rest, "a face was lost inside the picture; it may still be there", _box(box))
+        if run[1] - run[0] > long:
+            why = "a face is not detected for long; it is covered where it was followed"
+            yield Doubt(*run, why, _box(track.places[run[0]][0]))
+    if track.ended_in_picture and track.end < rest:
+        last = track.end - 1
+        box = track.places[last][0] if last in track.places else track.detections[last].box
+        yield Doubt(track.end, rest, "a face was lost inside the picture; it may still be there", _box(box))
     if track.window_ended:
-        why = "the face may have been there before; it was not followed further back"
-        yield _doubt(start, start + 1, why, first)
+        why = "a face may have been there before; it was not followed further back"
+        yield Doubt(track.start, track.start + 1, why, _box(track.first.box))
 
 
 def _uncovered(track: Track, hides: Mapping[int, bool], selection: Selection) -> Iterator[Doubt]:
@@ -163,13 +182,26 @@ def _uncovered(track: Track, hides: Mapping[int, bool], selection: Selection) ->
         span = list(own)
         found = track.detections[span[0]]
         if tracklet in selection.possible:
-            yield _doubt(span[0], span[-1] + 1, "not covered, but it may be the person", found)
-        elif not tracklet and track.is_sure and len(span) >= _LEAST_DETECTIONS:
-            yield _doubt(span[0], span[-1] + 1, "not covered; nobody could be recognised", found)
+            why = "not covered, but it may be the person"
+        elif not tracklet and track.is_sure:
+            why = "not covered; nobody could be recognised"
+        else:
+            continue
+        yield Doubt(span[0], span[-1] + 1, why, _box(found.box), found.tracklet)
 
 
-def _doubt(start: int, end: int, why: str, found: Detection) -> Doubt:
-    return Doubt(start, end, why, _box(found.box), found.tracklet)
+def _merged(doubts: Iterable[Doubt]) -> Iterator[Doubt]:
+    """Doubts by time, those of one kind that overlap as one."""
+    open_doubts: dict[tuple[str, int], Doubt] = {}
+    for doubt in sorted(doubts, key=lambda doubt: (doubt.start, doubt.end)):
+        kind = doubt.why, doubt.tracklet
+        before = open_doubts.get(kind)
+        if before is not None and doubt.start <= before.end:
+            doubt = replace(before, end=max(before.end, doubt.end), faces=before.faces + 1)
+        elif before is not None:
+            yield before
+        open_doubts[kind] = doubt
+    yield from open_doubts.values()
 
 
 def _box(box: Floats) -> tuple[float, float, float, float]:

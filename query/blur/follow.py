@@ -60,6 +60,21 @@ class Track:
     window_ended: bool = False  # it could not be followed back as far as it might have been seen
 
     @property
+    def first(self) -> Detection:
+        """The first of its detections."""
+        return next(iter(self.detections.values()))
+
+    @property
+    def start(self) -> int:
+        """Its first frame."""
+        return min([*self.detections, *self.places])
+
+    @property
+    def end(self) -> int:
+        """The first frame after it."""
+        return max([*self.detections, *self.places]) + 1
+
+    @property
     def best_score(self) -> float:
         """The best of its detections."""
         return max(found.score for found in self.detections.values())

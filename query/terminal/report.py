@@ -305,7 +305,7 @@ def blurred(blurred: Blurred) -> None:
     for sentence in blurred.notes:
         warn(sentence)
     frames = f"{blurred.covered_frames:,} of {count(blurred.frames, 'frame')}"
-    say(f"{count(blurred.faces, 'face')} in {frames} covered: {printable(blurred.file)}")
+    say(f"{count(blurred.face_tracks, 'face track')} in {frames} covered: {printable(blurred.file)}")
     if blurred.doubts:
         stretches = count(len(blurred.doubts), "stretch of frames", "stretches of frames")
         say(f"{stretches} in which the program is not sure; look at them: {printable(blurred.report)}")

@@ -9,6 +9,7 @@ from typing import Any
 from facereel.indexer.engines.registry import DEFAULT_ENGINE, load_engine
 from facereel.query.people.strangers import read_faces
 from tests.benchmarks import engines, identity, scan_modes, shot_detectors, small_faces
+from tests.benchmarks.blur import blur
 from tests.benchmarks.clusters import clusters
 from tests.benchmarks.corrections import corrections
 from tests.benchmarks.figures import at_most, scenario_figures, shot_figures
@@ -156,6 +157,7 @@ PARTS: dict[str, Callable[..., Iterator[Report]]] = {
     "shots": shots,
     "scan": scans,
     "small": small,
+    "blur": blur,
     "strangers": strangers,
     "identity": identities,
     "engines": compared,
