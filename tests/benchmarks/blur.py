@@ -1,0 +1,232 @@
+"""Copies with covered faces: whether any face shows, and whether who is kept does, in every frame of the truth.
+
+Judged is what is painted (query/blur/paint.py), face by face: the share of the ellipse in a face's box that is fully
+covered. That the copy shows it is for tests/test_blur.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facereel.api import Library
+from facereel.indexer.engines.protocol import FaceEngine
+from facereel.indexer.engines.registry import load_engine
+from facereel.indexer.media.decode_log import DecodeLog
+from facereel.indexer.media.video import probe
+from facereel.query.blur.blur import People, selection_of
+from facereel.query.blur.covers import Covers, choose
+from facereel.query.blur.identity import indexed_faces
+from facereel.query.blur.paint import Covering, opacity
+from facereel.query.blur.search import find_faces
+from facereel.store.index.reader import VideoIndex
+from facereel.store.model.boxes import iou, xywh_to_xyxy
+from tests.benchmarks.figures import Figure, at_most
+from tests.benchmarks.media_truth import films, partial_films
+from tests.benchmarks.report import Report, say
+from tests.benchmarks.run_facereel import index_folder, indexed
+from tests.benchmarks.scenarios import all_scenarios, render
+from tests.benchmarks.scoring import Box, boxes_by_frame
+
+VISIBLE = 0.25  # share of a face from which on it may not show
+COVERED = 0.9  # share of a face's ellipse from which on it is covered
+SHOWN = 0.75  # share of it that a kept face shows at least
+SMALL = 20.0  # pixels of width
+
+
+class Face(NamedTuple):
+    """A face in one frame."""
+
+    box: Box  # x y w h
+    share: float  # of it that is visible, 0..1
+
+
+@dataclass(slots=True)
+class BlurScore:
+    """What became of the faces of one video, or of several."""
+
+    faces: int = 0
+    uncovered: list[str] = field(default_factory=list)  # person and frame, faces of 20 px and more
+    small: int = 0  # uncovered ones that are smaller
+    kept: int = 0
+    kept_covered: list[str] = field(default_factory=list)
+    beside: int = 0  # of these, beside a face of somebody else
+    leaked: list[str] = field(default_factory=list)  # somebody else who is uncovered where one person is kept
+    missed: list[str] = field(default_factory=list)  # the person who alone is to be covered and is not
+    frames: int = 0
+    seconds: float = 0.0  # that the search took
+
+    def add(self, other: BlurScore) -> None:
+        """Add the counts of another video."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+def blur(only: str) -> Iterator[Report]:
+    """Rendered scenarios, then footage."""
+    engine = load_engine()
+    for title, truths in (("blur, scenarios", _scenarios(only)), ("blur, footage", _footage(only))):
+        total, rows = BlurScore(), []
+        for name, video, truth, references in truths:
+            say(name)
+            score = judge(video, truth, references, engine)
+            total.add(score)
+            rows.append({"video": name} | _row(score))
+        if rows:
+            yield title, rows, _figures(total)
+
+
+def judge(
+    video: Path, truth: Mapping[str, Any], references: Mapping[str, list[Path]], engine: FaceEngine
+) -> BlurScore:
+    """How well the faces of a video are covered: everybody's, everybody's but one, and one person's alone."""
+    score = BlurScore()
+    header = probe(video)
+    rate = float(header.frame_rate)
+    started = time.monotonic()
+    found = find_faces(header, DecodeLog(), engine)
+    score.seconds, score.frames = time.monotonic() - started, len(found.times.pts)
+    size = header.width, header.height
+    faces = _faces(truth)
+    everybody = choose(found, selection_of(None, None), rate)
+    for person, boxes in faces.items():
+        for frame, face in boxes.items():
+            score.faces += 1
+            if covered_share(everybody.of(frame), face.box, size) < COVERED:
+                if face.box[2] >= SMALL:
+                    score.uncovered.append(f"{person} {frame}")
+                else:
+                    score.small += 1
+    library = Library(indexed(video))
+    with VideoIndex(index_folder(library.store)) as index:
+        log = DecodeLog()
+        found = find_faces(header, log, engine, detections_of=indexed_faces(index, log, engine).detections)
+        for person, photos in references.items():
+            matches = (library.find(photos)._found,)
+            for mode in ("keep", "only"):
+                people = People("keep" if mode == "keep" else "only", matches, engine.threshold.value)
+                covers = choose(found, selection_of(index, people), rate)
+                _judge_one(score, person, faces, truth, covers, size, mode == "keep")
+    return score
+
+
+def _judge_one(
+    score: BlurScore, person: str, faces: Mapping[str, Mapping[int, Face]], truth: Mapping[str, Any], covers: Covers,
+    size: tuple[int, int], keep: bool,
+) -> None:  # fmt: skip
+    own = faces[person]
+    if not keep:
+        for frame, face in own.items():
+            if covered_share(covers.of(frame), face.box, size) < COVERED:
+                score.missed.append(f"{person} {frame}")
+        return
+    others = {name: faces[name] for name in faces if name != person}
+    for frame, box in boxes_by_frame(truth, person).items():
+        score.kept += 1
+        hidden = 1 - own[frame].share
+        # What of it is hidden may be covered: it is somebody else or a thing that shows there.
+        if covered_share(covers.of(frame), box, size) - hidden > 1 - SHOWN:
+            score.kept_covered.append(f"{person} {frame}")
+            score.beside += _is_beside(box, [face[frame].box for face in others.values() if frame in face])
+    for name, other in others.items():
+        for frame, face in other.items():
+            # Where a kept face that is whole hides part of another one, that part of the other is not to be seen.
+            front = own[frame].box if frame in own and own[frame].share > face.share else None
+            if covered_share(covers.of(frame), face.box, size, front) < COVERED:
+                score.leaked.append(f"{name} {frame}")
+
+
+def covered_share(covering: Covering, box: Box, size: tuple[int, int], front: Box | None = None) -> float:
+    """Share of the ellipse in a face's box that is fully covered, as far as it lies in the picture.
+
+    Nor does what the ellipse of another box in front of it hides count.
+    """
+    left, top = max(0, int(box[0])), max(0, int(box[1]))
+    width, height = (
+        min(size[0], int(box[0] + box[2]) + 1) - left,
+        min(size[1], int(box[1] + box[3]) + 1) - top,
+    )
+    if width <= 0 or height <= 0:
+        return 1.0
+    corner = np.array([left, top, 0, 0], np.float32)
+    moved = Covering(covering.boxes - corner, covering.detected, covering.spared - corner)
+    inside = _ellipse((left, top, width, height), box)
+    if front is not None:
+        inside &= ~_ellipse((left, top, width, height), front)
+    return float((opacity((width, height), moved)[inside] >= 1).mean()) if inside.any() else 1.0
+
+
+def _ellipse(part: tuple[int, int, int, int], box: Box) -> NDArray[np.bool_]:
+    """Which pixels (H, W) of a part x y w h of a picture lie in the ellipse of a box."""
+    left, top, width, height = part
+    columns = (np.arange(width) + 0.5 + left - box[0] - box[2] / 2) / (box[2] / 2)
+    rows = (np.arange(height) + 0.5 + top - box[1] - box[3] / 2) / (box[3] / 2)
+    return np.asarray(columns[None] ** 2 + rows[:, None] ** 2 <= 1)
+
+
+def _is_beside(box: Box, others: list[Box]) -> bool:
+    """Whether the reach of another face's cover meets a face."""
+    own = xywh_to_xyxy(np.array([box], np.float32))
+    grown = np.array([[x - w / 2, y - h / 2, 2 * w, 2 * h] for x, y, w, h in others], np.float32).reshape(
+        -1, 4
+    )
+    return bool((iou(own, xywh_to_xyxy(grown)) > 0).any())
+
+
+def _faces(truth: Mapping[str, Any]) -> dict[str, dict[int, Face]]:
+    """Where faces of which enough is visible are, by person; of footage, where they plainly are."""
+    faces: dict[str, dict[int, Face]] = {}
+    for name, person in truth["people"].items():
+        if "seen" in person:
+            seen = {int(frame): Face(values[:4], values[4]) for frame, values in person["seen"].items()}
+            faces[name] = {frame: face for frame, face in seen.items() if face.share >= VISIBLE}
+        else:
+            faces[name] = {frame: Face(box, 1.0) for frame, box in boxes_by_frame(truth, name).items()}
+    return faces
+
+
+def _scenarios(only: str) -> Iterator[tuple[str, Path, Mapping[str, Any], Mapping[str, list[Path]]]]:
+    for scenario in all_scenarios().values():
+        if only in scenario.name:
+            rendered = render(scenario)
+            yield scenario.name, rendered.video, rendered.truth, rendered.references
+
+
+def _footage(only: str) -> Iterator[tuple[str, Path, Mapping[str, Any], Mapping[str, list[Path]]]]:
+    for film in (*films(only), *partial_films(only)):
+        people = {name: photos for name, photos in film.references.items() if name in film.truth["people"]}
+        yield film.name, film.video, film.truth, people
+
+
+def _row(score: BlurScore) -> dict[str, Any]:
+    return {
+        "faces": score.faces,
+        "uncovered": len(score.uncovered),
+        "below 20 px": score.small,
+        "kept": score.kept,
+        "kept, covered": len(score.kept_covered),
+        "beside others": score.beside,
+        "others shown": len(score.leaked),
+        "only: shown": len(score.missed),
+        "frames/s": score.frames / score.seconds,
+        "where": " ".join((score.uncovered + score.leaked + score.missed)[:3]) or None,
+    }
+
+
+def _figures(total: BlurScore) -> list[Figure]:
+    alone = len(total.kept_covered) - total.beside
+    return [
+        at_most("frames with an uncovered face", len(total.uncovered), 0),
+        Figure("uncovered faces below 20 px", total.small, "", None),
+        at_most("kept faces that are covered, share", alone / total.kept if total.kept else None, 0.005),
+        Figure("kept faces covered beside somebody else", total.beside, "", None),
+        at_most("--keep: frames with somebody else uncovered", len(total.leaked), 0),
+        Figure("--only: frames with the person uncovered", len(total.missed), "", None),
+        Figure("frames searched a second", total.frames / total.seconds, "", None),
+    ]
