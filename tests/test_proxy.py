@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from fractions import Fraction
 from pathlib import Path
 
+import av.container
 import pytest
 
 from facereel.api import Library
+from facereel.indexer.media.container import open_video
 from facereel.query.clips.proxy import PROXY
 from facereel.store.files.folders import index_folders
+from facereel.store.files.locks import OwnerLock
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model.errors import NotIndexedError, VideoError
 from tests.program import Run
@@ -139,6 +143,40 @@ def test_those_unused_for_longest_go_when_there_are_too_many(run: Run, tmp_path:
     assert library.proxy("a.mp4") is not None  # it was used last
     library.make_proxy("c.mp4", limit=1)
     assert [library.proxy(name) is not None for name in ("a.mp4", "b.mp4", "c.mp4")] == [False, False, True]
+
+
+def test_a_source_that_goes_meanwhile_says_so(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = indexed(run, tmp_path / "asp.mp4", UNPLAYED["asp.mp4"])
+    try_acquire = OwnerLock.try_acquire
+
+    def vanish(lock: OwnerLock) -> bool:
+        (tmp_path / "asp.mp4").unlink(missing_ok=True)
+        return try_acquire(lock)
+
+    monkeypatch.setattr(OwnerLock, "try_acquire", vanish)
+    with pytest.raises(VideoError, match="no longer there"):
+        library.make_proxy("asp.mp4")
+    assert library.proxy("asp.mp4") is None
+
+
+def test_a_file_is_probed_once_for_browsers(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = indexed(run, tmp_path / "plain.mp4", PLAYED["plain.mp4"])
+    probed = []
+
+    def counted(path: Path) -> AbstractContextManager[av.container.InputContainer]:
+        probed.append(path)
+        return open_video(path)
+
+    monkeypatch.setattr("facereel.query.clips.proxy.open_video", counted)
+    assert [library.plays_in_browsers("plain.mp4") for _ in range(3)] == [True] * 3
+    assert len(probed) == 1
+    write_video(tmp_path / "plain.mp4", UNPLAYED["asp.mp4"])
+    with pytest.raises(VideoError, match="has changed"):
+        library.plays_in_browsers("plain.mp4")
 
 
 def test_a_source_that_is_gone_says_so(run: Run, tmp_path: Path) -> None:

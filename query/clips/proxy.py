@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import av.error
@@ -25,7 +26,7 @@ from facereel.store.files.folders import index_folders
 from facereel.store.files.locks import OwnerLock
 from facereel.store.files.names import printable
 from facereel.store.index.reader import VideoIndex
-from facereel.store.model.errors import CutError, NotIndexedError, StoreError
+from facereel.store.model.errors import CutError, NotIndexedError, StoreError, VideoError
 from facereel.store.model.records import Video
 
 PROXY = "proxy.mp4"
@@ -48,7 +49,13 @@ def plays_in_browsers(video: Video) -> bool:
     apart = abs(video.origin_pts * video.time_base * video.frame_rate)
     if video.restarts or video.mirrored or apart > 1 / 4:
         return False
-    path = Path(video.path)
+    status = os.stat(video.path)
+    return _is_played(Path(video.path), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _is_played(path: Path, size: int, mtime_ns: int) -> bool:
+    """Whether browsers play a file as it was with that size and time: a page asks for each moment that it shows."""
     with open_video(path) as container:
         stream, sound = picture_stream(container, path), sound_stream(container)
         pictures, sounds = _PLAYED.get(container.format.name, (frozenset[str](), frozenset[str]()))
@@ -94,6 +101,9 @@ def write_proxy(index: VideoIndex, on_frame: Callable[[int, int], None], limit: 
             _write(index, on_frame)
         finally:
             lock.release()
+    except VideoError:
+        check_source(index.video, store=folder.parent)  # what to do where the source went meanwhile
+        raise
     except FileNotFoundError as error:  # FFmpeg's is one, too
         raise NotIndexedError(
             f"the index of {printable(index.video.name)} was removed or made anew meanwhile; open the video again"

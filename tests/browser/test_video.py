@@ -118,6 +118,26 @@ def test_keys_step_through_frames_and_appearances(common_site: Site, visit: Visi
     expect(page).to_have_url(re.compile(r"frame=\d+$"))
 
 
+def test_it_is_said_how_long_a_copy_still_takes(common_site: Site, visit: Visit) -> None:
+    page = visit(common_site, "/people")
+    texts = page.evaluate(
+        """async () => {
+          const { progress } = await import("/static/lib/playback.js");
+          let now = 100;
+          const text = progress(() => now);
+          const at = (seconds, state, done) => ((now = 100 + seconds), text({ state, done, total: 1000 }));
+          return [
+            at(0, "queued", 0), at(30, "running", 100), at(31, "running", 150), at(40, "running", 300),
+            at(3030, "running", 400), at(3330, "running", 1000),
+          ];
+        }"""
+    )
+    assert texts == [
+        "waiting for other work", "10 %", "15 %", "30 %, about 35 s left", "40 %, about 100 min left",
+        "100 %",
+    ]  # fmt: skip
+
+
 def test_l_plays_and_k_pauses(common_site: Site, visit: Visit) -> None:
     page = visit(common_site, f"{path(common_site)}?frame=10")
     at_frame(page, 10)

@@ -472,7 +472,7 @@ async function play() {
   };
   try {
     await load(video, folder, {
-      onWork: (job) => say(`This browser does not play this video; a copy is made: ${Math.floor((100 * job.done) / (job.total || 1))} %`),
+      onWork: (text) => say(`This browser does not play this video; a copy is made: ${text}`),
     });
     say("");
   } catch (error) {

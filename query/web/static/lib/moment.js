@@ -57,7 +57,7 @@ export function playMoment(moment, { crops = null, label = null } = {}) {
     ? () => video.requestVideoFrameCallback((_, frame) => onFrame(frame.mediaTime))
     : () => requestAnimationFrame(() => onFrame(video.currentTime));
 
-  load(video, moment.folder, { onWork: (job) => say(`Preparing this video for playing: ${percent(job)} %`) })
+  load(video, moment.folder, { onWork: (text) => say(`Preparing this video for playing: ${text}`) })
     .then(() => {
       if (stopped) return video.removeAttribute("src");
       say("");
@@ -81,8 +81,6 @@ export function playMoment(moment, { crops = null, label = null } = {}) {
     },
   };
 }
-
-const percent = (job) => (job.total > 0 ? Math.round((100 * job.done) / job.total) : 0);
 
 /** Puts a rectangle where its track is at a time; nowhere before it begins and after it ends. */
 function place(rect, times, boxes, time) {

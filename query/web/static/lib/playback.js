@@ -4,8 +4,8 @@ import { get, post } from "./api.js";
 import { follow } from "./jobs.js";
 
 /**
- * Sets the source of `video` and resolves once its length and size are known. `onWork` gets the job that makes a copy,
- * again and again while it runs. Throws an Error with a message for the user.
+ * Sets the source of `video` and resolves once its length and size are known. While a copy is made, `onWork` gets again
+ * and again how far that is, as a text. Throws an Error with a message for the user.
  */
 export async function load(video, folder, { onWork = () => {} } = {}) {
   const name = encodeURIComponent(folder);
@@ -13,7 +13,8 @@ export async function load(video, folder, { onWork = () => {} } = {}) {
   if (address && (await plays(video, address))) return;
   if (address?.startsWith("/media/proxy/")) throw new Error("This browser does not play H.264; use another one.");
   const { job } = await post(`/api/playback/${name}/proxy`);
-  const copy = await ended(job, onWork);
+  const text = progress();
+  const copy = await ended(job, (now) => onWork(text(now)));
   if (!(await plays(video, copy.address))) throw new Error("This browser does not play H.264; use another one.");
 }
 
@@ -33,6 +34,21 @@ function plays(video, address) {
     video.src = address;
     video.load();
   });
+}
+
+/** Gives a function that says of a job, each time it is looked at, how far it is and how long it still takes. */
+export function progress(clock = () => performance.now() / 1000) {
+  let first = null; // when the job was seen to run, and how far it was
+  return ({ state, done, total }) => {
+    if (state === "queued") return "waiting for other work";
+    if (!total) return "0 %";
+    const share = `${Math.floor((100 * done) / total)} %`;
+    first ??= { done, time: clock() };
+    const seconds = clock() - first.time;
+    if (seconds < 2 || done <= first.done || done >= total) return share; // nothing to say, or too early
+    const left = (seconds * (total - done)) / (done - first.done);
+    return `${share}, about ${left < 60 ? `${Math.ceil(left)} s` : `${Math.ceil(left / 60)} min`} left`;
+  };
 }
 
 function ended(id, onWork) {
