@@ -43,6 +43,7 @@ from facereel.store.files.names import DEFAULT_STORE as DEFAULT_STORE
 from facereel.store.files.names import printable
 from facereel.store.model.errors import (
     ChangedIndexError,
+    ContradictionError,
     CutError,
     DamagedIndexError,
     DamagedLibraryError,
@@ -97,6 +98,7 @@ if TYPE_CHECKING:
     from facereel.query.people.photos import PersonPhotos
     from facereel.query.people.reference import Photo
     from facereel.query.records import (
+        Aspect,
         Certainty,
         ClipPlan,
         ClipReason,
@@ -122,6 +124,7 @@ __all__ = [
     "Answer",
     "Answers",
     "Appearance",
+    "Aspect",
     "BeingIndexed",
     "Blurred",
     "BrowsedFolder",
@@ -130,6 +133,7 @@ __all__ = [
     "ChangedIndexError",
     "Clip",
     "ClusterSummary",
+    "ContradictionError",
     "CropMode",
     "CutError",
     "DamagedIndexError",
@@ -221,6 +225,7 @@ __all__ = [
 # Public records whose modules take long to import.
 _RECORDS = {
     "Appearance": "facereel.query.library.people",
+    "Aspect": "facereel.query.records",
     "Blurred": "facereel.query.blur.blur",
     "BrowsedFolder": "facereel.indexer.jobs.paths",
     "Calibration": "facereel.query.people.calibration",
@@ -336,13 +341,23 @@ class NearMiss:
 class Clip:
     """A match with the file that was cut from it."""
 
-    match: Match
+    match: Match  # of a whole shot with several matches the longest
     file: Path | None  # None if it was only planned
     width: int  # pixels
     height: int
+    start: float  # seconds as a player shows them
+    end: float
+    start_frame: int  # frames [start_frame, end_frame)
+    end_frame: int
+    exact: bool  # these are the frames of the match; else more were asked for, as handles or a whole shot
     facts: FrameFacts | None = (
         None  # of the face in each frame; without what is measured if it was only planned
     )
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.end - self.start
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -400,12 +415,15 @@ class Answer:
 
         return _answer(speakers.speaking(self._found, SpeakerModel(Path(model))), self.min_duration)
 
-    def cut(
+    def cut(  # noqa: PLR0913  one argument for each option of the command
         self,
         out: PathLike,
         *,
-        crop: CropMode = "follow",
+        crop: CropMode | None = None,
         size: int | None = None,
+        aspect: Aspect | None = None,
+        handles: int = 0,
+        whole_shots: bool = False,
         overwrite: bool = False,
         absolute: bool = False,
         export: Sequence[str] = (),
@@ -417,25 +435,41 @@ class Answer:
         `otio`, `fcpxml`, `xmeml`, `srt`, `vtt`, `csv-markers`; as boxes in frames of the videos `cvat`, `mot`, `coco`.
 
         The folder is there complete or not at all; without matches nothing is written. A result of the same photos
-        and name is replaced, another one only with `overwrite`, a folder with any other file never. `size` is the
-        longer side of the picture, pixels; `absolute` writes absolute paths into the metadata. `on_clip` gets each clip
-        once it is cut, in order, in a thread of this method; what it raises stops the work and is raised here as it is.
+        and name is replaced, another one only with `overwrite`, a folder with any other file never.
+
+        `crop` is `follow` unless given, `size` the longer side of the picture, pixels; with `aspect` the crop has that
+        shape, with crop `none` it is the largest one in the picture and follows the face. `handles` is how many frames
+        are added on either side of a match, inside its shot, `whole_shots` cuts the shots of the matches. `absolute`
+        writes absolute paths into the metadata. `on_clip` gets each clip once it is cut, in order, in a thread of this
+        method; what it raises stops the work and is raised here as it is.
         Raises OptionError, ResultExistsError, UnwritableError, VideoError, CutError.
         """
         from facereel.query.clips.plan import ClipOptions
         from facereel.query.export.editors import ExportOptions
 
         beside = ExportOptions(tuple(export), absolute=absolute)
-        options = ClipOptions(crop, size, self.min_duration, overwrite, absolute, beside)
+        options = ClipOptions(
+            crop, size, self.min_duration, overwrite, absolute, beside, aspect, handles, whole_shots
+        )
         return self._render(Path(out), options, on_clip)
 
     def preview(
-        self, *, crop: CropMode = "follow", size: int | None = None, absolute: bool = False
+        self,
+        *,
+        crop: CropMode | None = None,
+        size: int | None = None,
+        aspect: Aspect | None = None,
+        handles: int = 0,
+        whole_shots: bool = False,
+        absolute: bool = False,
     ) -> Result:
         """What `cut` would give, with the crop of each frame in `document`; writes nothing."""
         from facereel.query.clips.plan import ClipOptions
 
-        options = ClipOptions(crop, size, self.min_duration, absolute=absolute)
+        options = ClipOptions(
+            crop, size, self.min_duration, absolute=absolute, aspect=aspect, handles=handles,
+            whole_shots=whole_shots,
+        )  # fmt: skip
         return self._render(None, options, lambda clip: None)
 
     def export(
@@ -449,12 +483,9 @@ class Answer:
     ) -> Exported:
         """Write the matches into the folder `out` in formats of other programs, as `Library.export`; cuts nothing."""
         from facereel.query.clips import render
-        from facereel.query.export.editors import ExportOptions
 
-        options = ExportOptions(tuple(formats), handles, absolute)
-        return render.export(
-            self.name, [self._found], self.min_duration, options, Path(out), self.name, overwrite
-        )
+        options = _export_options(formats, self.min_duration, handles, absolute, overwrite)
+        return render.export(self.name, [self._found], options, Path(out), self.name)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """The matches as a table, a row each; needs pandas, raises OptionError without it."""
@@ -936,10 +967,9 @@ class Library:
         something else, as after an edit; nothing is written then.
         """
         from facereel.query.clips import render
-        from facereel.query.export.editors import ExportOptions
         from facereel.query.people.agreement import check_several_people
 
-        options = ExportOptions(tuple(formats), handles, absolute)
+        options = _export_options(formats, min_duration, handles, absolute, overwrite)
         options.check()
         if faces:
             return self._export_faces(video, formats, Path(out), min_duration, overwrite)
@@ -960,7 +990,7 @@ class Library:
         more = [f"{len(names) - _MOST_NAMES}_more"] if len(names) > _MOST_NAMES else []
         who = "people" if everybody else "_".join([*names[:_MOST_NAMES], *more])
         matches = [answer._found for answer in found.answers]
-        return render.export(stem, matches, min_duration, options, Path(out), f"{stem}_{who}", overwrite)
+        return render.export(stem, matches, options, Path(out), f"{stem}_{who}")
 
     def _export_faces(
         self, video: PathLike, formats: Sequence[str], out: Path, min_duration: float, overwrite: bool
@@ -1576,22 +1606,25 @@ def result_folders(people: People, out: PathLike, name: str | None = None) -> li
 
 
 def check_clip_options(
-    crop: str,
-    size: int | None,
-    min_duration: float,
+    *,
+    min_duration: float = 0.0,
     threshold: float | None = None,
     export: Sequence[str] = (),
-) -> CropMode:
-    """Give the crop; raise OptionError for values that `find` and `cut` cannot use, before any work is done."""
+    **clips: Any,
+) -> dict[str, Any]:
+    """Raise OptionError for values that `find` and `cut` cannot use, before any work is done; ContradictionError for
+    those that rule each other out.
+
+    `clips` are keywords of `Answer.preview`, which are given back for it and for `cut`, which has them too.
+    """
     from facereel.query.clips.plan import ClipOptions
     from facereel.query.export.editors import ExportOptions
     from facereel.query.search import search
 
-    mode: CropMode = crop  # type: ignore[assignment]  # checked next
-    ClipOptions(mode, size, min_duration, export=ExportOptions(tuple(export))).check()
+    ClipOptions(min_duration=min_duration, export=ExportOptions(tuple(export)), **clips).check()
     if threshold is not None:
         search.check_threshold(threshold)
-    return mode
+    return clips
 
 
 def check_question(photos: Sequence[PathLike], persons: Sequence[str], everybody: bool) -> None:
@@ -1633,6 +1666,16 @@ def _searched(scope: Scope) -> tuple[Path, ...]:
     return tuple(map(Path, scope.paths))
 
 
+def _export_options(
+    formats: Sequence[str], min_duration: float, handles: int, absolute: bool, overwrite: bool
+) -> ClipOptions:
+    from facereel.query.clips.plan import ClipOptions
+    from facereel.query.export.editors import ExportOptions
+
+    beside = ExportOptions(tuple(formats), absolute)
+    return ClipOptions("none", min_duration=min_duration, handles=handles, overwrite=overwrite, export=beside)
+
+
 def _answer(inner: search.PersonMatches, min_duration: float) -> Answer:
     from facereel.query.clips.plan import ClipOptions, plan_clips
 
@@ -1663,10 +1706,11 @@ def _key(match: Match) -> tuple[Path, int, int]:
 
 
 def _match(clip: ClipPlan) -> Match:
-    match = clip.match
+    match, video = clip.match, clip.match.video
+    start, end = map(video.seconds, clip.person_ticks)
     return Match(
-        video=Path(match.video.path), start=clip.start_time, end=clip.end_time, start_frame=clip.start,
-        end_frame=clip.end, similarity=match.similarity, threshold=match.threshold, matched=match.matched,
+        video=Path(video.path), start=start, end=end, start_frame=clip.person_start,
+        end_frame=clip.person_end, similarity=match.similarity, threshold=match.threshold, matched=match.matched,
         certainty=match.certainty, expected_strangers=match.expected_strangers, stranger_share=match.stranger_share,
         why=match.explanation, folder=match.folder, cluster=match.tracklet.cluster, tracklet=match.tracklet.number,
         version=match.version, start_reason=clip.start_reason, end_reason=clip.end_reason,
@@ -1674,8 +1718,11 @@ def _match(clip: ClipPlan) -> Match:
 
 
 def _clip(clip: ClipPlan, folder: Path | None) -> Clip:
-    file = None if folder is None else folder / clip.file
-    return Clip(_match(clip), file, clip.width, clip.height, clip.facts)
+    return Clip(
+        match=_match(clip), file=None if folder is None else folder / clip.file, width=clip.width,
+        height=clip.height, start=clip.start_time, end=clip.end_time, start_frame=clip.start, end_frame=clip.end,
+        exact=clip.exact, facts=clip.facts,
+    )  # fmt: skip
 
 
 def _warnings(person: PersonQuery) -> tuple[str, ...]:

@@ -87,7 +87,7 @@ class Commands(TyperGroup):
             if ctx.meta.get("as_json"):
                 console.say_json(documents.error(type(error).__name__, str(error)))
             console.fail(str(error))
-            raise typer.Exit(1) from error
+            raise typer.Exit(2 if isinstance(error, api.ContradictionError) else 1) from error
         except KeyboardInterrupt as error:
             console.note(STOPPED.get(str(ctx.invoked_subcommand), "stopped"))
             raise typer.Exit(130) from error
@@ -218,8 +218,11 @@ def query(
     only: opt.Only = None,
     speaking: opt.Speaking = None,
     min_duration: opt.MinDuration = 0.0,
-    crop: opt.Crop = "follow",
+    crop: opt.Crop = None,
     size: opt.Size = None,
+    aspect: opt.Aspect = None,
+    handles: opt.Handles = 0,
+    whole_shots: opt.WholeShots = False,
     face: opt.Face = None,
     dry_run: opt.DryRun = False,
     explain: opt.Explain = False,
@@ -238,7 +241,10 @@ def query(
     _check_export(export or [], dry_run)
     library = _library(store, engine, device, threads, calibration)
     library.load()
-    crop_mode = api.check_clip_options(crop, size, min_duration, threshold, export or ())
+    look = api.check_clip_options(
+        min_duration=min_duration, threshold=threshold, export=export or (),
+        crop=crop, size=size, aspect=aspect, handles=handles, whole_shots=whole_shots,
+    )  # fmt: skip
     _check_speaking(speaking)
     if everybody:
         _index_first(library, video)
@@ -266,7 +272,7 @@ def query(
     for answer, folder in zip(_speaking(found.answers, speaking), folders, strict=True):
         result = _result(
             answer, None if dry_run else folder, overwrite, show=not as_json, alone=len(found.answers) == 1,
-            export=export or (), crop=crop_mode, size=size, absolute=absolute,
+            export=export or (), absolute=absolute, **look,
         )  # fmt: skip
         if isinstance(result, api.FailedPerson):
             failures.append(result)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from facereel.query.records import CropMode
+from facereel.query.records import Aspect, CropMode
 from facereel.store.files.names import DEFAULT_STORE, printable
 
 
@@ -28,8 +28,11 @@ class QueryCommand:
     include_possible: bool = False
     only: tuple[str, ...] = ()
     min_duration: float = 0.0  # seconds
-    crop: CropMode = "follow"
+    crop: CropMode | None = None
     size: int | None = None  # pixels
+    aspect: Aspect | None = None
+    handles: int = 0  # frames
+    whole_shots: bool = False
     overwrite: bool = False
 
     def words(self) -> list[str]:
@@ -55,6 +58,8 @@ class QueryCommand:
             ("--min-duration", [f"{self.min_duration:g}" if self.min_duration else None]),
             ("--crop", [None if self.crop == "follow" else self.crop]),
             ("--size", [None if self.size is None else str(self.size)]),
+            ("--aspect", [self.aspect]),
+            ("--handles", [str(self.handles) if self.handles else None]),
             ("--store", [own_store]),
             ("--out", [own_out]),
             ("--name", [self.name]),
@@ -63,6 +68,8 @@ class QueryCommand:
             for value in values:
                 if value is not None:
                     yield from (option, value)
+        if self.whole_shots:
+            yield "--whole-shots"
         if self.overwrite:
             yield "--overwrite"
         if any(photo.startswith("-") for photo in self.photos):

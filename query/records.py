@@ -17,6 +17,11 @@ Certainty: TypeAlias = Literal["sure", "possible"]
 # A clip also begins and ends where somebody of --with or --without comes or goes.
 ClipReason: TypeAlias = Reason | Literal["other_person"]
 CropMode: TypeAlias = Literal["follow", "tube", "none"]
+Aspect: TypeAlias = Literal["9:16", "4:5", "1:1", "16:9"]  # width to height
+FileFormat: TypeAlias = Literal["mp4", "mov"]
+Codec: TypeAlias = Literal[
+    "h264", "prores", "copy"
+]  # of the picture; copy: as the source has it, not encoded
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +121,7 @@ class Footage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameFacts:
-    """What is known of the face in each of N frames, besides its box."""
+    """What is known of the face in each of N sightings, besides its box."""
 
     picture_shares: Floats  # (N,) area of the face that lies in the picture, of the picture's, 0..1
     edge_distances: Floats  # (N,) from the box to the nearest edge of the picture, pixels; negative beyond it
@@ -142,21 +147,34 @@ class FrameFacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipPlan:
-    """What is cut: N frames of a match, each with its crop."""
+    """What is cut: the frames of a match, and those around it that were asked for, each with its crop."""
 
     match: MatchingTracklet
     file: str  # name of the clip's file in the folder of the result
-    start: int  # frames [start, end)
+    start: int  # frames [start, end) of the file, N of them
     end: int
-    start_reason: ClipReason
+    person_start: int  # those of them for which the promise holds: no cut, no occlusion, nobody else
+    person_end: int
+    start_reason: ClipReason  # why the person's frames begin
     end_reason: ClipReason
     ticks: Ints  # (N + 1,) when each frame is shown, and when the last one ends
-    sightings: Sightings  # of the N frames
+    sightings: Sightings  # M, of the person in these frames; in a whole shot also those of further matches
     crops: Floats  # (N, 4) x y w h
     mode: CropMode
     width: int  # of the file's picture, pixels, even
     height: int
-    facts: FrameFacts | None = None  # where they were looked up
+    aspect: Aspect | None = None  # that the crop was given; None: a square, or the whole picture
+    facts: FrameFacts | None = None  # of the M sightings, where they were looked up
+
+    @property
+    def exact(self) -> bool:
+        """Whether the promise holds for every frame of the file."""
+        return (self.start, self.end) == (self.person_start, self.person_end)
+
+    @property
+    def person_ticks(self) -> tuple[int, int]:
+        """When the person's first frame is shown, and when the last one ends."""
+        return int(self.ticks[self.person_start - self.start]), int(self.ticks[self.person_end - self.start])
 
     @property
     def footage(self) -> Footage:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import tracemalloc
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +15,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facereel.query.clips import framing
-from facereel.query.clips.plan import ClipOptions, plan_clips
-from facereel.query.records import CropMode, MatchingTracklet
-from facereel.store.model.errors import OptionError
-from facereel.store.model.records import Floats, FrameTimes, Sightings, Tracklet, Video
+from facereel.query.clips.plan import ClipOptions, plan_clips, without_transitions
+from facereel.query.records import ClipPlan, CropMode, MatchingTracklet
+from facereel.store.model.errors import ContradictionError, OptionError
+from facereel.store.model.records import Floats, FrameTimes, Shot, Sightings, Tracklet, Video
 
 SHA = "a" * 64
 EPSILON = 2e-3  # pixels: float32 boxes in pictures of thousands of pixels
@@ -34,10 +36,10 @@ def make_times(frames: int = 1000, step: int = 40) -> FrameTimes:
 
 
 def make_match(
-    boxes: Floats, start: int = 0, number: int = 1, video: Video | None = None
+    boxes: Floats, start: int = 0, number: int = 1, video: Video | None = None, shot: int = 0
 ) -> tuple[MatchingTracklet, Sightings]:
     end = start + len(boxes)
-    tracklet = Tracklet(number, 0, start, end, "scene_cut", "left_frame", 1, 50.0, 0.9)
+    tracklet = Tracklet(number, shot, start, end, "scene_cut", "left_frame", 1, 50.0, 0.9)
     sightings = Sightings(
         np.arange(start, end), boxes, np.full(len(boxes), 0.9, np.float32), np.zeros(len(boxes), np.uint8)
     )
@@ -206,7 +208,7 @@ def test_short_clips_are_dropped_and_counted() -> None:
         ("round", None, 0, "--crop", "'round'"),
         ("follow", 33, 0, "--size", "33"),
         ("follow", 8, 0, "--size", "8"),
-        ("none", 512, 0, "--size", "512"),
+        ("none", 513, 0, "--size", "513"),
         ("follow", None, -1, "--min-duration", "-1"),
         ("follow", None, float("nan"), "--min-duration", "nan"),
     ],
@@ -218,6 +220,109 @@ def test_options_out_of_range_are_refused_with_their_value(
         plan_clips([], {}, ClipOptions(mode, size, min_duration))
     assert option in str(caught.value)
     assert value in str(caught.value)
+
+
+SHOTS = (Shot(0, 0, 40), Shot(1, 40, 100))
+
+
+def around(match: tuple[MatchingTracklet, Sightings], **options: Any) -> ClipPlan:
+    [clip], _ = plan_clips([match], {SHA: make_times()}, ClipOptions(**options), {Path(): SHOTS})
+    return clip
+
+
+def test_handles_stop_at_the_ends_of_the_shot() -> None:
+    middle = around(make_match(still(10), 20), handles=5)
+    assert (middle.start, middle.end, middle.person_start, middle.person_end) == (15, 35, 20, 30)
+    assert (middle.start_time, middle.end_time, middle.exact) == (0.6, 1.4, False)
+    assert middle.person_ticks == (800, 1200)
+    whole = around(make_match(still(10), 20), handles=50)
+    assert (whole.start, whole.end) == (0, 40)
+    assert around(make_match(still(40)), handles=5).exact
+
+
+def test_handles_hold_the_crop_of_the_first_and_last_face() -> None:
+    boxes = still(10)
+    boxes[:, 0] += np.arange(10) * 4
+    exact, wide = around(make_match(boxes, 20)), around(make_match(boxes, 20), handles=8)
+    assert (wide.crops[8:18] == exact.crops).all()
+    assert (wide.crops[:8] == exact.crops[0]).all()
+    assert (wide.crops[18:] == exact.crops[-1]).all()
+    assert (wide.width, wide.height) == (exact.width, exact.height)
+
+
+def test_a_whole_shot_is_cut_once_however_many_matches_it_has() -> None:
+    matches = [make_match(still(5), 3, 1), make_match(still(12), 20, 2), make_match(still(5), 60, 3, shot=1)]
+    clips, _ = plan_clips(matches, {SHA: make_times()}, ClipOptions(whole_shots=True), {Path(): SHOTS})
+    assert [(clip.start, clip.end) for clip in clips] == [(0, 40), (40, 100)]
+    assert [(clip.person_start, clip.person_end) for clip in clips] == [(20, 32), (60, 65)]
+    assert [clip.match.tracklet.number for clip in clips] == [2, 3]
+    assert clips[0].sightings.frames.tolist() == [*range(3, 8), *range(20, 32)]
+    assert [len(clip.crops) for clip in clips] == [40, 60]
+
+
+def test_transitions_are_of_no_shot_as_far_as_tracklets_tell() -> None:
+    tracklets = [
+        Tracklet(1, 0, 0, 33, "video_start", "scene_cut", 1, 50.0, 0.9),
+        Tracklet(2, 1, 48, 60, "scene_cut", "occlusion", 1, 50.0, 0.9),
+        Tracklet(3, 1, 52, 90, "entered_frame", "left_frame", 1, 50.0, 0.9),
+    ]
+    assert without_transitions(SHOTS, tracklets) == (Shot(0, 0, 33), Shot(1, 48, 100))
+
+
+@pytest.mark.parametrize("options", [{"handles": 3, "whole_shots": True}])
+def test_options_that_rule_each_other_out_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ContradictionError):
+        ClipOptions(**options).check()
+
+
+SHAPES = {"9:16": 9 / 16, "4:5": 4 / 5, "1:1": 1.0, "16:9": 16 / 9}
+
+
+@settings(max_examples=100, deadline=None)
+@given(wild_paths(), st.sampled_from(sorted(SHAPES)), st.booleans())
+def test_a_crop_of_a_shape_stays_inside_and_holds_what_it_can(
+    path: tuple[Floats, NDArray[np.float64], int, int], name: str, largest: bool
+) -> None:
+    boxes, seconds, width, height = path
+    crops = framing.follow(boxes, seconds, width, height, SHAPES[name], largest)
+    assert crops[:, 2] / crops[:, 3] == pytest.approx(SHAPES[name], rel=1e-4)
+    assert_inside(crops, width, height)
+    visible = visible_part(boxes, width, height)
+    fits = (visible[:, 2:] - visible[:, :2] <= crops[:, 2:] - EPSILON).all(axis=1)
+    assert_whole(boxes[fits], crops[fits], width, height)
+
+
+@settings(max_examples=50, deadline=None)
+@given(wild_paths(), st.sampled_from(sorted(SHAPES)))
+def test_a_tube_of_a_shape_stays_inside(
+    path: tuple[Floats, NDArray[np.float64], int, int], name: str
+) -> None:
+    boxes, _, width, height = path
+    crops = framing.tube(boxes, width, height, SHAPES[name])[None]
+    assert crops[0, 2] / crops[0, 3] == pytest.approx(SHAPES[name], rel=1e-4)
+    assert_inside(crops, width, height)
+
+
+@pytest.mark.parametrize("aspect", SHAPES)
+def test_a_shape_enlarges_no_more_than_the_square(aspect: Any) -> None:
+    square = around(make_match(still(30)))
+    shaped = around(make_match(still(30)), aspect=aspect)
+    assert shaped.width / shaped.height == pytest.approx(SHAPES[aspect], rel=0.01)
+    enlarged = [clip.width / np.median(clip.crops[:, 2]) for clip in (square, shaped)]
+    assert enlarged[1] <= enlarged[0] * 1.01
+    assert (shaped.crops[:, 2:] >= square.crops[:, 2:] - EPSILON).all()
+
+
+def test_the_whole_picture_in_a_shape_is_the_largest_crop_round_the_face() -> None:
+    boxes = still(100)
+    boxes[:, 0] = np.linspace(0, 1180, 100)
+    clip = around(make_match(boxes), crop="none", aspect="9:16")
+    assert (clip.width, clip.height) == (404, 720)
+    assert clip.crops[:, 2:] == pytest.approx(np.tile([405, 720], (100, 1)))
+    middle = clip.crops[30:70, 0] + 202.5
+    assert middle == pytest.approx(boxes[30:70, 0] + 40, abs=2)
+    # Pixels a frame a frame, of 12 a frame: it comes to rest at the edges.
+    assert np.abs(np.diff(clip.crops[:, 0], 2)).max() < 4
 
 
 def planning(frames: int) -> tuple[int, int]:

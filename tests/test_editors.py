@@ -22,13 +22,14 @@ from opentimelineio.opentime import RationalTime
 
 from facereel import Library
 from facereel.indexer.media.tags import SourceTags, source_tags
+from facereel.query.clips.plan import ClipOptions, plan_clips
 from facereel.query.export import editors
 from facereel.query.export.edl import edl
 from facereel.query.export.fcpxml import fcpxml
 from facereel.query.export.timecode import frames_of, nominal_rate, timecode_of
 from facereel.query.export.timeline import Timeline, media_of, place, timelines
 from facereel.query.export.xmeml import xmeml
-from facereel.query.records import ClipPlan, MatchingTracklet
+from facereel.query.records import MatchingTracklet
 from facereel.query.terminal import options
 from facereel.store.model.errors import ResultExistsError
 from facereel.store.model.records import FrameTimes, Shot, Sightings, Tracklet, Video
@@ -56,19 +57,18 @@ SOURCES = {
 }
 
 
-def clip(video: Video, times: FrameTimes, start: int, end: int, number: int = 0) -> ClipPlan:
+SHOTS = (Shot(0, 0, 30), Shot(1, 30, 95), Shot(2, 95, 500))
+
+
+def match_of(video: Video, start: int, end: int, number: int) -> tuple[MatchingTracklet, Sightings]:
     frames = np.arange(start, end)
     sightings = Sightings(
         frames, np.full((end - start, 4), 50, np.float32), np.ones(end - start, np.float32),
         np.zeros(end - start, np.uint8),
     )  # fmt: skip
-    tracklet = Tracklet(number, 0, start, end, "scene_cut", "scene_cut", 0, 50.0, 1.0)
-    return ClipPlan(
-        match=MatchingTracklet(video, tracklet, 0.7, 0.5, "photo", "similar"), file=f"{number}.mp4", start=start,
-        end=end, start_reason="scene_cut", end_reason="scene_cut",
-        ticks=np.append(times.pts[start:end], times.end_pts(end)), sightings=sightings,
-        crops=np.full((end - start, 4), 60, np.float32), mode="none", width=64, height=64,
-    )  # fmt: skip
+    shot = next(shot.number for shot in SHOTS if shot.start <= start < shot.end)
+    tracklet = Tracklet(number, shot, start, end, "occlusion", "occlusion", 0, 50.0, 1.0)
+    return MatchingTracklet(video, tracklet, 0.7, 0.5, "photo", "similar"), sightings
 
 
 def even_times(rate: Fraction, ticks: int, first: int = 0, count: int = 500) -> FrameTimes:
@@ -79,11 +79,13 @@ def even_times(rate: Fraction, ticks: int, first: int = 0, count: int = 500) -> 
 def one_timeline(
     video: Video, times: FrameTimes, tags: SourceTags, people: Sequence[str] = ("Anna",), handles: int = 0
 ) -> Timeline:
-    clips = [clip(video, times, *span, number) for number, span in enumerate(SPANS)]
-    shots = (Shot(0, 0, 30), Shot(1, 30, 95), Shot(2, 95, len(times.pts)))
+    matches = [match_of(video, *span, number) for number, span in enumerate(SPANS)]
+    clips, _ = plan_clips(
+        matches, {video.sha256: times}, ClipOptions("none", handles=handles), {Path(): SHOTS}
+    )
     media = media_of(video, times, tags, Path("/results"))
     (timeline,) = timelines(
-        "Anna", [(person, clips) for person in people], {video.sha256: (media, times, shots)}, handles
+        "Anna", [(person, clips) for person in people], {video.sha256: media}, {video.sha256: times}
     )
     return timeline
 

@@ -28,7 +28,7 @@ from facereel.store.library.catalogue import Catalogue
 from facereel.store.library.vectors import ClusterSearch
 from facereel.store.library.videos import Counts
 from facereel.store.model.errors import CutError, ResultExistsError, UnwritableError
-from facereel.store.model.records import EngineInfo, FrameTimes, Sightings, Tracklet, Video
+from facereel.store.model.records import EngineInfo, FrameTimes, Shot, Sightings, Tracklet, Video
 from facereel.store.model.version import RESULTS_VERSION
 from tests.program import ROOT
 from tests.video_factory import Recipe, code_box, index_pass, write_video
@@ -123,11 +123,12 @@ def test_describes_the_question_the_engine_and_each_clip() -> None:
                     "time_base": "1/30000", "frame_rate": "30000/1001",
                 },
                 "start": 0.333667, "end": 0.667333, "duration": 0.333667, "start_frame": 10, "end_frame": 20,
-                "start_pts": 11011, "end_pts": 21021, "start_reason": "scene_cut", "end_reason": "occlusion",
+                "start_pts": 11011, "end_pts": 21021, "exact": True, "person_start_frame": 10,
+                "person_end_frame": 20, "start_reason": "scene_cut", "end_reason": "occlusion",
                 "tracklet": 12, "cluster": 3, "similarity": 0.6123, "threshold": 0.4, "matched": "cluster",
                 "certainty": "sure", "expected_strangers": 0.0,
                 "explanation": "joined through a sure match",
-                "crop": {"mode": "follow", "width": 180, "height": 180}, "speaking": None,
+                "crop": {"mode": "follow", "aspect": None, "width": 180, "height": 180}, "speaking": None,
             }
         ],
     }  # fmt: skip
@@ -180,6 +181,24 @@ def test_facts_of_a_frame_are_in_both_files(tmp_path: Path) -> None:
     assert [rows[9]["left_eye_x"], rows[9]["nose_y"], rows[9]["right_mouth_y"]] == ["90.2", "95.2", "99.2"]
     assert rows[0]["other_face_size"] == ""
     assert rows[0]["edge_distance"] == "-2.0"  # a number is no formula
+
+
+def test_frames_beyond_the_promise_have_no_box(tmp_path: Path) -> None:
+    video, times = make_video()
+    shots = {Path(): (Shot(0, 8, 40),)}
+    clips, _ = plan_clips(
+        [make_match(video, 10, 20, 12)], {video.sha256: times}, ClipOptions(handles=5), shots
+    )
+    [clip] = write_metadata(tmp_path, HEADER, clips)["clips"]
+    spans = [clip[f"{of}{end}_frame"] for of in ("", "person_") for end in ("start", "end")]
+    assert (spans, clip["exact"], len(clip["frames"])) == ([8, 25, 10, 20], False, 17)
+    without = [frame["frame"] for frame in clip["frames"] if frame["box"] is None]
+    assert without == [8, 9, *range(20, 25)]
+    assert all(frame["crop"][2] > 0 for frame in clip["frames"])
+    rows = read_csv(tmp_path / "frames.csv")
+    assert [row["box_x"] == row["source"] == row["score"] == "" for row in rows] == [
+        int(row["frame"]) in without for row in rows
+    ]
 
 
 def test_times_and_duration_have_one_origin_when_the_picture_starts_late() -> None:

@@ -47,35 +47,45 @@ def _facts(clip: ClipPlan, others: tuple[Ints, Floats] | None, speaking: Floats 
     sides = np.clip(corners[:, 2:], 0, size) - np.clip(corners[:, :2], 0, size)
     distances = np.concatenate([corners[:, :2], size - corners[:, 2:]], axis=1).min(axis=1)
     counts, sizes = (None, None) if others is None else others
+    if speaking is not None and len(speaking) != len(clip.sightings):
+        speaking = None  # a whole shot with several matches, which were scored one by one
     shares = np.asarray(sides.prod(axis=1) / size.prod())
     return FrameFacts(shares, distances, counts, sizes, speaking=speaking)
 
 
 def _other_faces(folder: Path, clips: Sequence[ClipPlan]) -> dict[str, tuple[Ints, Floats]]:
-    """How many other faces each frame's crop shows, and the size of the largest of them, by the file of the clip.
+    """How many other faces the crop shows at each sighting, and the size of the largest, by the file of the clip.
 
     A clip is left out where the index is not the one that was searched any more. Raises StoreError.
     """
     found = {}
     with VideoIndex(folder) as index:
         for clip in clips:
-            faces = index.faces_between(clip.start, clip.end)
-            first, boxes = faces.pop(clip.match.tracklet.number, (-1, np.zeros((0, 4), np.float32)))
-            own = clip.sightings.boxes
-            if first == clip.start and boxes.shape == own.shape and np.abs(boxes - own).max() < _SAME_BOX:
-                found[clip.file] = _in_crop(clip, list(faces.values()))
+            own = np.full((clip.end - clip.start, 4), np.nan, np.float32)  # a row a frame
+            own[clip.sightings.frames - clip.start] = clip.sightings.boxes
+            others, known = [], np.zeros(len(own), bool)
+            for first, boxes in index.faces_between(clip.start, clip.end).values():
+                frames = slice(first - clip.start, first - clip.start + len(boxes))
+                apart = np.abs(boxes - own[frames]).max(axis=1)
+                apart = apart[np.isfinite(apart)]
+                if len(apart) and apart.max() < _SAME_BOX:
+                    known[frames] = True
+                else:
+                    others.append((frames, boxes))
+            if known[clip.sightings.frames - clip.start].all():
+                found[clip.file] = _in_crop(clip, own, others)
     return found
 
 
-def _in_crop(clip: ClipPlan, faces: Sequence[tuple[int, Floats]]) -> tuple[Ints, Floats]:
-    counts, sizes = np.zeros(len(clip.sightings), np.int64), np.zeros(len(clip.sightings), np.float32)
-    own_sides = clip.sightings.boxes[:, 2:].max(axis=1)
-    for first, boxes in faces:
-        frames = slice(first - clip.start, first - clip.start + len(boxes))
+def _in_crop(clip: ClipPlan, own: Floats, faces: Sequence[tuple[slice, Floats]]) -> tuple[Ints, Floats]:
+    counts, sizes = np.zeros(len(own), np.int64), np.zeros(len(own), np.float32)
+    own_sides = own[:, 2:].max(axis=1)
+    for frames, boxes in faces:
         face, crop = xywh_to_xyxy(boxes), xywh_to_xyxy(clip.crops[frames])
         shared = np.minimum(face[:, 2:], crop[:, 2:]) - np.maximum(face[:, :2], crop[:, :2])
         visible = (shared > 0).all(axis=1)
         counts[frames] += visible
         relative = boxes[:, 2:].max(axis=1) / own_sides[frames]
         sizes[frames] = np.maximum(sizes[frames], np.where(visible, relative, 0))
-    return counts, sizes
+    places = clip.sightings.frames - clip.start
+    return counts[places], sizes[places]

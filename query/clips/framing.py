@@ -31,38 +31,65 @@ SIZE_SIGMA = 1.0
 WIDENING_SIGMA = 0.4
 
 
-def follow(boxes: Floats, seconds: Series, width: int, height: int) -> Floats:
-    """A square that follows the face steadily.
+def follow(
+    boxes: Floats, seconds: Series, width: int, height: int, aspect: float = 1.0, largest: bool = False
+) -> Floats:
+    """A crop of one shape (`aspect` is width / height) that follows the face steadily.
 
     boxes (N, 4) x y w h, seconds (N,) increasing, the picture's size in pixels -> crops (N, 4) x y w h inside the
-    picture. Each crop holds the part of its face that lies in the picture, unless that is larger than the largest
-    square in the picture.
+    picture: the square of a talking head, grown to the shape, or the `largest` crop that the picture holds. Each holds
+    the part of its face that lies in the picture, unless that is larger than the largest crop.
     """
     x, y, w, h = boxes.astype(np.float64).T
     face = np.maximum(w, h)
+    across, down, limit = _sides(aspect, width, height)
     side = np.exp(_smooth(np.log(face), seconds, SIZE_SIGMA)) / FACE_SHARE
-    middle_x = _smooth(x + w / 2, seconds, POSITION_SIGMA)
-    middle_y = _smooth(y + h / 2, seconds, POSITION_SIGMA) + (0.5 - FACE_MIDDLE) * side
+    # Of what is added to the square's height a third goes above it: the face stays in the upper half.
+    below = (0.5 - FACE_MIDDLE) + (down - 1) * (1 / 2 - 1 / 3)
+    middle_x, middle_y = x + w / 2, y + h / 2
+    if largest:
+        # At the picture's edge the crop comes to rest: as far as it can go before it is smoothed, not after.
+        side = np.full_like(side, limit)
+        middle_x = np.clip(middle_x, across * limit / 2, width - across * limit / 2)
+        middle_y = (
+            np.clip(middle_y + below * limit, down * limit / 2, height - down * limit / 2) - below * limit
+        )
+    middle_x = _smooth(middle_x, seconds, POSITION_SIGMA)
+    middle_y = _smooth(middle_y, seconds, POSITION_SIGMA) + below * side
     visible = _inside_picture(boxes, width, height)
-    needed = _needed_side(visible, middle_x, middle_y, MARGIN * face)
-    side = np.maximum(side, _widening(needed, side, seconds))
-    side = np.minimum(side, min(width, height))
-    left = _hold(middle_x - side / 2, side, visible[:, 0], visible[:, 2], width)
-    top = _hold(middle_y - side / 2, side, visible[:, 1], visible[:, 3], height)
-    return np.column_stack([left, top, side, side]).astype(np.float32)
+    needed = _needed_side(visible, middle_x, middle_y, MARGIN * face, across, down)
+    side = np.minimum(np.maximum(side, _widening(needed, side, seconds)), limit)
+    left = _hold(middle_x - across * side / 2, across * side, visible[:, 0], visible[:, 2], width)
+    top = _hold(middle_y - down * side / 2, down * side, visible[:, 1], visible[:, 3], height)
+    return np.column_stack([left, top, across * side, down * side]).astype(np.float32)
 
 
-def tube(boxes: Floats, width: int, height: int) -> Floats:
-    """One fixed box (4,) x y w h round all faces (N, 4), a square unless the picture is too small for it."""
+def tube(boxes: Floats, width: int, height: int, aspect: float | None = None) -> Floats:
+    """One fixed box (4,) x y w h round all faces (N, 4).
+
+    Without `aspect` (width / height) it is a square unless the picture is too small for one. With it the box has that
+    shape, and where none of that shape in the picture holds all faces, it is the largest one in their middle.
+    """
     visible = _inside_picture(boxes, width, height)
     room = TUBE_MARGIN * float(np.median(np.maximum(boxes[:, 2], boxes[:, 3])))
     left, top = visible[:, 0].min() - room, visible[:, 1].min() - room
     right, bottom = visible[:, 2].max() + room, visible[:, 3].max() + room
-    side = max(right - left, bottom - top)
-    w, h = min(side, width), min(side, height)
+    if aspect is None:
+        side = max(right - left, bottom - top)
+        w, h = min(side, width), min(side, height)
+    else:
+        across, down, limit = _sides(aspect, width, height)
+        side = min(max((right - left) / across, (bottom - top) / down), limit)
+        w, h = across * side, down * side
     x = np.clip((left + right - w) / 2, 0, width - w)
     y = np.clip((top + bottom - h) / 2, 0, height - h)
     return np.array([x, y, w, h], np.float32)
+
+
+def _sides(aspect: float, width: int, height: int) -> tuple[float, float, float]:
+    """Width and height of a crop as multiples of its shorter side, and the longest such side in the picture."""
+    across, down = max(1.0, aspect), max(1.0, 1 / aspect)
+    return across, down, min(width / across, height / down)
 
 
 def _inside_picture(boxes: Floats, width: int, height: int) -> Series:
@@ -73,11 +100,13 @@ def _inside_picture(boxes: Floats, width: int, height: int) -> Series:
     ])  # fmt: skip
 
 
-def _needed_side(visible: Series, middle_x: Series, middle_y: Series, margin: Series) -> Series:
-    """Side of the smallest square about each middle that holds the face and its margin."""
-    across = np.maximum(middle_x - visible[:, 0], visible[:, 2] - middle_x)
-    down = np.maximum(middle_y - visible[:, 1], visible[:, 3] - middle_y)
-    return np.asarray(2 * (np.maximum(across, down) + margin), np.float64)
+def _needed_side(
+    visible: Series, middle_x: Series, middle_y: Series, margin: Series, across: float, down: float
+) -> Series:
+    """Shorter side of the smallest crop about each middle that holds the face and its margin; shape as by _sides."""
+    half_x = np.maximum(middle_x - visible[:, 0], visible[:, 2] - middle_x) + margin
+    half_y = np.maximum(middle_y - visible[:, 1], visible[:, 3] - middle_y) + margin
+    return np.asarray(2 * np.maximum(half_x / across, half_y / down), np.float64)
 
 
 def _hold(start: Series, side: Series, face_start: Series, face_end: Series, length: int) -> Series:

@@ -44,13 +44,17 @@ class FaceMeter:
         count = len(clip.sightings)
         self._clip, self._facts, self._model = clip, facts, _landmark_model()
         self._waiting: list[FaceCrop] = []
-        self._done = 0
+        self._frame, self._done = clip.start, 0
         self._landmarks = np.zeros((count, 5, 2), np.float32)
         self._probabilities, self._sharpness = np.zeros(count, np.float32), np.zeros(count, np.float32)
 
     def add(self, planes: list[Plane]) -> None:
-        """Measure the next frame, of which these are the planes of the coded picture."""
-        box = self._clip.sightings.boxes[self._done + len(self._waiting)]
+        """Measure the next frame, of which these are the planes of the coded picture, unless the face is not in it."""
+        frame, self._frame = self._frame, self._frame + 1
+        place, sightings = self._done + len(self._waiting), self._clip.sightings
+        if place == len(sightings) or frame != sightings.frames[place]:
+            return
+        box = sightings.boxes[place]
         self._waiting.append(_cut_out(planes, self._clip.match.video, box))
         if len(self._waiting) == _BATCH:
             self._measure()

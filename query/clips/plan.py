@@ -4,115 +4,207 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import groupby
 from pathlib import Path
-from typing import get_args
+from types import MappingProxyType
+from typing import TypeAlias, get_args
 
 import numpy as np
 
 from facereel.query.clips import framing
 from facereel.query.export.editors import ExportOptions
-from facereel.query.records import ClipPlan, CropMode, MatchingTracklet
+from facereel.query.records import Aspect, ClipPlan, CropMode, MatchingTracklet
 from facereel.store.files.names import result_name
-from facereel.store.model.errors import OptionError
-from facereel.store.model.records import Floats, FrameTimes, Ints, Sightings, Video
+from facereel.store.model.errors import ContradictionError, OptionError
+from facereel.store.model.records import Floats, FrameTimes, Ints, Shot, Sightings, Tracklet, Video
+
+Pair: TypeAlias = tuple[MatchingTracklet, Sightings]
 
 # Hardware decoders of browsers and phones fail below 64 pixels a side. Above 1024 a face gains nothing that a
 # recogniser or a viewer uses, while the file grows with the square.
 MIN_SIDE, MAX_DEFAULT_SIDE = 64, 1024
 MAX_SIDE = 4096  # the widest picture of H.264 level 5.1, which all players support
+MAX_HANDLES = 10_000  # frames; more than a shot of any film
 
 
 @dataclass(frozen=True, slots=True)
 class ClipOptions:
     """How clips are made and written."""
 
-    crop: CropMode = "follow"
+    crop: CropMode | None = None  # None: follow
     size: int | None = None  # longer side of the file's picture, pixels; None: that of the median crop
     min_duration: float = 0.0  # seconds; shorter matches become no clips
     overwrite: bool = False  # replace the result of another query
     absolute: bool = False  # write absolute paths into the metadata
     export: ExportOptions = field(default_factory=ExportOptions)  # beside the clips
+    aspect: Aspect | None = None  # of the crop; None: a square, or the whole picture
+    handles: int = 0  # frames that are added on either side of a match, inside its shot
+    whole_shots: bool = False  # the shots of the matches, each once
+
+    @property
+    def mode(self) -> CropMode:
+        """The crop, also where none was named."""
+        return self.crop or "follow"
+
+    @property
+    def beyond_matches(self) -> bool:
+        """Whether clips may hold more than the frames of their matches."""
+        return self.handles > 0 or self.whole_shots
 
     def check(self) -> None:
-        """Raise OptionError for a value out of its range."""
-        if self.crop not in get_args(CropMode):
-            raise OptionError(f"--crop must be one of {', '.join(get_args(CropMode))}, not {self.crop!r}")
-        if self.size is not None and self.crop == "none":
-            raise OptionError(f"--size {self.size} needs a crop; use it with --crop follow or tube")
+        """Raise OptionError for a value out of its range, ContradictionError for options that rule each other out."""
+        for name, value, choice in (("crop", self.crop, CropMode), ("aspect", self.aspect, Aspect)):
+            if value is not None and value not in get_args(choice):
+                raise OptionError(f"--{name} must be one of {', '.join(get_args(choice))}, not {value!r}")
         if self.size is not None and (self.size % 2 or not MIN_SIDE <= self.size <= MAX_SIDE):
             raise OptionError(f"--size must be even, {MIN_SIDE} to {MAX_SIDE}, not {self.size}")
         self.export.check()
         if not self.min_duration >= 0:
             raise OptionError(f"--min-duration must be 0 or more seconds, not {self.min_duration:g}")
+        if not 0 <= self.handles <= MAX_HANDLES:
+            raise OptionError(f"--handles must be 0 to {MAX_HANDLES} frames, not {self.handles}")
+        if self.handles and self.whole_shots:
+            raise ContradictionError(
+                f"--whole-shots leaves nothing that --handles {self.handles} could add; give one of them"
+            )
 
 
 def plan_clips(
-    matches: Sequence[tuple[MatchingTracklet, Sightings]],
+    matches: Sequence[Pair],
     times: Mapping[str, FrameTimes],
     options: ClipOptions | None = None,
+    shots: Mapping[Path, Sequence[Shot]] = MappingProxyType({}),
 ) -> tuple[list[ClipPlan], int]:
-    """Make each match a clip; also count the matches that are too short.
+    """Make each match a clip, or each shot with matches; also count the matches that are too short.
 
-    `times` go by the video's sha256. Clips are ordered by video, in the order in which these first appear, then by
-    time. Two matches never share a clip. Raises OptionError for options out of range.
+    `times` go by the video's sha256, `shots` by the folder of the index; these are needed where the options reach
+    beyond the matches. Clips are ordered by video, in the order in which these first appear, then by time. Raises
+    OptionError for options out of range.
     """
     options = options or ClipOptions()
     options.check()
     videos = list(dict.fromkeys(match.video.sha256 for match, _ in matches))
 
-    def order(pair: tuple[MatchingTracklet, Sightings]) -> tuple[int, int, int]:
+    def order(pair: Pair) -> tuple[int, int, int]:
         match, sightings = pair
         return videos.index(match.video.sha256), int(sightings.frames[0]), match.tracklet.number
 
-    clips: list[ClipPlan] = []
-    for match, sightings in sorted(matches, key=order):
-        video, frame_times = match.video, times[match.video.sha256]
-        start, end = int(sightings.frames[0]), int(sightings.frames[-1]) + 1
-        ticks = np.append(frame_times.pts[start:end], frame_times.end_pts(end))
-        if float(int(ticks[-1] - ticks[0]) * video.time_base) >= options.min_duration:
-            clips.append(_clip(match, sightings, ticks, options, len(clips) + 1))
-    return clips, len(matches) - len(clips)
+    def lasts(pair: Pair) -> bool:
+        match, (start, end) = pair[0], _span(pair[1])
+        return match.video.duration(times[match.video.sha256], start, end) >= options.min_duration
+
+    long_enough = [pair for pair in sorted(matches, key=order) if lasts(pair)]
+    groups = _by_shot(long_enough) if options.whole_shots else [[pair] for pair in long_enough]
+    clips = [
+        _clip(group, times[group[0][0].video.sha256], options, shots.get(group[0][0].folder, ()), number)
+        for number, group in enumerate(groups, 1)
+    ]
+    return clips, len(matches) - len(long_enough)
+
+
+def without_transitions(shots: Sequence[Shot], tracklets: Sequence[Tracklet]) -> tuple[Shot, ...]:
+    """Shots without the frames of a dissolve, fade or wipe at their ends, as far as the tracklets tell.
+
+    A tracklet that begins or ends with a scene change is free of them. Where none does, an index does not say how long
+    the transition is, and the shot begins or ends in its middle.
+    """
+    starts = {one.shot: one.start for one in tracklets if one.start_reason == "scene_cut"}
+    ends = {one.shot: one.end for one in tracklets if one.end_reason == "scene_cut"}
+    return tuple(
+        replace(shot, start=starts.get(shot.number, shot.start), end=ends.get(shot.number, shot.end))
+        for shot in shots
+    )
+
+
+def _by_shot(pairs: Sequence[Pair]) -> list[list[Pair]]:
+    """Matches that are shown by one shot, in order of time."""
+
+    def shot(pair: Pair) -> tuple[Path, int]:
+        return pair[0].folder, pair[0].tracklet.shot
+
+    return [list(group) for _, group in groupby(pairs, shot)]
+
+
+def _span(sightings: Sightings) -> tuple[int, int]:
+    return int(sightings.frames[0]), int(sightings.frames[-1]) + 1
 
 
 def _clip(
-    match: MatchingTracklet, sightings: Sightings, ticks: Ints, options: ClipOptions, number: int
+    group: Sequence[Pair], times: FrameTimes, options: ClipOptions, shots: Sequence[Shot], number: int
 ) -> ClipPlan:
+    """The clip of a match, or of all matches of a shot, of which the longest is described."""
+    match, own = max(group, key=lambda pair: len(pair[1]))
+    person_start, person_end = _span(own)
+    start, end = min(_span(pair[1])[0] for pair in group), max(_span(pair[1])[1] for pair in group)
+    if options.beyond_matches:
+        shot = next(shot for shot in shots if shot.number == match.tracklet.shot)
+        reach = len(times.pts) if options.whole_shots else options.handles
+        start, end = min(start, max(shot.start, start - reach)), max(end, min(shot.end, end + reach))
+    ticks = np.append(times.pts[start:end], times.end_pts(end))
+    sightings = _joined([pair[1] for pair in group])
     seconds = np.asarray((ticks[:-1] - match.video.origin_pts) * float(match.video.time_base), np.float64)
-    crops = _crops(match.video, sightings, seconds, options.crop)
-    if options.crop == "none":
-        width, height = int(crops[0, 2]), int(crops[0, 3])
-    else:
-        width, height = _output_size(crops, options.size)
-    start, end, tracklet = int(sightings.frames[0]), int(sightings.frames[-1]) + 1, match.tracklet
+    crops = _crops(match.video, sightings, seconds, sightings.frames - start, options)
+    width, height = _output_size(crops, options)
+    tracklet = match.tracklet
     return ClipPlan(
         match=match, file=_file_name(match.video, number, int(ticks[0])), start=start, end=end,
-        start_reason=tracklet.start_reason if start == tracklet.start else "other_person",
-        end_reason=tracklet.end_reason if end == tracklet.end else "other_person",
-        ticks=ticks, sightings=sightings, crops=crops, mode=options.crop, width=width, height=height,
+        person_start=person_start, person_end=person_end,
+        start_reason=tracklet.start_reason if person_start == tracklet.start else "other_person",
+        end_reason=tracklet.end_reason if person_end == tracklet.end else "other_person",
+        ticks=ticks, sightings=sightings, crops=crops, mode=options.mode, width=width, height=height,
+        aspect=options.aspect,
     )  # fmt: skip
 
 
-def _crops(video: Video, sightings: Sightings, seconds: framing.Series, mode: CropMode) -> Floats:
-    """Crops (N, 4) x y w h for the frames of the sightings, shown at `seconds` (N,)."""
-    if mode == "follow":
-        return framing.follow(sightings.boxes, seconds, video.width, video.height)
-    if mode == "tube":
-        box = framing.tube(sightings.boxes, video.width, video.height)
-    else:
+def _joined(sightings: Sequence[Sightings]) -> Sightings:
+    """Sightings of one person in order of frames; of two in one frame the first."""
+    if len(sightings) == 1:
+        return sightings[0]
+    frames, places = np.unique(np.concatenate([one.frames for one in sightings]), return_index=True)
+    boxes, scores, sources = (
+        np.concatenate([getattr(one, name) for one in sightings])[places]
+        for name in ("boxes", "scores", "sources")
+    )
+    return Sightings(frames, boxes, scores, sources)
+
+
+def _crops(
+    video: Video, sightings: Sightings, seconds: framing.Series, places: Ints, options: ClipOptions
+) -> Floats:
+    """Crops (N, 4) x y w h for the frames of a clip, shown at `seconds` (N,), of which those at `places` have a face.
+
+    Before the first face, between two and after the last one the crop goes on as it was, or steadily from one to
+    the other.
+    """
+    aspect = None if options.aspect is None else float(Fraction(options.aspect.replace(":", "/")))
+    size = video.width, video.height
+    if options.mode == "tube":
+        return np.tile(framing.tube(sightings.boxes, *size, aspect), (len(seconds), 1))
+    if options.mode == "none" and aspect is None:
         # H.264 in yuv420p has even sides: an odd picture loses its last row or column, nothing is resampled.
-        box = np.array([0, 0, max(2, video.width // 2 * 2), max(2, video.height // 2 * 2)], np.float32)
-    return np.tile(box, (len(sightings), 1))
+        whole = [0, 0, max(2, video.width // 2 * 2), max(2, video.height // 2 * 2)]
+        return np.tile(np.array(whole, np.float32), (len(seconds), 1))
+    crops = framing.follow(
+        sightings.boxes, seconds[places], *size, aspect or 1.0, largest=options.mode == "none"
+    )
+    if len(crops) == len(seconds):
+        return crops
+    columns = [np.interp(seconds, seconds[places], column) for column in crops.T]
+    return np.column_stack(columns).astype(np.float32)
 
 
-def _output_size(crops: Floats, size: int | None) -> tuple[int, int]:
-    """Even width and height with the aspect of the crops (N, 4); the longer side is `size` or the median crop's.
+def _output_size(crops: Floats, options: ClipOptions) -> tuple[int, int]:
+    """Even width and height with the shape of the crops (N, 4); the longer side is that of the options or the median's.
 
     With the median, most frames are neither enlarged nor reduced.
     """
     w, h = np.median(crops[:, 2:], axis=0)
-    longer = size or float(np.clip(max(w, h), MIN_SIDE, MAX_DEFAULT_SIDE))
-    scale = longer / max(w, h)
+    longer = float(max(w, h))
+    if options.mode != "none":
+        longer = float(np.clip(longer, MIN_SIDE, MAX_DEFAULT_SIDE))
+    scale = (options.size or longer) / max(w, h)
     return max(2, round(w * scale / 2) * 2), max(2, round(h * scale / 2) * 2)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from facereel.indexer.media.source import check_source
 from facereel.query.clips.facts import with_facts
-from facereel.query.clips.plan import ClipOptions, plan_clips
+from facereel.query.clips.plan import ClipOptions, plan_clips, without_transitions
 from facereel.query.export import annotation, editors
 from facereel.query.export.annotation import AnnotatedVideo
 from facereel.query.export.editors import Exported, ExportOptions
@@ -31,13 +31,15 @@ from facereel.query.export.metadata import (
 )
 from facereel.query.export.timeline import Timeline
 from facereel.query.people.photos import PersonPhotos
-from facereel.query.records import ClipPlan, PersonQuery
+from facereel.query.records import ClipPlan, MatchingTracklet, PersonQuery
 from facereel.query.search.scope import SkippedVideo
 from facereel.query.search.search import PersonMatches
 from facereel.store.files import folders
 from facereel.store.files.disk import make_folder, sync
 from facereel.store.files.names import printable, result_name
+from facereel.store.index.reader import VideoIndex
 from facereel.store.model.errors import FaceReelError, OptionError, ResultExistsError, UnwritableError
+from facereel.store.model.records import Shot, Sightings
 
 
 class _CallbackError(Exception):
@@ -103,7 +105,7 @@ def render(
         check_target(folder, answer.person, options.overwrite)
     missing = {} if folder is None else _missing_videos(answer)
     matches = [pair for pair in answer.matches if pair[0].video.sha256 not in missing]
-    planned, too_short = plan_clips(matches, answer.times, options)
+    planned, too_short = plan_clips(matches, answer.times, options, _shots(matches, options))
     clips = with_facts(planned, answer.speaking)
     not_cut = tuple(missing.values())
     header = ResultHeader(
@@ -120,6 +122,9 @@ def render(
                 people = [(answer.person.name, clips)]
                 found = editors.timelines_of(folder.name, people, answer.times, folder, options.export)
                 notes = editors.notes(found)
+                if options.whole_shots:  # boxes are those of each match
+                    own, _ = plan_clips(matches, answer.times, replace(options, whole_shots=False))
+                    people = [(answer.person.name, own)]
                 exports = _write_exports(found, people, options.export, temporary, folder.name)
                 header = replace(header, exports=exports)
             document = write_metadata(temporary, header, clips)
@@ -131,34 +136,32 @@ def render(
 def export(
     name: str,
     answers: Sequence[PersonMatches],
-    min_duration: float,
-    options: ExportOptions,
+    options: ClipOptions,
     folder: Path,
     base: str,
-    overwrite: bool,
 ) -> Exported:
     """Write the clips of people, one person after the other, for other programs; cuts nothing.
 
     The timeline is called `name`, and the names of the files in `folder` begin with `base`. Without clips nothing is
     written. Raises OptionError, StoreError, UnwritableError, VideoError where a video is gone or has changed, and
-    ResultExistsError, unless `overwrite`, where a file of such a name is there and says something else: it may have
-    been edited.
+    ResultExistsError, unless the options say `overwrite`, where a file of such a name is there and says something else:
+    it may have been edited.
     """
     options.check()
     people, times = [], {}
     for answer in answers:
-        clips, _ = plan_clips(answer.matches, answer.times, ClipOptions("none", min_duration=min_duration))
+        clips, _ = plan_clips(answer.matches, answer.times, options, _shots(answer.matches, options))
         if clips:
             people.append((answer.person.name, clips))
             times.update(answer.times)
     stores = {clip.match.video: clip.match.folder.parent for _, clips in people for clip in clips}
     for video, store in stores.items():
         check_source(video, store=store)
-    found = editors.timelines_of(name, people, times, folder, options)
+    found = editors.timelines_of(name, people, times, folder, options.export)
     if not people:
         return Exported(())
-    with _export_folder(folder, overwrite) as temporary:
-        files = _write_exports(found, people, options, temporary, base)
+    with _export_folder(folder, options.overwrite) as temporary:
+        files = _write_exports(found, people, options.export, temporary, base)
     return Exported(tuple(folder / file for file in files), editors.notes(found))
 
 
@@ -239,6 +242,17 @@ def _cut(
         own = [clip for clip in clips if clip.match.video.sha256 == video.sha256]
         cut_clips(video, own, answer.times[video.sha256], folder, done)
     return [complete[clip.file] for clip in clips]
+
+
+def _shots(
+    matches: Sequence[tuple[MatchingTracklet, Sightings]], options: ClipOptions
+) -> dict[Path, tuple[Shot, ...]]:
+    """The shots of the videos by the folder of the index, where the options need them; raises StoreError."""
+    shots = {}
+    for folder in {match.folder for match, _ in matches} if options.beyond_matches else ():
+        with VideoIndex(folder) as index:
+            shots[folder] = without_transitions(index.shots(), index.tracklets())
+    return shots
 
 
 def _missing_videos(answer: PersonMatches) -> dict[str, SkippedVideo]:

@@ -83,13 +83,24 @@ def _warp(plane: Plane, matrix: Matrix, width: int, height: int, samples: int) -
     fine = np.diag([1 / samples, 1 / samples, 1.0])
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]], np.float64)
     to_source = (np.linalg.inv(half) @ matrix @ fine @ half)[:2]
-    if np.allclose(to_source, [[1, 0, 0], [0, 1, 0]]) and plane.shape >= (height, width):
-        return plane[:height, :width]
+    rows, columns = height * samples, width * samples
+    if (
+        np.allclose(to_source, [[1, 0, 0], [0, 1, 0]])
+        and plane.shape[0] >= rows
+        and plane.shape[1] >= columns
+    ):
+        return _averaged(plane[:rows, :columns], samples)
     sampled = cv2.warpAffine(
-        plane, to_source, (width * samples, height * samples),
+        plane, to_source, (columns, rows),
         flags=cv2.WARP_INVERSE_MAP | (cv2.INTER_CUBIC if samples == 1 else cv2.INTER_LINEAR),
         borderMode=cv2.BORDER_REPLICATE,
     )  # fmt: skip
-    if samples > 1:
-        sampled = cv2.resize(sampled, (width, height), interpolation=cv2.INTER_AREA)
-    return np.asarray(sampled, np.uint8)
+    return _averaged(np.asarray(sampled, np.uint8), samples)
+
+
+def _averaged(plane: Plane, samples: int) -> Plane:
+    """A plane made smaller by a whole factor."""
+    if samples == 1:
+        return plane
+    size = plane.shape[1] // samples, plane.shape[0] // samples
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.uint8)

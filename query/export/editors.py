@@ -21,11 +21,9 @@ from facereel.query.export.xmeml import xmeml
 from facereel.query.records import ClipPlan
 from facereel.store.files.disk import atomic_file, make_folder
 from facereel.store.files.names import printable, result_name
-from facereel.store.index.reader import VideoIndex
 from facereel.store.model.errors import OptionError
 from facereel.store.model.records import FrameTimes
 
-MAX_HANDLES = 10_000  # frames; more than a shot of any film
 _STATED = Fraction(1, 1000)  # seconds: a smaller distance is the rounding of a container's ticks
 
 
@@ -80,16 +78,13 @@ class ExportOptions:
     """What is written for other programs."""
 
     formats: tuple[str, ...] = ()
-    handles: int = 0  # frames that are added on either side of a clip, inside its shot
     absolute: bool = False  # write absolute paths
 
     def check(self) -> None:
-        """Raise OptionError for a format that does not exist or a value out of its range."""
+        """Raise OptionError for a format that does not exist."""
         for name in self.formats:
             if name not in FORMATS:
                 raise OptionError(f"{printable(name)} is no format of an export; use {', '.join(FORMATS)}")
-        if not 0 <= self.handles <= MAX_HANDLES:
-            raise OptionError(f"--handles must be 0 to {MAX_HANDLES} frames, not {self.handles}")
 
 
 def check_annotations(formats: Sequence[str]) -> None:
@@ -111,7 +106,7 @@ def timelines_of(
 ) -> tuple[Timeline, ...]:
     """Clips of people as timelines that are written into `folder`; `times` go by the video's sha256.
 
-    Reads the tags of the videos and the shots of their indexes; raises VideoError, StoreError.
+    Reads the tags of the videos; raises VideoError.
     """
     from facereel.indexer.media.tags import source_tags  # imports the decoder, which a dry run does not need
 
@@ -120,14 +115,8 @@ def timelines_of(
         content = match.video.sha256
         if content not in media:
             tags = source_tags(Path(match.video.path))
-            with VideoIndex(match.folder) as index:
-                shots = index.shots()
-            media[content] = (
-                media_of(match.video, times[content], tags, folder, options.absolute),
-                times[content],
-                shots,
-            )
-    return timelines(name, people, media, options.handles)
+            media[content] = media_of(match.video, times[content], tags, folder, options.absolute)
+    return timelines(name, people, media, times)
 
 
 def write_timelines(

@@ -28,9 +28,10 @@ JSON_FILE, CLIPS_FILE, FRAMES_FILE = "metadata.json", "clips.csv", "frames.csv"
 
 CLIP_COLUMNS = (
     "file", "video", "start", "end", "duration", "start_frame", "end_frame", "start_pts", "end_pts",
+    "exact", "person_start_frame", "person_end_frame",
     "start_reason", "end_reason", "tracklet", "cluster", "similarity", "threshold", "matched", "certainty",
     "expected_strangers", "explanation",
-    "crop_mode", "width", "height", "speaking",
+    "crop_mode", "aspect", "width", "height", "speaking",
 )  # fmt: skip
 _FACT_COLUMNS = (
     "picture_share", "edge_distance", "other_faces", "other_face_size", "sharpness", "yaw", "landmarks_source",
@@ -124,6 +125,9 @@ def _clip(clip: ClipPlan, cut: bool, absolute: bool) -> dict[str, Any]:
         "end_frame": clip.end,
         "start_pts": int(clip.ticks[0]),
         "end_pts": int(clip.ticks[-1]),
+        "exact": clip.exact,
+        "person_start_frame": clip.person_start,
+        "person_end_frame": clip.person_end,
         "start_reason": clip.start_reason,
         "end_reason": clip.end_reason,
         "tracklet": match.tracklet.number,
@@ -134,7 +138,7 @@ def _clip(clip: ClipPlan, cut: bool, absolute: bool) -> dict[str, Any]:
         "certainty": match.certainty,
         "expected_strangers": float(f"{match.expected_strangers:.3g}"),
         "explanation": match.explanation,
-        "crop": {"mode": clip.mode, "width": clip.width, "height": clip.height},
+        "crop": {"mode": clip.mode, "aspect": clip.aspect, "width": clip.width, "height": clip.height},
         "speaking": _share(clip.facts),
         "frames": list(_frames(clip)),
     }
@@ -142,14 +146,19 @@ def _clip(clip: ClipPlan, cut: bool, absolute: bool) -> dict[str, Any]:
 
 def _frames(clip: ClipPlan) -> Iterator[dict[str, Any]]:
     sightings, video, facts = clip.sightings, clip.match.video, _facts(clip.facts)
-    for place, (frame, pts, box, crop, source, score) in enumerate(zip(
-        sightings.frames.tolist(), clip.ticks[:-1].tolist(), sightings.boxes, clip.crops,
-        sightings.sources.tolist(), sightings.scores.tolist(), strict=True,
-    )):  # fmt: skip
+    places = {frame: place for place, frame in enumerate(sightings.frames.tolist())}
+    for frame, (pts, crop) in enumerate(zip(clip.ticks[:-1].tolist(), clip.crops, strict=True), clip.start):
+        place = places.get(frame)  # None where the person is not visible, or not followed
         yield {
-            "frame": frame, "pts": pts, "time": round(video.seconds(pts), 6), "box": _round(box, 2),
-            "crop": _round(crop, 3), "source": SOURCES[source], "score": round(score, 4),
-            **{name: None if values is None else values[place] for name, values in facts.items()},
+            "frame": frame, "pts": pts, "time": round(video.seconds(pts), 6),
+            "box": None if place is None else _round(sightings.boxes[place], 2),
+            "crop": _round(crop, 3),
+            "source": None if place is None else SOURCES[sightings.sources[place]],
+            "score": None if place is None else round(float(sightings.scores[place]), 4),
+            **{
+                name: None if place is None or values is None else values[place]
+                for name, values in facts.items()
+            },
         }  # fmt: skip
 
 
@@ -221,8 +230,8 @@ def _clip_row(clip: Mapping[str, Any]) -> list[Any]:
 def _frame_rows(clip: Mapping[str, Any]) -> Iterator[list[Any]]:
     for frame in clip["frames"]:
         yield [
-            clip["file"], frame["frame"], frame["pts"], frame["time"], *frame["box"], *frame["crop"],
-            frame["source"], frame["score"], *(frame[name] for name in _FACT_COLUMNS),
+            clip["file"], frame["frame"], frame["pts"], frame["time"], *(frame["box"] or repeat("", 4)),
+            *frame["crop"], frame["source"], frame["score"], *(frame[name] for name in _FACT_COLUMNS),
             *(chain(*frame["landmarks"]) if frame["landmarks"] else repeat("", 10)),
         ]  # fmt: skip
 

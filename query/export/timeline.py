@@ -27,7 +27,7 @@ from facereel.query.export.timecode import (
     timecode_of,
 )
 from facereel.query.records import Certainty, ClipPlan
-from facereel.store.model.records import FrameTimes, Shot, Video
+from facereel.store.model.records import FrameTimes, Video
 
 if TYPE_CHECKING:
     from facereel.indexer.media.tags import SourceTags
@@ -153,35 +153,25 @@ def media_of(
 def timelines(
     name: str,
     people: Sequence[tuple[str, Sequence[ClipPlan]]],
-    media: Mapping[str, tuple[Media, FrameTimes, Sequence[Shot]]],
-    handles: int = 0,
+    media: Mapping[str, Media],
+    times: Mapping[str, FrameTimes],
 ) -> tuple[Timeline, ...]:
     """The clips of people one after the other, person by person: a timeline for each rate and kind of timecode.
 
-    `media` goes by the video's sha256. `handles` is how many frames are added on either side, inside the shot.
+    `media` and `times` go by the video's sha256.
     """
     groups: dict[tuple[Fraction, bool], list[Event]] = {}
     for colour, (person, clips) in enumerate(people):
         for clip in clips:
-            own = media[clip.match.video.sha256]
-            event = _event(clip, person, colour, *own, handles)
+            content = clip.match.video.sha256
+            event = _event(clip, person, colour, media[content], times[content])
             groups.setdefault((event.media.rate, event.media.drop), []).append(event)
     return tuple(Timeline(name, rate, drop, _in_a_row(own)) for (rate, drop), own in groups.items())
 
 
-def _event(
-    clip: ClipPlan,
-    person: str,
-    colour: int,
-    media: Media,
-    times: FrameTimes,
-    shots: Sequence[Shot],
-    handles: int,
-) -> Event:
+def _event(clip: ClipPlan, person: str, colour: int, media: Media, times: FrameTimes) -> Event:
     video, match = clip.match.video, clip.match
-    shot = next(shot for shot in shots if shot.start <= clip.start < shot.end)
-    first, last = max(shot.start, clip.start - handles), min(max(shot.end, clip.end), clip.end + handles)
-    ticks = np.array([times.pts[first], times.end_pts(last), clip.ticks[0], clip.ticks[-1]]) - times.pts[0]
+    ticks = np.array([clip.ticks[0], clip.ticks[-1], *clip.person_ticks]) - times.pts[0]
     start, end, person_start, person_end = grid_positions(ticks, video.time_base, media.rate).tolist()
     end, person_end = max(end, start + 1), max(person_end, person_start + 1)
     off = (
@@ -191,7 +181,7 @@ def _event(
     return Event(
         media=media, person=person, colour=colour, certainty=match.certainty, similarity=match.similarity,
         start=start, end=end, person_start=person_start, person_end=person_end, record=0,
-        start_time=_seconds(video, int(clip.ticks[0])), end_time=_seconds(video, int(clip.ticks[-1])),
+        start_time=_seconds(video, clip.person_ticks[0]), end_time=_seconds(video, clip.person_ticks[1]),
         distance=Fraction(0) if media.constant else max(off),
     )  # fmt: skip
 

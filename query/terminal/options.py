@@ -253,8 +253,18 @@ Include = Annotated[
 ]
 MinDuration = Annotated[float, typer.Option(help="Leave out clips that are shorter than this, seconds.")]
 Crop = Annotated[
-    str,
-    typer.Option(help="follow: follow the face; tube: one fixed crop; none: the whole picture."),
+    str | None,
+    typer.Option(
+        help="follow: follow the face (default); tube: one fixed crop; none: the whole picture, or with --aspect as "
+        "much of it as fits."
+    ),
+]
+Aspect = Annotated[
+    str | None,
+    typer.Option(help="Shape of the clip's picture, width to height: 9:16, 4:5, 1:1 or 16:9.", metavar="W:H"),
+]
+WholeShots = Annotated[
+    bool, _flag("--whole-shots", "Cut the shots in which the person appears, from cut to cut.")
 ]
 Size = Annotated[
     int | None, typer.Option(help="Longer side of the clip's picture, pixels, even, 64 to 4096.")

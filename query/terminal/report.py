@@ -144,7 +144,7 @@ def skipped(items: Sequence[SkippedVideo]) -> None:
 def clip(answer: Answer, clip: Clip) -> None:
     """A clip of an answer that was cut: its file, when, how long, how similar."""
     match, name = clip.match, "" if clip.file is None else clip.file.name
-    say(f"  {printable(name)}  {clock(match.start)} - {clock(match.end)}  {match.duration:.2f} s  "
+    say(f"  {printable(name)}  {clock(clip.start)} - {clock(clip.end)}  {clip.duration:.2f} s  "
         f"{match.similarity:.2f} {_matched(answer, match)}")  # fmt: skip
 
 
@@ -153,7 +153,7 @@ def answer(answer: Answer, result: Result, dry_run: bool, explain: bool) -> None
     if result.clips or not result.not_cut:
         say(_sentence(answer, result, dry_run))
     if dry_run and result.clips:
-        _matches_table(answer, [clip.match for clip in result.clips])
+        _clips_table(answer, result.clips)
     if answer.possible:
         _possible(answer)
     if explain:
@@ -179,14 +179,19 @@ def searched(statistics: Mapping[str, Any]) -> None:
     say(text + (f"; not searched: {count(left_out, 'video')}" if left_out else ""))
 
 
-def _matches_table(answer: Answer, matches: Sequence[Match]) -> None:
+def _clips_table(answer: Answer, clips: Sequence[Clip]) -> None:
+    headings = ["face", "start", "end", "duration", "similarity", "matched", "begins with", "ends with"]
     rows = [
-        (_face(match), clock(match.start), clock(match.end), f"{match.duration:.2f} s",
+        [_face(match), clock(clip.start), clock(clip.end), f"{clip.duration:.2f} s",
          round(match.similarity, 2), _matched(answer, match),
-         match.start_reason.replace("_", " "), match.end_reason.replace("_", " "))
-        for match in matches
+         match.start_reason.replace("_", " "), match.end_reason.replace("_", " ")]
+        for clip, match in ((clip, clip.match) for clip in clips)
     ]  # fmt: skip
-    table(("face", "start", "end", "duration", "similarity", "matched", "begins with", "ends with"), rows)
+    if not all(clip.exact for clip in clips):
+        headings += ["frames before", "frames after"]
+        for row, clip in zip(rows, clips, strict=True):
+            row += [clip.match.start_frame - clip.start_frame, clip.end_frame - clip.match.end_frame]
+    table(headings, rows)
 
 
 def _matched(answer: Answer, match: Match) -> str:

@@ -245,10 +245,11 @@ def _choice(request: Request) -> _Choice:
     chosen = tuple(every[number] for number in sorted(set(numbers)))
     _check_versions(site.library, chosen)
     size = words.number("size", _MOST_PIXELS)
-    crop = api.check_clip_options(words.text("crop") or "follow", None if size is None else int(size), 0.0)
+    look = api.check_clip_options(
+        crop=words.text("crop") or "follow", size=None if size is None else int(size)
+    )
     return _Choice(
-        question, chosen, crop,
-        None if size is None else int(size), words.text("name") or question.answer.name,
+        question, chosen, look["crop"], look["size"], words.text("name") or question.answer.name,
         words.flag("overwrite"),
     )  # fmt: skip
 

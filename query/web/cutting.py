@@ -33,8 +33,8 @@ def cutting(
 def _described(site: Site, result: api.Result) -> dict[str, Any]:
     clips = [
         {
-            "file": clip.file.name, "video": clip.match.video.name, "start": clip.match.start,
-            "duration": clip.match.duration, "width": clip.width, "height": clip.height,
+            "file": clip.file.name, "video": clip.match.video.name, "start": clip.start,
+            "duration": clip.duration, "width": clip.width, "height": clip.height,
             "picture": f"/pictures/face/{clip.match.folder.name}/t{clip.match.tracklet}",
         }
         for clip in result.clips if clip.file is not None

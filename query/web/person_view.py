@@ -211,7 +211,7 @@ def _cut(request: Request) -> Response:
     present, absent = ([site.person(one) for one in words.texts(key)] for key in ("with", "without"))
     if present or absent:
         people = library.narrowed(people, present=present, absent=absent)
-    crop = api.check_clip_options(words.text("crop") or "follow", None, 0.0)
+    crop = api.check_clip_options(crop=words.text("crop") or "follow")["crop"]
     overwrite = words.flag("overwrite")
     (folder,) = api.result_folders(people, site.out)
     api.check_target(folder, people.persons[0], overwrite)

@@ -5,6 +5,7 @@ FaceReelError
 │   ├── VideoError        not there, not a video, no picture stream, nothing decodable
 │   ├── PhotoError        not there, unreadable, no face, no such face
 │   └── OptionError       a value out of its range, a name nobody knows
+│       └── ContradictionError  options of which one rules out the other
 ├── StoreError            the memory of what was indexed
 │   ├── NotIndexedError   nothing is known of that video
 │   ├── EngineMismatchError  indexed by another engine or other weights
@@ -40,6 +41,10 @@ class PhotoError(InputError):
 
 class OptionError(InputError):
     """A setting out of its range."""
+
+
+class ContradictionError(OptionError):
+    """Options of which one rules out the other; on the command line as a wrong command."""
 
 
 class StoreError(FaceReelError):
