@@ -102,7 +102,9 @@ if TYPE_CHECKING:
         Certainty,
         ClipPlan,
         ClipReason,
+        Codec,
         CropMode,
+        FileFormat,
         FrameFacts,
         MatchedBy,
         PersonQuery,
@@ -133,6 +135,7 @@ __all__ = [
     "ChangedIndexError",
     "Clip",
     "ClusterSummary",
+    "Codec",
     "ContradictionError",
     "CropMode",
     "CutError",
@@ -151,6 +154,7 @@ __all__ = [
     "FaceTrack",
     "Failed",
     "FailedPerson",
+    "FileFormat",
     "ForgetPlan",
     "ForgetReport",
     "FoundFace",
@@ -231,6 +235,7 @@ _RECORDS = {
     "Calibration": "facereel.query.people.calibration",
     "Change": "facereel.query.library.people",
     "ClusterSummary": "facereel.store.index.summary",
+    "Codec": "facereel.query.records",
     "CropMode": "facereel.query.records",
     "Dataset": "facereel.query.dataset.build",
     "DatasetOptions": "facereel.query.dataset.options",
@@ -239,6 +244,7 @@ _RECORDS = {
     "Doubt": "facereel.query.blur.covers",
     "Exported": "facereel.query.export.editors",
     "FaceTrack": "facereel.query.library.moments",
+    "FileFormat": "facereel.query.records",
     "FoundFace": "facereel.query.library.persons",
     "FrameFacts": "facereel.query.records",
     "FrameWindow": "facereel.query.library.timeline",
@@ -424,6 +430,8 @@ class Answer:
         aspect: Aspect | None = None,
         handles: int = 0,
         whole_shots: bool = False,
+        format: FileFormat | None = None,
+        codec: Codec = "h264",
         overwrite: bool = False,
         absolute: bool = False,
         export: Sequence[str] = (),
@@ -439,7 +447,9 @@ class Answer:
 
         `crop` is `follow` unless given, `size` the longer side of the picture, pixels; with `aspect` the crop has that
         shape, with crop `none` it is the largest one in the picture and follows the face. `handles` is how many frames
-        are added on either side of a match, inside its shot, `whole_shots` cuts the shots of the matches. `absolute`
+        are added on either side of a match, inside its shot, `whole_shots` cuts the shots of the matches. `format` is
+        `mp4` unless given, which plays everywhere, or `mov`, which keeps ten bits and the sound as it is; `codec` is
+        `h264`, `prores` (in mov) or `copy`: the picture is not encoded, and begins at the key frame before. `absolute`
         writes absolute paths into the metadata. `on_clip` gets each clip once it is cut, in order, in a thread of this
         method; what it raises stops the work and is raised here as it is.
         Raises OptionError, ResultExistsError, UnwritableError, VideoError, CutError.
@@ -449,8 +459,9 @@ class Answer:
 
         beside = ExportOptions(tuple(export), absolute=absolute)
         options = ClipOptions(
-            crop, size, self.min_duration, overwrite, absolute, beside, aspect, handles, whole_shots
-        )
+            crop=crop, size=size, aspect=aspect, handles=handles, whole_shots=whole_shots, format=format,
+            codec=codec, min_duration=self.min_duration, overwrite=overwrite, absolute=absolute, export=beside,
+        )  # fmt: skip
         return self._render(Path(out), options, on_clip)
 
     def preview(
@@ -461,14 +472,16 @@ class Answer:
         aspect: Aspect | None = None,
         handles: int = 0,
         whole_shots: bool = False,
+        format: FileFormat | None = None,
+        codec: Codec = "h264",
         absolute: bool = False,
     ) -> Result:
         """What `cut` would give, with the crop of each frame in `document`; writes nothing."""
         from facereel.query.clips.plan import ClipOptions
 
         options = ClipOptions(
-            crop, size, self.min_duration, absolute=absolute, aspect=aspect, handles=handles,
-            whole_shots=whole_shots,
+            crop=crop, size=size, aspect=aspect, handles=handles, whole_shots=whole_shots, format=format,
+            codec=codec, min_duration=self.min_duration, absolute=absolute,
         )  # fmt: skip
         return self._render(None, options, lambda clip: None)
 

@@ -223,6 +223,8 @@ def query(
     aspect: opt.Aspect = None,
     handles: opt.Handles = 0,
     whole_shots: opt.WholeShots = False,
+    file_format: opt.FileFormat = None,
+    codec: opt.Codec = "h264",
     face: opt.Face = None,
     dry_run: opt.DryRun = False,
     explain: opt.Explain = False,
@@ -243,7 +245,7 @@ def query(
     library.load()
     look = api.check_clip_options(
         min_duration=min_duration, threshold=threshold, export=export or (),
-        crop=crop, size=size, aspect=aspect, handles=handles, whole_shots=whole_shots,
+        crop=crop, size=size, aspect=aspect, handles=handles, whole_shots=whole_shots, format=file_format, codec=codec,
     )  # fmt: skip
     _check_speaking(speaking)
     if everybody:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from facereel.query.records import Aspect, CropMode
+from facereel.query.records import Aspect, Codec, CropMode, FileFormat
 from facereel.store.files.names import DEFAULT_STORE, printable
 
 
@@ -33,6 +33,8 @@ class QueryCommand:
     aspect: Aspect | None = None
     handles: int = 0  # frames
     whole_shots: bool = False
+    format: FileFormat | None = None
+    codec: Codec = "h264"
     overwrite: bool = False
 
     def words(self) -> list[str]:
@@ -60,6 +62,8 @@ class QueryCommand:
             ("--size", [None if self.size is None else str(self.size)]),
             ("--aspect", [self.aspect]),
             ("--handles", [str(self.handles) if self.handles else None]),
+            ("--format", [self.format]),
+            ("--codec", [None if self.codec == "h264" else self.codec]),
             ("--store", [own_store]),
             ("--out", [own_out]),
             ("--name", [self.name]),

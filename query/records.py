@@ -164,12 +164,18 @@ class ClipPlan:
     width: int  # of the file's picture, pixels, even
     height: int
     aspect: Aspect | None = None  # that the crop was given; None: a square, or the whole picture
+    codec: Codec = "h264"
     facts: FrameFacts | None = None  # of the M sightings, where they were looked up
 
     @property
+    def file_format(self) -> FileFormat:
+        """Of the file."""
+        return "mov" if self.file.endswith(".mov") else "mp4"
+
+    @property
     def exact(self) -> bool:
-        """Whether the promise holds for every frame of the file."""
-        return (self.start, self.end) == (self.person_start, self.person_end)
+        """Whether the file holds the frames for which the promise holds, and what is heard with them, and no more."""
+        return self.codec != "copy" and (self.start, self.end) == (self.person_start, self.person_end)
 
     @property
     def person_ticks(self) -> tuple[int, int]:

@@ -148,10 +148,12 @@ MAY_DECODE = {
     "query/blur/blur.py",
     "query/blur/copy.py",
     "query/clips/cutter.py",
+    "query/clips/losses.py",
     "query/clips/mp4.py",
     "query/clips/proxy.py",
     "query/clips/sound.py",
     "query/clips/stills.py",
+    "query/clips/stream_copy.py",
     "query/dataset/piece_file.py",
 }
 MAY_PRINT = {"query/terminal/console.py"}

@@ -87,8 +87,9 @@ def clip_of(count: int, width: float = 100.0) -> ClipPlan:
     )  # fmt: skip
     crops = np.tile(np.array([0, 0, 128, 128], np.float32), (count, 1))
     return ClipPlan(
-        MatchingTracklet(video, tracklet, 0.6, 0.4, "photo", ""), "clip", 0, count, "video_start", "video_end",
-        np.arange(count + 1, dtype=np.int64) * 1001, sightings, crops, "follow", 256, 256, facts,
+        MatchingTracklet(video, tracklet, 0.6, 0.4, "photo", ""), "clip", 0, count, 0, count, "video_start",
+        "video_end",
+        np.arange(count + 1, dtype=np.int64) * 1001, sightings, crops, "follow", 256, 256, facts=facts,
     )  # fmt: skip
 
 

@@ -115,6 +115,7 @@ def test_describes_the_question_the_engine_and_each_clip() -> None:
         "threshold": 0.36,
         "search": {"videos": 1, "matches": 1},
         "exports": [],
+        "lost": [],
         "clips": [
             {
                 "file": "movie_0001_00-00-00.334.mp4",
@@ -127,7 +128,7 @@ def test_describes_the_question_the_engine_and_each_clip() -> None:
                 "person_end_frame": 20, "start_reason": "scene_cut", "end_reason": "occlusion",
                 "tracklet": 12, "cluster": 3, "similarity": 0.6123, "threshold": 0.4, "matched": "cluster",
                 "certainty": "sure", "expected_strangers": 0.0,
-                "explanation": "joined through a sure match",
+                "explanation": "joined through a sure match", "codec": "h264",
                 "crop": {"mode": "follow", "aspect": None, "width": 180, "height": 180}, "speaking": None,
             }
         ],

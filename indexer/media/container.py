@@ -108,13 +108,18 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
 
 
 def sound_stream(container: InputContainer) -> AudioStream | None:
-    """The stream that is the film's sound, of those that can be decoded.
+    """The stream that is the film's sound, of those that can be decoded; None without one."""
+    return next(iter(sound_streams(container)), None)
 
-    As players choose it: no comment on the film and no description for those who cannot see or hear it, if there is
-    another; then the one flagged as default, then the first.
+
+def sound_streams(container: InputContainer) -> list[AudioStream]:
+    """All sound that can be decoded, the film's own first.
+
+    That is chosen as players do: no comment on the film and no description for those who cannot see or hear it, if
+    there is another; then the one flagged as default, then the first.
     """
     streams = [stream for stream in container.streams.audio if stream.codec_context is not None]
-    return min(streams, key=lambda stream: (_is_extra(stream), not _is_default(stream)), default=None)
+    return sorted(streams, key=lambda stream: (_is_extra(stream), not _is_default(stream)))
 
 
 def other_films(container: InputContainer, path: Path) -> int:

@@ -24,7 +24,7 @@ _BT709_FROM_BT2020: NDArray[np.float32] = np.array(
     [[-0.0182, -0.1006, 1.1187], [-0.1246, 1.1329, -0.0083], [1.6605, -0.5876, -0.0728]], np.float32
 )
 _BT2020_LUMINANCE = np.array([[0.2627, 0.6780, 0.0593]], np.float32)
-_HDR = frozenset({int(ColorTrc.SMPTE2084), int(ColorTrc.ARIB_STD_B67)})
+HDR = frozenset({int(ColorTrc.SMPTE2084), int(ColorTrc.ARIB_STD_B67)})  # code points of ITU-T H.273
 # Levels and light have 16 bits in the tables.
 _LARGEST = 2**16 - 1
 _STEPS = np.arange(_LARGEST + 1) / _LARGEST
@@ -32,7 +32,7 @@ _STEPS = np.arange(_LARGEST + 1) / _LARGEST
 
 def is_hdr(picture: av.VideoFrame) -> bool:
     """Whether a decoded picture says that it is PQ or HLG."""
-    return picture.color_trc in _HDR
+    return picture.color_trc in HDR
 
 
 def tone_mapped(picture: av.VideoFrame, width: int, height: int) -> Image:

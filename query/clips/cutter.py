@@ -13,10 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from threading import Event, Lock
-from typing import Protocol
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import av.error
 from av.container import InputContainer
@@ -30,9 +31,11 @@ from facereel.indexer.media.display import displayed_size
 from facereel.indexer.media.fields import deinterlaced
 from facereel.indexer.media.packets import Packet, placed_packets
 from facereel.indexer.media.source import check_source
+from facereel.indexer.media.tags import source_tags
 from facereel.query.clips.measure import FaceMeter
-from facereel.query.clips.mp4 import ClipFile, Colours, colours_of, planes_of
+from facereel.query.clips.mp4 import ClipFile, Colours, colours_of, encoding_of, planes_of
 from facereel.query.clips.resample import Plane
+from facereel.query.export.timecode import clip_timecode
 from facereel.query.records import ClipPlan
 from facereel.store.files.names import printable
 from facereel.store.model.errors import CutError
@@ -53,11 +56,15 @@ class FrameMissingError(Exception):
     """The decoder does not give a frame of the index; its argument is the frame's number."""
 
 
-class Sink(Protocol):
+_Frame = TypeVar("_Frame")
+_Taken = TypeVar("_Taken", contravariant=True)
+
+
+class FrameSink(Protocol[_Taken]):
     """What becomes of the frames of a clip: `write` gets each in order, then comes `finish`; or `discard`."""
 
-    def write(self, planes: list[Plane]) -> None:
-        """Take the planes of the next frame, as planes_of gives them; may raise OSError, FFmpegError, CutError."""
+    def write(self, frame: _Taken, /) -> None:
+        """Take the next frame; may raise OSError, FFmpegError, CutError."""
         ...
 
     def finish(self) -> ClipPlan:
@@ -67,6 +74,9 @@ class Sink(Protocol):
     def discard(self) -> None:
         """Leave nothing behind: not all frames came."""
         ...
+
+
+Sink: TypeAlias = FrameSink[list[Plane]]  # takes the planes that planes_of gives
 
 
 def cut_clips(
@@ -79,11 +89,17 @@ def cut_clips(
     Otherwise as decode_clips.
     """
 
-    def begin(clip: ClipPlan, colours: Colours) -> Sink:
-        meter = None if clip.facts is None else FaceMeter(clip, clip.facts)
-        return _Writing(clip, ClipFile(clip.footage, folder, colours), meter)
+    @cache
+    def timecode() -> str | None:
+        return source_tags(Path(video.path)).timecode
 
-    decode_clips(video, clips, times, begin, on_clip_done)
+    def begin(clip: ClipPlan, colours: Colours) -> _Writing:
+        meter = None if clip.facts is None else FaceMeter(clip, clip.facts)
+        encoding = encoding_of(clip.codec, clip.file_format, colours.bits)
+        first = clip_timecode(timecode(), video, times, clip.start)
+        return _Writing(clip, ClipFile(clip.footage, folder, colours, encoding, first), meter)
+
+    _decode(video, clips, times, _converted, begin, on_clip_done)
 
 
 def decode_clips(
@@ -97,8 +113,16 @@ def decode_clips(
     OSError, which would be taken for one of the files. Raises VideoError when the video is gone, changed or no longer a
     video, CutError when a frame is not found or a file cannot be written; what is complete stays.
     """
+    _decode(video, clips, times, planes_of, begin, on_clip_done)
+
+
+def _decode(
+    video: Video, clips: Sequence[ClipPlan], times: FrameTimes, convert: Callable[[VideoFrame, Colours], _Frame],
+    begin: Callable[[ClipPlan, Colours], FrameSink[_Frame]], on_clip_done: Callable[[ClipPlan], None],
+) -> None:  # fmt: skip
+    """As decode_clips, for sinks that take what `convert` makes of a decoded picture."""
     check_source(video)
-    run = _Run(video, times, begin, on_clip_done, {clip.file: clip for clip in clips})
+    run = _Run(video, times, convert, begin, on_clip_done, {clip.file: clip for clip in clips})
     try:
         if run.is_timed():
             run.cut_stretches(_stretches(clips, video))
@@ -124,6 +148,14 @@ def _stretches(clips: Sequence[ClipPlan], video: Video) -> list[list[ClipPlan]]:
     return stretches
 
 
+_Converted: TypeAlias = tuple[list[Plane], VideoFrame]
+
+
+def _converted(picture: VideoFrame, colours: Colours) -> _Converted:
+    """The planes, and the picture itself, of which more than eight bits may be written."""
+    return planes_of(picture, colours), picture
+
+
 @dataclass(frozen=True, slots=True)
 class _Writing:
     """The sink of a clip that becomes a file, and whose face is measured."""
@@ -132,9 +164,10 @@ class _Writing:
     file: ClipFile
     meter: FaceMeter | None
 
-    def write(self, planes: list[Plane]) -> None:
+    def write(self, frame: _Converted, /) -> None:
         """Add the next frame."""
-        self.file.write(planes)
+        planes, picture = frame
+        self.file.write(planes, picture)
         if self.meter is not None:
             self.meter.add(planes)
 
@@ -149,12 +182,13 @@ class _Writing:
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _Run(Generic[_Frame]):
     """One call of decode_clips: what is cut, and which clips are still pending, by file name."""
 
     video: Video
     times: FrameTimes
-    begin: Callable[[ClipPlan, Colours], Sink]
+    convert: Callable[[VideoFrame, Colours], _Frame]
+    begin: Callable[[ClipPlan, Colours], FrameSink[_Frame]]
     on_clip_done: Callable[[ClipPlan], None]
     pending: dict[str, ClipPlan]
     lock: Lock = field(default_factory=Lock)
@@ -207,7 +241,7 @@ class _Run:
         """
         span = min(clip.start for clip in clips), max(clip.end for clip in clips)
         waiting = sorted(clips, key=lambda clip: clip.start, reverse=True)
-        writing: list[tuple[ClipPlan, Sink]] = []
+        writing: list[tuple[ClipPlan, FrameSink[_Frame]]] = []
         colours: Colours | None = None
         try:
             for index, frame in exact_frames(container, self.video, self.times, span, margin):
@@ -219,9 +253,9 @@ class _Run:
                     writing.append((clip, self.begin(clip, colours)))
                 if not writing:
                     continue
-                planes = planes_of(frame, colours)
+                converted = self.convert(frame, colours)
                 for clip, sink in list(writing):
-                    sink.write(planes)
+                    sink.write(converted)
                     if index + 1 == clip.end:
                         done = sink.finish()
                         writing.remove((clip, sink))
@@ -275,6 +309,25 @@ def exact_frames(
             if number == span[1]:
                 return
     raise FrameMissingError(number)
+
+
+def packets_from_keyframe(
+    container: InputContainer, video: Video, times: FrameTimes, frame: int, margin: Fraction
+) -> Iterator[Packet]:
+    """Packets of the picture from the last key frame that is shown no later than a frame of the index.
+
+    A seek goes `margin` seconds before that; gives none where it ends too late.
+    """
+    stream = picture_stream(container, Path(video.path))
+    usual = usual_duration(video.frame_rate, video.time_base)
+    tick = int(times.pts[frame])
+    packets = _packets(container, stream, usual)
+    if not video.restarts and not _seek(container, stream, tick - round(margin / video.time_base)):
+        return
+    packets = _from_last_keyframe(packets, tick)
+    first = next((packet for packet in packets if packet.is_keyframe), None)
+    if first is not None and first.pts is not None and first.pts <= tick:
+        yield from chain([first], packets)
 
 
 def _seek(container: InputContainer, stream: VideoStream, tick: int) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 
 from facereel.query.clips import framing
 from facereel.query.export.editors import ExportOptions
-from facereel.query.records import Aspect, ClipPlan, CropMode, MatchingTracklet
+from facereel.query.records import Aspect, ClipPlan, Codec, CropMode, FileFormat, MatchingTracklet
 from facereel.store.files.names import result_name
 from facereel.store.model.errors import ContradictionError, OptionError
 from facereel.store.model.records import Floats, FrameTimes, Ints, Shot, Sightings, Tracklet, Video
@@ -42,11 +42,18 @@ class ClipOptions:
     aspect: Aspect | None = None  # of the crop; None: a square, or the whole picture
     handles: int = 0  # frames that are added on either side of a match, inside its shot
     whole_shots: bool = False  # the shots of the matches, each once
+    format: FileFormat | None = None  # None: mp4, for ProRes mov
+    codec: Codec = "h264"
 
     @property
     def mode(self) -> CropMode:
         """The crop, also where none was named."""
-        return self.crop or "follow"
+        return self.crop or ("none" if self.codec == "copy" else "follow")
+
+    @property
+    def file_format(self) -> FileFormat:
+        """The format, also where none was named."""
+        return self.format or ("mov" if self.codec == "prores" else "mp4")
 
     @property
     def beyond_matches(self) -> bool:
@@ -55,7 +62,11 @@ class ClipOptions:
 
     def check(self) -> None:
         """Raise OptionError for a value out of its range, ContradictionError for options that rule each other out."""
-        for name, value, choice in (("crop", self.crop, CropMode), ("aspect", self.aspect, Aspect)):
+        choices = (
+            ("crop", self.crop, CropMode), ("aspect", self.aspect, Aspect), ("format", self.format, FileFormat),
+            ("codec", self.codec, Codec),
+        )  # fmt: skip
+        for name, value, choice in choices:
             if value is not None and value not in get_args(choice):
                 raise OptionError(f"--{name} must be one of {', '.join(get_args(choice))}, not {value!r}")
         if self.size is not None and (self.size % 2 or not MIN_SIDE <= self.size <= MAX_SIDE):
@@ -65,6 +76,21 @@ class ClipOptions:
             raise OptionError(f"--min-duration must be 0 or more seconds, not {self.min_duration:g}")
         if not 0 <= self.handles <= MAX_HANDLES:
             raise OptionError(f"--handles must be 0 to {MAX_HANDLES} frames, not {self.handles}")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        if self.codec == "prores" and self.file_format == "mp4":
+            raise ContradictionError("--format mp4 cannot hold --codec prores; use --format mov")
+        if self.codec == "copy":
+            changes = (
+                f"--crop {self.crop}" if self.mode != "none" else "",
+                f"--aspect {self.aspect}" if self.aspect else "",
+                f"--size {self.size}" if self.size else "",
+            )
+            if change := next(filter(None, changes), None):
+                raise ContradictionError(
+                    f"--codec copy leaves the picture as it is, without {change}; use --codec h264 for that"
+                )
         if self.handles and self.whole_shots:
             raise ContradictionError(
                 f"--whole-shots leaves nothing that --handles {self.handles} could add; give one of them"
@@ -149,12 +175,12 @@ def _clip(
     width, height = _output_size(crops, options)
     tracklet = match.tracklet
     return ClipPlan(
-        match=match, file=_file_name(match.video, number, int(ticks[0])), start=start, end=end,
+        match=match, file=_file_name(match.video, number, int(ticks[0]), options.file_format), start=start, end=end,
         person_start=person_start, person_end=person_end,
         start_reason=tracklet.start_reason if person_start == tracklet.start else "other_person",
         end_reason=tracklet.end_reason if person_end == tracklet.end else "other_person",
         ticks=ticks, sightings=sightings, crops=crops, mode=options.mode, width=width, height=height,
-        aspect=options.aspect,
+        aspect=options.aspect, codec=options.codec,
     )  # fmt: skip
 
 
@@ -208,10 +234,10 @@ def _output_size(crops: Floats, options: ClipOptions) -> tuple[int, int]:
     return max(2, round(w * scale / 2) * 2), max(2, round(h * scale / 2) * 2)
 
 
-def _file_name(video: Video, number: int, tick: int) -> str:
+def _file_name(video: Video, number: int, tick: int, ending: str) -> str:
     """`movie_0001_00-00-03.337.mp4`: unique by its number in the result, allowed on every file system."""
     milliseconds = max(0, round(video.seconds(tick) * 1000))
     seconds, milliseconds = divmod(milliseconds, 1000)
     stem = result_name(unicodedata.normalize("NFC", Path(video.name).stem), "video")
     moment = f"{seconds // 3600:02}-{seconds // 60 % 60:02}-{seconds % 60:02}.{milliseconds:03}"
-    return f"{stem}_{number:04}_{moment}.mp4"
+    return f"{stem}_{number:04}_{moment}.{ending}"

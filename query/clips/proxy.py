@@ -19,7 +19,7 @@ from facereel.indexer.media.clock import UNTIMED
 from facereel.indexer.media.container import error_text, open_video, picture_stream, sound_stream
 from facereel.indexer.media.source import check_source
 from facereel.query.clips.cutter import FrameMissingError, exact_frames
-from facereel.query.clips.mp4 import ClipFile, colours_of, planes_of
+from facereel.query.clips.mp4 import ClipFile, Encoding, colours_of, planes_of
 from facereel.query.records import Footage
 from facereel.store.files.disk import unwritable
 from facereel.store.files.folders import index_folders
@@ -32,7 +32,9 @@ from facereel.store.model.records import Video
 PROXY = "proxy.mp4"
 _LONGER_SIDE = 1280  # pixels; a player in a page is no larger
 # For watching, not for keeping: on two cores twice as fast as what clips are cut with.
-_ENCODER = {"preset": "superfast", "crf": "23", "profile": "high", "bf": "0"}
+_ENCODING = Encoding(
+    options={"preset": "superfast", "crf": "23", "profile": "high", "bf": "0"}, every_track=False
+)
 
 # What Chromium, Firefox and Safari all play as a file, by FFmpeg's names.
 _PLAYED = {
@@ -128,9 +130,9 @@ def _write(index: VideoIndex, on_frame: Callable[[int, int], None]) -> None:
             for number, frame in exact_frames(container, video, times, (0, video.frame_count), None):
                 if file is None:
                     colours = colours_of(frame)
-                    file = ClipFile(footage, index.folder, colours, _ENCODER)
+                    file = ClipFile(footage, index.folder, colours, _ENCODING)
                 on_frame(number, video.frame_count)
-                file.write(planes_of(frame, colours))
+                file.write(planes_of(frame, colours), frame)
         if file is not None:
             file.finish()
             file = None

@@ -103,10 +103,13 @@ def render(
     options.check()
     if folder is not None:
         check_target(folder, answer.person, options.overwrite)
-    missing = {} if folder is None else _missing_videos(answer)
+    reads_videos = folder is not None or options.codec == "copy"
+    missing = _missing_videos(answer) if reads_videos else {}
     matches = [pair for pair in answer.matches if pair[0].video.sha256 not in missing]
     planned, too_short = plan_clips(matches, answer.times, options, _shots(matches, options))
     clips = with_facts(planned, answer.speaking)
+    if options.codec == "copy":
+        clips = _with_key_frames(clips, answer)
     not_cut = tuple(missing.values())
     header = ResultHeader(
         answer.person, answer.scope.engine, answer.threshold,
@@ -114,14 +117,17 @@ def render(
     )  # fmt: skip
     if folder is None or not clips:
         return WrittenResult(tuple(clips), too_short, None, describe(header, clips, cut=False), not_cut)
-    notes: tuple[str, ...] = ()
+    from facereel.query.clips.losses import losses_of  # imports the decoder, which a dry run does not need
+
+    header = replace(header, lost=losses_of(clips))
+    notes = header.lost
     try:
         with _result_folder(folder, answer.person, options.overwrite) as temporary:
             clips = _cut(clips, answer, temporary, on_clip_done)
             if options.export.formats:
-                people = [(answer.person.name, clips)]
+                people = [(answer.person.name, planned)]
                 found = editors.timelines_of(folder.name, people, answer.times, folder, options.export)
-                notes = editors.notes(found)
+                notes = (*notes, *editors.notes(found))
                 if options.whole_shots:  # boxes are those of each match
                     own, _ = plan_clips(matches, answer.times, replace(options, whole_shots=False))
                     people = [(answer.person.name, own)]
@@ -223,7 +229,9 @@ def _cut(
     clips: Sequence[ClipPlan], answer: PersonMatches, folder: Path, on_clip_done: Callable[[ClipPlan], None]
 ) -> list[ClipPlan]:
     """Cut all clips, video by video; `on_clip_done` gets them in their order. Gives them with all their facts."""
-    from facereel.query.clips.cutter import cut_clips  # imports the decoder, which a dry run does not need
+    # They import the decoder, which a dry run does not need.
+    from facereel.query.clips.cutter import cut_clips
+    from facereel.query.clips.stream_copy import copy_clip
 
     complete: dict[str, ClipPlan] = {}
     reported = 0
@@ -239,9 +247,20 @@ def _cut(
             reported += 1
 
     for video in {clip.match.video.sha256: clip.match.video for clip in clips}.values():
-        own = [clip for clip in clips if clip.match.video.sha256 == video.sha256]
-        cut_clips(video, own, answer.times[video.sha256], folder, done)
+        own, times = [clip for clip in clips if clip.match.video == video], answer.times[video.sha256]
+        if own[0].codec != "copy":
+            cut_clips(video, own, times, folder, done)
+            continue
+        for clip in own:
+            copy_clip(clip, times, folder)
+            done(clip)
     return [complete[clip.file] for clip in clips]
+
+
+def _with_key_frames(clips: Sequence[ClipPlan], answer: PersonMatches) -> list[ClipPlan]:
+    from facereel.query.clips.stream_copy import with_key_frames  # imports the decoder
+
+    return [with_key_frames(clip, answer.times[clip.match.video.sha256]) for clip in clips]
 
 
 def _shots(

@@ -20,6 +20,7 @@ import av
 import av.error
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.audio.layout import AudioLayout
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
@@ -31,7 +32,7 @@ from facereel.indexer.media.packets import Packet, placed_packets
 from facereel.store.model.records import Floats, Video
 
 _Item = TypeVar("_Item")
-Samples = NDArray[np.float32]  # (2, N) left and right, -1..1
+Samples = NDArray[np.float32]  # (C, N) a row a channel, -1..1
 
 # Sample rates that all AAC players support; sound of another rate is resampled to the second.
 RATES = (44_100, 48_000)
@@ -52,6 +53,14 @@ SEEK_MARGINS = (USUAL_MARGIN, Fraction(10), None)
 def output_rate(stream: AudioStream) -> int:
     """Samples a second of the clip's sound."""
     return stream.rate if stream.rate in RATES else RATES[-1]
+
+
+def layout_of(stream: AudioStream) -> str:
+    """The channels of a track by FFmpeg's name; stereo where they have no usual one."""
+    try:
+        return stream.layout.name if AudioLayout(stream.layout.name).nb_channels else "stereo"
+    except ValueError:
+        return "stereo"
 
 
 def read_mono(video: Video, start: Fraction, end: Fraction, rate: int) -> Floats | None:
@@ -81,21 +90,22 @@ def sound_packets(container: InputContainer, stream: AudioStream, video: Video) 
 
 def cut_sound(
     container: InputContainer, stream: AudioStream, start: Fraction, end: Fraction,
-    packets: Iterator[Packet] | None = None, rate: int | None = None,
+    packets: Iterator[Packet] | None = None, rate: int | None = None, layout: str = "stereo",
 ) -> Iterator[Samples]:  # fmt: skip
-    """Stereo from `start` to `end`, seconds on the file's clock: round((end - start) * rate) samples.
+    """Sound from `start` to `end`, seconds on the file's clock: round((end - start) * rate) samples a channel.
 
-    More than two channels are mixed to two. Damaged packets become silence. `packets` are those of `sound_packets`;
-    `rate` is that of `output_rate` if None.
+    Other channels than those of `layout`, FFmpeg's name, are mixed to them. Damaged packets become silence. `packets`
+    are those of `sound_packets`; `rate` is that of `output_rate` if None.
     """
     rate = rate or output_rate(stream)
+    channels = AudioLayout(layout).nb_channels
     total, done = round((end - start) * rate), 0
-    for position, block in _placed(container, stream, rate, start, packets):
+    for position, block in _placed(container, stream, rate, start, packets, layout):
         if position >= total:
             break
         while done < position:
             silence = min(rate, position - done)
-            yield np.zeros((2, silence), np.float32)
+            yield np.zeros((channels, silence), np.float32)
             done += silence
         piece = block[:, done - position : total - position]
         if piece.size:
@@ -103,7 +113,7 @@ def cut_sound(
             done += piece.shape[1]
     while done < total:
         silence = min(rate, total - done)
-        yield np.zeros((2, silence), np.float32)
+        yield np.zeros((channels, silence), np.float32)
         done += silence
 
 
@@ -113,6 +123,7 @@ def _placed(
     rate: int,
     start: Fraction,
     packets: Iterator[Packet] | None,
+    layout: str,
 ) -> Iterator[tuple[int, Samples]]:
     """Blocks of samples with the position of the first sample in the clip, negative before `start`."""
     resampler: AudioResampler | None = None
@@ -131,7 +142,7 @@ def _placed(
         if frame is None or frame_format is None:
             continue
         if resampler is None:
-            resampler = AudioResampler("fltp", "stereo", rate)
+            resampler = AudioResampler("fltp", layout, rate)
             sample_format, expected = frame_format, time
             position = round((time - start) * rate)
         expected += Fraction(frame.samples, frame.sample_rate)

@@ -117,7 +117,8 @@ def piece_of(clip: ClipPlan, start: int, end: int, file: str) -> ClipPlan:
     frames, facts = slice(start, end), clip.facts
     sightings = clip.sightings
     return replace(
-        clip, file=file, start=clip.start + start, end=clip.start + end, ticks=clip.ticks[start : end + 1],
+        clip, file=file, start=clip.start + start, end=clip.start + end, person_start=clip.start + start,
+        person_end=clip.start + end, ticks=clip.ticks[start : end + 1],
         sightings=replace(
             sightings, frames=sightings.frames[frames], boxes=sightings.boxes[frames],
             scores=sightings.scores[frames], sources=sightings.sources[frames],

@@ -31,7 +31,7 @@ CLIP_COLUMNS = (
     "exact", "person_start_frame", "person_end_frame",
     "start_reason", "end_reason", "tracklet", "cluster", "similarity", "threshold", "matched", "certainty",
     "expected_strangers", "explanation",
-    "crop_mode", "aspect", "width", "height", "speaking",
+    "codec", "crop_mode", "aspect", "width", "height", "speaking",
 )  # fmt: skip
 _FACT_COLUMNS = (
     "picture_share", "edge_distance", "other_faces", "other_face_size", "sharpness", "yaw", "landmarks_source",
@@ -62,6 +62,7 @@ class ResultHeader:
     statistics: Mapping[str, Any]  # see PersonMatches.statistics
     absolute: bool = False  # also write the absolute paths of photos and videos
     exports: tuple[str, ...] = ()  # files of the result for other programs
+    lost: tuple[str, ...] = ()  # what the clips do not keep of the videos, one sentence each
     created: datetime = field(default_factory=_now)
 
 
@@ -97,6 +98,7 @@ def describe(header: ResultHeader, clips: Sequence[ClipPlan], cut: bool = True) 
         "threshold": round(float(header.threshold), 4),
         "search": dict(header.statistics),
         "exports": list(header.exports),
+        "lost": list(header.lost),
         "clips": [_clip(clip, cut, header.absolute) for clip in clips],
     }  # fmt: skip
     return cast(dict[str, Any], with_escapes(document))
@@ -138,6 +140,7 @@ def _clip(clip: ClipPlan, cut: bool, absolute: bool) -> dict[str, Any]:
         "certainty": match.certainty,
         "expected_strangers": float(f"{match.expected_strangers:.3g}"),
         "explanation": match.explanation,
+        "codec": clip.codec,
         "crop": {"mode": clip.mode, "aspect": clip.aspect, "width": clip.width, "height": clip.height},
         "speaking": _share(clip.facts),
         "frames": list(_frames(clip)),

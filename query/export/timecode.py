@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
-from facereel.store.model.records import FrameTimes, Ints
+from facereel.store.model.records import FrameTimes, Ints, Video
 
 _NTSC = Fraction(1000, 1001)
 # What cameras record and editing programs offer.
@@ -17,6 +18,25 @@ STANDARD_RATES = (
 )  # fmt: skip
 _CLOSE = Fraction(1, 5000)  # 23.976 and 24 differ by 1/1000; what containers state is rounded far less
 _TIMECODE = re.compile(r"(\d\d):(\d\d):(\d\d)([:;.,])(\d{2,3})")
+
+
+@dataclass(frozen=True, slots=True)
+class Timecode:
+    """The timecode of a frame."""
+
+    text: str
+    rate: Fraction  # frames a second at which it counts
+
+
+def clip_timecode(text: str | None, video: Video, times: FrameTimes, frame: int) -> Timecode | None:
+    """The timecode of a frame of a video whose file begins with `text`; None without one that exists at its rate."""
+    rate = nominal_rate(video.frame_rate, times, video.time_base)
+    start = frames_of(text or "", rate)
+    if start is None:
+        return None
+    since = np.array([times.pts[frame] - times.pts[0]])
+    position = start[0] + int(grid_positions(since, video.time_base, rate)[0])
+    return Timecode(timecode_of(position, rate, start[1]), rate)
 
 
 def nominal_rate(stated: Fraction, times: FrameTimes, time_base: Fraction) -> Fraction:

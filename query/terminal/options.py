@@ -269,6 +269,20 @@ WholeShots = Annotated[
 Size = Annotated[
     int | None, typer.Option(help="Longer side of the clip's picture, pixels, even, 64 to 4096.")
 ]
+FileFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="mp4: plays everywhere (default); mov: for editing programs, ten bits and sound as they are.",
+    ),
+]
+Codec = Annotated[
+    str,
+    typer.Option(
+        help="h264; prores: ProRes 422 HQ; copy: not encoded, from the key frame before each match on."
+    ),
+]
 Face = Annotated[int | None, typer.Option(help="Which face of the photo to use; 1 is the largest.")]
 DryRun = Annotated[bool, _flag("--dry-run", "List the clips, cut nothing.")]
 ForgetDryRun = Annotated[bool, _flag("--dry-run", "List what would be removed, remove nothing.")]

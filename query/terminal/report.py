@@ -145,7 +145,12 @@ def clip(answer: Answer, clip: Clip) -> None:
     """A clip of an answer that was cut: its file, when, how long, how similar."""
     match, name = clip.match, "" if clip.file is None else clip.file.name
     say(f"  {printable(name)}  {clock(clip.start)} - {clock(clip.end)}  {clip.duration:.2f} s  "
-        f"{match.similarity:.2f} {_matched(answer, match)}")  # fmt: skip
+        f"{match.similarity:.2f} {_matched(answer, match)}{_beyond(clip)}")  # fmt: skip
+
+
+def _beyond(clip: Clip) -> str:
+    before, after = clip.match.start_frame - clip.start_frame, clip.end_frame - clip.match.end_frame
+    return f", {before} frames before and {after} after" if before or after else ""
 
 
 def answer(answer: Answer, result: Result, dry_run: bool, explain: bool) -> None:
