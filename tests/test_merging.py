@@ -210,7 +210,7 @@ def test_what_is_no_other_store_is_refused(here: Path, tmp_path: Path) -> None:
             Library(here).merge(other)
 
 
-@pytest.mark.parametrize("harm", ["noise", "torn", "empty", "rows", "pipe", "newer"])
+@pytest.mark.parametrize("harm", ["noise", "torn", "empty", "rows", "pipe", "newer", "older"])
 def test_a_damaged_index_is_left_out_and_named(here: Path, there: Path, harm: str) -> None:
     index(here, "a", Face(ANNA, 1))
     folder, _ = index(there, "b", Face(ANNA, 1)), index(there, "c", Face(BERT, 1))
@@ -228,9 +228,11 @@ def test_a_damaged_index_is_left_out_and_named(here: Path, there: Path, harm: st
         path.unlink()
         os.mkfifo(path)
     else:
-        statement = (
-            "PRAGMA user_version = 99" if harm == "newer" else "UPDATE tracklets SET end_frame = 100000"
-        )
+        statement = {
+            "newer": "PRAGMA user_version = 99",
+            "older": "PRAGMA user_version = 3",
+            "rows": "UPDATE tracklets SET end_frame = 100000",
+        }[harm]
         with closing(sqlite3.connect(path)) as db, db:
             db.execute(statement)
     merged = Library(here).merge(there)

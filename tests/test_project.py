@@ -171,9 +171,12 @@ def commands() -> dict[str, set[str]]:
     """Options of each command of cli.py, by the command's name; "" has those of the program itself."""
     group: Any = typer.main.get_command(cli.app)
     result = {
-        name: {option for param in command.params for option in param.opts}
+        name: {
+            option for one in (command, *getattr(command, "commands", {}).values()) for param in one.params
+            for option in param.opts
+        }
         for name, command in group.commands.items()
-    }
+    }  # fmt: skip
     return {"": {option for param in group.params for option in param.opts}} | result
 
 

@@ -139,7 +139,7 @@ def _other_people(other: Path, scratch: Path) -> LibraryPeople:
         people.backup(scratch / _DECISIONS)
         read_backup(scratch / _DECISIONS)
         people.all()
-    except (sqlite3.Error, OSError, DamagedLibraryError, OptionError) as error:
+    except (sqlite3.Error, OSError, StoreError, OptionError) as error:
         reason = printable(str(error)).replace(printable(scratch), printable(other))
         raise DamagedLibraryError(
             f"the decisions of {printable(other)} cannot be used, and nothing was merged: {reason}"

@@ -119,3 +119,9 @@ def _naming(source: Path, written: Path) -> Iterator[None]:
         yield
     except (DamagedIndexError, NewerIndexError) as error:
         raise type(error)(str(error).replace(printable(written), printable(source))) from error
+    except UnwritableError as error:
+        # Bringing an altered file to the newest schema fails as if the disk refused it.
+        reason = printable(str(error.__cause__))
+        raise DamagedIndexError(
+            f"{printable(source / DATABASE)} cannot be brought to the newest schema ({reason}); index its video again"
+        ) from error
