@@ -70,3 +70,9 @@ def test_undo_is_all_or_nothing(page: InProcess, library: Library) -> None:
     assert answer.status_code == 400
     assert answer.json()["error"]["kind"] == "OptionError"
     assert library.people.find("Anna").id == 1
+
+
+def test_the_log_says_what_was_decided_about_how_many_face_tracks(page: InProcess, library: Library) -> None:
+    library.people.name("1", "Anna")
+    library.people.reject("1", ["two.mp4#t2"])
+    assert "1 face track is not Anna" in page.get("/log").text

@@ -220,8 +220,8 @@ def is_photo(text: str) -> bool:
 
 def _changed(index: VideoIndex) -> ChangedIndexError:
     return ChangedIndexError(
-        f"{printable(index.video.name)} was indexed again, or somebody in it was forgotten: its numbers are of other "
-        "faces now; look at the faces again"
+        f"{printable(index.video.name)} was indexed again, or somebody in it was forgotten: this may be another face "
+        "by now; look at it again"
     )
 
 

@@ -15,7 +15,7 @@ from facereel.query.web.site import site_of
 DECISIONS_SHOWN = 200
 
 
-def undo(request: Request) -> JSONResponse:
+def _undo(request: Request) -> JSONResponse:
     """Undo the decisions with the numbers given, all or none."""
     numbers = read_fields(request).integers("decisions")
     if not numbers:
@@ -28,7 +28,7 @@ def undo(request: Request) -> JSONResponse:
     })  # fmt: skip
 
 
-def log(request: Request) -> HTMLResponse:
+def _log(request: Request) -> HTMLResponse:
     """The decisions, the newest first."""
     site = site_of(request)
     people = site.library.people
@@ -44,13 +44,14 @@ def _sentence(decision: api.Decision, names: Mapping[int, str]) -> str:
         "nobody" if one is None else names.get(one, f"person {one}")
         for one in (decision.person, decision.other)
     )
-    faces = f"{decision.face_tracks} {'face track' if decision.face_tracks == 1 else 'face tracks'}"
+    count = decision.face_tracks
+    faces = "1 face track is" if count == 1 else f"{count} face tracks are"
     return {
         "name": f"person {decision.person} is called {decision.name}",
         "merge": f"person {decision.other} is {who}",
-        "split": f"{faces} of {who} are {other}",
-        "accept": f"{faces} are {who}",
-        "reject": f"{faces} are not {who}",
+        "split": f"{faces} split off {who} as {other}",
+        "accept": f"{faces} {who}",
+        "reject": f"{faces} not {who}",
         "hide": f"{who} is hidden",
         "show": f"{who} is listed again",
         "undo": f"decision {decision.undoes} is undone",
@@ -59,6 +60,6 @@ def _sentence(decision: api.Decision, names: Mapping[int, str]) -> str:
 
 
 routes = [
-    Route("/log", log, methods=["GET"]),
-    Route("/api/undo", undo, methods=["POST"]),
+    Route("/log", _log, methods=["GET"]),
+    Route("/api/undo", _undo, methods=["POST"]),
 ]

@@ -12,19 +12,19 @@ from facereel.query.web.jobs import Job
 from facereel.query.web.site import Site, site_of
 
 
-def jobs(request: Request) -> JSONResponse:
+def _jobs(request: Request) -> JSONResponse:
     """All of it, oldest first."""
     site = site_of(request)
     return JSONResponse({"jobs": [_data(site, job) for job in site.jobs.all()]})
 
 
-def job(request: Request) -> JSONResponse:
+def _job(request: Request) -> JSONResponse:
     """One job."""
     site = site_of(request)
     return JSONResponse(_data(site, site.jobs.find(request.path_params["job"])))
 
 
-def cancel(request: Request) -> JSONResponse:
+def _cancel(request: Request) -> JSONResponse:
     """Let one end."""
     site = site_of(request)
     return JSONResponse(_data(site, site.jobs.cancel(request.path_params["job"])))
@@ -38,7 +38,7 @@ def _data(site: Site, job: Job) -> dict[str, Any]:
 
 
 routes = [
-    Route("/api/jobs", jobs, methods=["GET"]),
-    Route("/api/jobs/{job}", job, methods=["GET"]),
-    Route("/api/jobs/{job}/cancel", cancel, methods=["POST"]),
+    Route("/api/jobs", _jobs, methods=["GET"]),
+    Route("/api/jobs/{job}", _job, methods=["GET"]),
+    Route("/api/jobs/{job}/cancel", _cancel, methods=["POST"]),
 ]

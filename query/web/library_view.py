@@ -29,7 +29,7 @@ _REMEDIES = {
 }  # fmt: skip
 
 
-def page(request: Request) -> HTMLResponse:
+def _page(request: Request) -> HTMLResponse:
     """All videos, or those and the people whose names contain a text."""
     site, search = site_of(request), request.query_params.get("q", "").strip()
     offset = (page_number(request) - 1) * VIDEOS_A_PAGE
@@ -41,7 +41,7 @@ def page(request: Request) -> HTMLResponse:
     )  # fmt: skip
 
 
-def folder(request: Request) -> JSONResponse:
+def _folder(request: Request) -> JSONResponse:
     """What lies in a folder below the root, and which of its videos are indexed."""
     site = site_of(request)
     found = api.browse(site.root, request.query_params.get("folder", ""))
@@ -56,7 +56,7 @@ def folder(request: Request) -> JSONResponse:
     )
 
 
-def index(request: Request) -> JSONResponse:
+def _index(request: Request) -> JSONResponse:
     """Index files or folders below the root, as a job."""
     site, words = site_of(request), read_fields(request)
     if "folder" in words:  # a video of the library, wherever it lies, anew
@@ -73,10 +73,10 @@ def index(request: Request) -> JSONResponse:
 
 def _indexing(site: Site, paths: list[Path], force: bool) -> Job:
     title = f"Indexing {paths[0].name}" if len(paths) == 1 else f"Indexing {len(paths)} files and folders"
-    return site.jobs.start("index", title, lambda progress: _index(site, paths, force, progress))
+    return site.jobs.start("index", title, lambda progress: _index_videos(site, paths, force, progress))
 
 
-def _index(site: Site, paths: list[Path], force: bool, progress: Progress) -> Result:
+def _index_videos(site: Site, paths: list[Path], force: bool, progress: Progress) -> Result:
     failed: list[dict[str, str]] = []
     indexed: list[dict[str, Any]] = []
     total = 0
@@ -104,7 +104,7 @@ def _index(site: Site, paths: list[Path], force: bool, progress: Progress) -> Re
     return {"indexed": indexed, "failed": failed}
 
 
-def remove(request: Request) -> JSONResponse:
+def _remove(request: Request) -> JSONResponse:
     """Delete the index of a video."""
     site = site_of(request)
     name = site.index(read_fields(request).text("folder"))
@@ -113,7 +113,7 @@ def remove(request: Request) -> JSONResponse:
     return JSONResponse({"message": f"The index of {name} is deleted. The video itself stays."})
 
 
-async def add(request: Request) -> JSONResponse:
+async def _add(request: Request) -> JSONResponse:
     """Write a video that was dropped into a folder below the root; the page has asked before."""
     site, name = site_of(request), request.query_params.get("name", "")
     folder = api.file_below(site.root, request.query_params.get("folder", ""))
@@ -160,10 +160,10 @@ def _is_kept_from_uploads(site: Site, folder: Path) -> bool:
 
 
 routes = [
-    Route("/", page, methods=["GET"]),
-    Route("/api/library/folder", folder, methods=["GET"]),
-    Route("/api/library/index", index, methods=["POST"]),
-    Route("/api/library/remove", remove, methods=["POST"]),
-    Route("/api/library/add", add, methods=["POST"]),
+    Route("/", _page, methods=["GET"]),
+    Route("/api/library/folder", _folder, methods=["GET"]),
+    Route("/api/library/index", _index, methods=["POST"]),
+    Route("/api/library/remove", _remove, methods=["POST"]),
+    Route("/api/library/add", _add, methods=["POST"]),
 ]
 uploads = {"/api/library/add": Upload(("video/*", "application/octet-stream"), _LARGEST, stream=True)}

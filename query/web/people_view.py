@@ -15,7 +15,7 @@ from facereel.query.web.site import site_of
 PEOPLE_A_PAGE = 60
 
 
-def page(request: Request) -> HTMLResponse:
+def _page(request: Request) -> HTMLResponse:
     """People with a name, and how many have none."""
     site, search = site_of(request), request.query_params.get("q", "").strip()
     hidden = request.query_params.get("hidden") == "1"
@@ -32,7 +32,7 @@ def page(request: Request) -> HTMLResponse:
     )  # fmt: skip
 
 
-def unnamed(request: Request) -> HTMLResponse:
+def _unnamed(request: Request) -> HTMLResponse:
     """A page of the people without a name, as a part of that page."""
     site, number = site_of(request), page_number(request)
     found = site.library.people.page(
@@ -43,7 +43,7 @@ def unnamed(request: Request) -> HTMLResponse:
     return site.render(request, "_people.html", people=found.people, hidden=False, more=more)
 
 
-def name(request: Request) -> JSONResponse:
+def _name(request: Request) -> JSONResponse:
     """Give somebody a name."""
     people = site_of(request).library.people
     person = same_person(people, request.path_params["person"])
@@ -51,7 +51,7 @@ def name(request: Request) -> JSONResponse:
     return JSONResponse(described(change, f"Person {change.person.id} is {change.person.name}"))
 
 
-def merge(request: Request) -> JSONResponse:
+def _merge(request: Request) -> JSONResponse:
     """Say that people are one person; the first one's id and name stay."""
     ids = read_fields(request).integers("people")
     if len(ids) < 2:
@@ -63,7 +63,7 @@ def merge(request: Request) -> JSONResponse:
     return JSONResponse(described(change, f"{len(ids)} people are one now: {change.person.title}{gone}"))
 
 
-def hide(request: Request) -> JSONResponse:
+def _hide(request: Request) -> JSONResponse:
     """Leave people out of lists and questions, or take them back."""
     words, people = read_fields(request), site_of(request).library.people
     ids, back = words.integers("people"), words.flag("back")
@@ -78,9 +78,9 @@ def hide(request: Request) -> JSONResponse:
 
 
 routes = [
-    Route("/people", page, methods=["GET"]),
-    Route("/people/unnamed", unnamed, methods=["GET"]),
-    Route("/api/people/merge", merge, methods=["POST"]),
-    Route("/api/people/hide", hide, methods=["POST"]),
-    Route("/api/people/{person:int}/name", name, methods=["POST"]),
+    Route("/people", _page, methods=["GET"]),
+    Route("/people/unnamed", _unnamed, methods=["GET"]),
+    Route("/api/people/merge", _merge, methods=["POST"]),
+    Route("/api/people/hide", _hide, methods=["POST"]),
+    Route("/api/people/{person:int}/name", _name, methods=["POST"]),
 ]

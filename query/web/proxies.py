@@ -14,7 +14,7 @@ from facereel.query.web.jobs import Progress, Result
 from facereel.query.web.site import folder_of, site_of
 
 
-def playback(request: Request) -> JSONResponse:
+def _playback(request: Request) -> JSONResponse:
     """Where the video is played from; null where a copy has to be made first."""
     library, folder = site_of(request).library, folder_of(request)
     address = None
@@ -25,7 +25,7 @@ def playback(request: Request) -> JSONResponse:
     return JSONResponse({"address": address})
 
 
-def prepare(request: Request) -> JSONResponse:
+def _prepare(request: Request) -> JSONResponse:
     """Make a copy, also of a video that the server takes for playable: the browser has said that it is not."""
     site, folder = site_of(request), folder_of(request)
     read_fields(request)
@@ -39,7 +39,7 @@ def prepare(request: Request) -> JSONResponse:
     return JSONResponse({"job": job.id})
 
 
-def proxy(request: Request) -> FileResponse:
+def _proxy(request: Request) -> FileResponse:
     """The copy, or the ranges of it that the player asks for."""
     file = site_of(request).library.proxy(folder_of(request))
     if file is None:
@@ -52,7 +52,7 @@ def _address(kind: str, folder: str) -> str:
 
 
 routes = [
-    Route("/api/playback/{folder}", playback, methods=["GET"]),
-    Route("/api/playback/{folder}/proxy", prepare, methods=["POST"]),
-    Route("/media/proxy/{folder}", proxy, methods=["GET"]),
+    Route("/api/playback/{folder}", _playback, methods=["GET"]),
+    Route("/api/playback/{folder}/proxy", _prepare, methods=["POST"]),
+    Route("/media/proxy/{folder}", _proxy, methods=["GET"]),
 ]
