@@ -125,7 +125,7 @@ def test_every_frame_and_sound_is_at_its_time(tmp_path: Path, name: str) -> None
     times = log.times(header.frame_rate, header.time_base)
     target = tmp_path / "copy.mp4"
     notes = write_copy(
-        Original(header, times), lambda frame: NOTHING, "blur", target, False, lambda done: None
+        Original(header, times, log.restarts), lambda frame: NOTHING, "blur", target, False, lambda done: None
     )
     with av.open(str(target)) as container:
         zero = Fraction(container.start_time or 0, av.time_base)

@@ -94,7 +94,7 @@ def blur(
     )  # fmt: skip
     video.check_unchanged()
     covers = choose(found, selection, float(video.frame_rate))
-    notes = _write(target, Original(video, found.times), covers, options, shown)
+    notes = _write(target, Original(video, found.times, log.restarts), covers, options, shown)
     report = target.with_suffix(".json")
     document = _document(video, target, options, people, index, found, covers, (*found.warnings, *notes))
     _write_report(report, document)

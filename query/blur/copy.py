@@ -54,6 +54,7 @@ class Original:
 
     probe: Probe
     times: FrameTimes  # of all its frames
+    restarts: int = 0  # how often the file's clock starts again
 
     @property
     def origin(self) -> Fraction:
@@ -92,7 +93,7 @@ def write_copy(
             if frame.index >= len(original.times.pts) or log.pts[-1] != original.times.pts[frame.index]:
                 break
             if picture is None:
-                picture = _Picture(file, original, frame, resources, source if keep_metadata else None)
+                picture = _Picture(file, original, frame, source if keep_metadata else None)
                 tracks, sound_notes = _sound(file, original, resources, keep_metadata)
                 notes += picture.losses(frame) + sound_notes
             picture.write(frame, covering_of(frame.index), style)
@@ -113,9 +114,8 @@ class _Picture:
     """The stream of pictures of the copy."""
 
     def __init__(
-        self, file: OutputContainer, original: Original, first: Frame, resources: ExitStack,
-        tagged: InputContainer | None,
-    ) -> None:  # fmt: skip
+        self, file: OutputContainer, original: Original, first: Frame, tagged: InputContainer | None
+    ) -> None:
         probe = original.probe
         self._file, self._original = file, original
         self._colours: Colours = colours_of(first.picture)
@@ -224,7 +224,7 @@ class _EncodedSound:
         self._stream = file.add_stream("aac", rate=output_rate(stream), layout="stereo")
         self._stream.bit_rate = _SOUND_BITS
         packets = None
-        if source.format.name in ("mpegts", "mpeg"):  # their clock may start again
+        if original.restarts:  # a seek does not find the sound
             packets = (
                 packet for packet in _packets(source, original.probe, [stream])
                 if packet.stream.index == stream.index
@@ -296,6 +296,7 @@ def _left_out(source: InputContainer, picture: VideoStream, keep_metadata: bool)
         "subtitle track": len(source.streams.subtitles),
         "data track": len(source.streams.data),
         "attachment": len(source.streams.attachments),
+        "chapter mark": len(source.chapters()),
         "other picture track": sum(stream.index != picture.index for stream in source.streams.video),
     }
     lost = [count(number, kind) for kind, number in kinds.items() if number]

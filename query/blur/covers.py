@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from facereel.query.blur.follow import HOLD_SECONDS, Detection, Track
+from facereel.query.blur.follow import HOLD_SECONDS, SURE_SCORE, Detection, Track
 from facereel.query.blur.paint import NOTHING, Covering
 from facereel.query.blur.search import FoundFaces
 from facereel.store.model.boxes import iou, xywh_to_xyxy
@@ -73,7 +73,7 @@ def choose(found: FoundFaces, selection: Selection, frame_rate: float) -> Covers
         face_tracks += any(hides.values())
         for frame, detection in track.detections.items():
             if hides[frame]:
-                covered[frame].append((detection.box, True))
+                covered[frame].append((detection.box, detection.score >= SURE_SCORE))
                 reach = _enclosing(track, frame)
                 if float(iou(xywh_to_xyxy(reach[None]), xywh_to_xyxy(detection.box[None]))[0, 0]) < _SAME:
                     covered[frame].append((reach, False))

@@ -23,6 +23,7 @@ STYLES: tuple[Style, ...] = ("blur", "pixelate", "cover")
 # Half axes of ellipses, in sides of a face's box. What is covered holds all of the box, and hair and ears beside it.
 _COVERED = 0.85
 _FACE = 0.55  # a face itself
+_SPARED = 0.45  # what of a face that is to stay visible is never covered by one behind it
 # A covered ellipse is this many mean values wide and high: a face is four wide then.
 _CELLS = 7
 _SOFT = 0.12  # of the half axes: so far beyond its edge a covered ellipse fades out
@@ -34,7 +35,7 @@ class Covering:
     """What of a frame is covered; boxes are x y w h, displayed pixels."""
 
     boxes: Floats  # (N, 4)
-    detected: NDArray[np.bool_]  # (N,) whether a face was detected in the box; else it may be there
+    detected: NDArray[np.bool_]  # (N,) whether a face was surely detected in the box; else it may be there
     spared: Floats  # (M, 4) faces that stay visible, also where they lie beside a covered face
 
 
@@ -68,8 +69,8 @@ def cover_faces(planes: tuple[Plane, Plane, Plane], covering: Covering, style: S
 def opacity(size: tuple[int, int], covering: Covering, scale: float = 1.0) -> Floats:
     """How much of each pixel of a picture is covered, (H, W) 0..1; `scale` is its pixels a displayed pixel.
 
-    Beside a face that is to stay visible nothing is covered but faces that are detected there themselves: a face that
-    is only expected there is behind it.
+    Of a face that is to stay visible nothing is covered but where another one is surely detected: one that is only
+    expected there, or half detected, is behind it.
     """
     alpha = np.zeros(size[::-1], np.float32)
     factor = np.float32(scale)
@@ -77,7 +78,7 @@ def opacity(size: tuple[int, int], covering: Covering, scale: float = 1.0) -> Fl
         where, radius = _ellipse(size, box, _COVERED, _SOFT)
         np.maximum(alpha[where], np.clip((1 + _SOFT - radius) / _SOFT, 0, 1), out=alpha[where])
     for box in covering.spared * factor:
-        where, radius = _ellipse(size, box, _FACE, 0.0)
+        where, radius = _ellipse(size, box, _SPARED, 0.0)
         alpha[where][radius <= 1] = 0
     if len(covering.spared):
         for box in covering.boxes[covering.detected] * factor:
