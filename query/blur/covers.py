@@ -73,7 +73,8 @@ def choose(found: FoundFaces, selection: Selection, frame_rate: float) -> Covers
         face_tracks += any(hides.values())
         for frame, detection in track.detections.items():
             if hides[frame]:
-                covered[frame].append((detection.box, detection.score >= SURE_SCORE))
+                surely = detection.score >= SURE_SCORE or detection.tracklet != 0
+                covered[frame].append((detection.box, surely))
                 reach = _enclosing(track, frame)
                 if float(iou(xywh_to_xyxy(reach[None]), xywh_to_xyxy(detection.box[None]))[0, 0]) < _SAME:
                     covered[frame].append((reach, False))
