@@ -279,6 +279,31 @@ def test_where_the_rate_varies_cuts_are_on_the_grid_and_the_distance_is_stated()
     assert editors.notes([source("23.976, ticks of 1 ms")]) == ()
 
 
+def test_where_the_rate_varies_every_format_has_the_same_cuts(tmp_path: Path) -> None:
+    durations = np.random.default_rng(7).choice([3000, 3003, 3600, 6000], 500, p=[0.7, 0.1, 0.1, 0.1])
+    times = FrameTimes(np.cumsum(durations) - durations, durations)
+    video = replace(
+        make_video(frame_count=500), time_base=Fraction(1, 90_000), origin_pts=0, frame_rate=Fraction(27)
+    )
+    timeline = one_timeline(video, times, SourceTags("01:00:00:00", None, 2, 48_000))
+    cuts = [(108_000 + event.start, 108_000 + event.end) for event in timeline.events]  # of 30 a second
+    written = (("edl", edl, "cmx_3600"), ("xmeml", xmeml, "fcp_xml"), ("fcpxml", fcpxml, "fcpx_xml"))
+    for _, write, adapter in (*written, ("otio", editors.TIMELINES["otio"].write, "otio_json")):
+        options = {"rate": 30} if adapter == "cmx_3600" else {}
+        read = oti.adapters.read_from_string(write(timeline), adapter, **options)
+        if not hasattr(read, "tracks"):
+            clips = list(read.find_clips())
+        else:
+            clips = list(next(track for track in read.tracks if track.kind == "Video").find_clips())
+        own = [each.source_range for each in clips]
+        ends = [(one.start_time.to_frames(), one.end_time_exclusive().to_frames()) for one in own]
+        assert ends == cuts, adapter
+    (file,) = editors.write_timelines([timeline], ["csv-markers"], tmp_path, "anna")
+    assert [(int(row["Start Frame"]), int(row["End Frame"])) for row in rows(tmp_path / file)] == [
+        (event.start, event.end) for event in timeline.events
+    ]
+
+
 def test_handles_stop_at_the_ends_of_the_shot() -> None:
     times = even_times(Fraction(25), 25)
     video = replace(

@@ -7,7 +7,7 @@ block of it. A file whose container stores no display times cannot be copied.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -85,6 +85,7 @@ def _write(source: InputContainer, clip: ClipPlan, times: FrameTimes, target: Pa
         picture = container.add_stream_from_template(picture_stream(source, Path(video.path)))
         if timecode is not None:
             picture.metadata["timecode"] = timecode.text
+        _set_decoding_times(packets)
         placed = [_moved(packet, start, picture) for packet in packets]
         for stream in copied_sounds(source, clip.file_format):
             track = container.add_stream_from_template(stream)
@@ -93,6 +94,18 @@ def _write(source: InputContainer, clip: ClipPlan, times: FrameTimes, target: Pa
             placed += [_moved(packet, start, track) for packet in _sounds(video, stream.index, start, end)]
         for _, packet in sorted(placed, key=lambda pair: pair[0]):
             container.mux(packet)
+
+
+def _set_decoding_times(packets: Sequence[Packet]) -> None:
+    """Give packets in the order of decoding times that grow and come no later than they are shown.
+
+    Matroska stores none, and what FFmpeg makes of that after a seek is not always in order.
+    """
+    shown = [packet.pts or 0 for packet in packets]
+    ordered = sorted(shown)
+    delay = max(time - own for time, own in zip(ordered, shown, strict=True))
+    for packet, time in zip(packets, ordered, strict=True):
+        packet.dts = time - delay
 
 
 def _moved(packet: Packet, start: Fraction, stream: av.stream.Stream) -> _Placed:
