@@ -43,6 +43,7 @@ from facereel.store.model.errors import (
 )
 from facereel.store.model.records import EngineInfo
 from facereel.store.model.urls import Url, is_url
+from tests.benchmarks.kill_state import rows_digest
 from tests.fake_engine import FakeEngine, backdrop, draw_face, film_of_two, write_film
 from tests.marked_engine import marked_engine
 from tests.program import ROOT, Run
@@ -56,21 +57,9 @@ def film_of(person: str, path: Path, frames: int = 12) -> Path:
     return write_film(path, [picture] * frames)
 
 
-def contents(store: Path) -> dict[str, dict[str, list[Any]]]:
-    """Every row of every index of a store, but for dates and durations."""
-    result = {}
-    for folder in index_folders(store):
-        with closing(sqlite3.connect(folder / DATABASE)) as db:
-            tables = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            rows = {table: db.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
-            names = [row[1] for row in db.execute("PRAGMA table_info(stats)")]
-        rows["stats"] = [
-            row[: names.index("seconds")] + row[names.index("seconds") + 1 :] for row in rows["stats"]
-        ]
-        rows["meta"] = [row for row in rows["meta"] if row[0] != "indexed_at"]
-        rows.pop("checkpoint", None)  # has a duration, too
-        result[folder.name] = rows
-    return result
+def contents(store: Path) -> dict[str, str]:
+    """A digest of the rows of every index of a store, but for dates and durations."""
+    return {folder.name: rows_digest(folder / DATABASE) for folder in index_folders(store)}
 
 
 # -- Addresses

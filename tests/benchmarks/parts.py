@@ -10,6 +10,7 @@ from facereel.indexer.engines.registry import DEFAULT_ENGINE, load_engine
 from facereel.query.people.strangers import read_faces
 from tests.benchmarks import engines, identity, scan_modes, shot_detectors, small_faces
 from tests.benchmarks.blur import blur
+from tests.benchmarks.cluster import cluster
 from tests.benchmarks.clusters import clusters
 from tests.benchmarks.corrections import corrections
 from tests.benchmarks.figures import at_most, scenario_figures, shot_figures
@@ -164,6 +165,7 @@ PARTS: dict[str, Callable[..., Iterator[Report]]] = {
     "fuzz": fuzz,
     "soak": soak,
     "kill": kills,
+    "cluster": cluster,
     "library": library,
     "web": web,
 }
