@@ -129,8 +129,13 @@ def test_a_folder_of_a_server_is_its_videos() -> None:
     assert staging.find_urls(Url("memory://films")) == both
     assert staging.find_urls(Url("memory://films/*.mp4")) == both[:1]
     assert staging.find_urls(Url("memory://nowhere/a.mp4")) == [Url("memory://nowhere/a.mp4")]
-    with pytest.raises(OptionError, match="has a password"):
-        staging.find_urls(Url("sftp://user:word@host/a.mp4"))
+    assert staging.find_urls(Url("http://[::1]:80/a.mp4")) == [Url("http://[::1]:80/a.mp4")]
+    for url, said in (
+        ("sftp://user:word@host/a.mp4", "has a password"),
+        ("http://[::1/a.mp4", "is no address"),
+    ):
+        with pytest.raises(OptionError, match=said):
+            staging.find_urls(Url(url))
 
 
 def test_one_machine_says_what_reads_addresses(tmp_path: Path) -> None:

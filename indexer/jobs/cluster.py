@@ -134,7 +134,8 @@ class _Batch:
             contents[store] = self._ray.put(frozenset(video.sha256 for video in known))
             urls[store] = {v.path: RemoteFile(v.size, v.mtime_ns) for v in known if is_url(v.path)}
         while self._waiting or self._attempts:
-            while self._waiting and len(self._attempts) < self._most_attempts():
+            most = self._most_attempts()
+            while self._waiting and len(self._attempts) < most:
                 job, number, failed_on = self._waiting.popleft()
                 event = self._existing(job) if number == 1 else None
                 if event is not None:
@@ -160,11 +161,14 @@ class _Batch:
                 attempt.incoming.close()
 
     def _ready(self) -> list[Any]:
-        """Streams of tasks that have sent something or ended; waits a second at most."""
+        """All streams of tasks that have sent something or ended; waits a second at most for the first."""
         if not self._attempts:
             return []
         streams = list(self._attempts)
-        ready, _ = self._ray.wait(streams, num_returns=1, timeout=_POLL_SECONDS, fetch_local=False)
+        wait = partial(self._ray.wait, streams, fetch_local=False)
+        ready, _ = wait(num_returns=1, timeout=_POLL_SECONDS)
+        if ready:
+            ready, _ = wait(num_returns=len(streams), timeout=0)
         for attempt in self._attempts.values():
             if attempt.node and time.monotonic() - attempt.last_message > _SILENT_SECONDS:
                 self._ray.cancel(attempt.stream, force=True)
@@ -185,9 +189,8 @@ class _Batch:
             self._last_begin, self._noted_room = time.monotonic(), False
             yield from self._begin(job, self._node_name(message.node))
         elif isinstance(message, Progress | Note):
-            self._ever_loaded = self._ever_loaded or (
-                isinstance(message, Progress) and message.stage == "indexing"
-            )
+            if isinstance(message, Progress) and message.stage == "indexing":
+                self._ever_loaded = True
             yield replace(message, video=job.video)
         elif isinstance(message, Part):
             try:

@@ -105,12 +105,16 @@ def _index(
         text = f"{printable(path)} holds no video; known suffixes: {' '.join(sorted(VIDEO_SUFFIXES))}"
         yield Failed(job.video, VideoError(text))
         return
-    sha256 = hash_file(path)
+    before = _change(path)
+    sha256 = hash_file(path, before and before[0])
     if sha256 in contents and not job.force:
         yield Known(sha256)
         return
     for event in _worker_for(load).run(ScratchJob(path, sha256, folder / "store", job.config)):
-        if isinstance(event, Indexed):
+        if isinstance(event, Indexed) and _change(path) != before:
+            text = f"{printable(job.video)} was written to while it was indexed; index it again"
+            yield Failed(job.video, VideoError(text))
+        elif isinstance(event, Indexed):
             digest = hashlib.sha256()
             with open(event.folder / DATABASE, "rb") as file:
                 while data := file.read(PART_BYTES):
@@ -119,6 +123,15 @@ def _index(
             yield Complete(digest.hexdigest(), remote.mtime_ns if remote else None)
         else:
             yield _renamed(event, path, job.video)
+
+
+def _change(path: Path) -> tuple[int, int] | None:
+    """Size and time of a file, which a write changes; None where there is none, of which reading says why."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def _worker_for(load: Load) -> ReusedWorker:

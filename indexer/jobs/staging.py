@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from facereel.store.files.kinds import VIDEO_SUFFIXES
 from facereel.store.files.names import printable
 from facereel.store.model.errors import OptionError, VideoError
-from facereel.store.model.urls import Url, has_password
+from facereel.store.model.urls import Url
 
 PIECE_BYTES = 16 << 20  # of one request, where a server gives parts of a file
 SPARE_BYTES = 1 << 30  # that a copy leaves free on the disk
@@ -35,11 +36,15 @@ def find_urls(url: Url) -> list[Url]:
 
     An address that ends like a video is not looked at. Raises OptionError for one that cannot be read here.
     """
-    if has_password(url):
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise OptionError(f"{printable(url)} is no address ({error}); check it") from error
+    if parts.password is not None:
         raise OptionError(
-            f"{printable(url.partition('://')[0])}://… has a password, which the index would store; use a key"
+            f"{printable(parts.scheme)}://... has a password, which the index would store; use a key"
         )
-    pattern = any(sign in url for sign in "*[")
+    pattern = any(sign in parts.path for sign in "*[")
     if not pattern and Path(url.name).suffix.lower() in VIDEO_SUFFIXES:
         return [url]
     try:

@@ -24,8 +24,3 @@ class Url(str):
 def is_url(text: str) -> bool:
     """Whether a text is an address, and not the path of a file."""
     return _URL.match(text) is not None
-
-
-def has_password(url: str) -> bool:
-    """Whether an address carries a password, as in `sftp://user:word@host/film.mp4`."""
-    return urlsplit(url).password is not None
