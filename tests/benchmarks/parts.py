@@ -13,6 +13,7 @@ from tests.benchmarks.blur import blur
 from tests.benchmarks.cluster import cluster
 from tests.benchmarks.clusters import clusters
 from tests.benchmarks.corrections import corrections
+from tests.benchmarks.dataset import dataset
 from tests.benchmarks.figures import at_most, scenario_figures, shot_figures
 from tests.benchmarks.footage import clip_row, footage, full_truth, rates, small_footage, thresholds
 from tests.benchmarks.fuzz import fuzz
@@ -154,6 +155,7 @@ PARTS: dict[str, Callable[..., Iterator[Report]]] = {
     "people": library_people,
     "corrections": corrections,
     "rates": rates,
+    "dataset": dataset,
     "thresholds": thresholds,
     "shots": shots,
     "scan": scans,
