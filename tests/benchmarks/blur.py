@@ -185,10 +185,27 @@ def _faces(truth: Mapping[str, Any]) -> dict[str, dict[int, Face]]:
     for name, person in truth["people"].items():
         if "seen" in person:
             seen = {int(frame): Face(values[:4], values[4]) for frame, values in person["seen"].items()}
-            faces[name] = {frame: face for frame, face in seen.items() if face.share >= VISIBLE}
+            gone = _faded(truth, seen)
+            faces[name] = {
+                frame: face for frame, face in seen.items() if face.share >= VISIBLE and frame not in gone
+            }
         else:
             faces[name] = {frame: Face(box, 1.0) for frame, box in boxes_by_frame(truth, name).items()}
     return faces
+
+
+def _faded(truth: Mapping[str, Any], seen: Mapping[int, Face]) -> set[int]:
+    """Frames of fades in which somebody is not to be seen, though the truth has both shots in all of them.
+
+    A fade shows the one shot in its first half, the other in its second (render.mix).
+    """
+    gone: set[int] = set()
+    for kind, start, end in truth["changes"]:
+        if kind.startswith("fade"):
+            middle = next((f for f in range(start, end) if 2 * (f - start + 1) >= end - start + 1), end)
+            gone |= set(range(start, middle)) if start - 1 not in seen else set()
+            gone |= set(range(middle, end)) if end not in seen else set()
+    return gone
 
 
 def _scenarios(only: str) -> Iterator[tuple[str, Path, Mapping[str, Any], Mapping[str, list[Path]]]]:
