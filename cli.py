@@ -169,7 +169,7 @@ def index(
     """Find all faces in videos and store them, once a video."""
     if watch and (as_json or report_file is not None):
         raise typer.BadParameter(
-            "--watch has no end at which --json or --report could be written; use --on-done"
+            "--watch has no end at which --json or --report could be written; use --json-lines"
         )
     library = _library(store, engine, device, threads, calibration)
     if report_file is not None:
