@@ -152,11 +152,14 @@ def test_a_folder_is_watched_until_a_signal_ends_it(tmp_path: Path, film: Path) 
     def events() -> list[dict[str, object]]:
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
-    wait_until(lambda: len(events()) == 1)
-    (folder / "broken.mp4").write_bytes(b"no video")
-    wait_until(lambda: len(events()) == 2)
-    process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    try:
+        wait_until(lambda: len(events()) == 1)
+        (folder / "broken.mp4").write_bytes(b"no video")
+        wait_until(lambda: len(events()) == 2)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 0, err
     assert [(event["event"], Path(str(event["video"])).name) for event in events()] == [
         ("indexed", "one.mp4"), ("failed", "broken.mp4"),
