@@ -36,6 +36,7 @@ from facereel.store.index.database import DATABASE
 from facereel.store.index.incoming import IncomingIndex
 from facereel.store.model.config import Config
 from facereel.store.model.errors import (
+    DamagedIndexError,
     EngineMismatchError,
     FaceReelError,
     StoreError,
@@ -185,24 +186,27 @@ def test_an_index_travels_in_parts(
     with closing(IncomingIndex(job.store)) as incoming:
         for part in parts:
             incoming.add(part)
-        folder = incoming.install(incoming.video(end.sha256, engine), str(film), film.stat().st_mtime_ns)
+        folder = incoming.install(
+            incoming.video(end.sha256, end.content, engine), str(film), film.stat().st_mtime_ns
+        )
     assert contents(job.store) == contents(film_store)
     assert {path.name for path in job.store.iterdir()} == {folder.name}
 
-    refused: list[tuple[list[bytes], EngineInfo, type[FaceReelError], str]] = [
-        (parts[:-1], engine, StoreError, "did not arrive as it was sent"),
-        (parts, FakeEngine(salt="new").info, EngineMismatchError, "other weights"),
+    refused: list[tuple[list[bytes], str, EngineInfo, type[FaceReelError], str]] = [
+        (parts[:-1], end.content, engine, StoreError, "did not arrive as it was sent"),
+        (parts, "0" * 64, engine, StoreError, "of another video"),
+        (parts, end.content, FakeEngine(salt="new").info, EngineMismatchError, "other weights"),
     ]
-    for sent, engine_here, kind, said in refused:
+    for sent, content, engine_here, kind, said in refused:
         with closing(IncomingIndex(job.store)) as incoming:
             for part in sent:
                 incoming.add(part)
             with pytest.raises(kind, match=said):
-                incoming.video(end.sha256, engine_here)
+                incoming.video(end.sha256, content, engine_here)
     assert {path.name for path in job.store.iterdir()} == {folder.name}
 
 
-def test_a_damaged_index_is_not_installed(film_store: Path, tmp_path: Path) -> None:
+def test_a_damaged_index_is_not_installed(film: Path, film_store: Path, tmp_path: Path) -> None:
     """A node that was taken over by a hostile file can send anything."""
     (folder,) = index_folders(film_store)
     for spoil in (
@@ -216,8 +220,8 @@ def test_a_damaged_index_is_not_installed(film_store: Path, tmp_path: Path) -> N
             db.execute(spoil)
         with closing(IncomingIndex(tmp_path / "s")) as incoming:
             incoming.add(copy.read_bytes())
-            with pytest.raises(FaceReelError):
-                incoming.video(hash_file(copy), FakeEngine().info)
+            with pytest.raises(DamagedIndexError):
+                incoming.video(hash_file(copy), hash_file(film), FakeEngine().info)
     assert list((tmp_path / "s").iterdir()) == []
 
 

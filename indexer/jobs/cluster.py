@@ -251,7 +251,7 @@ class _Batch:
                     )
                 return jobs_of_one.existing(job, self._engine, index, catalogue)
             assert attempt.incoming is not None
-            video = attempt.incoming.video(end.sha256, self._engine)
+            video = attempt.incoming.video(end.sha256, end.content, self._engine)
             if index := jobs_of_one.index_of_content(job, catalogue, video.sha256):
                 return jobs_of_one.existing(job, self._engine, index, catalogue)
             if isinstance(job.video, Url):

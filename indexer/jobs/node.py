@@ -55,6 +55,7 @@ class Complete:
     """The index is complete; its parts have come before."""
 
     sha256: str  # of index.db
+    content: str  # SHA-256 of the video, not computed by the process that decoded it
     mtime_ns: int | None  # of the video where it has an address, as its server says
 
 
@@ -120,7 +121,7 @@ def _index(
                 while data := file.read(PART_BYTES):
                     digest.update(data)
                     yield Part(data)
-            yield Complete(digest.hexdigest(), remote.mtime_ns if remote else None)
+            yield Complete(digest.hexdigest(), sha256, remote.mtime_ns if remote else None)
         else:
             yield _renamed(event, path, job.video)
 

@@ -49,8 +49,9 @@ def find_urls(url: Url) -> list[Url]:
         return [url]
     try:
         system, path = _open_system(url)
-        names = system.glob(path) if pattern else system.find(path)
-        found = [Url(system.unstrip_protocol(name)) for name in sorted(names)]
+        with _failing(url):
+            names = system.glob(path) if pattern else system.find(path)
+            found = [Url(system.unstrip_protocol(name)) for name in sorted(names)]
     except VideoError as error:
         raise OptionError(str(error)) from error
     return [one for one in found if Path(one.name).suffix.lower() in VIDEO_SUFFIXES] or [url]

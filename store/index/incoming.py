@@ -42,17 +42,20 @@ class IncomingIndex:
             self._file.write(part)
         self._digest.update(part)
 
-    def video(self, sha256: str, engine: EngineInfo) -> Video:
-        """The video of the complete file, once all that can be checked of it is right; `sha256` is that of the file.
+    def video(self, sha256: str, content: str, engine: EngineInfo) -> Video:
+        """The video of the complete file, once all that can be checked of it is right.
 
-        Raises EngineMismatchError for one that another engine made, StoreError for one of another version of the
-        program and for one that did not come as it was sent, DamagedIndexError.
+        `sha256` is that of the file, `content` that of its video. Raises EngineMismatchError for one that another
+        engine made, StoreError for one of another video or another version of the program, and for one that did not
+        come as it was sent, DamagedIndexError.
         """
         with writing(self._store):
             self._file.close()
         if self._digest.hexdigest() != sha256:
             raise StoreError("its index did not arrive as it was sent; index it again")
         with VideoIndex(self._folder) as index:
+            if index.video.sha256 != content:
+                raise StoreError("its index is of another video; index it again")
             if index.engine != engine:
                 raise EngineMismatchError(
                     f"it was indexed by {index.engine.name} with other weights than {engine.name} has here; "
