@@ -147,6 +147,26 @@ def test_one_machine_says_what_reads_addresses(tmp_path: Path) -> None:
         run_job(job, FakeEngine())
 
 
+def test_clips_of_a_video_that_has_an_address_need_its_file(
+    film_store: Path, film: Path, tmp_path: Path, photos: Path, run: Run
+) -> None:
+    """The remedy that the error names is one: the index then knows the file."""
+    (folder,), store = index_folders(film_store), tmp_path / "s"
+    with closing(IncomingIndex(store)) as incoming:
+        incoming.add((folder / DATABASE).read_bytes())
+        video = incoming.video(hash_file(folder / DATABASE), hash_file(film), FakeEngine().info)
+        incoming.install(video, "s3://bucket/two.mp4", 0)
+    query = ("query", photos / "red.png", "--store", store, "--engine", "fake", "--out", tmp_path / "out")
+    result = run(*query)
+    assert (
+        "s3://bucket/two.mp4 was indexed at its address, and clips are cut from files; download"
+        in result.stderr
+    )
+    result = run("index", film, "--store", store, "--engine", "fake")
+    assert "two.mp4: indexed already, as s3://bucket/two.mp4; its new path is noted" in result.stdout
+    assert run(*query).exit_code == 0
+
+
 # -- What a node does
 
 

@@ -10,6 +10,7 @@ from facereel.store.files.digest import hash_file
 from facereel.store.files.names import DEFAULT_STORE, folder_name, printable, store_option
 from facereel.store.model.errors import VideoError
 from facereel.store.model.records import Video
+from facereel.store.model.urls import is_url
 
 
 def check_source(video: Video, content: bool = False, store: Path = DEFAULT_STORE) -> None:
@@ -17,6 +18,11 @@ def check_source(video: Video, content: bool = False, store: Path = DEFAULT_STOR
 
     Equal size and modification time count as the same content; with `content` the file is read and hashed.
     """
+    if is_url(video.path):
+        raise VideoError(
+            f"{printable(video.path)} was indexed at its address, and clips are cut from files; download it and run: "
+            f"facereel index FILE{store_option(store)} (or query with --video FILE)"
+        )
     path = Path(video.path)
     if not path.is_file():
         raise VideoError(
