@@ -77,6 +77,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "query.export": ("query.text", "query.records", "indexer.engines", "indexer.media", "store"),
     "query.library": ("query.search", "query.people", "query.records", "query.export", "store"),
     "query.clips": (
+        "query.text",
         "query.export",
         "query.search",
         "query.people",

@@ -231,6 +231,8 @@ def _output_size(crops: Floats, options: ClipOptions) -> tuple[int, int]:
     if options.mode != "none":
         longer = float(np.clip(longer, MIN_SIDE, MAX_DEFAULT_SIDE))
     scale = (options.size or longer) / max(w, h)
+    if options.aspect is not None and options.size is None and options.mode != "none":
+        scale = max(scale, MIN_SIDE / min(w, h))  # as much as the square is enlarged
     return max(2, round(w * scale / 2) * 2), max(2, round(h * scale / 2) * 2)
 
 

@@ -150,7 +150,12 @@ def clip(answer: Answer, clip: Clip) -> None:
 
 def _beyond(clip: Clip) -> str:
     before, after = clip.match.start_frame - clip.start_frame, clip.end_frame - clip.match.end_frame
-    return f", {before} frames before and {after} after" if before or after else ""
+    parts = [
+        f"{count(number, 'frame')} {where}"
+        for number, where in ((before, "before"), (after, "after"))
+        if number
+    ]
+    return f", {' and '.join(parts)}" if parts else ""
 
 
 def answer(answer: Answer, result: Result, dry_run: bool, explain: bool) -> None:
