@@ -7,6 +7,7 @@ import json
 import shutil
 import tempfile
 import wave
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -87,14 +88,22 @@ def _resampled(folder: Path, rate: Fraction | None) -> dict[str, Any]:
     with wave.open(str(folder / "piece.wav")) as sound:
         samples = np.frombuffer(sound.readframes(sound.getnframes()), "<i2")
     heard = onsets(samples.astype(np.float32), 16_000, CHIRPS)
+    seconds = (piece.ticks - piece.ticks[0]) * float(video.time_base)
     apart = [
-        abs(shown.index(frame) / float(RATE) - at) for frame, at in zip(recipe.chirps, heard, strict=True)
+        abs(_late(shown, seconds, frame) - (at - seconds[frame]))
+        for frame, at in zip(recipe.chirps, heard, strict=True)
     ]
     return {
         "frames": count, "written": len(shown), "repeated": int((often - 1).clip(0).sum()),
         "dropped": int((often == 0).sum()), "needless": _needless(piece, often), "apart s": max(apart),
         "picture s": len(shown) / float(RATE), "sound s": len(samples) / 16_000,
     }  # fmt: skip
+
+
+def _late(shown: list[int], seconds: np.ndarray[Any, np.dtype[np.float64]], frame: int) -> float:
+    """By how much a frame, or the first after it that is shown, comes later than in the source, seconds."""
+    place = bisect_left(shown, frame)
+    return float(place / float(RATE) - seconds[shown[place]])
 
 
 def _recipe(rate: Fraction | None) -> Recipe:
