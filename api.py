@@ -955,6 +955,12 @@ class Library:
             answers = [answer.of_tracklets(chosen) for answer in answers]
         return Answers(tuple(_answer(answer, min_duration) for answer in answers), asked.failed)
 
+    def people_in(self, answer: Answer) -> tuple[LibraryPerson, ...]:
+        """The people of the library whom the sure matches of an answer show, most likely first."""
+        from facereel.query.library.decisions import owners
+
+        return owners(answer._found, self.people.stored)
+
     def export(  # noqa: PLR0913  one argument for each option of the command
         self,
         video: PathLike,

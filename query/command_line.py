@@ -35,6 +35,7 @@ class QueryCommand:
     whole_shots: bool = False
     format: FileFormat | None = None
     codec: Codec = "h264"
+    export: tuple[str, ...] = ()
     overwrite: bool = False
 
     def words(self) -> list[str]:
@@ -64,6 +65,7 @@ class QueryCommand:
             ("--handles", [str(self.handles) if self.handles else None]),
             ("--format", [self.format]),
             ("--codec", [None if self.codec == "h264" else self.codec]),
+            ("--export", self.export),
             ("--store", [own_store]),
             ("--out", [own_out]),
             ("--name", [self.name]),

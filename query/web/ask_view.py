@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from facereel import api
-from facereel.query.web.cutting import cutting
+from facereel.query.web.cutting import TIMELINES, CutOptions, check_result, cutting, read_cut_options
 from facereel.query.web.fields import Fields, read_fields
 from facereel.query.web.pictures import jpeg
 from facereel.query.web.question import Question
@@ -29,7 +29,6 @@ _MOST_FACES = 18  # of the library, that can be asked for with a click
 _MOST_VIDEOS = 2_000  # that the list of videos to ask in has
 _PHOTO_BYTES = 64 << 20
 _MOST_SECONDS = 86_400.0  # that a match may have to last
-_MOST_PIXELS = 100_000.0  # of a size; which ones are possible the API says
 
 uploads = {"/api/ask/photo": Upload(("image/*", "application/octet-stream"), _PHOTO_BYTES)}
 
@@ -48,7 +47,8 @@ def _page(request: Request) -> Response:
     known = site.library.page_of_videos(most=_MOST_VIDEOS).videos
     videos = [{"folder": one.folder.name, "video": one.video} for one in known if one.state != "damaged"]
     return site.render(
-        request, "ask.html", names=site.names, videos=videos, start=start, people=first[:_MOST_FACES]
+        request, "ask.html", names=site.names, videos=videos, start=start, people=first[:_MOST_FACES],
+        timelines=TIMELINES,
     )  # fmt: skip
 
 
@@ -186,17 +186,26 @@ def _described(site: Site, question: Question) -> dict[str, Any]:
     listed = [
         {
             "number": number, "certainty": match.certainty, "matched": match.matched,
-            "stranger_share": match.stranger_share, "end_reason": match.end_reason, **_stretch(match),
+            "stranger_share": match.stranger_share, "end_reason": match.end_reason, "version": match.version,
+            **_stretch(match),
         }
         for number, match in enumerate(question.matches)
     ]  # fmt: skip
     return {
-        "id": site.questions.put(question), "name": answer.name, "warnings": list(answer.warnings), "matches": listed,
+        "id": site.questions.put(question), "name": answer.name, "person": _about(site, question),
+        "warnings": list(answer.warnings), "matches": listed,
         "sure": len(answer.matches), "near_misses": [_stretch(miss) for miss in answer.near_misses],
         "too_short": answer.too_short, "videos": answer.statistics["videos"],
         "tracklets": answer.statistics["tracklets"],
         "skipped": [{"video": item.name, "reason": item.reason} for item in answer.skipped],
     }  # fmt: skip
+
+
+def _about(site: Site, question: Question) -> dict[str, Any] | None:
+    """Whom the question is about, if the library knows them: of whom matches are accepted or rejected."""
+    word = question.command.person
+    found = site.library.people_in(question.answer) if word is None else [site.library.people.find(word)]
+    return {"id": found[0].id, "title": found[0].title} if found else None
 
 
 def _stretch(match: api.Match | api.NearMiss) -> dict[str, Any]:
@@ -216,16 +225,14 @@ class _Choice:
 
     question: Question
     chosen: tuple[api.Match, ...]
-    crop: api.CropMode
-    size: int | None
+    options: CutOptions
     name: str
-    overwrite: bool
 
     @property
     def command(self) -> api.QueryCommand:
         """The command that cuts the same."""
         every, sure = self.question.matches, self.question.answer.matches
-        command = replace(self.question.command, crop=self.crop, size=self.size, overwrite=self.overwrite)
+        command = replace(self.question.command, export=self.options.export, **self.options.clips)
         if self.name != self.question.answer.name:
             command = replace(command, name=self.name)
         if set(self.chosen) == set(sure):
@@ -244,14 +251,8 @@ def _choice(request: Request) -> _Choice:
         raise api.OptionError("the matches to cut are not of this answer; ask again")
     chosen = tuple(every[number] for number in sorted(set(numbers)))
     _check_versions(site.library, chosen)
-    size = words.number("size", _MOST_PIXELS)
-    look = api.check_clip_options(
-        crop=words.text("crop") or "follow", size=None if size is None else int(size)
-    )
-    return _Choice(
-        question, chosen, look["crop"], look["size"], words.text("name") or question.answer.name,
-        words.flag("overwrite"),
-    )  # fmt: skip
+    name = words.text("name") or question.answer.name
+    return _Choice(question, chosen, read_cut_options(words), name)
 
 
 def _check_versions(library: api.Library, matches: Sequence[api.Match]) -> None:
@@ -274,11 +275,8 @@ def _crops(request: Request) -> Response:
     choice = _choice(request)
     if len(choice.chosen) != 1:
         raise api.OptionError("a preview is of one match; choose one")
-    (clip,) = (
-        choice.question.answer.only(choice.chosen)
-        .preview(crop=choice.crop, size=choice.size)
-        .document["clips"]
-    )
+    preview = choice.question.answer.only(choice.chosen).preview(**choice.options.clips)
+    (clip,) = preview.document["clips"]
     frames = [[frame["time"], *frame["crop"]] for frame in clip["frames"]]
     return JSONResponse({"width": clip["crop"]["width"], "height": clip["crop"]["height"], "frames": frames})
 
@@ -289,13 +287,9 @@ def _cut(request: Request) -> Response:
         raise api.OptionError("nothing is ticked; tick the matches to cut")
     people = choice.question.people
     (folder,) = api.result_folders(people, site.out, choice.name)
-    api.check_target(folder, people.persons[0], choice.overwrite)
+    check_result(folder, people.persons[0], choice.options.overwrite)
     answer = choice.question.answer.only(choice.chosen)
-    job = site.jobs.start(
-        "cut",
-        f"Cutting {choice.name}",
-        cutting(site, answer, folder, choice.crop, choice.size, choice.overwrite),
-    )
+    job = site.jobs.start("cut", f"Cutting {choice.name}", cutting(site, answer, folder, choice.options))
     return JSONResponse({"job": job.data()})
 
 

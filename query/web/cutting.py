@@ -1,21 +1,65 @@
-"""Clips as work of the server: one answer is cut into one folder of results."""
+"""Clips and timelines as work of the server: how a page says what it wants, and what it hears of what was made."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from facereel import api
-from facereel.query.web.jobs import Progress, Work
+from facereel.query.web.fields import Fields
+from facereel.query.web.jobs import Progress, Result, Work
 from facereel.query.web.site import Site
 
+_MOST_NUMBER = 100_000.0  # above what the API accepts of pixels and frames, which says so
+# Formats of editing programs that pages offer, as the API calls them and as people do.
+TIMELINES = (
+    ("edl", "EDL"), ("otio", "OpenTimelineIO"), ("fcpxml", "FCPXML"), ("xmeml", "Premiere XML (xmeml)"),
+    ("srt", "SRT subtitles"), ("vtt", "WebVTT subtitles"), ("csv-markers", "CSV markers"),
+)  # fmt: skip
 
-def cutting(
-    site: Site, answer: api.Answer, folder: Path, crop: api.CropMode, size: int | None, overwrite: bool
-) -> Work:
-    """Work that cuts the matches of an answer, and whose result names the clips."""
 
-    def work(progress: Progress) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class CutOptions:
+    """How a page wants clips to be cut."""
+
+    clips: dict[str, Any]  # keywords of `Answer.preview`
+    export: tuple[str, ...]
+    overwrite: bool
+
+
+def read_cut_options(words: Fields) -> CutOptions:
+    """The options of a body; raises OptionError for values that cannot be used."""
+    export = words.texts("export")
+    clips = api.check_clip_options(
+        export=export, crop=words.text("crop") or None, aspect=words.text("aspect") or None,
+        size=_whole(words, "size"), handles=_whole(words, "handles") or 0, whole_shots=words.flag("whole_shots"),
+        codec=words.text("codec") or "h264", format=words.text("format") or None,
+    )  # fmt: skip
+    return CutOptions(clips, export, words.flag("overwrite"))
+
+
+def check_result(folder: Path, person: api.PersonQuery, overwrite: bool) -> None:
+    """Raise ResultExistsError where a result may not be replaced, or nobody has agreed to it yet.
+
+    Cutting anew replaces all files of the result of the same question; on a page nobody sees what these are.
+    """
+    api.check_target(folder, person, overwrite)
+    if folder.exists() and not overwrite:
+        files = sorted(path.name for path in folder.iterdir())
+        timelines = [
+            file for file in files if not file.endswith((".mp4", ".mov", ".json", "clips.csv", "frames.csv"))
+        ]
+        named = f", among them {', '.join(timelines[:5])}" if timelines else ""
+        raise api.ResultExistsError(
+            f"the result {folder.name} is there already, with {len(files)} files{named}"
+        )
+
+
+def cutting(site: Site, answer: api.Answer, folder: Path, options: CutOptions) -> Work:
+    """Work that cuts the matches of an answer, and whose result names the files."""
+
+    def work(progress: Progress) -> Result:
         total, done = len(answer.matches), 0
 
         def clip_is_done(clip: api.Clip) -> None:
@@ -24,13 +68,31 @@ def cutting(
             progress.report(done, total, "" if clip.file is None else clip.file.name)
 
         progress.report(0, total)
-        result = answer.cut(folder, crop=crop, size=size, overwrite=overwrite, on_clip=clip_is_done)
-        return _described(site, result)
+        result = answer.cut(
+            folder, **options.clips, export=options.export, overwrite=options.overwrite, on_clip=clip_is_done
+        )
+        return _described(site, result, plays=options.clips["codec"] != "prores")
 
     return work
 
 
-def _described(site: Site, result: api.Result) -> dict[str, Any]:
+def exporting(site: Site, answer: api.Answer, options: CutOptions) -> Work:
+    """Work that writes the matches of an answer into the folder of results, in formats of editing programs."""
+
+    def work(progress: Progress) -> Result:
+        progress.report(0, 0)
+        done = answer.export(
+            options.export, site.out, handles=options.clips["handles"], overwrite=options.overwrite
+        )
+        return {
+            "files": [file.name for file in done.files],
+            "notes": [site.scrub(note) for note in done.notes],
+        }
+
+    return work
+
+
+def _described(site: Site, result: api.Result, plays: bool) -> Result:
     clips = [
         {
             "file": clip.file.name, "video": clip.match.video.name, "start": clip.start,
@@ -39,9 +101,16 @@ def _described(site: Site, result: api.Result) -> dict[str, Any]:
         }
         for clip in result.clips if clip.file is not None
     ]  # fmt: skip
-    not_cut = [{"video": item.name, "reason": site.scrub(item.reason)} for item in result.not_cut]
     return {
         "folder": None if result.folder is None else result.folder.name,
         "clips": clips,
-        "not_cut": not_cut,
+        "plays": plays,  # in browsers
+        "files": list(result.document.get("exports", ())),
+        "not_cut": [{"video": item.name, "reason": site.scrub(item.reason)} for item in result.not_cut],
+        "notes": [site.scrub(note) for note in result.notes],
     }
+
+
+def _whole(words: Fields, key: str) -> int | None:
+    number = words.number(key, _MOST_NUMBER)
+    return None if number is None else int(number)

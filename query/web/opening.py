@@ -1,7 +1,7 @@
 """Opens the browser at the page, and names the token to nobody else on the machine.
 
-Every user may read the arguments of a program, and the address has the token in it. So the browser is told to open a
-file that only this user may read, and that leads on to the address.
+Every user may read the arguments of a program, and the address has the token in it. So the browser opens a file
+that only this user may read, and that leads on to the address.
 """
 
 from __future__ import annotations

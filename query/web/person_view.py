@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from starlette.routing import Route
 
 from facereel import api
 from facereel.query.web.changes import chosen_faces, described, same_person
-from facereel.query.web.cutting import cutting
-from facereel.query.web.fields import read_fields
-from facereel.query.web.jobs import Progress, Work
+from facereel.query.web.cutting import TIMELINES, check_result, cutting, exporting, read_cut_options
+from facereel.query.web.fields import Fields, read_fields
+from facereel.query.web.jobs import Progress, Result, Work
 from facereel.query.web.site import Site, site_of
 
 _VIDEOS = 12  # a page of appearances
@@ -27,7 +28,9 @@ _CANDIDATES = 24  # of what else may be somebody
 def _page(request: Request) -> Response:
     site = site_of(request)
     person = site.library.people.find(str(request.path_params["person"]))
-    return site.render(request, "person.html", person=person, title=person.title, names=site.names)
+    return site.render(
+        request, "person.html", person=person, title=person.title, names=site.names, timelines=TIMELINES
+    )
 
 
 def _videos(request: Request) -> Response:
@@ -204,24 +207,57 @@ def _forgetting(plan: api.ForgetPlan, also_weaker: bool, site: Site) -> Work:
 
 
 def _cut(request: Request) -> Response:
-    """Cut every sure appearance, in the frames with and without somebody."""
-    site, word, words = site_of(request), _person(request), read_fields(request)
-    library = site.library
-    people = library.read_persons(word)
+    """Cut every appearance, in the frames with and without somebody."""
+    site, words = site_of(request), read_fields(request)
+    options, find = read_cut_options(words), _search(site, _person(request), words)
+    (folder,) = api.result_folders(find.people, site.out)
+    check_result(folder, find.person, options.overwrite)
+
+    def work(progress: Progress) -> Result:
+        progress.report(0, 0, "searching")
+        return cutting(site, find.answer(), folder, options)(progress)
+
+    return JSONResponse({"job": site.jobs.start("cut", f"Cutting {find.person.name}", work).data()})
+
+
+def _export(request: Request) -> Response:
+    """Write every appearance for editing programs, and cut nothing."""
+    site, words = site_of(request), read_fields(request)
+    options, find = read_cut_options(words), _search(site, _person(request), words)
+    if not options.export:
+        raise api.OptionError("no format is chosen; choose at least one")
+
+    def work(progress: Progress) -> Result:
+        progress.report(0, 0, "searching")
+        return exporting(site, find.answer(), options)(progress)
+
+    return JSONResponse({"job": site.jobs.start("export", f"Exporting {find.person.name}", work).data()})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Search:
+    """Whom a page wants to have cut, and in which frames."""
+
+    library: api.Library
+    people: api.People
+    include_possible: bool
+
+    @property
+    def person(self) -> api.PersonQuery:
+        """The only one."""
+        return self.people.persons[0]
+
+    def answer(self) -> api.Answer:
+        """What is cut."""
+        return self.library.find_many(self.people, include_possible=self.include_possible).answers[0]
+
+
+def _search(site: Site, person: str, words: Fields) -> _Search:
+    people = site.library.read_persons(person)
     present, absent = ([site.person(one) for one in words.texts(key)] for key in ("with", "without"))
     if present or absent:
-        people = library.narrowed(people, present=present, absent=absent)
-    crop = api.check_clip_options(crop=words.text("crop") or "follow")["crop"]
-    overwrite = words.flag("overwrite")
-    (folder,) = api.result_folders(people, site.out)
-    api.check_target(folder, people.persons[0], overwrite)
-
-    def work(progress: Progress) -> dict[str, Any]:
-        progress.report(0, 0, "searching")
-        (answer,) = library.find_many(people).answers
-        return cutting(site, answer, folder, crop, None, overwrite)(progress)
-
-    return JSONResponse({"job": site.jobs.start("cut", f"Cutting {people.persons[0].name}", work).data()})
+        people = site.library.narrowed(people, present=present, absent=absent)
+    return _Search(site.library, people, words.flag("possible"))
 
 
 def _data(request: Request) -> Response:
@@ -248,5 +284,6 @@ routes = [
     Route("/api/people/{person:int}/forget-plan", _forget_plan),
     Route("/api/people/{person:int}/forget", _forget, methods=["POST"]),
     Route("/api/people/{person:int}/cut", _cut, methods=["POST"]),
+    Route("/api/people/{person:int}/export", _export, methods=["POST"]),
     Route("/api/people/{person:int}/data", _data),
 ]

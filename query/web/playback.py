@@ -16,6 +16,7 @@ _TYPES = {
     ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm", ".mkv": "video/x-matroska",
     ".csv": "text/csv", ".json": "application/json",
 }  # fmt: skip
+_TIMELINES = (".edl", ".otio", ".fcpxml", ".xml", ".srt", ".vtt", "_markers.csv")
 _TABLES = ("metadata.json", "clips.csv", "frames.csv")  # of a result, beside its clips
 
 
@@ -37,10 +38,20 @@ def _files(folder: Path) -> set[str]:
     """The files of a result; none of a folder that holds none."""
     try:
         document = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
-        clips = {str(clip["file"]) for clip in document["clips"]}
-    except (OSError, ValueError, LookupError, TypeError):
+        made = {*(str(clip["file"]) for clip in document["clips"]), *map(str, document.get("exports", ()))}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return set()
-    return {*clips, *_TABLES} if str(document.get("schema", "")).startswith("facereel.clips/") else set()
+    return {*made, *_TABLES} if str(document.get("schema", "")).startswith("facereel.clips/") else set()
+
+
+def _timeline(request: Request) -> Response:
+    """A file for editing programs that lies beside the results."""
+    out, name = site_of(request).out, request.path_params["file"]
+    file = out / name
+    plain = Path(name).name == name and not name.startswith(".") and name.endswith(_TIMELINES)
+    if not plain or file.is_symlink() or not file.is_file():
+        raise NotIndexedError("there is no such file beside the results; export it again")
+    return _file(file, name)
 
 
 def _file(path: Path, download: str | None) -> FileResponse:
@@ -51,4 +62,5 @@ def _file(path: Path, download: str | None) -> FileResponse:
 routes = [
     Route("/media/video/{folder}", _video),
     Route("/media/result/{name}/{file}", _result),
+    Route("/media/timeline/{file}", _timeline),
 ]

@@ -210,9 +210,53 @@ def test_a_result_of_something_else_is_replaced_only_when_it_is_said(
         page.locator("#cut").click()
         if photo.startswith("obama"):
             expect(page.locator("#result video")).to_have_count(1, timeout=CUT_MS)
-    expect(page.get_by_role("alert")).to_contain_text("holds the result of another query")
-    page.get_by_label("Replace the old result").check()
+    replace = page.get_by_role("dialog", name="Replace the old result?")
+    expect(replace).to_contain_text("holds the result of another query")
+    replace.get_by_role("button", name="Cancel").click()
+    assert reference_of(site.out / "them") == "obama2.jpg"
     page.locator("#cut").click()
+    replace.get_by_role("button", name="Replace").click()
     expect(page.locator("#result")).to_be_visible(timeout=CUT_MS)
-    (reference,) = json.loads((site.out / "them" / "metadata.json").read_text())["references"]
-    assert reference["file"] == "biden.jpg"
+    assert reference_of(site.out / "them") == "biden.jpg"
+
+
+def test_timelines_and_handles_are_chosen_with_the_clips(site: Site, visit: Visit) -> None:
+    page = visit(site, "/ask")
+    page.locator(".anybody a").first.click()
+    page.locator("[data-match]").first.wait_for()
+    page.keyboard.press("x")
+    page.locator("[data-match] input").first.check()
+    page.locator("#more-options summary").click()
+    page.get_by_label("Handles, frames").fill("4")
+    page.get_by_label("EDL").check()
+    page.locator("#command-box summary").click()
+    expect(page.locator("#command")).to_contain_text("--handles 4 --export edl")
+    page.get_by_label("Whole shots").check()
+    expect(page.get_by_label("Handles, frames")).to_be_disabled()
+    page.get_by_label("Whole shots").uncheck()
+    page.locator("#cut").click()
+    expect(page.locator("#result video")).to_have_count(1, timeout=CUT_MS)
+    with page.expect_download() as download:
+        page.locator("#result").get_by_role("link", name=".edl").click()
+    assert Path(download.value.path()).read_text().startswith("TITLE:")
+
+
+def test_a_match_is_rejected_where_it_is_listed_and_that_is_undone(site: Site, visit: Visit) -> None:
+    page = visit(site, "/ask")
+    page.locator(".anybody a").first.click()
+    rows = page.locator("[data-match]")
+    rows.first.wait_for()
+    number = rows.count()
+    rows.nth(1).get_by_role("checkbox").uncheck()
+    rows.first.get_by_role("button", name="Not person").click()
+    expect(rows).not_to_have_count(number)
+    expect(rows.first.get_by_role("checkbox")).not_to_be_checked()  # which was the second
+    page.get_by_role("button", name="Undo").click()
+    expect(rows).to_have_count(number)
+    page.wait_for_load_state("networkidle")
+
+
+def reference_of(result: Path) -> str:
+    """The name of the photo that a result was asked with."""
+    (reference,) = json.loads((result / "metadata.json").read_text())["references"]
+    return str(reference["file"])

@@ -61,9 +61,39 @@ def test_a_chosen_face_is_split_off_and_comes_back(site: Site, visit: Visit) -> 
 def test_everything_is_cut(site: Site, visit: Visit) -> None:
     page = visit(site, f"/people/{longest(site)}")
     page.get_by_role("button", name="Cut everything").click()
+    page.locator("#crop").select_option("tube")
+    page.locator("#size").select_option("256")
+    page.get_by_role("button", name="Cut", exact=True).click()
     expect(page.locator("#result h2")).to_contain_text("clips in", timeout=60_000)
-    file = page.locator("#result a").first.inner_text()
-    assert list(site.out.rglob(file))
+    clips = page.locator("#result video")
+    expect(clips.first).to_have_js_property("videoWidth", 256)
+    folder, file = clips.first.evaluate("video => decodeURIComponent(video.src)").split("/")[-2:]
+    assert (site.out / folder / file).is_file()
+
+
+def test_timelines_alone_are_exported_and_an_edited_one_is_replaced_only_if_agreed(
+    site: Site, visit: Visit
+) -> None:
+    page = visit(site, f"/people/{longest(site)}")
+
+    def export() -> None:
+        page.get_by_role("button", name="Cut everything").click()
+        page.get_by_label("EDL").check()
+        page.get_by_role("button", name="Only the timelines").click()
+
+    export()
+    link = page.locator("#result").get_by_role("link", name=".edl")
+    link.wait_for()
+    file = site.out / link.inner_text()
+    file.write_text("edited")
+    export()
+    page.get_by_role("dialog", name="Replace the old result?").get_by_role("button", name="Cancel").click()
+    assert file.read_text() == "edited"
+    export()
+    page.get_by_role("dialog", name="Replace the old result?").get_by_role("button", name="Replace").click()
+    expect(page.locator("#result")).to_be_focused()
+    assert file.read_text().startswith("TITLE:")
+    page.wait_for_load_state("networkidle")
 
 
 def test_what_is_forgotten_is_shown_first_and_then_is_gone(site: Site, visit: Visit) -> None:

@@ -1,15 +1,17 @@
 /** Ask: photos and filters on one side, matches to look at, tick and cut on the other. */
 
 import { post, upload } from "/static/lib/api.js";
+import { cutOptions, watchCutOptions } from "/static/lib/cut_options.js";
+import { confirmDialog } from "/static/lib/dialog.js";
 import { el, svg } from "/static/lib/dom.js";
 import { cancel, follow } from "/static/lib/jobs.js";
 import { keys } from "/static/lib/keys.js";
 import { playMoment } from "/static/lib/moment.js";
+import { showResult } from "/static/lib/result.js";
 import { clock, count, lasting } from "/static/lib/time.js";
 import { complain, toast } from "/static/lib/toast.js";
 
 const PAGE = 60; // matches that are drawn at once
-const PREPARED = 12; // clips of a result that show their first frame
 const ENDED = ["done", "failed", "cancelled"];
 const $ = (id) => document.getElementById(id);
 const root = $("ask");
@@ -374,7 +376,37 @@ function matchRow(match) {
   const matched = { cluster: "by the same person's other faces", decision: "you said so", photo: null }[match.matched];
   const row = cutRow(match, box, strangers, matched ? el("span", { class: "soft" }, matched) : null);
   row.dataset.match = match.number;
+  if (answer.person) row.querySelector(".cut-text").append(decisions(match, answer.person));
   return row;
+}
+
+/** What can be said for good of a match: it is the person, or it is not. */
+function decisions(match, person) {
+  const where = `${match.video} at ${clock(match.start)}`;
+  const button = (action, text) => el("button", {
+    type: "button", class: "quiet", "aria-label": `${text}: ${where}`, on: { click: () => decide(action, match, person) },
+  }, text);
+  return el("span", { class: "row decisions" },
+    match.certainty === "sure" ? null : button("accept", `This is ${person.title}`), button("reject", `Not ${person.title}`));
+}
+
+async function decide(action, match, person) {
+  const faces = [{ folder: match.folder, tracklet: match.tracklet, version: match.version }];
+  try {
+    const change = await post(`/api/people/${person.id}/${action}`, { faces });
+    toast(`${change.message}.`, { undo: change.decisions, onUndo: askAgain });
+    await askAgain();
+  } catch (error) {
+    complain(error);
+  }
+}
+
+/** Asks the same; what was ticked and unticked stays so, as far as it is still there. */
+async function askAgain() {
+  const key = (match) => `${match.folder}/${match.tracklet}/${match.frame}`;
+  const before = new Map(answer.matches.map((match) => [key(match), ticked.has(match.number)]));
+  await ask();
+  if (answer) tick(answer.matches.filter((match) => before.get(key(match)) ?? match.certainty === "sure"));
 }
 
 const missRow = (miss) => cutRow(miss, null, el("span", { class: "why" }, sentence(miss.why)));
@@ -439,7 +471,8 @@ function stopPlaying() {
 
 /** What would be cut of each frame; null for the whole picture, and where it cannot be had. */
 async function cropsOf(match) {
-  if ($("crop").value === "none") return null;
+  const { crop, aspect } = choice();
+  if ((crop === "none" || crop === null) && !aspect) return null;
   try {
     return (await post(`/api/ask/answers/${answer.id}/crops`, { ...choice(), chosen: [match.number] })).frames;
   } catch {
@@ -454,14 +487,12 @@ function listenForCutting() {
     event.preventDefault();
     cut();
   });
-  for (const id of ["crop", "size", "overwrite"]) $(id).addEventListener("change", onTick);
-  $("crop").addEventListener("change", () => {
-    $("size").disabled = $("crop").value === "none";
-    if (playing) {
-      const { row, play, match } = playing;
-      stopPlaying();
-      togglePlaying(row, play, match);
-    }
+  watchCutOptions($("cutting"), (name) => {
+    onTick();
+    if (!playing || !["crop", "size", "aspect", "file"].includes(name)) return;
+    const { row, play, match } = playing;
+    stopPlaying();
+    togglePlaying(row, play, match);
   });
   $("name").addEventListener("change", onTick);
   $("command-box").addEventListener("toggle", showCommand);
@@ -469,10 +500,7 @@ function listenForCutting() {
   $("work-cancel").addEventListener("click", () => job && cancel(job));
 }
 
-const choice = () => ({
-  chosen: [...ticked], crop: $("crop").value, name: $("name").value.trim(), overwrite: $("overwrite").checked,
-  size: $("crop").value === "none" || !$("size").value ? null : Number($("size").value),
-});
+const choice = () => ({ ...cutOptions($("cutting")), chosen: [...ticked], name: $("name").value.trim() });
 
 function tick(matches) {
   if (!answer) return;
@@ -518,14 +546,15 @@ async function copyCommand() {
   }
 }
 
-async function cut() {
+async function cut(overwrite = false) {
   if (!answer || job !== null) return;
   $("cut-error").hidden = true;
   try {
-    const started = await post(`/api/ask/answers/${answer.id}/cut`, choice());
+    const started = await post(`/api/ask/answers/${answer.id}/cut`, { ...choice(), overwrite });
     job = started.job.id;
   } catch (error) {
-    showCutError(error);
+    if (error.kind !== "ResultExistsError" || overwrite) showCutError(error);
+    else if (await confirmDialog({ title: "Replace the old result?", text: sentence(error.message), agree: "Replace", danger: true })) cut(true);
     return;
   }
   $("work").hidden = false;
@@ -535,7 +564,6 @@ async function cut() {
 }
 
 function showCutError(error) {
-  if (error.kind === "ResultExistsError") $("overwrite-label").hidden = false;
   $("cut-error").textContent = sentence(error.message);
   $("cut-error").hidden = false;
 }
@@ -550,36 +578,7 @@ function onJob(now) {
   onTick();
   if (now.state === "cancelled") toast("Cancelled; nothing was written");
   else if (now.state === "failed") showCutError(Object.assign(new Error(now.error.message), now.error));
-  else showResult(now.result);
-}
-
-function showResult({ folder, clips, not_cut: notCut }) {
-  const place = (file) => `/media/result/${encodeURIComponent(folder)}/${encodeURIComponent(file)}`;
-  const cards = clips.map((clip, number) =>
-    el("li", { class: "card clip" },
-      el("video", {
-        src: place(clip.file), controls: true, playsinline: true, width: clip.width, height: clip.height,
-        // Of many clips only the first are looked into before somebody plays them.
-        preload: number < PREPARED ? "metadata" : "none", poster: number < PREPARED ? null : clip.picture,
-        "aria-label": `Clip ${clip.file}`,
-      }),
-      el("p", { class: "clip-text" }, `${clip.video} at ${clock(clip.start)}, ${lasting(clip.duration)}, ${clip.width}×${clip.height}`),
-      el("a", { class: "button", href: `${place(clip.file)}?download`, download: clip.file }, "Download")));
-  const tables = ["metadata.json", "clips.csv", "frames.csv"].map((file) =>
-    el("a", { href: `${place(file)}?download`, download: file }, file));
-  const title = clips.length ? `${count(clips.length, "clip")} in ${folder}` : "Nothing was cut";
-  $("result").replaceChildren(
-    el("h2", { id: "result-title" }, title),
-    ...notCut.map((item) => el("p", { class: "warn" }, `Not cut: ${item.reason}`)),
-    el("ul", { class: "cards clips" }, cards),
-    clips.length ? el("p", { class: "row" }, "Tables:", tables) : "",
-  );
-  $("result").hidden = false;
-  $("overwrite").checked = false;
-  $("overwrite-label").hidden = true;
-  toast(clips.length ? `${title}` : title);
-  $("result").focus({ preventScroll: true });
-  $("result").scrollIntoView({ block: "start" });
+  else showResult($("result"), now.result);
 }
 
 // -- Words

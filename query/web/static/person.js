@@ -1,11 +1,13 @@
 /** The view Person: every appearance of somebody, what else may be them, and what can be decided. */
 
 import { get, post } from "/static/lib/api.js";
+import { cutOptions, watchCutOptions } from "/static/lib/cut_options.js";
 import { confirmDialog } from "/static/lib/dialog.js";
 import { el } from "/static/lib/dom.js";
 import { follow } from "/static/lib/jobs.js";
 import { keys } from "/static/lib/keys.js";
 import { Preview, bars, colourOf } from "/static/lib/lanes.js";
+import { showResult, showTimelines } from "/static/lib/result.js";
 import { clock, count, lasting } from "/static/lib/time.js";
 import { complain, toast } from "/static/lib/toast.js";
 
@@ -179,32 +181,40 @@ async function hide() {
   byId("hide").textContent = back ? "Hide" : "List again";
 }
 
-async function cut(overwrite = false) {
+function askHowToCut() {
+  const some = ["with", "without"].flatMap((kind) => filters[kind].map((name) => `${kind} ${name}`));
+  byId("cut-filters").textContent = some.length ? `Only frames ${some.join(", ")}.` : "";
+  byId("cut-dialog").showModal();
+}
+
+/** `action`: cut clips, or export timelines alone. */
+async function start(action, overwrite = false) {
+  const form = byId("cut-form");
+  const body = { ...filters, ...cutOptions(form), possible: form.elements.possible.checked, overwrite };
+  byId("cut-dialog").close();
   byId("cut").disabled = true;
   try {
-    const { job } = await post(`${api}/cut`, { ...filters, overwrite });
-    toast(`Cutting every sure appearance of ${title}.`);
-    follow(job.id, (now) => {
-      if (now.state === "done") showResult(now.result);
-      if (["done", "failed", "cancelled"].includes(now.state)) byId("cut").disabled = false;
-    });
+    const { job } = await post(`${api}/${action}`, body);
+    follow(job.id, (now) => ended(action, now, overwrite));
   } catch (error) {
     byId("cut").disabled = false;
-    if (error.kind !== "ResultExistsError") complain(error);
-    else if (await confirmDialog({ title: "Replace the old result?", text: error.message, agree: "Replace", danger: true })) cut(true);
+    refused(action, error, overwrite);
   }
 }
 
-function showResult({ folder, clips, not_cut: notCut }) {
-  const place = byId("result");
-  const at = (file) => `/media/result/${encodeURIComponent(folder)}/${encodeURIComponent(file)}`;
-  place.replaceChildren(
-    el("h2", { id: "result-title" }, clips.length ? `${count(clips.length, "clip")} in ${folder}` : "No sure appearance to cut"),
-    el("ul", { class: "plain pieces" }, clips.map((clip) => el("li", {}, el("a", { href: at(clip.file) }, clip.file), el("span", { class: "soft" }, lasting(clip.duration))))),
-    ...notCut.map((one) => el("p", { class: "warn" }, `${one.video}: ${one.reason}`)),
-  );
-  place.hidden = false;
-  place.focus();
+function ended(action, job, overwrite) {
+  if (!["done", "failed", "cancelled"].includes(job.state)) return;
+  byId("cut").disabled = false;
+  if (job.state === "failed" && job.error.kind === "ResultExistsError") refused(action, job.error, overwrite);
+  if (job.state !== "done") return;
+  if (action === "cut") showResult(byId("result"), job.result);
+  else showTimelines(byId("result"), job.result);
+}
+
+/** Files that are there are replaced once the user has agreed. */
+async function refused(action, { kind, message }, overwrite) {
+  if (kind !== "ResultExistsError" || overwrite) complain(new Error(message));
+  else if (await confirmDialog({ title: "Replace the old result?", text: message, agree: "Replace", danger: true })) start(action, true);
 }
 
 let plan = null;
@@ -281,7 +291,12 @@ byId("more").addEventListener("click", () => showVideos(next).catch(complain));
 byId("not-this").addEventListener("click", () => decide("reject", [...chosen.values()]));
 byId("split").addEventListener("click", () => decide("split", [...chosen.values()]));
 byId("hide").addEventListener("click", hide);
-byId("cut").addEventListener("click", () => cut());
+byId("cut").addEventListener("click", askHowToCut);
+byId("cut-cancel").addEventListener("click", () => byId("cut-dialog").close());
+byId("cut-agree").addEventListener("click", () => start("cut"));
+byId("export").addEventListener("click", () => start("export"));
+watchCutOptions(byId("cut-form"), () => { byId("export").disabled = !cutOptions(byId("cut-form")).export.length; });
+byId("export").disabled = !cutOptions(byId("cut-form")).export.length;
 byId("forget").addEventListener("click", askForget);
 byId("forget-cancel").addEventListener("click", () => byId("forget-dialog").close());
 byId("forget-agree").addEventListener("click", forget);
