@@ -220,7 +220,15 @@ def fields(place: Place, posts: Sequence[str]) -> Iterator[Request]:
         "\udcff",
         "9" * 5000,
     )
-    values = (*texts, ["../secret.txt"], ["secret.txt#1"], 10**400, -1, [True], [{"folder": "..", "tracklet": 1}])
+    values = (
+        *texts,
+        ["../secret.txt"],
+        ["secret.txt#1"],
+        10**400,
+        -1,
+        [True],
+        [{"folder": "..", "tracklet": 1}],
+    )
     # These have no such field: whatever else is in the body, they do what they are for.
     wordless = ("/drop", "/proxy", "/cancel")
     for target in posts:
