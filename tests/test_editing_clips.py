@@ -105,6 +105,9 @@ def test_a_dry_run_says_what_reaches_beyond(run: Run, place: Path) -> None:
     ("words", "code", "remedy"),
     [
         (("--handles", "3", "--whole-shots"), 2, "give one of them"),
+        (("--codec", "copy", "--size", "640"), 2, "--codec h264"),
+        (("--codec", "prores", "--format", "mp4"), 2, "--format mov"),
+        (("--codec", "av1"), 1, "h264, prores, copy"),
         (("--handles", "-3"), 1, "0 to 10000"),
         (("--aspect", "3:4"), 1, "9:16"),
     ],
@@ -117,6 +120,29 @@ def test_what_cannot_be_cut_is_refused_with_the_remedy(
     assert remedy in result.stderr
 
 
+def test_a_copy_says_what_it_adds_and_its_timeline_has_the_match_alone(
+    run: Run, place: Path, tmp_path: Path
+) -> None:
+    words = ("query", place / "red.png", "--store", place / "store", *FAKE, "--codec", "copy")
+    planned = json.loads(run(*words, "--dry-run", "--json").stdout)["results"][0]["clips"]
+    result = run(*words, "--out", tmp_path, "--export", "edl")
+    assert "3 frames before" in result.stdout  # key frames are twelve apart
+    document = json.loads((tmp_path / "red" / "metadata.json").read_text())
+    assert spans(document) == spans({"clips": planned})
+    first, *_ = document["clips"]
+    assert (first["start_frame"], first["exact"], first["codec"]) == (12, False, "copy")
+    assert len(luma(tmp_path / "red" / first["file"])) == first["end_frame"] - 12
+    assert "00:00:00:15 00:00:01:15" in (tmp_path / "red" / "red.edl").read_text()
+
+
+def test_boxes_beside_whole_shots_are_those_of_the_matches(run: Run, place: Path, tmp_path: Path) -> None:
+    query(run, place, tmp_path, "--whole-shots", "--export", "coco")
+    boxes = json.loads((tmp_path / "red" / "red_coco.json").read_text())["annotations"]
+    assert len(boxes) == len(VISIBLE) + SHOT
+
+
 def test_the_equal_command_has_the_options() -> None:
     command = QueryCommand(person="Ross", aspect="9:16", handles=12, whole_shots=True)
     assert str(command) == "facereel query --person Ross --aspect 9:16 --handles 12 --whole-shots"
+    command = QueryCommand(person="Ross", format="mov", codec="prores")
+    assert str(command) == "facereel query --person Ross --format mov --codec prores"
