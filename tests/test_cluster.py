@@ -336,13 +336,22 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     pytest.importorskip("ray", reason="Ray is not installed")
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    made = Cluster()
     try:
+        _add_node(made, num_cpus=0, include_dashboard=False)
         for _ in range(2):
-            made.add_node(num_cpus=1)
+            _add_node(made, num_cpus=1)
         yield made
     finally:
         made.shutdown()
+
+
+def _add_node(cluster: Any, **options: Any) -> None:
+    """Ray gives a node 30 s to start and has no setting for it; a busy machine may need a second try."""
+    try:
+        cluster.add_node(**options)
+    except Exception:  # Ray has no class for it
+        cluster.add_node(**options)
 
 
 def wait_for(path: Path) -> bool:
@@ -384,7 +393,7 @@ def test_a_cluster_indexes_as_one_machine_does(
     started = [event for event in events if isinstance(event, Started)]
     assert sorted(event.number for event in started) == [1, 2, 3, 4, 5, 6]
     nodes = {event.node for event in started}
-    assert len(nodes) == 2
+    assert len(nodes) >= 2
     assert all("/" in node for node in nodes)  # both have this host's name
     assert [health.problems for health in library.verify()] == [()] * 4
 
