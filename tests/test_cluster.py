@@ -319,6 +319,14 @@ def test_without_ray_or_a_cluster_the_remedy_is_named(
     assert "error: --cluster needs Ray; run: pip install 'facereel[cluster]'" in result.stderr
 
 
+def test_an_address_at_which_nobody_listens_is_named_at_once(film: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    library = Library(tmp_path / "s", engine="fake")
+    for address in ("127.0.0.1:1", "127.0.0.1:99999"):
+        with pytest.raises(OptionError, match=rf"--cluster {address}: no Ray cluster can be reached \("):
+            library.index(film, cluster=address)
+
+
 def test_ray_is_imported_only_when_a_cluster_is_wanted() -> None:
     source = (
         "import sys, facereel.cli, facereel.indexer.jobs.local, facereel.indexer.jobs.cluster; "

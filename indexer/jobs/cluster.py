@@ -7,6 +7,7 @@ on which nodes no more. Ray is imported when a cluster is asked for.
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 import threading
 import time
@@ -36,6 +37,7 @@ from facereel.store.model.urls import Url, is_url
 from facereel.store.model.version import FACEREEL_VERSION
 
 ATTEMPTS = 3  # of a video whose worker or node died, each on another node if there is one
+CONNECT_SECONDS = 10.0  # for a cluster to answer
 ROOM_SECONDS = 30.0  # without a task that begins, after which a note says why
 # A node notices a hanging worker process itself; this is for a node that hangs as a whole.
 _SILENT_SECONDS = STALL_SECONDS + 600.0
@@ -340,8 +342,9 @@ def _connected(address: str) -> Iterator[Any]:
         return
     with _same_signal_handler():
         try:
+            _check_reachable(address)
             ray.init(address=address, log_to_driver=False, configure_logging=False)
-        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        except (OSError, OverflowError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             reason = printable(str(error).strip().partition("\n")[0][:200])
             raise OptionError(
                 f"--cluster {printable(address)}: no Ray cluster can be reached ({reason}); "
@@ -352,6 +355,13 @@ def _connected(address: str) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Raise OSError where nobody listens, which Ray would find out only after minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
 
 
 @contextmanager
