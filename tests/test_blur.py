@@ -83,12 +83,12 @@ def test_no_face_is_left_in_any_frame(film: Path, tmp_path: Path, style: str) ->
     assert len(after) == 90
     for number in (0, 29, 30, 45, 59):
         face = np.s_[60:120, 30 + number % 30 : 90 + number % 30]
-        assert _likeness(before[number][face], after[number][face]) < MIN_NCC_VISIBLE
+        assert _similarity(before[number][face], after[number][face]) < MIN_NCC_VISIBLE
         assert np.abs(before[number][:25].astype(int) - after[number][:25]).mean() < 3
     assert packets(blurred.file) == packets(film)
 
 
-def _likeness(before: Image, after: Image) -> float:
+def _similarity(before: Image, after: Image) -> float:
     """Correlation of the detail of two pictures."""
     details = np.array([cv2.Laplacian(picture, cv2.CV_32F).ravel() for picture in (before, after)])
     return float(np.corrcoef(details)[0, 1]) if details.std(axis=1).min() > 1 else 0.0

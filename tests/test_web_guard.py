@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import queue
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from starlette.types import Message
 
 from facereel import Library
 from facereel.query.web.guard import Guard
@@ -84,3 +86,22 @@ def test_on_windows_the_port_is_ours_alone(monkeypatch: pytest.MonkeyPatch) -> N
             listener.getsockopt(socket.SOL_SOCKET, one) for one in (socket.SO_KEEPALIVE, socket.SO_REUSEADDR)
         ]
     assert list(map(bool, options)) == [True, False]
+
+
+def test_an_answer_that_the_end_of_the_server_cancels_is_no_fault(store: Path, tmp_path: Path) -> None:
+    """uvicorn prints a traceback for whatever leaves the application."""
+
+    async def cancelled(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    async def receive() -> Message:
+        raise AssertionError("nobody asks")
+
+    async def send(message: Message) -> None:
+        raise AssertionError("nothing is answered")
+
+    scope = {
+        "type": "http", "method": "GET", "path": "/", "query_string": b"",
+        "headers": [(b"host", b"127.0.0.1:8765"), (b"cookie", b"facereel_8765=secret")],
+    }  # fmt: skip
+    asyncio.run(Guard(cancelled, "secret", 8765, "127.0.0.1")(scope, receive, send))

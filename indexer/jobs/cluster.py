@@ -22,6 +22,7 @@ from typing import Any
 
 from facereel.indexer.engines.choice import EngineChoice
 from facereel.indexer.engines.devices import Compute
+from facereel.indexer.engines.protocol import FaceEngine, Threshold
 from facereel.indexer.engines.registry import LOADERS
 from facereel.indexer.jobs import job as jobs_of_one
 from facereel.indexer.jobs.events import Event, Failed, Indexed, Job, Note, Progress, Source, Started
@@ -46,6 +47,17 @@ _SPARE_TASKS = 8  # that wait in Ray beyond those that have room, so that no nod
 
 
 @dataclass(frozen=True, slots=True)
+class _EngineLoader:
+    """Loads the engine of a run on a node; two that load the same are equal there, too."""
+
+    choice: EngineChoice
+    threshold: Threshold
+
+    def __call__(self) -> FaceEngine:
+        return self.choice.load_with(self.threshold)
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterRunner:
     """The Runner of a Ray cluster. A video takes `choice.compute.threads` cores, and a graphics card with `cuda`."""
 
@@ -55,7 +67,7 @@ class ClusterRunner:
     def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
         """As Runner.run; raises OptionError where there is no such cluster."""
         engine = self.choice.on_cpu().load()
-        load = partial(self.choice.load_with, engine.threshold)
+        load = _EngineLoader(self.choice, engine.threshold)
         with _connected(self.address) as ray:
             batch = _Batch(ray, jobs, engine.info, _Task(ray, self.choice.compute, load))
             try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import getpass
 import hashlib
 import os
-import pickle
 import tempfile
 import time
 import traceback
@@ -62,7 +61,7 @@ class Complete:
 Message: TypeAlias = Progress | Note | Failed | Known | Part | Complete
 
 # The worker process of this one, and what it was made for: its engine, and the graphics card that it may use.
-_worker: tuple[bytes, ReusedWorker] | None = None
+_worker: tuple[tuple[Load, str | None], ReusedWorker] | None = None
 
 
 def index_here(
@@ -138,7 +137,7 @@ def _change(path: Path) -> tuple[int, int] | None:
 def _worker_for(load: Load) -> ReusedWorker:
     """The worker process of this one, made anew for another engine or graphics card."""
     global _worker
-    key = pickle.dumps((load, os.environ.get("CUDA_VISIBLE_DEVICES")))
+    key = load, os.environ.get("CUDA_VISIBLE_DEVICES")
     if _worker is None or _worker[0] != key:
         if _worker is not None:
             _worker[1].close()

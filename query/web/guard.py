@@ -7,10 +7,12 @@ come from our own pages, by Origin and by a content type that no form can send.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from html import escape
 from urllib.parse import parse_qsl, urlencode
 
@@ -77,13 +79,15 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        try:
-            early = self._check(scope, Headers(scope=scope))
-            if early is None:
-                receive = await self._body(scope, receive)
-        except Refused as refusal:
-            early = PlainTextResponse(f"{refusal}\n", refusal.status)
-        await (early or self._app)(scope, receive, send_guarded)
+        # Whoever ends the server waits for no answer that takes long: it is cancelled, and that is no fault to report.
+        with suppress(asyncio.CancelledError):
+            try:
+                early = self._check(scope, Headers(scope=scope))
+                if early is None:
+                    receive = await self._body(scope, receive)
+            except Refused as refusal:
+                early = PlainTextResponse(f"{refusal}\n", refusal.status)
+            await (early or self._app)(scope, receive, send_guarded)
 
     def _check(self, scope: Scope, headers: Headers) -> Response | None:
         """Let it through, or answer at once: the printed address gets the cookie and leads to the page without it."""

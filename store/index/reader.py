@@ -60,6 +60,10 @@ logger = logging.getLogger(__name__)
 # A source's position in SOURCES; NULL, and so damage, for any other word.
 _SOURCE = "CASE source " + " ".join(f"WHEN '{word}' THEN {n}" for n, word in enumerate(SOURCES)) + " END"
 
+_COUNTS = (
+    "SELECT (SELECT count(*) FROM shots), (SELECT count(*) FROM tracklets), (SELECT count(*) FROM clusters)"
+)
+
 
 def read_video(folder: Path, video_path: str | None = None) -> tuple[Video, EngineInfo]:
     """What a listing shows of an index, at the cost of one row of it; `video_path` as for VideoIndex."""
@@ -143,7 +147,7 @@ class VideoIndex:
     def counts(self) -> Counts:
         """How much there is, without reading it."""
         with reading(self.folder, self.video.path), rows.values():
-            return Counts(*(self._count(table) for table in ("shots", "tracklets", "clusters")))
+            return Counts(*self._numbers(_COUNTS).tolist())
 
     def shots(self) -> tuple[Shot, ...]:
         """All shots, by number."""
@@ -344,10 +348,6 @@ class VideoIndex:
 
     def _vectors_source(self) -> bytes:
         return vectors.source_digest(_digest(self._connection), self.version.change_counter)
-
-    def _count(self, table: str) -> int:
-        (number,) = self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()
-        return int(number)
 
     def _numbers(self, query: str, *values: int) -> Ints:
         """All values of all rows in a line; raises ValueError on one that is no number."""
