@@ -305,3 +305,16 @@ def test_nothing_of_a_face_goes_into_the_picture_around_it(style: str) -> None:
     difference = np.abs(plain.astype(int) - grainy)
     assert difference.max() < 25
     assert plain[5, 5] == grainy[5, 5] == 120
+
+
+@pytest.mark.parametrize("left", [-30, 100])
+def test_a_face_that_the_edge_cuts_off_keeps_no_finer_detail(left: int) -> None:
+    """Half a face of 60 px has two mean values and a part of a third, inside the picture and at its edge."""
+    plane = np.tile(np.arange(0, 160, dtype=np.uint8).repeat(2), (180, 1))
+    chroma = np.full((90, 160), 128, np.uint8)
+    covering = Covering(
+        np.array([[left, 60, 60, 60]], np.float32), np.array([True]), np.zeros((0, 4), np.float32)
+    )
+    cover_faces((plane, chroma, chroma.copy()), covering, "pixelate")
+    half = plane[90, left + 30 : left + 60]
+    assert len(np.unique(half)) <= 3

@@ -62,7 +62,8 @@ def cover_faces(planes: tuple[Plane, Plane, Plane], covering: Covering, style: S
             where, radius = _ellipse(plane.shape[::-1], box, _COVERED, _SOFT)
             inside = radius <= 1 + _SOFT
             # Where covers overlap the last one shows; each is made of the picture, not of another cover.
-            content[where][inside] = _PAINT[style](plane[where], black)[inside]
+            cells = _cells(box[3], radius.shape[0]), _cells(box[2], radius.shape[1])
+            content[where][inside] = _PAINT[style](plane[where], cells, black)[inside]
         plane[...] = np.rint(plane * (1 - alpha) + content * alpha).astype(np.uint8)
 
 
@@ -106,20 +107,25 @@ def _ellipse(
     return (spans[0], spans[1]), np.asarray(np.hypot(across[None], down[:, None]), np.float32)
 
 
-def _means(part: Plane) -> Plane:
-    height, width = part.shape
-    size = min(width, _CELLS), min(height, _CELLS)
-    return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+def _cells(side: float, length: int) -> int:
+    """How many mean values lie along `length` pixels of the ellipse of a box of that side.
+
+    Of an ellipse that the picture's edge cuts off fewer, so that they are no finer there.
+    """
+    whole = 2 * _COVERED * (1 + _SOFT) * side
+    return max(1, min(_CELLS, length, round(_CELLS * length / max(whole, 1))))
 
 
-def _enlarged(part: Plane, method: int) -> Plane:
+def _enlarged(part: Plane, cells: tuple[int, int], method: int) -> Plane:
+    """The mean values of a part, rows and columns, in its size."""
     if not part.size:
         return part
-    return np.asarray(cv2.resize(_means(part), part.shape[::-1], interpolation=method), np.uint8)
+    means = cv2.resize(part, cells[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(means, part.shape[::-1], interpolation=method), np.uint8)
 
 
-_PAINT: dict[Style, Callable[[Plane, int], Plane]] = {
-    "blur": lambda part, black: _enlarged(part, cv2.INTER_CUBIC),
-    "pixelate": lambda part, black: _enlarged(part, cv2.INTER_NEAREST),
-    "cover": np.full_like,
+_PAINT: dict[Style, Callable[[Plane, tuple[int, int], int], Plane]] = {
+    "blur": lambda part, cells, black: _enlarged(part, cells, cv2.INTER_CUBIC),
+    "pixelate": lambda part, cells, black: _enlarged(part, cells, cv2.INTER_NEAREST),
+    "cover": lambda part, cells, black: np.full_like(part, black),
 }
