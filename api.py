@@ -1108,7 +1108,7 @@ class Library:
             raise asked.failed[0].error
         found = self.find_many(asked, videos=videos, include_possible=include_possible)
         question = {
-            "people": None if everybody else sorted(map(identity_of, asked.persons)),
+            "people": None if everybody else sorted({*map(identity_of, asked.persons)}),
             "videos": None if videos is None else sorted(map(str, _paths(videos))),
             "include_possible": include_possible,
         }

@@ -412,6 +412,46 @@ def test_a_video_that_is_gone_is_named(talk_store: Path, tmp_path: Path, run: Ru
     assert json.loads((tmp_path / "set" / "dataset.json").read_text())["complete"] is False
 
 
+def test_what_is_complete_stays_while_its_video_is_away(
+    talk_store: Path, talk_set: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(talk_set, tmp_path / "set"))
+    film = talk_store.parent / "talk.mp4"
+    film.rename(tmp_path / "away.mp4")
+    try:
+        dataset, (video,) = made(talk_store, out)
+    finally:
+        (tmp_path / "away.mp4").rename(film)
+    assert (dataset.skipped, dataset.pieces, video.written) == ((), 6, 0)
+    assert content(out) == content(talk_set)
+
+
+def test_nothing_outside_of_a_data_set_is_deleted(talk_store: Path, talk_set: Path, tmp_path: Path) -> None:
+    """Notes that somebody else made, and links, lead to no other folder."""
+    out = Path(shutil.copytree(talk_set, tmp_path / "set"))
+    letter = tmp_path / "mine" / "old.mp4-0123456789ab" / "letter.txt"
+    letter.parent.mkdir(parents=True)
+    letter.write_text("dear")
+    (out / "id99999").symlink_to(tmp_path / "mine")
+    (out / "id99998").mkdir()
+    (out / "id99998" / letter.parent.name).symlink_to(letter.parent)
+    for name in (letter.parent.name, ".."):
+        (out / ".videos" / f"{name}.json").write_text("{}")
+    dataset, _ = made(talk_store, out)
+    assert dataset.pieces == 6
+    assert letter.read_text() == "dear"
+
+
+def test_a_photo_that_is_given_twice_is_one_person(talk_store: Path, photos: Path, tmp_path: Path) -> None:
+    library, photo = Library(talk_store, engine="fake"), str(photos / "red.png")
+    once, twice = (
+        library.dataset(tmp_path / name, library.read_persons(words), options=SHORT, jobs=1)
+        for name, words in (("once", [photo]), ("twice", [photo, photo]))
+    )
+    assert 0 < once.pieces == twice.pieces
+    assert rows_of(tmp_path / "once") == rows_of(tmp_path / "twice")
+
+
 def test_parquet_holds_the_same(talk_set: Path, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     write_manifest(tmp_path, rows_of(talk_set))
@@ -421,7 +461,8 @@ def test_parquet_holds_the_same(talk_set: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"size": 33}, {"size": 2000}, {"fps": 0}, {"min_seconds": 0}, {"max_seconds": 5}, {"max_upscale": 0},
+        {"size": 33}, {"size": 2000}, {"fps": 0}, {"min_seconds": 0}, {"min_seconds": 0.01},
+        {"max_seconds": 5}, {"max_seconds": float("inf")}, {"max_seconds": float("nan")}, {"max_upscale": 0},
         {"max_yaw": 91}, {"min_sharpness": 2}, {"min_similarity": -2}, {"val_share": 1.5},
     ],
 )  # fmt: skip

@@ -22,7 +22,7 @@ from facereel.query.dataset.video import OwnedMatch, VideoMatches, write_video
 from facereel.query.records import PersonQuery
 from facereel.query.search.scope import SkippedVideo
 from facereel.query.search.search import PersonMatches
-from facereel.store.files.names import printable
+from facereel.store.files.names import printable, with_escapes
 from facereel.store.model.errors import CutError, ResultExistsError, StoreError, UnwritableError, VideoError
 
 
@@ -73,9 +73,11 @@ def build(
     OptionError, ResultExistsError where the folder holds anything else, UnwritableError.
     """
     options.check()
-    about = {"schema": SCHEMA, "question": dict(question), "options": options.to_document()}
+    about = with_escapes({"schema": SCHEMA, "question": dict(question), "options": options.to_document()})
     _check_folder(out, about)
-    videos, ambiguous = _by_video(answers)
+    # Photos that are given twice are one person, of the first one's name.
+    distinct = {identity_of(answer.person): answer for answer in reversed(answers)}
+    videos, ambiguous = _by_video([*distinct.values()])
     stop, lock = Event(), Lock()
 
     def work(found: VideoMatches) -> notes.Note | SkippedVideo:

@@ -15,6 +15,7 @@ from typing import Any
 from facereel.query.dataset.manifest import read_json, write_json
 from facereel.query.dataset.pieces import Filtered
 from facereel.store.files.disk import make_folder
+from facereel.store.files.names import hash_suffix
 
 _FOLDER = ".videos"
 
@@ -61,14 +62,17 @@ def is_written(out: Path, file: str) -> bool:
 def remove_video(out: Path, video: str) -> None:
     """Delete the pieces of a video and its note; raises OSError."""
     (out / _FOLDER / f"{video}.json").unlink(missing_ok=True)
-    for identity in [folder for folder in out.iterdir() if (folder / video).is_dir()]:
-        shutil.rmtree(identity / video)
-        if not any(identity.iterdir()):
-            identity.rmdir()
+    # What a link leads to is not of the data set.
+    for identity in [folder for folder in out.iterdir() if not folder.is_symlink()]:
+        own = identity / video
+        if own.is_dir() and not own.is_symlink():
+            shutil.rmtree(own)
+            if not any(identity.iterdir()):
+                identity.rmdir()
 
 
 def remove_others(out: Path, videos: Collection[str]) -> None:
     """Delete the pieces and notes of all videos but these; raises OSError."""
     for note in sorted((out / _FOLDER).glob("*.json")):
-        if note.stem not in videos:
+        if hash_suffix(note.stem) and note.stem not in videos:
             remove_video(out, note.stem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 from facereel.store.model.errors import OptionError
@@ -35,6 +36,12 @@ class DatasetOptions:
             raise OptionError(f"--fps must be 1 to {MAX_FPS}, not {self.fps:g}")
         if not self.min_seconds > 0:
             raise OptionError(f"--min-seconds must be more than 0, not {self.min_seconds:g}")
+        if self.min_seconds * self.fps < 1:
+            raise OptionError(
+                f"--min-seconds must be a frame of --fps or more, {1 / self.fps:g}, not {self.min_seconds:g}"
+            )
+        if not isfinite(self.max_seconds):
+            raise OptionError(f"--max-seconds must be a number of seconds, not {self.max_seconds:g}")
         if self.max_seconds < 2 * self.min_seconds:  # what is a little too long for one piece must make two
             raise OptionError(
                 f"--max-seconds must be twice --min-seconds or more, {2 * self.min_seconds:g}, not {self.max_seconds:g}"

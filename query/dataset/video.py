@@ -57,12 +57,17 @@ class VideoMatches:
 def write_video(found: VideoMatches, options: DatasetOptions, out: Path, stop: Event) -> tuple[Note, int]:
     """Write what is missing of a video; gives its note, and how many pieces were written.
 
-    Raises VideoError, StoreError, CutError, also where `stop` is set, and OSError.
+    What is complete needs the video no more. Raises VideoError, StoreError, CutError, also where `stop` is set, and
+    OSError.
     """
-    check_source(found.matches[0].match.video, store=found.folder.parent)
     fingerprint, note, matches = _fingerprint(found, options), read_note(out, found.name), found.matches
-    if note is not None and note.fingerprint == fingerprint:
-        missing = {row["tracklet"] for row in note.rows if not is_written(out, row["file"])}
+    if note is not None and note.fingerprint != fingerprint:
+        note = None
+    missing = {row["tracklet"] for row in note.rows if not is_written(out, row["file"])} if note else set()
+    if note is not None and note.complete and not missing:
+        return note, 0
+    check_source(found.matches[0].match.video, store=found.folder.parent)
+    if note is not None:
         matches = [one for one in matches if one.match.tracklet.number in missing]
         pieces, _ = _plan(found, matches, options, stop)
     else:
