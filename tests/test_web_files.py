@@ -189,6 +189,23 @@ def test_videos_are_added_where_there_are_no_links(page: InProcess, monkeypatch:
     assert sorted(path.name for path in page.site.root.iterdir()) == sorted([*before, "new.mp4", long])
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="Linux alone says which files are open")
+def test_a_video_that_came_is_closed_before_it_is_renamed(
+    page: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows renames no file that is open."""
+    replace, still_open = os.replace, []
+
+    def observed(part: Path, target: Path) -> None:
+        files = [os.path.realpath(file) for file in Path("/proc/self/fd").iterdir()]
+        still_open.append(str(part.resolve()) in files)
+        replace(part, target)
+
+    monkeypatch.setattr(os, "replace", observed)
+    assert add(page, "new.mp4").status_code == 200
+    assert still_open == [False]
+
+
 @pytest.mark.parametrize(
     ("name", "status", "said"),
     [
