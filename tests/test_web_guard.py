@@ -79,6 +79,15 @@ def test_the_browser_is_opened_without_the_token_among_its_words(
     assert list(tmp_path.iterdir()) == [of_another]
 
 
+def test_where_no_file_can_be_written_the_browser_is_not_opened(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    monkeypatch.setattr(webbrowser, "open", lambda word: pytest.fail(word))
+    with opened(ADDRESS):
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_on_windows_the_port_is_ours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_KEEPALIVE, raising=False)
     with closing(_listen("127.0.0.1", 0)) as listener:

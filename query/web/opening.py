@@ -22,9 +22,17 @@ _SECONDS = 300.0  # for the browser to start and read the file
 
 @contextmanager
 def opened(address: str) -> Iterator[None]:
-    """Open the browser; the file goes after some minutes, at the latest with the block."""
-    _remove_abandoned()
-    file = _write(address)
+    """Open the browser; the file goes after some minutes, at the latest with the block.
+
+    Where no file can be written nothing is opened: the address is printed all the same.
+    """
+    file: Path | None = None
+    with suppress(OSError):
+        _remove_abandoned()
+        file = _write(address)
+    if file is None:
+        yield
+        return
     threading.Thread(target=webbrowser.open, args=(file.as_uri(),), daemon=True).start()
     timer = threading.Timer(_SECONDS, _remove, (file,))
     timer.daemon = True
