@@ -84,10 +84,6 @@ class Jobs:
         unless it has ended or is cancelled.
         """
         job = Job(kind, title, key)
-        # A daemon, so that work which cannot be cancelled does not keep the server from ending.
-        thread = threading.Thread(
-            target=self._run, args=(job, work, self._places[kind]), name=f"job {kind}", daemon=True
-        )
         with self._lock:
             for other in self._jobs.values():
                 going_on = other.state not in _ENDED and not other.cancel.is_set()
@@ -97,6 +93,10 @@ class Jobs:
             for old in ended[: max(0, len(ended) - MOST_REMEMBERED)]:
                 del self._jobs[old]
             self._jobs[job.id] = job
+            # A daemon, so that work which cannot be cancelled does not keep the server from ending.
+            thread = threading.Thread(
+                target=self._run, args=(job, work, self._places[kind]), name=f"job {kind}", daemon=True
+            )
             self._threads = [other for other in self._threads if other.is_alive()] + [thread]
             # Inside the lock: a thread that is listed has begun, and can be waited for.
             thread.start()
