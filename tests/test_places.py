@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,6 +81,13 @@ def test_places_say_of_how_many_face_tracks_they_are(tmp_path: Path) -> None:
         other = [replace(place, sha256="other") for place in places_of(index, [1])]
         assert face_tracks([*places_of(index, [1]), *other, *other]) == 2
     assert face_tracks([]) == 0
+
+
+def test_thousands_of_face_tracks_on_end_are_counted_at_once() -> None:
+    places = [Place("a", 10 * n, 10 * n + 10, 10 * n, (0.0, 0.0, 9.0, 9.0)) for n in range(3_000)]
+    began = time.monotonic()
+    assert 0 < face_tracks(places) <= len(places)
+    assert time.monotonic() - began < 20
 
 
 def test_somebody_else_in_that_frame_another_time_or_another_video_is_no_answer(tmp_path: Path) -> None:

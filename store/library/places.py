@@ -91,16 +91,25 @@ def tracklets_at(index: VideoIndex, places: Sequence[Place]) -> tuple[int | None
 
 def _edges(start: int, end: int) -> list[int]:
     """Where the places of a tracklet of frames [start, end) begin, and where the last one ends."""
-    return [int(edge) for edge in np.linspace(start, end, (end - 1 - start) // _PIECE + 2)]
+    return [int(edge) for edge in np.linspace(start, end, _pieces(start, end) + 1)]
+
+
+def _pieces(start: int, end: int) -> int:
+    """How many places a tracklet of frames [start, end) has."""
+    return (end - 1 - start) // _PIECE + 1
 
 
 def _tracks_of(run: Sequence[Place]) -> int:
     """How many tracklets give places that follow on one another, if as few as can be."""
     first, count = 0, 0
+    edges = [run[0].start, *(place.end for place in run)]
     while first < len(run):
-        ends = [run[first].start, *(place.end for place in run[first:])]
-        pieces = range(len(ends) - 1, 1, -1)
-        first += next((n for n in pieces if _edges(ends[0], ends[n]) == ends[: n + 1]), 1)
+        start, most = edges[first], 1
+        # No place is longer than a piece: where they are too many, more of them are, too.
+        while first + most < len(run) and _pieces(start, edges[first + most + 1]) == most + 1:
+            most += 1
+        ends = ((number, edges[first : first + number + 1]) for number in range(most, 1, -1))
+        first += next((number for number, own in ends if _edges(start, own[-1]) == own), 1)
         count += 1
     return count
 
