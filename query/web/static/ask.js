@@ -398,13 +398,14 @@ async function decide(action, match, person) {
     await askAgain();
   } catch (error) {
     complain(error);
+    if (error.kind === "ChangedIndexError") await askAgain();
   }
 }
 
 /** Asks the same; what was ticked and unticked stays so, as far as it is still there. */
 async function askAgain() {
   const key = (match) => `${match.folder}/${match.tracklet}/${match.frame}`;
-  const before = new Map(answer.matches.map((match) => [key(match), ticked.has(match.number)]));
+  const before = new Map((answer?.matches ?? []).map((match) => [key(match), ticked.has(match.number)]));
   await ask();
   if (answer) tick(answer.matches.filter((match) => before.get(key(match)) ?? match.certainty === "sure"));
 }
@@ -516,6 +517,7 @@ function toggleAll(matches) {
 }
 
 function onTick() {
+  if (!answer) return; // clips are still cut of one whose photo was removed
   const matches = answer.matches.filter((match) => ticked.has(match.number));
   const seconds = matches.reduce((sum, match) => sum + match.end - match.start, 0);
   $("cut").textContent = matches.length ? `Cut ${count(matches.length, "clip")}, ${lasting(seconds)}` : "Cut";
