@@ -413,8 +413,8 @@ class Answer:
         """The same answer, of which `cut` cuts only matches in which mouth and sound agree.
 
         `model` is an ONNX file of a model of active speakers, of LR-ASD's shape (docs/speaking.md). It decodes the
-        matches; in a video without sound nobody speaks, and of one that is gone the matches stay. Raises OptionError
-        for a model that does not fit, CutError.
+        matches; in a video without sound nobody speaks, and of one that is gone or cannot be decoded the matches stay.
+        Raises OptionError for a model that does not fit.
         """
         from facereel.query.speaking import speakers
         from facereel.query.speaking.model import SpeakerModel

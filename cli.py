@@ -305,9 +305,9 @@ def _result(
     **options: Any,
 ) -> api.Result | api.FailedPerson:
     """Cut one person's clips, or without a folder plan them; only the error of a person `alone` is raised."""
-    if folder is None:
-        return answer.preview(**options)
     try:
+        if folder is None:
+            return answer.preview(**options)
         on_clip = partial(report.clip, answer) if show else lambda clip: None
         return answer.cut(folder, overwrite=overwrite, export=export, on_clip=on_clip, **options)
     except api.FaceReelError as error:

@@ -24,7 +24,7 @@ from facereel.query.search.search import PersonMatches
 from facereel.query.speaking import mouths, speakers
 from facereel.query.speaking.mfcc import mfcc
 from facereel.query.speaking.model import SpeakerModel
-from facereel.store.model.errors import OptionError
+from facereel.store.model.errors import CutError, OptionError
 from facereel.store.model.records import FrameTimes, Image, Sightings, Tracklet
 from tests.factories import make_video
 from tests.fake_engine import backdrop, draw_face, write_film
@@ -141,7 +141,7 @@ def test_only_clips_stay_in_which_mouth_and_sound_agree(
 
 
 def test_without_sound_nobody_speaks_and_of_a_video_that_is_gone_nothing_is_known(
-    spoken: tuple[Path, Path], tmp_path: Path
+    spoken: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     film, store = spoken
     library = Library(store, engine="fake")
@@ -156,6 +156,13 @@ def test_without_sound_nobody_speaks_and_of_a_video_that_is_gone_nothing_is_know
     assert (silent.matches, silent.not_speaking) == ((), len(found.matches))
     gone = judged(path=str(tmp_path / "gone.mp4"))
     assert (len(gone.matches), gone.speaking) == (len(found.matches), {})
+
+    def torn(*_: object) -> None:
+        raise CutError("a frame is not found")
+
+    monkeypatch.setattr(speakers, "decode_clips", torn)
+    damaged = judged()
+    assert (len(damaged.matches), damaged.speaking, damaged.not_speaking) == (len(found.matches), {}, 0)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from facereel.query.records import ClipPlan
 from facereel.query.search.search import MatchKey, PersonMatches, key_of
 from facereel.query.speaking import mfcc, mouths
 from facereel.query.speaking.model import STEPS, SpeakerModel
-from facereel.store.model.errors import VideoError
+from facereel.store.model.errors import CutError, VideoError
 from facereel.store.model.records import Floats, Grey, Ints, Video
 
 LEAST_SHARE = (
@@ -28,8 +28,8 @@ LEAST_SHARE = (
 def speaking(answer: PersonMatches, model: SpeakerModel) -> PersonMatches:
     """The answer, in which only matches are cut that speak, with the scores of their frames.
 
-    In a video without sound nobody speaks. Of a video that is gone or changed nothing is known: its matches stay, and
-    cutting says why it cannot. Raises OptionError for a model that does not fit, CutError.
+    In a video without sound nobody speaks. Of a video that is gone, changed or cannot be decoded nothing is known: its
+    matches stay, and cutting says why it cannot. Raises OptionError for a model that does not fit.
     """
     clips, _ = plan_clips(answer.matches, answer.times, ClipOptions(crop="none"))
     scores: dict[MatchKey, Floats] = {}
@@ -38,7 +38,7 @@ def speaking(answer: PersonMatches, model: SpeakerModel) -> PersonMatches:
         own = [clip for clip in clips if clip.match.video == video]
         try:
             scores |= _scores(own, answer, model)
-        except VideoError:
+        except (VideoError, CutError):
             unread.add(video)
     matches = tuple(
         pair for pair in answer.matches if pair[0].video in unread or speaks(scores.get(key_of(*pair)))
