@@ -158,9 +158,11 @@ def _renamed(event: Progress | Note | Failed, path: Path, source: Source) -> Pro
 @contextmanager
 def _scratch_folder() -> Iterator[Path]:
     """A folder on this machine's disk, gone afterwards; those of processes that died are deleted first."""
-    base = Path(tempfile.gettempdir()) / f"facereel-{safe_name(getpass.getuser())}"
+    # In a container the number of a user may have no name.
+    user = str(os.getuid()) if hasattr(os, "getuid") else safe_name(getpass.getuser())
+    base = Path(tempfile.gettempdir()) / f"facereel-{user}"
     make_folder(base, 0o700)
-    if hasattr(os, "getuid") and base.stat().st_uid != os.getuid():
+    if hasattr(os, "getuid") and base.lstat().st_uid != os.getuid():  # of a link, that of who made it
         raise PermissionError(0, f"{printable(base)} belongs to somebody else")
     folders.clean_leftovers(base)
     with folders.temporary_folder(base) as folder:
