@@ -206,9 +206,12 @@ def test_a_command_is_no_shell_and_has_to_be_there(tmp_path: Path) -> None:
     for command in ("", "  ", "'open"):
         with pytest.raises(OptionError):
             Hooks(command, None, notes.append)
-    for url in ("ftp://host/x", "host", "file:///etc/passwd", "https://"):
+    for url in ("ftp://host/x", "host", "file:///etc/passwd", "https://", "http://[::1", "http://host:port/"):
         with pytest.raises(OptionError, match="is no address"):
             Hooks(None, url, notes.append)
+    with pytest.raises(OptionError, match="names a user") as raised:
+        Hooks(None, "https://anna:secret@host/x", notes.append)
+    assert "secret" not in str(raised.value)
 
 
 def test_an_address_gets_the_event_and_only_there() -> None:
@@ -218,6 +221,9 @@ def test_an_address_gets_the_event_and_only_there() -> None:
         def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
             received.append((self.path, json.loads(self.rfile.read(length))))
+            if self.path == "/nonsense":
+                self.wfile.write(b"SSH-2.0\r\n")
+                return
             self.send_response({"/ok": 204, "/elsewhere": 302}.get(self.path, 500))
             self.send_header("Location", "/ok")
             self.end_headers()
@@ -231,16 +237,17 @@ def test_an_address_gets_the_event_and_only_there() -> None:
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         base = f"http://127.0.0.1:{server.server_port}"
-        for path in ("/ok", "/elsewhere", "/broken"):
+        for path in ("/ok", "/elsewhere", "/broken", "/nonsense"):
             with Hooks(None, base + path, notes.append) as calls:
                 calls.send({"event": "indexed", "video": "/v/a\udce9.mp4"})
         server.shutdown()
     with Hooks(None, base, notes.append) as calls:
         calls.send({})
-    assert [path for path, _ in received] == ["/ok", "/elsewhere", "/broken"]
+    assert [path for path, _ in received] == ["/ok", "/elsewhere", "/broken", "/nonsense"]
     assert received[0][1] == {"event": "indexed", "video": "/v/a\\xe9.mp4"}
     assert [note.partition("an event: ")[2][:3] for note in notes[:2]] == ["302", "500"]
-    assert "refused" in notes[2].lower()
+    assert "SSH-2.0" in notes[2]
+    assert "refused" in notes[3].lower()
 
 
 def block(language: str) -> str:

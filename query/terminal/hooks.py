@@ -11,6 +11,7 @@ import shlex
 import subprocess
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from types import TracebackType
 from typing import Any
 from urllib.error import URLError
@@ -34,8 +35,8 @@ class Hooks:
         Raises OptionError for a command that cannot be split, and for an address that is not of HTTP.
         """
         self._command = None if command is None else _words(command)
-        if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc):
-            raise OptionError(f"{printable(url)} is no address of http or https; write https://HOST/PATH")
+        if url is not None:
+            _check_url(url)
         self._url, self._note = url, note
         self._threads = ThreadPoolExecutor(1, "hooks")
 
@@ -88,12 +89,26 @@ class Hooks:
         request = Request(url, content, {"Content-Type": "application/json"}, method="POST")
         try:
             build_opener(NoRedirect).open(request, timeout=URL_SECONDS).close()
-        except (URLError, OSError, ValueError) as error:
+        except (URLError, HTTPException, OSError, ValueError) as error:
             reason = printable(str(getattr(error, "reason", None) or error))
             code = f"{error.code} " if hasattr(error, "code") else ""
             self._note(
                 f"--on-done-url: {printable(urlsplit(url).netloc)} did not take an event: {code}{reason}"
             )
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets or a port that cannot be
+        right = False
+    if not right:
+        raise OptionError(f"{printable(url)} is no address of http or https; write https://HOST/PATH")
+    if parts.username is not None:  # nothing would send it, and messages would show the password
+        raise OptionError(
+            "the address of --on-done-url names a user, who is not sent; write https://HOST/PATH"
+        )
 
 
 def _words(command: str) -> list[str]:
