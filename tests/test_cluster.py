@@ -233,6 +233,7 @@ def test_a_damaged_index_is_not_installed(film: Path, film_store: Path, tmp_path
         "UPDATE shots SET end_frame = end_frame + 1 WHERE shot = 0",
         "UPDATE tracklets SET cluster = 99",
         "UPDATE stats SET faces = faces + 1",
+        "CREATE TRIGGER later AFTER UPDATE ON video BEGIN DELETE FROM exemplars; END",
     ):
         copy = tmp_path / "index.db"
         copy.write_bytes((folder / DATABASE).read_bytes())

@@ -210,7 +210,9 @@ def test_what_is_no_other_store_is_refused(here: Path, tmp_path: Path) -> None:
             Library(here).merge(other)
 
 
-@pytest.mark.parametrize("harm", ["noise", "torn", "empty", "rows", "pipe", "newer", "older"])
+@pytest.mark.parametrize(
+    "harm", ["noise", "torn", "empty", "rows", "pipe", "newer", "older", "trigger", "view"]
+)
 def test_a_damaged_index_is_left_out_and_named(here: Path, there: Path, harm: str) -> None:
     index(here, "a", Face(ANNA, 1))
     folder, _ = index(there, "b", Face(ANNA, 1)), index(there, "c", Face(BERT, 1))
@@ -232,9 +234,12 @@ def test_a_damaged_index_is_left_out_and_named(here: Path, there: Path, harm: st
             "newer": "PRAGMA user_version = 99",
             "older": "PRAGMA user_version = 3",
             "rows": "UPDATE tracklets SET end_frame = 100000",
+            # It would keep the faces that `forget` deletes.
+            "trigger": "CREATE TRIGGER keep BEFORE DELETE ON tracklets BEGIN SELECT RAISE(IGNORE); END",
+            "view": "ALTER TABLE shots RENAME TO cuts; CREATE VIEW shots AS SELECT * FROM cuts",
         }[harm]
         with closing(sqlite3.connect(path)) as db, db:
-            db.execute(statement)
+            db.executescript(statement)
     merged = Library(here).merge(there)
     ((failed, error),) = merged.failed
     assert failed == folder

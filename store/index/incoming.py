@@ -16,7 +16,7 @@ from facereel.store.index import rows
 from facereel.store.index.checksum import write_checksum
 from facereel.store.index.database import DATABASE, writing
 from facereel.store.index.reader import VideoIndex, predecessors, write_vectors
-from facereel.store.index.verify import check_content
+from facereel.store.index.verify import check_content, check_tables
 from facereel.store.model.errors import EngineMismatchError, StoreError
 from facereel.store.model.records import EngineInfo, Video
 from facereel.store.model.version import RESULTS_VERSION
@@ -53,6 +53,7 @@ class IncomingIndex:
             self._file.close()
         if self._digest.hexdigest() != sha256:
             raise StoreError("its index did not arrive as it was sent; index it again")
+        check_tables(self._folder)
         with VideoIndex(self._folder) as index:
             if index.video.sha256 != content:
                 raise StoreError("its index is of another video; index it again")

@@ -21,7 +21,7 @@ from facereel.store.files.names import HASH_DIGITS, folder_name, hash_suffix, pr
 from facereel.store.index.checksum import SUFFIX, write_checksum
 from facereel.store.index.database import DATABASE, NO_INDEX, read_version, writing
 from facereel.store.index.reader import VideoIndex, read_video, write_vectors
-from facereel.store.index.verify import check_content
+from facereel.store.index.verify import check_content, check_tables
 from facereel.store.model.errors import DamagedIndexError, NewerIndexError, StoreError, UnwritableError
 
 _CHECKSUM_BYTES = 200  # a number and 64 digits
@@ -38,6 +38,7 @@ def install_index(source: Path, store: Path) -> Path | None:
     with writing(store), folders.temporary_folder(store) as written:
         _copy(source, written)
         with _naming(source, written):
+            check_tables(written)
             with VideoIndex(written) as index:
                 check_content(index)
                 video = index.video

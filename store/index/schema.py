@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 Columns: TypeAlias = dict[str, type]
 
+# Of the newest schema.
+TABLES = frozenset((
+    "clusters", "config", "engine", "exemplars", "frames", "meta", "shots", "sightings", "stats", "tracklets",
+    "vectors", "video",
+))  # fmt: skip
+
 # A face in every frame is what fills an index: as whole tenths of a pixel and thousandths of a score a row
 # takes 41 bytes, as floats 70 (measured on 3600 rows). The view sighting_boxes shows them as numbers to read.
 SIGHTINGS = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from contextlib import closing
@@ -9,13 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facereel.store.files.names import printable
-from facereel.store.index import rows, vectors
+from facereel.store.index import rows, schema, vectors
 from facereel.store.index.checksum import compare_checksum
 from facereel.store.index.database import DATABASE, open_readonly, reading
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model.errors import FaceReelError
 from facereel.store.model.records import Video
 from facereel.store.model.version import results_warning
+
+# How SQLite writes down what an index from elsewhere may hold: no trigger, no virtual table.
+_HARMLESS = re.compile(r"CREATE (TABLE|VIEW|(UNIQUE )?INDEX) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,20 @@ def check_index(folder: Path, check_source: Callable[[Video], None], video_path:
     except FaceReelError as error:
         return Health(folder.name, (str(error),))
     return Health(name, problems, notes)
+
+
+def check_tables(folder: Path) -> None:
+    """Raise DamagedIndexError for an index from elsewhere that holds more than tables, or lacks one.
+
+    A trigger would run at every change, and could keep the faces that `forget` deletes.
+    """
+    with closing(open_readonly(folder)) as connection, reading(folder):
+        query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+        found = [(str(name), str(sql)) for name, sql in connection.execute(query)]
+        if not all(_HARMLESS.match(sql) for _, sql in found):
+            raise ValueError("it holds a trigger or a virtual table")
+        if not {name for name, sql in found if sql.startswith("CREATE TABLE ")} >= schema.TABLES:
+            raise ValueError("a table is missing")
 
 
 def check_content(index: VideoIndex) -> None:
