@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,4 +94,6 @@ class IncomingIndex:
 
     def close(self) -> None:
         """Delete what was not installed."""
+        with suppress(OSError):  # the end of a part that a full disk refused before
+            self._file.close()
         self._stack.close()
