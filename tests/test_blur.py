@@ -184,6 +184,16 @@ def test_who_is_kept_stays_and_everybody_else_is_covered(
     assert people_in(only.file) == [0] * 30 + [1] * 30 + [0] * 30
     assert only.document["covered"] == "only"
     assert only.document["people"] == ["red"]
+    assert only.notes == ()
+
+
+def test_who_is_not_found_is_said(store: Path, film: Path, photos: Path, tmp_path: Path) -> None:
+    both = [str(photos / "red.png"), str(photos / "blue.png")]
+    for mode in ("keep", "only"):
+        copied = Library(store, engine="fake").blur(film, tmp_path / mode, **{mode: both})  # type: ignore[arg-type]  # two keywords
+        (note,) = copied.notes
+        assert "blue" in note
+        assert copied.document["notes"] == [note]
 
 
 def test_people_need_an_index_and_a_copy_without_covers_is_not_made(

@@ -61,7 +61,8 @@ class Blurred:
     covered_frames: int  # frames with something covered
     face_tracks: int  # that are covered: a face, followed through frames; a person has many
     doubts: tuple[Doubt, ...]  # frames at which somebody should look, by time
-    notes: tuple[str, ...]  # what the copy does not have of its source, and what could not be decoded
+    # What the copy does not have of its source, what could not be decoded, and who of the people was not found.
+    notes: tuple[str, ...]
     document: dict[str, Any]  # what the report holds
 
 
@@ -94,13 +95,14 @@ def blur(
     )  # fmt: skip
     video.check_unchanged()
     covers = choose(found, selection, float(video.frame_rate))
-    notes = _write(target, Original(video, found.times, log.restarts), covers, options, shown)
+    written = _write(target, Original(video, found.times, log.restarts), covers, options, shown)
+    notes = (*_not_there(path, people), *found.warnings, *written)
     report = target.with_suffix(".json")
-    document = _document(video, target, options, people, index, found, covers, (*found.warnings, *notes))
+    document = _document(video, target, options, people, index, found, covers, notes)
     _write_report(report, document)
     return Blurred(
-        target, report, len(found.times.pts), len(covers.by_frame), covers.face_tracks, covers.doubts,
-        (*found.warnings, *notes), document,
+        target, report, len(found.times.pts), len(covers.by_frame), covers.face_tracks, covers.doubts, notes,
+        document,
     )  # fmt: skip
 
 
@@ -169,6 +171,15 @@ def selection_of(index: VideoIndex | None, people: People | None) -> Selection:
     looks = {number: arrays.embeddings[arrays.tracklets == number] for number in sure}
     looks = {number: own for number, own in looks.items() if len(own)}
     return Selection(people.mode, sure, possible, looks, people.threshold)
+
+
+def _not_there(path: Path, people: People | None) -> list[str]:
+    """A sentence for each of the people whom no face of the video surely shows."""
+    if people is None:
+        return []
+    names = [printable(one.person.name) for one in people.found if not one.matches]
+    so = {"keep": "is covered like everybody", "only": "is not covered"}[people.mode]
+    return [f"nobody in {printable(path.name)} surely is {name}, who {so} if there" for name in names]
 
 
 def _tracklets(index: VideoIndex, people: People, possible: bool) -> list[int]:
