@@ -11,7 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from facereel import Failed, Indexed, Note, OptionError, Progress, Started, __version__, api, cli
+from facereel import (
+    BeingIndexed,
+    Failed,
+    Indexed,
+    Note,
+    OptionError,
+    Progress,
+    Started,
+    __version__,
+    api,
+    cli,
+)
 from facereel.query.terminal import console
 from facereel.query.terminal import progress as progress_
 from tests.program import ROOT, Run
@@ -104,6 +115,19 @@ def test_many_videos_have_one_line_for_all(monkeypatch: pytest.MonkeyPatch) -> N
     overview.add(Failed(videos[3], OptionError("why")))
     # 80 frames in 6 s; one video was indexed in the 6 s up to now, 97 are left.
     assert overview.text() == ("3 of 100 videos done, 2 running, 1 failed, 13 frames/s, about 9:42.000 left")
+
+
+def test_a_second_run_of_a_watch_counts_on() -> None:
+    """Also what another process had, which is tried once more."""
+    overview, videos = progress_._Overview(), [Path(f"{n}.mp4") for n in range(4)]
+    for number, video in enumerate(videos[:3], start=1):
+        overview.add(Started(video, number, 3))
+        overview.add(BeingIndexed(video) if number == 2 else ended(video))
+    overview.add(Started(videos[1], 1, 1))
+    assert (overview.ended, overview.total) == (2, 3)
+    overview.add(ended(videos[1]))
+    overview.add(Started(videos[3], 1, 1))
+    assert overview.text().startswith("3 of 4 videos done, 1 running")
 
 
 def test_a_terminal_shows_some_bars_of_many(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from facereel.api import Event, Failed, Indexed, Note, Outcome, Progress, Source, Started
+from facereel.api import BeingIndexed, Event, Failed, Indexed, Note, Outcome, Progress, Source, Started
 from facereel.query.terminal import console
 from facereel.query.text import clock
 from facereel.store.files.names import printable
@@ -39,6 +39,7 @@ class _Overview:
 
     def __init__(self) -> None:
         self.total = 0
+        self._ended_before = 0  # in earlier runs
         self._outcomes: dict[Source, type[Outcome]] = {}
         self._indexed = 0  # in this run
         self._running: dict[Source, int] = {}  # frames done of each
@@ -54,9 +55,13 @@ class _Overview:
     def add(self, event: Event) -> None:
         """Count an event."""
         if isinstance(event, Started):
-            self.total = event.total
-            self._running[event.video] = 0
             self._outcomes.pop(event.video, None)  # one that another process had is tried once more
+            if event.number == 1 and self._outcomes:
+                # Another run: of a watch, or what another process had.
+                self._ended_before = sum(kind is not BeingIndexed for kind in self._outcomes.values())
+                self._start, self._indexed = time.monotonic(), 0
+            self.total = self._ended_before + event.total
+            self._running[event.video] = 0
         elif isinstance(event, Progress) and event.stage == "indexing" and event.video in self._running:
             self._frames += max(0, event.done - self._running[event.video])
             self._running[event.video] = event.done
