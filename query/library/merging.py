@@ -22,7 +22,7 @@ from facereel.query.library.people import PeopleOfLibrary
 from facereel.store.files import folders
 from facereel.store.files.digest import hash_file
 from facereel.store.files.disk import make_store
-from facereel.store.files.names import printable
+from facereel.store.files.names import hash_suffix, printable
 from facereel.store.index.database import DATABASE, writing
 from facereel.store.index.install import install_index, readable_index
 from facereel.store.library.backup import Restored, read_backup
@@ -30,7 +30,13 @@ from facereel.store.library.database import LIBRARY, LibraryDatabase
 from facereel.store.library.decisions import FaceVerdict, name_key, verdicts
 from facereel.store.library.joining import rulings_of_tracklets
 from facereel.store.library.people import LibraryPeople, LibraryPerson
-from facereel.store.model.errors import DamagedLibraryError, OptionError, StoreError, UnwritableError
+from facereel.store.model.errors import (
+    DamagedLibraryError,
+    InputError,
+    OptionError,
+    StoreError,
+    UnwritableError,
+)
 
 # Of the seconds of somebody from the other store, the share that must resemble a person here of the same name.
 _MOSTLY = 0.5
@@ -149,11 +155,16 @@ def _other_people(other: Path, scratch: Path) -> LibraryPeople:
 
 def _add_indexes(other: Path, store: Path, on_index: Callable[[int, int], None]) -> _Indexes:
     found, sources = _Indexes(), folders.index_folders(other)
+    mine: dict[str | None, list[Path]] = {}  # listed once: a large store takes long to list
+    for folder in folders.index_folders(store):
+        mine.setdefault(hash_suffix(folder.name), []).append(folder)
     for done, source in enumerate(sources, start=1):
-        own = readable_index(store, source)
+        same = mine.setdefault(hash_suffix(source.name), [])
+        own = readable_index(same)
         try:
-            if own is None and (folder := install_index(source, store)) is not None:
-                found.added.append(folder)
+            if own is None and (added := install_index(source, store)) is not None:
+                found.added.append(added)
+                same.append(added)
             elif own is not None and _same(own / DATABASE, source / DATABASE):
                 found.known += 1
             else:
@@ -166,7 +177,7 @@ def _add_indexes(other: Path, store: Path, on_index: Callable[[int, int], None])
                 )
         except UnwritableError:
             raise
-        except (StoreError, OSError) as error:
+        except (StoreError, InputError, OSError) as error:
             found.failed.append((source, _as_store_error(source, error)))
         on_index(done, len(sources))
     return found
@@ -179,9 +190,11 @@ def _same(one: Path, other: Path) -> bool:
     return hash_file(one) == hash_file(other)
 
 
-def _as_store_error(source: Path, error: StoreError | OSError) -> StoreError:
+def _as_store_error(source: Path, error: StoreError | InputError | OSError) -> StoreError:
     if isinstance(error, StoreError):
         return error
+    if isinstance(error, InputError):  # of reading it to compare
+        return StoreError(str(error))
     return StoreError(f"{printable(source)} cannot be read: {error.strerror}; check its permissions")
 
 

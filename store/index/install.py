@@ -9,20 +9,26 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from facereel.store.files import folders
 from facereel.store.files.disk import make_store, sync
-from facereel.store.files.locks import video_lock
+from facereel.store.files.locks import folder_lock, video_lock
 from facereel.store.files.names import HASH_DIGITS, folder_name, hash_suffix, printable
 from facereel.store.index.checksum import SUFFIX, write_checksum
 from facereel.store.index.database import DATABASE, NO_INDEX, read_version, writing
 from facereel.store.index.reader import VideoIndex, read_video, write_vectors
 from facereel.store.index.verify import check_content, check_tables
-from facereel.store.model.errors import DamagedIndexError, NewerIndexError, StoreError, UnwritableError
+from facereel.store.model.errors import (
+    DamagedIndexError,
+    NewerIndexError,
+    NotIndexedError,
+    StoreError,
+    UnwritableError,
+)
 
 _CHECKSUM_BYTES = 200  # a number and 64 digits
 
@@ -53,30 +59,26 @@ def install_index(source: Path, store: Path) -> Path | None:
                 f"{printable(video.name)} is being indexed by another process; run this again when that is done"
             )
 
-        with video_lock(store, video.sha256, busy):
-            if readable_index(store, target) is not None:
-                return None
+        with video_lock(store, video.sha256, busy), folder_lock(store):
             # By the digits alone: what only pretends to be the same content replaces nothing that can be read.
             digits = video.sha256[:HASH_DIGITS]
-            folders.replace_folders(
-                written,
-                target,
-                lambda: [one for one in folders.index_folders(store) if hash_suffix(one.name) == digits],
-            )
+            same = [one for one in folders.index_folders(store) if hash_suffix(one.name) == digits]
+            if readable_index(same) is not None:
+                return None
+            folders.replace_folders(written, target, lambda: same)
     return target
 
 
-def readable_index(store: Path, folder: Path) -> Path | None:
-    """The index in a store of the video to which a folder of another store belongs by its name; None if damaged."""
-    for own in folders.index_folders(store):
-        if hash_suffix(own.name) == hash_suffix(folder.name):
-            try:
-                read_video(own)
-            except DamagedIndexError:
-                continue
-            except StoreError:
-                pass  # one that may not be read, or is newer, is not ours to replace
-            return own
+def readable_index(same: Iterable[Path]) -> Path | None:
+    """The first of some indexes of one video that is neither damaged nor gone."""
+    for own in same:
+        try:
+            read_video(own)
+        except (DamagedIndexError, NotIndexedError):
+            continue
+        except StoreError:
+            pass  # one that may not be read, or is newer, is not ours to replace
+        return own
     return None
 
 
