@@ -29,6 +29,7 @@ from facereel.indexer.jobs.events import Event, Job
 from facereel.indexer.jobs.job import run_job
 from facereel.indexer.jobs.local import LocalRunner
 from facereel.indexer.jobs.node import Complete, Known, Part, index_here
+from facereel.indexer.jobs.paths import find_videos
 from facereel.indexer.jobs.staging import RemoteFile
 from facereel.store.files.digest import hash_file
 from facereel.store.files.folders import index_folders
@@ -131,6 +132,12 @@ def test_a_folder_of_a_server_is_its_videos() -> None:
     assert staging.find_urls(Url("memory://films/*.mp4")) == both[:1]
     assert staging.find_urls(Url("memory://nowhere/a.mp4")) == [Url("memory://nowhere/a.mp4")]
     assert staging.find_urls(Url("http://[::1]:80/a.mp4")) == [Url("http://[::1]:80/a.mp4")]
+    with fsspec.open_files(["memory://films/[1].mp4", "memory://films/1.mp4"], "wb") as files:
+        for file in files:
+            file.write(b"x")
+    found = find_videos(["memory://films/*1*"])
+    assert len(found) == 2
+    assert find_videos(found) == found, "what was found is no pattern"
     for url, said in (
         ("sftp://user:word@host/a.mp4", "has a password"),
         ("http://[::1/a.mp4", "is no address"),

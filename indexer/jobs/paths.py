@@ -63,9 +63,11 @@ def find_videos(names: Sequence[str | Path], part: Part | None = None) -> list[S
     videos: dict[Source, Source] = {}
     for text in names:
         if is_url(str(text)):
-            from facereel.indexer.jobs.staging import find_urls
+            from facereel.indexer.jobs.staging import check_url, find_urls
 
-            videos |= {url: url for url in find_urls(Url(text)) if part is None or part.has(url)}
+            # What was found is one video, and no pattern though its name has brackets.
+            found = [check_url(text)] if isinstance(text, Url) else find_urls(Url(text))
+            videos |= {url: url for url in found if part is None or part.has(url)}
             continue
         name = Path(text)
         for path in _expand(name) or [name]:

@@ -36,14 +36,7 @@ def find_urls(url: Url) -> list[Url]:
 
     An address that ends like a video is not looked at. Raises OptionError for one that cannot be read here.
     """
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise OptionError(f"{printable(url)} is no address ({error}); check it") from error
-    if parts.password is not None:
-        raise OptionError(
-            f"{printable(parts.scheme)}://... has a password, which the index would store; use a key"
-        )
+    parts = urlsplit(check_url(url))
     pattern = any(sign in parts.path for sign in "*[")
     if not pattern and Path(url.name).suffix.lower() in VIDEO_SUFFIXES:
         return [url]
@@ -55,6 +48,19 @@ def find_urls(url: Url) -> list[Url]:
     except VideoError as error:
         raise OptionError(str(error)) from error
     return [one for one in found if Path(one.name).suffix.lower() in VIDEO_SUFFIXES] or [url]
+
+
+def check_url(url: Url) -> Url:
+    """Give an address back; raises OptionError for one that is none, or has a password."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise OptionError(f"{printable(url)} is no address ({error}); check it") from error
+    if parts.password is not None:
+        raise OptionError(
+            f"{printable(parts.scheme)}://... has a password, which the index would store; use a key"
+        )
+    return url
 
 
 def stat(url: Url) -> RemoteFile:
