@@ -52,6 +52,7 @@ STOPPED = {
     "forget": "stopped; run it again to finish",
     "reembed": "stopped; run it again to finish",
     "serve": "the page is closed",
+    "library": "stopped; run it again to finish",
 }
 
 
