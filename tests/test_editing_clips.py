@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from facereel.api import Library
 from facereel.query.command_line import QueryCommand
 from tests.fake_engine import backdrop, draw_face, write_film, write_photo
 from tests.program import Run
@@ -146,3 +148,15 @@ def test_the_equal_command_has_the_options() -> None:
     assert str(command) == "facereel query --person Ross --aspect 9:16 --handles 12 --whole-shots"
     command = QueryCommand(person="Ross", format="mov", codec="prores")
     assert str(command) == "facereel query --person Ross --format mov --codec prores"
+
+
+def test_one_content_under_two_names_is_cut_under_both(run: Run, place: Path, tmp_path: Path) -> None:
+    """As in a store into which another one was copied."""
+    both = Path(shutil.copytree(place / "store", tmp_path / "both"))
+    again = Path(shutil.copy(place / "film.mp4", tmp_path / "again.mp4"))
+    assert run("index", again, "--store", tmp_path / "other", *FAKE).exit_code == 0
+    (folder,) = (path for path in (tmp_path / "other").iterdir() if path.is_dir())
+    shutil.copytree(folder, both / folder.name)
+    result = Library(both, engine="fake").find(place / "red.png").cut(tmp_path / "red")
+    assert {clip.match.video.name for clip in result.clips} == {"film.mp4", "again.mp4"}
+    assert all(clip.file is not None and clip.file.is_file() for clip in result.clips)

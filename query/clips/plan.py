@@ -111,11 +111,12 @@ def plan_clips(
     """
     options = options or ClipOptions()
     options.check()
-    videos = list(dict.fromkeys(match.video.sha256 for match, _ in matches))
+    contents = dict.fromkeys(match.video.sha256 for match, _ in matches)
+    places = {content: place for place, content in enumerate(contents)}
 
     def order(pair: Pair) -> tuple[int, int, int]:
         match, sightings = pair
-        return videos.index(match.video.sha256), int(sightings.frames[0]), match.tracklet.number
+        return places[match.video.sha256], int(sightings.frames[0]), match.tracklet.number
 
     def lasts(pair: Pair) -> bool:
         match, (start, end) = pair[0], _span(pair[1])

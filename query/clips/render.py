@@ -39,7 +39,7 @@ from facereel.store.files.disk import make_folder, sync
 from facereel.store.files.names import printable, result_name
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model.errors import FaceReelError, OptionError, ResultExistsError, UnwritableError
-from facereel.store.model.records import Shot, Sightings
+from facereel.store.model.records import Shot, Sightings, Video
 
 
 class _CallbackError(Exception):
@@ -246,8 +246,11 @@ def _cut(
                 raise _CallbackError(error) from error
             reported += 1
 
-    for video in {clip.match.video.sha256: clip.match.video for clip in clips}.values():
-        own, times = [clip for clip in clips if clip.match.video == video], answer.times[video.sha256]
+    by_video: dict[Video, list[ClipPlan]] = {}  # two with one content where a store was copied into this one
+    for clip in clips:
+        by_video.setdefault(clip.match.video, []).append(clip)
+    for video, own in by_video.items():
+        times = answer.times[video.sha256]
         if own[0].codec != "copy":
             cut_clips(video, own, times, folder, done)
             continue
