@@ -175,6 +175,13 @@ def test_why_an_index_is_not_searched_names_no_place(
     assert str(tmp_path) not in answer.text
 
 
+def test_a_folder_may_end_with_a_space(page: InProcess) -> None:
+    (page.site.root / "films ").mkdir()
+    answer = page.post("/api/library/index", {"paths": ["films "]})
+    assert answer.status_code == 200, answer.text
+    page.site.jobs.close()
+
+
 def add(page: InProcess, name: str) -> httpx.Response:
     return page.post("/api/library/add", content=b"video", headers=_VIDEO, params={"name": name})
 

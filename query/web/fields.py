@@ -33,6 +33,13 @@ class Fields:
         """A list of texts, without those that are empty."""
         return tuple(text for value in self.items(key) if (text := _text(key, value)))
 
+    def paths(self, key: str) -> tuple[str, ...]:
+        """A list of texts with the spaces around them, which names of files may have."""
+        found = self.items(key)
+        if not all(isinstance(value, str) for value in found):
+            raise OptionError(f"{key} is no list of texts; reload the page")
+        return found
+
     def integer(self, key: str) -> int:
         """A whole number from 0 on, which has to be there."""
         return _integer(key, self._values.get(key))

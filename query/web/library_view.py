@@ -10,10 +10,10 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
 from facereel import api
+from facereel.query.web.answers import HTMLResponse, JSONResponse
 from facereel.query.web.fields import read_fields
 from facereel.query.web.jobs import Job, Progress, Result
 from facereel.query.web.paging import Paging, page_number
@@ -62,7 +62,7 @@ def _index(request: Request) -> JSONResponse:
     if "folder" in words:  # a video of the library, wherever it lies, anew
         path = Path(site.library.info(site.index(words.text("folder"))).summary.path)
         return JSONResponse(_indexing(site, [path], force=True).data())
-    names = words.texts("paths")
+    names = words.paths("paths")
     if not names:
         raise api.OptionError("no file was chosen; choose a video or a folder")
     paths = [api.file_below(site.root, name) for name in names]
