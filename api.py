@@ -41,6 +41,7 @@ from facereel.indexer.jobs.events import (
 )
 from facereel.store.files.names import DEFAULT_STORE as DEFAULT_STORE
 from facereel.store.files.names import printable
+from facereel.store.files.names import with_escapes as with_escapes
 from facereel.store.model.errors import (
     ChangedIndexError,
     ContradictionError,

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facereel import Library
 from facereel.store.files.names import printable, with_escapes
 from tests.fake_engine import write_photo
+from tests.in_process import InProcess
 from tests.program import Run
 
 CAFE = os.fsdecode(b"caf\xe9")
@@ -28,6 +30,25 @@ def folder(tmp_path: Path) -> Path:
     except OSError:
         pytest.skip("this file system has only names of UTF-8")
     return path
+
+
+def test_the_page_shows_videos_and_folders_of_any_name(folder: Path, film: Path, tmp_path: Path) -> None:
+    video = Path(shutil.copy(film, folder / f"{CAFE}.mp4"))
+    library = Library(folder / "faceindex", engine="fake")
+    assert not library.index(video).failed
+    index, page = library.page_of_videos().videos[0].folder.name, InProcess(library, folder)
+    for path in ("/", f"/videos/{index}", "/ask"):
+        answer = page.get(path)
+        assert (answer.status_code, "caf\\xe9.mp4" in answer.text) == (200, True), path
+    listed = page.get("/api/library/folder").json()["videos"]
+    assert [(one["name"], one["indexed"]) for one in listed] == [("caf\\xe9.mp4", True)]
+    assert InProcess(library, tmp_path).get("/api/library/folder").json()["folders"] == ["caf\\xe9"]
+    asked = page.post("/api/ask/answers", {"person": "1"}).json()
+    assert {match["video"] for match in asked["matches"]} == {"caf\\xe9.mp4"}
+    again = page.post("/api/library/index", {"folder": index}).json()
+    assert again["title"] == "Indexing caf\\xe9.mp4"
+    assert page.get("/api/jobs").status_code == 200
+    page.site.jobs.close()
 
 
 def test_videos_photos_stores_and_results_of_any_name(run: Run, folder: Path, film: Path) -> None:

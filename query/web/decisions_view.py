@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
 from facereel import api
+from facereel.query.web.answers import HTMLResponse, JSONResponse
 from facereel.query.web.fields import read_fields
 from facereel.query.web.site import site_of
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from facereel.query.web.answers import JSONResponse
 from facereel.query.web.jobs import Job
 from facereel.query.web.site import Site, site_of
 

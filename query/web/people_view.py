@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
 from facereel import api
+from facereel.query.web.answers import HTMLResponse, JSONResponse
 from facereel.query.web.changes import described, same_person
 from facereel.query.web.fields import read_fields
 from facereel.query.web.paging import Paging, page_number

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from facereel import api
+from facereel.query.web.answers import JSONResponse
 from facereel.query.web.changes import chosen_faces, described, same_person
 from facereel.query.web.cutting import TIMELINES, check_result, cutting, exporting, read_cut_options
 from facereel.query.web.fields import Fields, read_fields

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from facereel.api import OptionError
+from facereel.query.web.answers import JSONResponse
 from facereel.query.web.site import folder_of, site_of
 
 _WIDTHS = (160, 320, 480, 640, 960, 1280)  # of frames: a few, so that one is not decoded anew for each screen

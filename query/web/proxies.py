@@ -5,10 +5,11 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse
+from starlette.responses import FileResponse
 from starlette.routing import Route
 
 from facereel import api
+from facereel.query.web.answers import JSONResponse
 from facereel.query.web.fields import read_fields
 from facereel.query.web.jobs import Progress, Result
 from facereel.query.web.site import folder_of, site_of

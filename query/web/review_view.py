@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from facereel import api
+from facereel.query.web.answers import JSONResponse
 from facereel.query.web.fields import read_fields
 from facereel.query.web.site import site_of
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import jinja2
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse
 
 from facereel import api
+from facereel.query.web.answers import HTMLResponse, JSONResponse
 from facereel.query.web.frame_cache import FrameCache
 from facereel.query.web.jobs import Jobs
 from facereel.query.web.question import Question

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from facereel import api
+from facereel.query.web.answers import JSONResponse
 from facereel.query.web.changes import described
 from facereel.query.web.fields import Fields, read_fields
 from facereel.query.web.guard import Refused
