@@ -457,8 +457,11 @@ def dataset(
         min_face=min_face, max_yaw=max_yaw, min_sharpness=min_sharpness, one_face=one_face,
         min_similarity=min_similarity, val_share=val_share,
     )  # fmt: skip
+    people = library.read_persons(person) if person else None
+    if people is not None:
+        report.warnings(people.warnings)
     done = library.dataset(
-        out, library.read_persons(person) if person else None, videos=video, options=options, jobs=jobs,
+        out, people, videos=video, options=options, jobs=jobs,
         include_possible=include is not None, on_video=(lambda done: None) if as_json else report.dataset_video,
     )  # fmt: skip
     console.say_json(documents.dataset(done)) if as_json else report.dataset(done)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facereel.api import Library
+from facereel.api import ChangedIndexError, Library
 from facereel.query.command_line import QueryCommand
 from tests.fake_engine import backdrop, draw_face, write_film, write_photo
 from tests.program import Run
@@ -160,3 +160,14 @@ def test_one_content_under_two_names_is_cut_under_both(run: Run, place: Path, tm
     result = Library(both, engine="fake").find(place / "red.png").cut(tmp_path / "red")
     assert {clip.match.video.name for clip in result.clips} == {"film.mp4", "again.mp4"}
     assert all(clip.file is not None and clip.file.is_file() for clip in result.clips)
+
+
+def test_shots_of_another_index_than_the_one_that_was_searched_are_not_used(
+    run: Run, place: Path, tmp_path: Path
+) -> None:
+    store = Path(shutil.copytree(place / "store", tmp_path / "store"))
+    answer = Library(store, engine="fake").find(place / "red.png")
+    assert run("index", place / "film.mp4", "--store", store, *FAKE, "--force").exit_code == 0
+    with pytest.raises(ChangedIndexError, match="run it again"):
+        answer.cut(tmp_path / "red", handles=2)
+    assert not (tmp_path / "red").exists()

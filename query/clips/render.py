@@ -38,7 +38,13 @@ from facereel.store.files import folders
 from facereel.store.files.disk import make_folder, sync
 from facereel.store.files.names import printable, result_name
 from facereel.store.index.reader import VideoIndex
-from facereel.store.model.errors import FaceReelError, OptionError, ResultExistsError, UnwritableError
+from facereel.store.model.errors import (
+    ChangedIndexError,
+    FaceReelError,
+    OptionError,
+    ResultExistsError,
+    UnwritableError,
+)
 from facereel.store.model.records import Shot, Sightings, Video
 
 
@@ -269,10 +275,19 @@ def _with_key_frames(clips: Sequence[ClipPlan], answer: PersonMatches) -> list[C
 def _shots(
     matches: Sequence[tuple[MatchingTracklet, Sightings]], options: ClipOptions
 ) -> dict[Path, tuple[Shot, ...]]:
-    """The shots of the videos by the folder of the index, where the options need them; raises StoreError."""
+    """The shots of the videos by the folder of the index, where the options need them.
+
+    Raises StoreError, ChangedIndexError of it where an index is not the one that was searched any more.
+    """
     shots = {}
-    for folder in {match.folder for match, _ in matches} if options.beyond_matches else ():
+    versions = {match.folder: match.version for match, _ in matches} if options.beyond_matches else {}
+    for folder, version in versions.items():
         with VideoIndex(folder) as index:
+            if version not in ("", index.version.to_text()):
+                raise ChangedIndexError(
+                    f"{printable(index.video.name)} was indexed again since the search, its shots may be others; "
+                    "run it again"
+                )
             shots[folder] = without_transitions(index.shots(), index.tracklets())
     return shots
 

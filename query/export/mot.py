@@ -46,8 +46,8 @@ def seqinfo(annotated: AnnotatedVideo) -> str:
     # Python's reader of such files, which MOT tools use, has %% for a per cent sign.
     name = one_line(f"{annotated.name}{FOLDER}").replace("%", "%%")
     return (
-        f"[Sequence]\nname={name}\nimDir=img1\nframeRate={round(video.frame_rate)}\nseqLength={video.frame_count}\n"
-        f"imWidth={video.width}\nimHeight={video.height}\nimExt=.jpg\n"
+        f"[Sequence]\nname={name}\nimDir=img1\nframeRate={max(1, round(video.frame_rate))}\n"
+        f"seqLength={video.frame_count}\nimWidth={video.width}\nimHeight={video.height}\nimExt=.jpg\n"
     )
 
 
