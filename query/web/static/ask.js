@@ -526,13 +526,19 @@ function onTick() {
   showCommand();
 }
 
+let commands = 0; // which command was asked for last: an answer to an earlier question may come after it
+
 async function showCommand() {
   if (!$("command-box").open || !answer) return;
+  commands += 1;
+  const number = commands;
   try {
     const { command, has_photos } = await post(`/api/ask/answers/${answer.id}/command`, choice());
+    if (number !== commands) return;
     $("command").textContent = command;
     $("command-hint").textContent = has_photos ? "Run it where the photos are." : "";
   } catch (error) {
+    if (number !== commands) return;
     $("command").textContent = "";
     $("command-hint").textContent = sentence(error.message);
   }
