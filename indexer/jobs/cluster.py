@@ -65,13 +65,18 @@ class ClusterRunner:
     choice: EngineChoice
 
     def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
-        """As Runner.run; raises OptionError where there is no such cluster."""
+        """As Runner.run; raises OptionError where there is no such cluster, and when it is lost."""
         engine = self.choice.on_cpu().load()
         load = _EngineLoader(self.choice, engine.threshold)
         with _connected(self.address) as ray:
             batch = _Batch(ray, jobs, engine.info, _Task(ray, self.choice.compute, load))
             try:
                 yield from batch.events()
+            except ray.exceptions.RayError as error:
+                raise OptionError(
+                    f"--cluster {printable(self.address)}: the cluster does not answer any more "
+                    f"({_first_line(error)}); run it again to go on with the rest"
+                ) from error
             finally:
                 batch.close()
 
@@ -337,6 +342,10 @@ def _lost(error: Exception) -> FaceReelError:
     return VideoError(f"{type(error).__name__}, {printable(line[:200])}")
 
 
+def _first_line(error: Exception) -> str:
+    return printable(str(error).strip().partition("\n")[0][:200])
+
+
 @contextmanager
 def _connected(address: str) -> Iterator[Any]:
     """Ray, connected to a cluster; a connection that the program has already is used and stays."""
@@ -357,9 +366,8 @@ def _connected(address: str) -> Iterator[Any]:
             _check_reachable(address)
             ray.init(address=address, log_to_driver=False, configure_logging=False)
         except (OSError, OverflowError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            reason = printable(str(error).strip().partition("\n")[0][:200])
             raise OptionError(
-                f"--cluster {printable(address)}: no Ray cluster can be reached ({reason}); "
+                f"--cluster {printable(address)}: no Ray cluster can be reached ({_first_line(error)}); "
                 "start one: ray start --head"
             ) from error
     _print_nothing()
