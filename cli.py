@@ -85,8 +85,10 @@ class Commands(TyperGroup):
         except api.FaceReelError as error:
             if ctx.meta.get("debug"):
                 traceback.print_exc()
-            if ctx.meta.get("as_json"):
-                console.say_json(documents.error(type(error).__name__, str(error)))
+            lines = ctx.meta.get("json_lines")
+            if lines or ctx.meta.get("as_json"):
+                content = documents.error(type(error).__name__, str(error))
+                console.say_json(content, indent=None if lines else 1)
             console.fail(str(error))
             raise typer.Exit(2 if isinstance(error, api.ContradictionError) else 1) from error
         except KeyboardInterrupt as error:

@@ -5,6 +5,7 @@ The cluster has three nodes, each with processes of its own, on this machine.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -320,6 +321,9 @@ def test_without_ray_or_a_cluster_the_remedy_is_named(
         "error: --jobs is for this machine; a cluster indexes as many videos as it has room for"
         in result.stderr
     )
+    result = run(*args, "auto", "--jobs", "2", "--json-lines")
+    assert json.loads(result.stdout)["error"]["kind"] == "OptionError"
+    assert result.stdout.count("\n") == 1
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "ray", None)
         result = run(*args, "auto")

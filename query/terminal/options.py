@@ -161,9 +161,10 @@ Cluster = Annotated[
 ]
 JsonLines = Annotated[
     bool,
-    _flag(
+    typer.Option(
         "--json-lines",
-        "Print what happens as it happens, a JSON object a line; the last is that of --json.",
+        callback=_remember,
+        help="Print what happens as it happens, a JSON object a line; the last is that of --json.",
     ),
 ]
 ReportFile = Annotated[
