@@ -25,7 +25,9 @@ ESCAPES = (
     "....//....//secret.txt", "%c0%ae%c0%ae%c0%afsecret.txt", "a" * 4000,
 )  # fmt: skip
 # Numbers that are none of an index.
-NUMBERS = ("-1", "1e9", "NaN", "%D9%A3", "99999999999999999999999999", "0x1", "1;DROP", "%20", "t-1", "c1%27")
+NUMBERS = (
+    "-1", "1e9", "NaN", "%D9%A3", "99999999999999999999999999", "0x1", "1;DROP", "%20", "t-1", "c1%27", "9" * 5_000,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,15 @@ def test_fields_of_a_choice_are_checked(page: InProcess) -> None:
     assert page.post(f"/api/ask/answers/{question}/crops", {"chosen": [0]}).status_code == 200
 
 
+@pytest.mark.parametrize("digits", [25, 3_900, 5_000])
+def test_numbers_of_thousands_of_digits_are_nobodys(page: InProcess, digits: int) -> None:
+    number = "9" * digits
+    for path in (f"/people/{number}", f"/pictures/person/{number}", f"/api/people/{number}/videos"):
+        assert page.get(path).status_code in (400, 404, 414), path
+    assert page.get(f"/people?page={number}").status_code == 200
+    assert page.get(f"/ask?person={number}").status_code == 400
+
+
 def test_half_a_character_is_no_text_and_no_damage(page: InProcess) -> None:
     body = rb'{"person": "1", "with": ["\udcff"], "name": "\udcff", "paths": ["\udcff"], "folder": "\udcff"}'
     for path in ("ask/answers", "people/1/name", "library/index", "library/remove"):

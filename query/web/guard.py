@@ -27,6 +27,7 @@ TOKEN = "token"  # in the query of the printed address
 _JSON = Upload(("application/json",), JSON_LIMIT)
 _READS = ("GET", "HEAD")
 _HTTP_PORT = 80  # of addresses without a port
+_LONGEST_PATH = 4_000  # characters; Python reads no number of more than 4,300 digits
 
 # Nothing from elsewhere, nothing inline, nobody's frame.
 HEADERS = {
@@ -95,6 +96,8 @@ class Guard:
             raise Refused(421, "this server has another name; open the address that it printed")
         if scope["method"] not in (*_READS, "POST"):
             raise Refused(405, "this server knows GET and POST only")
+        if len(scope["path"]) > _LONGEST_PATH:
+            raise Refused(414, "that address is too long; go on from a page of this server")
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         if scope["method"] in _READS and any(name == TOKEN for name, _ in query):
             return self._let_in(scope, headers, query)

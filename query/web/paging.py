@@ -10,7 +10,7 @@ _LAST = 1_000_000  # no library has more pages
 def page_number(request: Request) -> int:
     """The page that an address asks for, from 1; 1 for what is no number."""
     text = request.query_params.get("page", "1")
-    return min(max(int(text), 1), _LAST) if text.isascii() and text.isdecimal() else 1
+    return min(max(int(text[:20]), 1), _LAST) if text.isascii() and text.isdecimal() else 1
 
 
 class Paging:
