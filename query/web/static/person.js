@@ -170,7 +170,7 @@ async function change(address, body, onUndo = () => location.reload()) {
 
 async function rename() {
   const name = byId("name").value.trim();
-  if (name === title || !(await change(`${api}/name`, { name }))) return;
+  if (name === byId("title").textContent || !(await change(`${api}/name`, { name }))) return;
   byId("title").textContent = name;
 }
 
