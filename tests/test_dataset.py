@@ -24,6 +24,7 @@ from facereel.query.clips.cutter import decode_clips
 from facereel.query.clips.facts import with_facts
 from facereel.query.clips.plan import ClipOptions, plan_clips
 from facereel.query.dataset.manifest import split_of, write_manifest
+from facereel.query.dataset.notes import writing
 from facereel.query.dataset.piece_file import PieceFile
 from facereel.query.dataset.pieces import failures, good_stretches, piece_of, split
 from facereel.query.dataset.sampling import frame_count, shown_frames
@@ -450,6 +451,14 @@ def test_a_photo_that_is_given_twice_is_one_person(talk_store: Path, photos: Pat
     )
     assert 0 < once.pieces == twice.pieces
     assert rows_of(tmp_path / "once") == rows_of(tmp_path / "twice")
+
+
+def test_two_runs_do_not_work_on_one_data_set(talk_store: Path, talk_set: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(talk_set, tmp_path / "set"))
+    with writing(out), pytest.raises(ResultExistsError, match="another run"):
+        made(talk_store, out)
+    assert content(out) == content(talk_set)
+    made(talk_store, out)
 
 
 def test_parquet_holds_the_same(talk_set: Path, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def build(
 
     `jobs` videos at once, 0: as many as there are cores. `on_video` gets each video once it is complete, one at a time
     but in threads of this function. A video that is gone, changed or cannot be decoded does not stop the others. Raises
-    OptionError, ResultExistsError where the folder holds anything else, UnwritableError.
+    OptionError, ResultExistsError where the folder holds anything else or another run works on it, UnwritableError.
     """
     options.check()
     about = with_escapes({"schema": SCHEMA, "question": dict(question), "options": options.to_document()})
@@ -93,20 +93,20 @@ def build(
         return note
 
     try:
-        notes.prepare(out)
-        write_json(out / DATASET_FILE, {**about, "complete": False})
-        with ThreadPoolExecutor(threads(jobs)) as executor:
-            futures = [executor.submit(work, found) for found in videos]
-            try:
-                wait(futures, return_when=FIRST_EXCEPTION)
-                outcomes = [future.result() for future in futures]
-            except BaseException:
-                stop.set()
-                executor.shutdown(wait=False, cancel_futures=True)
-                raise
-        notes.remove_others(out, {found.name for found in videos})
-        dataset = _finished(out, outcomes, ambiguous)
-        write_json(out / DATASET_FILE, {**about, "complete": not dataset.skipped, **_counts(dataset)})
+        with notes.writing(out):
+            write_json(out / DATASET_FILE, {**about, "complete": False})
+            with ThreadPoolExecutor(threads(jobs)) as executor:
+                futures = [executor.submit(work, found) for found in videos]
+                try:
+                    wait(futures, return_when=FIRST_EXCEPTION)
+                    outcomes = [future.result() for future in futures]
+                except BaseException:
+                    stop.set()
+                    executor.shutdown(wait=False, cancel_futures=True)
+                    raise
+            notes.remove_others(out, {found.name for found in videos})
+            dataset = _finished(out, outcomes, ambiguous)
+            write_json(out / DATASET_FILE, {**about, "complete": not dataset.skipped, **_counts(dataset)})
     except OSError as error:
         raise UnwritableError(
             f"{printable(out)} cannot be written ({error.strerror}); free some space, or choose another --out"

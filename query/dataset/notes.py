@@ -7,7 +7,8 @@ end that they are complete.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from typing import Any
 from facereel.query.dataset.manifest import read_json, write_json
 from facereel.query.dataset.pieces import Filtered
 from facereel.store.files.disk import make_folder
-from facereel.store.files.names import hash_suffix
+from facereel.store.files.locks import OwnerLock
+from facereel.store.files.names import hash_suffix, printable
+from facereel.store.model.errors import ResultExistsError
 
 _FOLDER = ".videos"
 
@@ -30,9 +33,22 @@ class Note:
     filtered: Mapping[str, Filtered]
 
 
-def prepare(out: Path) -> None:
-    """Make the folder of a data set; raises OSError."""
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Make the folder of a data set and keep other runs out of it.
+
+    Raises OSError, and ResultExistsError where another run works on it.
+    """
     make_folder(out / _FOLDER)
+    lock = OwnerLock(out / _FOLDER / ".lock")
+    if not lock.try_acquire():
+        raise ResultExistsError(
+            f"another run works on the data set in {printable(out)}; wait for it, or choose another --out"
+        )
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def read_note(out: Path, video: str) -> Note | None:
