@@ -27,8 +27,10 @@ def with_facts(clips: Sequence[ClipPlan], speaking: Mapping[MatchKey, Floats]) -
     sharpness are unknown.
     """
     others: dict[str, tuple[Ints, Floats]] = {}
-    for folder in dict.fromkeys(clip.match.folder for clip in clips):
-        own = [clip for clip in clips if clip.match.folder == folder]
+    by_folder: dict[Path, list[ClipPlan]] = {}
+    for clip in clips:
+        by_folder.setdefault(clip.match.folder, []).append(clip)
+    for folder, own in by_folder.items():
         with suppress(StoreError):
             others |= _other_faces(folder, own)
     return [
