@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from facereel import Library
 from facereel.api import ChangedIndexError
+from facereel.query.web.jobs import Progress, Result
 from facereel.store.files.folders import index_folders
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.rewrite import drop_tracklets
@@ -141,6 +144,28 @@ def test_matches_of_an_index_that_was_written_anew_are_not_cut(
     rewrite(library)
     answer = page.post(f"/api/ask/answers/{question}/{action}", body)
     assert (answer.status_code, answer.json()["error"]["kind"]) == (409, "ChangedIndexError")
+
+
+def test_what_waited_to_be_cut_is_not_cut_of_an_index_that_was_written_anew(
+    page: InProcess, library: Library
+) -> None:
+    question, goes_on = page.post("/api/ask/answers", {"person": "1"}).json()["id"], threading.Event()
+
+    def other(progress: Progress) -> Result:
+        goes_on.wait(60)
+        return {}
+
+    page.site.jobs.start("cut", "Cutting", other)
+    waiting = page.post(f"/api/ask/answers/{question}/cut", {"chosen": [0]}).json()["job"]
+    assert waiting["state"] == "queued"
+    rewrite(library)
+    goes_on.set()
+    until = time.monotonic() + 60
+    while (job := page.get(f"/api/jobs/{waiting['id']}").json())["state"] in ("queued", "running"):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert (job["state"], job["error"]["kind"]) == ("failed", "ChangedIndexError")
+    assert not page.site.out.exists()
 
 
 def test_the_face_that_a_page_asks_about_is_the_one_that_it_shows(page: InProcess, library: Library) -> None:

@@ -22,6 +22,7 @@ from facereel import api
 from facereel.query.web.answers import JSONResponse
 from facereel.query.web.cutting import TIMELINES, CutOptions, check_result, cutting, read_cut_options
 from facereel.query.web.fields import Fields, read_fields
+from facereel.query.web.jobs import Progress, Result
 from facereel.query.web.pictures import jpeg
 from facereel.query.web.question import Question
 from facereel.query.web.site import Site, Upload, site_of
@@ -290,8 +291,12 @@ def _cut(request: Request) -> Response:
     (folder,) = api.result_folders(people, site.out, choice.name)
     check_result(folder, people.persons[0], choice.options.overwrite)
     answer = choice.question.answer.only(choice.chosen)
-    job = site.jobs.start("cut", f"Cutting {choice.name}", cutting(site, answer, folder, choice.options))
-    return JSONResponse({"job": job.data()})
+
+    def work(progress: Progress) -> Result:
+        _check_versions(site.library, choice.chosen)  # it may have waited for other work
+        return cutting(site, answer, folder, choice.options)(progress)
+
+    return JSONResponse({"job": site.jobs.start("cut", f"Cutting {choice.name}", work).data()})
 
 
 routes = [
