@@ -453,6 +453,16 @@ def test_a_photo_that_is_given_twice_is_one_person(talk_store: Path, photos: Pat
     assert rows_of(tmp_path / "once") == rows_of(tmp_path / "twice")
 
 
+def test_a_rate_with_decimals(talk_store: Path, tmp_path: Path) -> None:
+    dataset, _ = made(talk_store, tmp_path / "set", replace(SHORT, fps=23.976))
+    assert dataset.pieces > 0
+    for row in rows_of(tmp_path / "set"):
+        assert row["fps"] == 23.976
+        with av.open(str(tmp_path / "set" / row["file"])) as container:
+            assert container.streams.video[0].average_rate == Fraction(23976, 1000)
+            assert sum(1 for _ in container.decode(video=0)) == row["frames"]
+
+
 def test_two_runs_do_not_work_on_one_data_set(talk_store: Path, talk_set: Path, tmp_path: Path) -> None:
     out = Path(shutil.copytree(talk_set, tmp_path / "set"))
     with writing(out), pytest.raises(ResultExistsError, match="another run"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -36,7 +35,7 @@ def row_of(
     match, video, facts = piece.match, piece.match.video, piece.facts
     if facts is None or facts.sharpness is None:
         raise ValueError("a piece is described once its frames were measured")
-    frames = frame_count(piece.ticks, video.time_base, Fraction(options.fps))
+    frames = frame_count(piece.ticks, video.time_base, options.rate)
     yaws, detected = facts.yaws, facts.detected
     others, sizes = facts.other_faces, facts.other_face_sizes
     file = PurePosixPath(piece.file)
@@ -50,7 +49,7 @@ def row_of(
         "frames": frames,
         "fps": options.fps,
         "size": options.size,
-        "duration": round(float(frames / Fraction(options.fps)), 6),
+        "duration": round(float(frames / options.rate), 6),
         "video": video.name,
         "video_sha256": video.sha256,
         "start": round(piece.start_time, 6),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from math import isfinite
 from typing import Any
 
@@ -27,6 +28,11 @@ class DatasetOptions:
     one_face: bool = False  # no other face in the crop that is 0.3 times as large, or larger
     min_similarity: float | None = None  # of the tracklet to the references
     val_share: float = 0.1  # of the identities that are for validation
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames a second as a fraction that files can hold: 29.97 is 2997/100."""
+        return Fraction(self.fps).limit_denominator(1001)
 
     def check(self) -> None:
         """Raise OptionError for a value out of its range."""

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -159,7 +158,7 @@ def _write(
 
     def begin(piece: ClipPlan, colours: Colours) -> PieceFile:
         _check(stop)
-        return PieceFile(piece, out, colours, Fraction(options.fps))
+        return PieceFile(piece, out, colours, options.rate)
 
     done: dict[str, ClipPlan] = {}
     _decode(found, pieces, begin, done)
