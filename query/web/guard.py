@@ -133,8 +133,8 @@ class Guard:
         if len(tokens) != 1 or not self._is_token(tokens[0]):
             raise Refused(403, "that token is not this server's; open the address that it printed last")
         rest = urlencode([pair for pair in query if pair[0] != TOKEN])
-        # Leading slashes would make it an address elsewhere.
-        path = "/" + scope["raw_path"].decode("latin-1").lstrip("/")
+        # Leading slashes would make it an address elsewhere; browsers take backslashes for slashes.
+        path = "/" + scope["raw_path"].decode("latin-1").lstrip("/\\")
         place = f"{path}?{rest}" if rest else path
         answer: Response = RedirectResponse(place, 303)
         if headers.get("sec-fetch-site") == "cross-site":
