@@ -11,7 +11,6 @@ import shlex
 import subprocess
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPException
 from types import TracebackType
 from typing import Any
 from urllib.error import URLError
@@ -78,6 +77,7 @@ class Hooks:
                 )
 
     def _post(self, url: str, content: bytes) -> None:
+        from http.client import HTTPException  # here, because both take long to import
         from urllib.request import HTTPRedirectHandler, Request, build_opener
 
         class NoRedirect(HTTPRedirectHandler):
