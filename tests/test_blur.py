@@ -12,7 +12,15 @@ import cv2
 import numpy as np
 import pytest
 
-from facereel.api import Event, Library, NotIndexedError, OptionError, Progress, ResultExistsError
+from facereel.api import (
+    Event,
+    Library,
+    NotIndexedError,
+    OptionError,
+    Progress,
+    ResultExistsError,
+    UnwritableError,
+)
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import probe, read_frames
 from facereel.indexer.scan.patch_matching import MIN_NCC_VISIBLE
@@ -233,6 +241,15 @@ def test_the_video_itself_is_never_replaced(film: Path, tmp_path: Path) -> None:
     with pytest.raises(ResultExistsError, match="the video itself"):
         Library(tmp_path / "none", engine="fake").blur(tmp_path / "a.mp4", tmp_path, overwrite=True)
     assert film.read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(film: Path, tmp_path: Path) -> None:
+    (tmp_path / "letter").write_text("dear")
+    events: list[Event] = []
+    for out in (tmp_path / "letter", tmp_path / "letter" / "more", tmp_path / ("n" * 300)):
+        with pytest.raises(UnwritableError, match="--out"):
+            Library(tmp_path / "none", engine="fake").blur(film, out, on_event=events.append)
+    assert events == []
 
 
 def test_what_stops_the_work_leaves_nothing(film: Path, tmp_path: Path) -> None:

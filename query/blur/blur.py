@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -77,7 +78,12 @@ def blur(
     UnwritableError, CutError.
     """
     video = probe(path)
-    target = _target(path, out, options)
+    try:
+        target = _target(path, out, options)
+    except OSError as error:
+        raise UnwritableError(
+            f"{printable(out)} cannot be written ({error.strerror}); choose another --out"
+        ) from error
     selection = selection_of(index, people)
     if selection.mode == "only" and not selection.sure:
         raise OptionError(
@@ -121,11 +127,19 @@ class _Throttled:
 
 
 def _target(path: Path, out: Path, options: BlurOptions) -> Path:
-    """The file to write; raises OptionError for no folder, ResultExistsError for a file that is not to be replaced."""
+    """The file to write, checked before hours of work.
+
+    Raises OptionError for no folder, ResultExistsError for a file that is not to be replaced, OSError, and
+    UnwritableError for a folder in which nothing can be written.
+    """
     if out.suffix.lower() in VIDEO_SUFFIXES and not out.is_dir():
         raise OptionError(
             f"--out {printable(out)} is the name of a video; give the folder for the copy and its report"
         )
+    folder = out.absolute()
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise UnwritableError(f"{printable(there)} is no folder to write in; choose another --out")
     name = {"blur": "blurred", "pixelate": "pixelated", "cover": "covered"}[options.style]
     target = out / f"{result_name(path.stem, 'video')}_{name}.mp4"
     for file in (target, target.with_suffix(".json")):
