@@ -19,7 +19,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from facereel import Dataset, DatasetOptions, DatasetVideo, Library, OptionError, ResultExistsError
+from facereel import (
+    Dataset,
+    DatasetOptions,
+    DatasetVideo,
+    Library,
+    OptionError,
+    ResultExistsError,
+    UnwritableError,
+)
 from facereel.query.clips.cutter import decode_clips
 from facereel.query.clips.facts import with_facts
 from facereel.query.clips.plan import ClipOptions, plan_clips
@@ -461,6 +469,15 @@ def test_a_rate_with_decimals(talk_store: Path, tmp_path: Path) -> None:
         with av.open(str(tmp_path / "set" / row["file"])) as container:
             assert container.streams.video[0].average_rate == Fraction(23976, 1000)
             assert sum(1 for _ in container.decode(video=0)) == row["frames"]
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(talk_store: Path, tmp_path: Path) -> None:
+    (tmp_path / "letter").write_text("dear")
+    with pytest.raises(ResultExistsError, match="--out"):
+        made(talk_store, tmp_path / "letter")
+    for out in (tmp_path / "letter" / "more", tmp_path / ("n" * 300)):
+        with pytest.raises(UnwritableError, match="--out"):
+            made(talk_store, out)
 
 
 def test_two_runs_do_not_work_on_one_data_set(talk_store: Path, talk_set: Path, tmp_path: Path) -> None:

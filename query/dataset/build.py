@@ -74,7 +74,6 @@ def build(
     """
     options.check()
     about = with_escapes({"schema": SCHEMA, "question": dict(question), "options": options.to_document()})
-    _check_folder(out, about)
     # Photos that are given twice are one person, of the first one's name.
     distinct = {identity_of(answer.person): answer for answer in reversed(answers)}
     videos, ambiguous = _by_video([*distinct.values()])
@@ -93,6 +92,7 @@ def build(
         return note
 
     try:
+        _check_folder(out, about)
         with notes.writing(out):
             write_json(out / DATASET_FILE, {**about, "complete": False})
             with ThreadPoolExecutor(threads(jobs)) as executor:
