@@ -14,7 +14,7 @@ import av
 import numpy as np
 import pytest
 
-from facereel import cli
+from facereel.query.terminal import indexing
 from facereel.store.files.folders import index_folders
 from tests.fake_engine import film_of_two, write_photo
 from tests.program import Run, run_bound
@@ -372,7 +372,7 @@ def test_ctrl_c_ends_with_a_line(
     def interrupt(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "progress", interrupt)
+    monkeypatch.setattr(indexing, "progress", interrupt)
     result = run("index", film, "--store", tmp_path / "s", *FAKE)
     assert result.exit_code == 130
     assert result.stderr == "stopped; run it again to resume\n"
