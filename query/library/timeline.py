@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from facereel.query.library.appearances import Piece
 from facereel.store.files.names import printable
 from facereel.store.index.reader import VideoIndex
 from facereel.store.library.people import LibraryPerson
@@ -16,15 +17,9 @@ MOST_FRAMES = 2000  # of a FrameWindow: a crowd of fifty in each makes 100,000 b
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """A face track of a video in short, frames [start_frame, end_frame)."""
+class Stretch(Piece):
+    """A face track of a video in short, and whose it is."""
 
-    tracklet: int
-    cluster: int
-    start_frame: int
-    end_frame: int
-    start: float  # seconds as a player shows them
-    end: float
     person: int | None  # of the library: by decision, else whose the cluster is; None: nobody's
 
 
