@@ -114,6 +114,7 @@ if TYPE_CHECKING:
     from facereel.query.search import search
     from facereel.query.search.forget import Holding
     from facereel.query.search.scope import Scope, SkippedVideo
+    from facereel.query.speaking.model import SpeakerModel
     from facereel.store.index.database import IndexVersion
     from facereel.store.index.summary import ClusterSummary, VideoDetails, VideoSummary
     from facereel.store.index.verify import Health
@@ -199,6 +200,7 @@ __all__ = [
     "Sheet",
     "SkippedVideo",
     "Source",
+    "SpeakerModel",
     "Started",
     "StoreError",
     "Suggestion",
@@ -216,12 +218,12 @@ __all__ = [
     "browse",
     "check_clip_options",
     "check_question",
-    "check_speaking",
     "check_target",
     "download_pack",
     "engines",
     "file_below",
     "is_video_name",
+    "load_speaking",
     "pack_licence",
     "result_folders",
     "videos_below",
@@ -267,6 +269,7 @@ _RECORDS = {
     "Reference": "facereel.query.records",
     "Restored": "facereel.store.library.backup",
     "SkippedVideo": "facereel.query.search.scope",
+    "SpeakerModel": "facereel.query.speaking.model",
     "Suggestion": "facereel.store.library.suggestions",
     "Timeline": "facereel.query.library.timeline",
     "Verdict": "facereel.query.library.people",
@@ -373,7 +376,7 @@ class Result:
 
     folder: Path | None  # None if nothing was written
     clips: tuple[Clip, ...]  # by video, then by time
-    not_cut: tuple[SkippedVideo, ...]  # videos with matches that are gone or have changed
+    not_cut: tuple[SkippedVideo, ...]  # videos with matches that are gone, have changed or cannot be copied
     too_short: int  # matches that are shorter than the minimum duration
     document: Mapping[str, Any]  # as metadata.json holds it
     notes: tuple[str, ...] = ()  # what has to be known of files for other programs, one sentence each
@@ -410,17 +413,17 @@ class Answer:
         """
         return _answer(self._found.only(map(_key, matches)), self.min_duration)
 
-    def speaking(self, model: PathLike) -> Answer:
+    def speaking(self, model: PathLike | SpeakerModel) -> Answer:
         """The same answer, of which `cut` cuts only matches in which mouth and sound agree.
 
-        `model` is an ONNX file of a model of active speakers, of LR-ASD's shape (docs/speaking.md). It decodes the
-        matches; in a video without sound nobody speaks, and of one that is gone or cannot be decoded the matches stay.
-        Raises OptionError for a model that does not fit.
+        `model` is an ONNX file of a model of active speakers, of LR-ASD's shape (docs/speaking.md), or for several
+        answers what `load_speaking` gives. It decodes the matches; in a video without sound nobody speaks, and of one
+        that is gone or cannot be decoded the matches stay. Raises OptionError for a model that does not fit.
         """
         from facereel.query.speaking import speakers
-        from facereel.query.speaking.model import SpeakerModel
 
-        return _answer(speakers.speaking(self._found, SpeakerModel(Path(model))), self.min_duration)
+        loaded = load_speaking(model) if isinstance(model, str | Path) else model
+        return _answer(speakers.speaking(self._found, loaded), self.min_duration)
 
     def cut(  # noqa: PLR0913  one argument for each option of the command
         self,
@@ -604,7 +607,12 @@ class ForgetPlan:
     unfinished: tuple[str, ...]  # videos whose indexing was interrupted; `apply` deletes what it had stored
     warnings: tuple[str, ...]
     persons: tuple[LibraryPerson, ...]  # of the library, whose names and decisions `apply` erases
-    results: tuple[Path, ...]  # folders of clips that show what is removed; `apply` does not delete them
+    # What was written and shows what is removed; `apply` deletes none of it.
+    results: tuple[Path, ...]  # folders of clips
+    datasets: tuple[Path, ...]  # folders of people in data sets
+    exports: tuple[
+        Path, ...
+    ]  # of the videos, for other programs: names, times or boxes, perhaps of others alone
     _library: Library = field(repr=False)
     _versions: Mapping[Path, IndexVersion] = field(repr=False)  # of all indexes when the plan was made
 
@@ -987,6 +995,7 @@ class Library:
         something else, as after an edit; nothing is written then.
         """
         from facereel.query.clips import render
+        from facereel.query.library.decisions import check_asked_once
         from facereel.query.people.agreement import check_several_people
 
         options = _export_options(formats, min_duration, handles, absolute, overwrite)
@@ -1005,11 +1014,12 @@ class Library:
         )  # fmt: skip
         if found.failed and not everybody:
             raise found.failed[0].error
+        matches = [answer._found for answer in found.answers]
+        check_asked_once(matches, self.people.stored)
         stem = Path(video).stem
         names = [answer.name for answer in found.answers]
         more = [f"{len(names) - _MOST_NAMES}_more"] if len(names) > _MOST_NAMES else []
         who = "people" if everybody else "_".join([*names[:_MOST_NAMES], *more])
-        matches = [answer._found for answer in found.answers]
         return render.export(stem, matches, options, Path(out), f"{stem}_{who}")
 
     def _export_faces(
@@ -1096,10 +1106,12 @@ class Library:
         missing or follows from what has changed. `jobs` videos at once, 0: as many as there are cores; `on_video` gets
         each once it is complete, in threads of this method, one at a time. Raises OptionError, NotIndexedError,
         StoreError, ResultExistsError where the folder holds anything else, UnwritableError; a video that cannot be read
-        is in `skipped`.
+        is in `skipped`. Also OptionError for photos of somebody who is among the people by name, too.
         """
-        from facereel.query.dataset.build import build, identity_of
+        from facereel.query.dataset.build import build
+        from facereel.query.dataset.manifest import identity_of
         from facereel.query.dataset.options import DatasetOptions
+        from facereel.query.library.decisions import check_asked_once
 
         options = options or DatasetOptions()
         options.check()
@@ -1108,12 +1120,15 @@ class Library:
         if asked.failed and not everybody:
             raise asked.failed[0].error
         found = self.find_many(asked, videos=videos, include_possible=include_possible)
+        catalogue = self._catalogue()
+        named = None if videos is None else {catalogue.locate(name).name for name in _paths(videos)}
         question = {
             "people": None if everybody else sorted({*map(identity_of, asked.persons)}),
-            "videos": None if videos is None else sorted(map(str, _paths(videos))),
+            "videos": None if named is None else sorted(named),
             "include_possible": include_possible,
         }
         answers = [answer._found for answer in found.answers]
+        check_asked_once(answers, self.people.stored)
         return build(answers, question, options, Path(out), jobs, on_video)
 
     def plan_forget(
@@ -1127,7 +1142,8 @@ class Library:
         """What the library holds of somebody; `plan.apply()` removes it. Writes nothing itself.
 
         `photos` may also be what `read_persons` gives. A person of the library is forgotten with name and decisions,
-        unless only some `videos` are meant. The results in the folder `out` that show somebody are listed.
+        unless only some `videos` are meant. What lies in the folder `out` and shows somebody is listed: results,
+        data sets, and exports of the videos.
         """
         from facereel.query.library import forgetting
         from facereel.query.library.decisions import LibraryDecisions
@@ -1152,13 +1168,13 @@ class Library:
                 matching, weaker, unreadable = forget.holdings(answers, scope, decisions, faceless)
                 asked = [*(answer.person for answer in answers), *faceless]
             persons = () if videos is not None else forgetting.persons(asked, self.people.stored)
-            results = forgetting.results_showing(Path(out), matching)
+            shown = forgetting.shown_in(Path(out), matching, [] if videos is not None else asked)
         return ForgetPlan(
             people=tuple(person.name for person in people.persons), matching=matching, weaker=weaker,
             searched=() if scope is None else _searched(scope), being_indexed=being_indexed,
             skipped=(*(() if scope is None else scope.skipped), *unreadable),
-            unfinished=forget.unfinished(self.store), warnings=people.warnings, persons=persons, results=results,
-            _library=self, _versions=versions,
+            unfinished=forget.unfinished(self.store), warnings=people.warnings, persons=persons,
+            results=shown.results, datasets=shown.datasets, exports=shown.exports, _library=self, _versions=versions,
         )  # fmt: skip
 
     def forget(
@@ -1656,11 +1672,11 @@ def check_question(photos: Sequence[PathLike], persons: Sequence[str], everybody
         raise OptionError("photos, --person and --everybody are three questions; ask one of them")
 
 
-def check_speaking(model: PathLike) -> None:
-    """Raise OptionError where `Answer.speaking` cannot use a model, before any work is done."""
+def load_speaking(model: PathLike) -> SpeakerModel:
+    """A model for `Answer.speaking`, loaded once for several answers; raises OptionError for a file that is none."""
     from facereel.query.speaking.model import SpeakerModel
 
-    SpeakerModel(Path(model))
+    return SpeakerModel(Path(model))
 
 
 def check_target(folder: PathLike, person: PersonQuery, overwrite: bool = False) -> None:

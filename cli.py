@@ -250,7 +250,7 @@ def query(
         min_duration=min_duration, threshold=threshold, export=export or (),
         crop=crop, size=size, aspect=aspect, handles=handles, whole_shots=whole_shots, format=file_format, codec=codec,
     )  # fmt: skip
-    _check_speaking(speaking)
+    speaker = None if speaking is None else api.load_speaking(speaking)
     if everybody:
         _index_first(library, video)
         people = library.everybody(video)
@@ -274,7 +274,7 @@ def query(
     _collect_garbage()
     report.skipped(found.answers[0].skipped)
     results, failures = [], [*found.failed]
-    for answer, folder in zip(_speaking(found.answers, speaking), folders, strict=True):
+    for answer, folder in zip(_speaking(found.answers, speaker), folders, strict=True):
         result = _result(
             answer, None if dry_run else folder, overwrite, show=not as_json, alone=len(found.answers) == 1,
             export=export or (), absolute=absolute, **look,
@@ -333,12 +333,7 @@ def _check_export(formats: Sequence[str], dry_run: bool) -> None:
         )
 
 
-def _check_speaking(model: Path | None) -> None:
-    if model is not None:
-        api.check_speaking(model)
-
-
-def _speaking(answers: Sequence[api.Answer], model: Path | None) -> Iterator[api.Answer]:
+def _speaking(answers: Sequence[api.Answer], model: api.SpeakerModel | None) -> Iterator[api.Answer]:
     """The answers, each with the matches alone that speak, if that is asked for."""
     for answer in answers:
         if model is not None and answer.matches:

@@ -75,7 +75,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "query.people": ("query.records", "indexer.engines", "indexer.identity", "store"),
     "query.search": ("query.people", "query.records", "store"),
     "query.export": ("query.text", "query.records", "indexer.engines", "indexer.media", "store"),
-    "query.library": ("query.search", "query.people", "query.records", "query.export", "store"),
+    "query.library": (
+        "query.search",
+        "query.people",
+        "query.records",
+        "query.export",
+        "query.dataset",
+        "store",
+    ),
     "query.clips": (
         "query.text",
         "query.export",
@@ -111,6 +118,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "query.clips",
         "query.search",
         "query.records",
+        "query.text",
         "indexer.machine",
         "indexer.media",
         "store",

@@ -435,6 +435,27 @@ def test_what_is_complete_stays_while_its_video_is_away(
     assert content(out) == content(talk_set)
 
 
+def test_what_is_no_longer_in_the_answer_goes_while_its_video_is_away(
+    talk_store: Path, talk_set: Path, tmp_path: Path
+) -> None:
+    store, out = (Path(shutil.copytree(one, tmp_path / one.name)) for one in (talk_store, talk_set))
+    people = Library(store, engine="fake").people
+    (rejected, *_), rest = [row["file"] for row in rows_of(out)], len(rows_of(out)) - 2
+    row = rows_of(out)[0]
+    people.reject(row["id"].removeprefix("id").lstrip("0"), [f"{talk_store_video(store)}#t{row['tracklet']}"])
+    film = talk_store.parent / "talk.mp4"
+    film.rename(tmp_path / "away.mp4")
+    try:
+        dataset, _ = made(store, out)
+    finally:
+        (tmp_path / "away.mp4").rename(film)
+    assert "2 pieces of it that show nobody of the answer any more were deleted" in dataset.skipped[0].reason
+    assert not list(out.glob(f"{Path(rejected).parent}/{Path(rejected).stem}.*"))
+    assert len(list(out.rglob("*.mp4"))) == len(list(out.rglob("*.csv"))) == rest
+    dataset, (video,) = made(store, out)
+    assert (dataset.skipped, dataset.pieces) == ((), video.pieces)
+
+
 def test_nothing_outside_of_a_data_set_is_deleted(talk_store: Path, talk_set: Path, tmp_path: Path) -> None:
     """Notes that somebody else made, and links, lead to no other folder."""
     out = Path(shutil.copytree(talk_set, tmp_path / "set"))
@@ -459,6 +480,28 @@ def test_a_photo_that_is_given_twice_is_one_person(talk_store: Path, photos: Pat
     )
     assert 0 < once.pieces == twice.pieces
     assert rows_of(tmp_path / "once") == rows_of(tmp_path / "twice")
+
+
+def test_a_photo_of_somebody_who_is_there_by_name_is_refused(
+    talk_store: Path, photos: Path, tmp_path: Path
+) -> None:
+    """Their pieces would be of two people, and left out."""
+    library = Library(talk_store, engine="fake")
+    (person,) = library.people_in(library.find(photos / "red.png"))
+    asked = library.read_persons([str(person.id), str(photos / "red.png")])
+    with pytest.raises(OptionError, match=rf"red.png shows person {person.id}, who is asked for, too"):
+        library.dataset(tmp_path / "set", asked, options=SHORT)
+    with pytest.raises(OptionError, match="leave one of them out"):
+        library.export("talk.mp4", ["edl"], tmp_path, people=asked)
+
+
+def test_videos_of_a_question_are_those_of_the_library(talk_store: Path, tmp_path: Path) -> None:
+    """However they are written, it is the same data set."""
+    library = Library(talk_store, engine="fake")
+    for word in ("talk.mp4", talk_store.parent / "talk.mp4"):
+        library.dataset(tmp_path / "set", videos=[word], options=SHORT, jobs=1)
+    document = json.loads((tmp_path / "set" / "dataset.json").read_text())
+    assert document["question"]["videos"] == [talk_store_video(talk_store)]
 
 
 def test_a_rate_with_decimals(talk_store: Path, tmp_path: Path) -> None:

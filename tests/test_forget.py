@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from facereel.api import Library
+from facereel.api import DatasetOptions, Library
 from facereel.store.files.folders import index_folders
 from facereel.store.files.locks import video_lock
 from facereel.store.index import rewrite
@@ -46,6 +46,23 @@ def traces(folder: Path) -> dict[int, list[bytes]]:
 
 def everything(store: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(store.rglob("*")) if path.is_file())
+
+
+def test_what_was_written_of_a_person_is_listed(store: Path, photos: Path, tmp_path: Path) -> None:
+    library, out = Library(store, engine="fake"), tmp_path / "out"
+    options = DatasetOptions(size=64, min_seconds=0.3, max_seconds=1.0)
+    library.dataset(out / "set", options=options)
+    library.export("two.mp4", ["cvat", "mot", "srt"], out)
+    (out / "others.srt").write_text("1")
+    (red,) = library.people_in(library.find(photos / "red.png"))
+    (out / "set" / "manifest.jsonl").unlink()  # as of a run that was stopped
+    plan = library.plan_forget(photos / "red.png", out=out)
+    assert plan.datasets == (out / "set" / f"id{red.id:05}",)
+    assert [file.name for file in plan.exports] == [
+        "two_people.srt", "two_people_cvat.xml", "two_people_mot",
+    ]  # fmt: skip
+    (plan_by_name,) = [library.plan_forget(library.read_persons(str(red.id)), out=out)]
+    assert (plan_by_name.datasets, plan_by_name.exports) == (plan.datasets, plan.exports)
 
 
 def test_nothing_of_a_person_is_left(run: Run, store: Path, photos: Path, tmp_path: Path) -> None:

@@ -442,6 +442,17 @@ def test_a_failure_leaves_the_old_result(tmp_path: Path, films: list[tuple[Video
     assert [path.name for path in tmp_path.iterdir()] == ["me"]
 
 
+def test_a_video_that_cannot_be_copied_is_reported_and_the_others_are_cut(
+    tmp_path: Path, films: list[tuple[Video, FrameTimes]]
+) -> None:
+    no_times = index_pass(write_video(tmp_path / "no_times.avi", Recipe(frames=24, b_frames=0)))
+    answer = make_answer([*films[:1], no_times])
+    result = render(answer, ClipOptions(codec="copy"), tmp_path / "me")
+    assert [(item.name, item.kind) for item in result.not_cut] == [("no_times.avi", "not_copied")]
+    assert {clip.match.video.name for clip in result.clips} == {films[0][0].name}
+    assert len(list((tmp_path / "me").glob("*.mp4"))) == 2
+
+
 def test_a_video_that_is_gone_is_reported_and_the_others_are_cut(
     tmp_path: Path, films: list[tuple[Video, FrameTimes]]
 ) -> None:

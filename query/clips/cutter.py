@@ -311,23 +311,17 @@ def exact_frames(
     raise FrameMissingError(number)
 
 
-def packets_from_keyframe(
+def packets_around(
     container: InputContainer, video: Video, times: FrameTimes, frame: int, margin: Fraction
 ) -> Iterator[Packet]:
-    """Packets of the picture from the last key frame that is shown no later than a frame of the index.
+    """Packets of the picture, in the order of the file, from a seek to `margin` seconds before a frame of the index on.
 
-    A seek goes `margin` seconds before that; gives none where it ends too late.
+    None come where the seek fails; all do where the clock starts again in the file, because no seek is right there.
     """
     stream = picture_stream(container, Path(video.path))
-    usual = usual_duration(video.frame_rate, video.time_base)
-    tick = int(times.pts[frame])
-    packets = _packets(container, stream, usual)
-    if not video.restarts and not _seek(container, stream, tick - round(margin / video.time_base)):
-        return
-    packets = _from_last_keyframe(packets, tick)
-    first = next((packet for packet in packets if packet.is_keyframe), None)
-    if first is not None and first.pts is not None and first.pts <= tick:
-        yield from chain([first], packets)
+    tick = int(times.pts[frame]) - round(margin / video.time_base)
+    if video.restarts or _seek(container, stream, tick):
+        yield from _packets(container, stream, usual_duration(video.frame_rate, video.time_base))
 
 
 def _seek(container: InputContainer, stream: VideoStream, tick: int) -> bool:

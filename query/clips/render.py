@@ -40,6 +40,7 @@ from facereel.store.files.names import printable, result_name
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model.errors import (
     ChangedIndexError,
+    CutError,
     FaceReelError,
     OptionError,
     ResultExistsError,
@@ -104,7 +105,7 @@ def render(
     `on_clip_done` gets the clips in their order, each once its file is complete, one at a time but in threads of this
     function; the files stay in a temporary folder until all are. What it raises stops the work and is raised here as it
     is. Raises OptionError, ResultExistsError, UnwritableError, VideoError or CutError. After any error nothing is left
-    behind. A video that is gone or changed does not raise: the others are cut.
+    behind. A video that is gone, has changed or cannot be copied does not raise: the others are cut.
     """
     options.check()
     if folder is not None:
@@ -115,7 +116,10 @@ def render(
     planned, too_short = plan_clips(matches, answer.times, options, _shots(matches, options))
     clips = with_facts(planned, answer.speaking)
     if options.codec == "copy":
-        clips = _with_key_frames(clips, answer)
+        clips, uncopied = _with_key_frames(clips, answer)
+        missing |= uncopied
+        planned = [clip for clip in planned if clip.match.video.sha256 not in uncopied]
+        matches = [pair for pair in matches if pair[0].video.sha256 not in uncopied]
     not_cut = tuple(missing.values())
     header = ResultHeader(
         answer.person, answer.scope.engine, answer.threshold,
@@ -266,10 +270,23 @@ def _cut(
     return [complete[clip.file] for clip in clips]
 
 
-def _with_key_frames(clips: Sequence[ClipPlan], answer: PersonMatches) -> list[ClipPlan]:
+def _with_key_frames(
+    clips: Sequence[ClipPlan], answer: PersonMatches
+) -> tuple[list[ClipPlan], dict[str, SkippedVideo]]:
+    """The clips with the frames that their copies hold, and by sha256 the videos whose pictures cannot be copied."""
     from facereel.query.clips.stream_copy import with_key_frames  # imports the decoder
 
-    return [with_key_frames(clip, answer.times[clip.match.video.sha256]) for clip in clips]
+    copied: list[ClipPlan] = []
+    failed: dict[str, SkippedVideo] = {}
+    for clip in clips:
+        video = clip.match.video
+        if video.sha256 in failed:
+            continue
+        try:
+            copied.append(with_key_frames(clip, answer.times[video.sha256]))
+        except CutError as error:
+            failed[video.sha256] = SkippedVideo(printable(video.name), str(error), "not_copied")
+    return [clip for clip in copied if clip.match.video.sha256 not in failed], failed
 
 
 def _shots(

@@ -5,7 +5,6 @@ What is complete stays (notes.py): a run with the same question and options goes
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, replace
@@ -15,11 +14,17 @@ from typing import Any
 
 from facereel.indexer.machine import threads
 from facereel.query.dataset import notes
-from facereel.query.dataset.manifest import DATASET_FILE, SCHEMA, read_json, write_json, write_manifest
+from facereel.query.dataset.manifest import (
+    DATASET_FILE,
+    SCHEMA,
+    identity_of,
+    read_json,
+    write_json,
+    write_manifest,
+)
 from facereel.query.dataset.options import DatasetOptions
 from facereel.query.dataset.pieces import Filtered, total
 from facereel.query.dataset.video import OwnedMatch, VideoMatches, write_video
-from facereel.query.records import PersonQuery
 from facereel.query.search.scope import SkippedVideo
 from facereel.query.search.search import PersonMatches
 from facereel.store.files.names import printable, with_escapes
@@ -48,14 +53,6 @@ class Dataset:
     filtered: Mapping[str, Filtered]  # what was left out, by reason
     skipped: tuple[SkippedVideo, ...]  # videos with matches that could not be read
     not_searched: tuple[SkippedVideo, ...] = ()  # indexes that could not be searched
-
-
-def identity_of(person: PersonQuery) -> str:
-    """The name of somebody's folder: by the id in the library, or for photos of nobody there by their content."""
-    if person.person is not None:
-        return f"id{person.person:05}"
-    digest = hashlib.sha256("".join(sorted(one.sha256 for one in person.references)).encode())
-    return f"photo_{digest.hexdigest()[:12]}"
 
 
 def build(

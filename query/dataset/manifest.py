@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -13,13 +14,21 @@ import numpy as np
 from facereel.query.dataset.options import DatasetOptions
 from facereel.query.dataset.pieces import upscales
 from facereel.query.dataset.sampling import frame_count
-from facereel.query.records import ClipPlan
+from facereel.query.records import ClipPlan, PersonQuery
 from facereel.store.files.disk import atomic_file
 from facereel.store.files.names import with_escapes
 from facereel.store.model.records import Floats
 
 JSONL_FILE, PARQUET_FILE, DATASET_FILE = "manifest.jsonl", "manifest.parquet", "dataset.json"
 SCHEMA = "facereel.dataset/1"
+
+
+def identity_of(person: PersonQuery) -> str:
+    """The name of somebody's folder: by the id in the library, or for photos of nobody there by their content."""
+    if person.person is not None:
+        return f"id{person.person:05}"
+    digest = hashlib.sha256("".join(sorted(one.sha256 for one in person.references)).encode())
+    return f"photo_{digest.hexdigest()[:12]}"
 
 
 def split_of(identity: str, val_share: float) -> str:
@@ -90,6 +99,31 @@ def write_manifest(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         return
     with atomic_file(folder / PARQUET_FILE) as unfinished:
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(plain), unfinished)
+
+
+def read_manifest(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a data set's manifest; none where it has none that can be read."""
+    try:
+        lines = (folder / JSONL_FILE).read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
+    except (OSError, ValueError):
+        return []
+    return [row for row in rows if isinstance(row, dict)]
+
+
+def source_boxes(folder: Path, row: Mapping[str, Any]) -> dict[int, list[float]]:
+    """Where the face of a piece is in its source: boxes, x y w h in pixels, by the frames that it shows.
+
+    Raises OSError, LookupError and ValueError where the CSV of the piece cannot be read.
+    """
+    boxes = {}
+    with (folder / row["frames_file"]).open(encoding="utf-8", newline="") as file:
+        for frame in csv.DictReader(file):
+            x, y, w, h = (
+                float(frame[f"box_{part}"]) * float(frame["crop_w"]) / row["size"] for part in "xywh"
+            )
+            boxes[int(frame["source_frame"])] = [x + float(frame["crop_x"]), y + float(frame["crop_y"]), w, h]
+    return boxes
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from facereel.query.dataset.manifest import read_json, write_json
+from facereel.query.dataset.manifest import DATASET_FILE, SCHEMA, read_json, read_manifest, write_json
 from facereel.query.dataset.pieces import Filtered
 from facereel.store.files.disk import make_folder
 from facereel.store.files.locks import OwnerLock
@@ -78,13 +78,29 @@ def is_written(out: Path, file: str) -> bool:
 def remove_video(out: Path, video: str) -> None:
     """Delete the pieces of a video and its note; raises OSError."""
     (out / _FOLDER / f"{video}.json").unlink(missing_ok=True)
-    # What a link leads to is not of the data set.
-    for identity in [folder for folder in out.iterdir() if not folder.is_symlink()]:
-        own = identity / video
-        if own.is_dir() and not own.is_symlink():
-            shutil.rmtree(own)
-            if not any(identity.iterdir()):
-                identity.rmdir()
+    for folder in _folders_of(out, video):
+        shutil.rmtree(folder)
+        _remove_empty(folder)
+
+
+def keep_pieces(out: Path, video: str, files: Collection[str]) -> None:
+    """Delete what is there of a video but pieces with these names in the manifest; raises OSError."""
+    for folder in _folders_of(out, video):
+        for path in folder.iterdir():
+            if path.relative_to(out).with_suffix(".mp4").as_posix() not in files:
+                path.unlink()
+        _remove_empty(folder)
+
+
+def known_rows(out: Path) -> Iterator[Mapping[str, Any]]:
+    """The rows of all pieces of a data set, also of one that is not complete; none where there is no data set."""
+    document = read_json(out / DATASET_FILE)
+    if document is None or document.get("schema") != SCHEMA:
+        return
+    yield from read_manifest(out)
+    for file in sorted((out / _FOLDER).glob("*.json")):
+        note = read_note(out, file.stem)
+        yield from () if note is None else note.rows
 
 
 def remove_others(out: Path, videos: Collection[str]) -> None:
@@ -92,3 +108,17 @@ def remove_others(out: Path, videos: Collection[str]) -> None:
     for note in sorted((out / _FOLDER).glob("*.json")):
         if hash_suffix(note.stem) and note.stem not in videos:
             remove_video(out, note.stem)
+
+
+def _folders_of(out: Path, video: str) -> list[Path]:
+    """The folders with pieces of a video; what a link leads to is not of the data set."""
+    identities = [folder for folder in out.iterdir() if not folder.is_symlink()]
+    own = [identity / video for identity in identities]
+    return [folder for folder in own if folder.is_dir() and not folder.is_symlink()]
+
+
+def _remove_empty(folder: Path) -> None:
+    """Delete a person's folder of a video, and the person's, where nothing is in them."""
+    for one in (folder, folder.parent):
+        if one.is_dir() and not any(one.iterdir()):
+            one.rmdir()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
+
+import numpy as np
 
 from facereel.indexer.media.source import check_source
 from facereel.query.clips.cutter import Sink, decode_clips
@@ -18,15 +20,26 @@ from facereel.query.clips.mp4 import Colours
 from facereel.query.clips.plan import ClipOptions, plan_clips
 from facereel.query.clips.resample import Plane
 from facereel.query.dataset.manifest import row_of
-from facereel.query.dataset.notes import Note, is_written, read_note, remove_video, write_note
+from facereel.query.dataset.notes import (
+    Note,
+    is_written,
+    keep_pieces,
+    read_note,
+    remove_video,
+    write_note,
+)
 from facereel.query.dataset.options import DatasetOptions
 from facereel.query.dataset.piece_file import PieceFile
 from facereel.query.dataset.pieces import Filtered, failures, good_stretches, piece_of, split, total
 from facereel.query.dataset.speech import loudness_at
 from facereel.query.records import ClipPlan, MatchingTracklet
-from facereel.store.model.errors import CutError
+from facereel.query.text import count
+from facereel.store.model.boxes import iou, xywh_to_xyxy
+from facereel.store.model.errors import CutError, VideoError
 from facereel.store.model.records import FrameTimes, Sightings
 from facereel.store.model.version import FACEREEL_VERSION, RESULTS_VERSION
+
+_SAME_FACE = 0.5  # overlap (iou) of the median boxes of one piece by two indexes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,15 +70,21 @@ def write_video(found: VideoMatches, options: DatasetOptions, out: Path, stop: E
     """Write what is missing of a video; gives its note, and how many pieces were written.
 
     What is complete needs the video no more. Raises VideoError, StoreError, CutError, also where `stop` is set, and
-    OSError.
+    OSError. Also where the video is away no piece stays that shows somebody whom the answer has not there any more.
     """
-    fingerprint, note, matches = _fingerprint(found, options), read_note(out, found.name), found.matches
-    if note is not None and note.fingerprint != fingerprint:
-        note = None
+    fingerprint, earlier, matches = _fingerprint(found, options), read_note(out, found.name), found.matches
+    note = earlier if earlier is not None and earlier.fingerprint == fingerprint else None
     missing = {row["tracklet"] for row in note.rows if not is_written(out, row["file"])} if note else set()
     if note is not None and note.complete and not missing:
         return note, 0
-    check_source(found.matches[0].match.video, store=found.folder.parent)
+    try:
+        check_source(found.matches[0].match.video, store=found.folder.parent)
+    except VideoError as error:
+        if note is None and (removed := _remove_stale(found, earlier, out)):
+            raise VideoError(
+                f"{error}; {removed} of it that show nobody of the answer any more were deleted"
+            ) from error
+        raise
     if note is not None:
         matches = [one for one in matches if one.match.tracklet.number in missing]
         pieces, _ = _plan(found, matches, options, stop)
@@ -83,6 +102,28 @@ def write_video(found: VideoMatches, options: DatasetOptions, out: Path, stop: E
         note = replace(note, complete=True)
         write_note(out, found.name, note)
     return note, written
+
+
+def _remove_stale(found: VideoMatches, note: Note | None, out: Path) -> str:
+    """Delete the pieces of an earlier answer that this one does not have; gives how many in words, if there are any."""
+    if note is None:  # nobody knows what is there
+        remove_video(out, found.name)
+        return ""
+    rows = tuple(row for row in note.rows if any(_holds(one, row) for one in found.matches))
+    keep_pieces(out, found.name, {row["file"] for row in rows})
+    write_note(out, found.name, replace(note, rows=rows))
+    return count(len(note.rows) - len(rows), "piece") if len(rows) < len(note.rows) else ""
+
+
+def _holds(one: OwnedMatch, row: Mapping[str, Any]) -> bool:
+    """Whether a match has the face of a piece in all its frames, for the same person."""
+    first = int(one.sightings.frames[0])
+    start, end = row["start_frame"] - first, row["end_frame"] - first
+    if one.identity != row["id"] or start < 0 or end > len(one.sightings):
+        return False
+    box = np.median(one.sightings.boxes[start:end], axis=0)
+    pair = xywh_to_xyxy(np.array([box, row["box"]], np.float32))
+    return float(iou(pair[:1], pair[1:])[0, 0]) >= _SAME_FACE
 
 
 def _fingerprint(found: VideoMatches, options: DatasetOptions) -> str:

@@ -7,23 +7,24 @@ Boxes are clipped to the picture: many programs that train on COCO refuse what l
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import count
 from typing import Any
 
 from facereel.query.export.annotation import LABEL, AnnotatedVideo, boxes_of, clipped
 from facereel.store.files.names import with_escapes
-from facereel.store.model.records import SOURCES
+from facereel.store.model.records import SOURCES, Video
 
 _VIDEO = 1  # ids begin with 1, as some readers take 0 for none
 
 
-def coco(annotated: AnnotatedVideo) -> str:
-    """The document: an image for each frame of the video, also those without a face; its id is the frame's number.
+def coco(annotated: AnnotatedVideo) -> Iterator[str]:
+    """The document in parts, an image for each frame of the video, also those without a face; its id is the number.
 
     A box that lies wholly outside the picture is left out.
     """
     video = annotated.video
-    document = {
+    head = {
         "info": {"description": annotated.name},
         "videos": [
             {
@@ -31,22 +32,37 @@ def coco(annotated: AnnotatedVideo) -> str:
                 "fps": round(float(video.frame_rate), 3),
             }
         ],
-        "images": [
-            {
-                "id": frame, "file_name": f"frame_{frame:06}.jpg", "width": video.width, "height": video.height,
-                "video_id": _VIDEO, "frame_index": frame,
-            }
-            for frame in range(video.frame_count)
-        ],
-        "annotations": [
-            {"id": number, **annotation} for number, annotation in enumerate(_annotations(annotated), start=1)
-        ],
         "categories": [{"id": 1, "name": LABEL, "supercategory": "person"}],
     }  # fmt: skip
-    return json.dumps(with_escapes(document), ensure_ascii=False) + "\n"
+    yield f"{_json(head)[:-1]}, "
+    yield from _array("images", _images(video))
+    yield ", "
+    yield from _array("annotations", _annotations(annotated))
+    yield "}\n"
+
+
+def _array(name: str, items: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """A field whose value is an array, an item at a time."""
+    yield f'"{name}": ['
+    for number, item in enumerate(items):
+        yield f"{', ' if number else ''}{_json(item)}"
+    yield "]"
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(with_escapes(document), ensure_ascii=False)
+
+
+def _images(video: Video) -> Iterator[dict[str, Any]]:
+    for frame in range(video.frame_count):
+        yield {
+            "id": frame, "file_name": f"frame_{frame:06}.jpg", "width": video.width, "height": video.height,
+            "video_id": _VIDEO, "frame_index": frame,
+        }  # fmt: skip
 
 
 def _annotations(annotated: AnnotatedVideo) -> Iterator[dict[str, Any]]:
+    number = count(1)
     for tracklet in annotated.tracklets:
         for run in tracklet.runs:
             boxes = clipped(boxes_of(run), annotated.video).tolist()
@@ -55,8 +71,8 @@ def _annotations(annotated: AnnotatedVideo) -> Iterator[dict[str, Any]]:
                 if not all(box[2:]):
                     continue
                 yield {
-                    "image_id": frame, "category_id": 1, "bbox": box, "area": round(box[2] * box[3], 2),
-                    "iscrowd": 0, "segmentation": [], "video_id": _VIDEO, "track_id": tracklet.number,
-                    "person": tracklet.person, "certainty": tracklet.certainty, "source": SOURCES[source],
-                    "score": round(score, 4),
+                    "id": next(number), "image_id": frame, "category_id": 1, "bbox": box,
+                    "area": round(box[2] * box[3], 2), "iscrowd": 0, "segmentation": [], "video_id": _VIDEO,
+                    "track_id": tracklet.number, "person": tracklet.person, "certainty": tracklet.certainty,
+                    "source": SOURCES[source], "score": round(score, 4),
                 }  # fmt: skip

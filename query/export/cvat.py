@@ -21,12 +21,13 @@ from facereel.store.files.names import one_line
 from facereel.store.model.records import Video
 
 
-def cvat(annotated: AnnotatedVideo) -> str:
-    """The document: a track a tracklet, with a key frame in each of its frames, so that nothing is interpolated.
+def cvat(annotated: AnnotatedVideo) -> Iterator[str]:
+    """The document line by line: a track a tracklet, with a key frame in each frame, so that nothing is interpolated.
 
     `outside` is set in the first frame after each run of them, and where nothing of the box lies in the picture.
     """
-    return "\n".join(_lines(annotated)) + "\n"
+    for line in _lines(annotated):
+        yield f"{line}\n"
 
 
 def _lines(annotated: AnnotatedVideo) -> Iterator[str]:

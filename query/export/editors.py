@@ -3,7 +3,7 @@ say it all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -51,8 +51,9 @@ TIMELINES: dict[str, TimelineFormat] = {
     "vtt": TimelineFormat(".vtt", vtt, per_video=True),
     "csv-markers": TimelineFormat("_markers.csv", csv_markers, per_video=True),
 }
-# What is written of the boxes of a video, by the ending of the file's name, which may name folders.
-ANNOTATIONS: dict[str, dict[str, Callable[[AnnotatedVideo], str]]] = {
+# What is written of the boxes of a video, by the ending of the file's name, which may name folders. A film has more
+# boxes than fit into memory as text: each gives it part by part.
+ANNOTATIONS: dict[str, dict[str, Callable[[AnnotatedVideo], Iterator[str]]]] = {
     "cvat": {"_cvat.xml": cvat},
     "mot": {
         f"{mot.FOLDER}/seqinfo.ini": mot.seqinfo,
@@ -129,7 +130,7 @@ def write_timelines(
             form = TIMELINES[each]
             for label, timeline in _parts(found, form.per_video):
                 names.append(f"{_free_stem(f'{base}{label}', form.ending, names)}{form.ending}")
-                _write(folder / names[-1], form.write(timeline))
+                _write(folder / names[-1], [form.write(timeline)])
     return tuple(names)
 
 
@@ -153,9 +154,21 @@ def write_annotations(
     return tuple(names)
 
 
-def _write(target: Path, text: str) -> None:
-    with atomic_file(target) as unfinished:
-        unfinished.write_text(text, encoding="utf-8", newline="")
+def exports_in(folder: Path, videos: Collection[str]) -> tuple[Path, ...]:
+    """Files and folders at any depth of a folder that by their names are exports of videos, named without endings."""
+    endings = {form.ending for form in TIMELINES.values()}
+    endings |= {ending.partition("/")[0] for own in ANNOTATIONS.values() for ending in own}
+    stems = tuple(f"{result_name(video, 'timeline')}_" for video in videos)
+    found = (path for path in folder.rglob("*") if stems and path.name.startswith(stems))
+    return tuple(sorted(path for path in found if path.name.endswith(tuple(endings))))
+
+
+def _write(target: Path, parts: Iterable[str]) -> None:
+    with (
+        atomic_file(target) as unfinished,
+        unfinished.open("w", encoding="utf-8", newline="") as file,
+    ):
+        file.writelines(parts)
 
 
 def _parts(found: Sequence[Timeline], per_video: bool) -> list[tuple[str, Timeline]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -19,43 +20,42 @@ from facereel.store.files.names import one_line
 FOLDER = "_mot"  # how the name of the folder ends, which is also the name of the sequence
 
 
-def ground_truth(annotated: AnnotatedVideo) -> str:
-    """`gt.txt`: frame from 1, id, left, top, width, height, 1 as it counts, 1 as its class, visibility."""
-    rows: list[tuple[int, int, str]] = []
-    for tracklet in annotated.tracklets:
-        for run in tracklet.runs:
-            boxes = boxes_of(run)
-            inside = clipped(boxes, annotated.video)[:, 2:].prod(axis=1)
-            visible = inside / np.maximum(boxes[:, 2:].prod(axis=1), 1e-6)
-            for frame, (x, y, w, h), share in zip(
-                run.frames.tolist(), boxes.tolist(), visible.tolist(), strict=True
-            ):
-                text = f"{x:.2f},{y:.2f},{w:.2f},{h:.2f},1,1,{min(share, 1):.3f}"
-                rows.append((frame + 1, tracklet.number, text))
-    return "".join(f"{frame},{number},{text}\n" for frame, number, text in sorted(rows))
+def ground_truth(annotated: AnnotatedVideo) -> Iterator[str]:
+    """The lines of `gt.txt`: frame from 1, id, left, top, width, height, 1 as it counts, 1 as its class, visibility."""
+    runs = [(tracklet.number, run) for tracklet in annotated.tracklets for run in tracklet.runs]
+    frames = np.concatenate([run.frames for _, run in runs])
+    numbers = np.concatenate([np.full(len(run), number, np.int64) for number, run in runs])
+    boxes = np.concatenate([boxes_of(run) for _, run in runs])
+    inside = clipped(boxes, annotated.video)[:, 2:].prod(axis=1)
+    visible = np.minimum(inside / np.maximum(boxes[:, 2:].prod(axis=1), 1e-6), 1)
+    for place in np.lexsort((numbers, frames)):
+        x, y, w, h = boxes[place]
+        yield (
+            f"{frames[place] + 1},{numbers[place]},{x:.2f},{y:.2f},{w:.2f},{h:.2f},1,1,{visible[place]:.3f}\n"
+        )
 
 
-def labels(annotated: AnnotatedVideo) -> str:
+def labels(annotated: AnnotatedVideo) -> Iterator[str]:
     """`labels.txt`: the name of class 1, which CVAT and Datumaro would take for a pedestrian."""
-    return f"{LABEL}\n"
+    yield f"{LABEL}\n"
 
 
-def seqinfo(annotated: AnnotatedVideo) -> str:
+def seqinfo(annotated: AnnotatedVideo) -> Iterator[str]:
     """`seqinfo.ini`; the rate is a whole number, because readers take no other."""
     video = annotated.video
     # Python's reader of such files, which MOT tools use, has %% for a per cent sign.
     name = one_line(f"{annotated.name}{FOLDER}").replace("%", "%%")
-    return (
+    yield (
         f"[Sequence]\nname={name}\nimDir=img1\nframeRate={max(1, round(video.frame_rate))}\n"
         f"seqLength={video.frame_count}\nimWidth={video.width}\nimHeight={video.height}\nimExt=.jpg\n"
     )
 
 
-def tracks(annotated: AnnotatedVideo) -> str:
+def tracks(annotated: AnnotatedVideo) -> Iterator[str]:
     """`tracks.csv`: whom each id shows, for which the format has no place; UTF-8 with a byte order mark."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(("id", "person", "certainty"))
     for tracklet in annotated.tracklets:
         writer.writerow((tracklet.number, cell(one_line(tracklet.person)), tracklet.certainty or ""))
-    return f"\ufeff{text.getvalue()}"
+    yield f"\ufeff{text.getvalue()}"

@@ -11,10 +11,12 @@ from facereel.query.search.certainty import Criterion
 from facereel.query.search.rulings import NO_RULINGS, Rulings
 from facereel.query.search.scope import Scope
 from facereel.query.search.search import PersonMatches, search
+from facereel.store.files.names import printable
 from facereel.store.index.reader import VideoIndex
 from facereel.store.library.decisions import FaceVerdict, verdicts
 from facereel.store.library.joining import rulings_of_tracklets
 from facereel.store.library.people import LibraryPeople, LibraryPerson, Owner
+from facereel.store.model.errors import OptionError
 
 # Share of the frames of an answer that makes one person of the library the one whom photos show.
 _MOST_FRAMES = 0.5
@@ -163,6 +165,21 @@ def owners(answer: PersonMatches, people: LibraryPeople) -> tuple[LibraryPerson,
     total = sum(len(sightings) for _, sightings in answer.matches)
     most = [number for number, own in frames.most_common(1) if own > _MOST_FRAMES * total]
     return tuple(map(people.get, most or [number for number, _ in frames.most_common()]))
+
+
+def check_asked_once(answers: Sequence[PersonMatches], people: LibraryPeople) -> None:
+    """Raise OptionError where photos show somebody of the library who is searched for, too."""
+    asked = {answer.person.person for answer in answers} - {None}
+    for answer in answers:
+        if (
+            answer.person.person is None
+            and len(found := owners(answer, people)) == 1
+            and found[0].id in asked
+        ):
+            raise OptionError(
+                f"{printable(answer.person.references[0].path)} shows {found[0].title}, who is asked for, too; "
+                "leave one of them out"
+            )
 
 
 def frames_by_owner(answer: PersonMatches, people: LibraryPeople) -> Counter[int]:

@@ -199,6 +199,8 @@ def forgotten(plan: ForgetPlan, report: ForgetReport | None, dry_run: bool) -> d
         people=list(plan.people),
         persons=list(map(asdict, plan.persons if report is None else report.persons)),
         results=list(map(str, plan.results)),
+        datasets=list(map(str, plan.datasets)),
+        exports=list(map(str, plan.exports)),
         dry_run=dry_run,
         matching=list(map(_holding, plan.matching)),
         weaker=list(map(_holding, plan.weaker)),

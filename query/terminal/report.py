@@ -453,6 +453,10 @@ def forgotten(plan: ForgetPlan, report: ForgetReport) -> None:
         say("Backups of the decisions are not changed either.")
     for folder in plan.results:
         say(f"this result still shows {names}: {printable(folder)}")
+    for folder in plan.datasets:
+        say(f"this part of a data set still shows {names}: {printable(folder)}")
+    for file in plan.exports:
+        say(f"this export may still name {names} or say where they are: {printable(file)}")
 
 
 def not_forgotten(plan: ForgetPlan, report: ForgetReport | None) -> bool:

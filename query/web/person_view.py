@@ -171,6 +171,8 @@ def _planned(site: Site, plan: api.ForgetPlan) -> dict[str, Any]:
         "person": plan.people[0], "matching": matching, "weaker": weaker,
         "skipped": [{"video": one.name, "reason": site.scrub(one.reason)} for one in plan.skipped],
         "results": [folder.name for folder in plan.results], "unfinished": len(plan.unfinished),
+        "datasets": [f"{folder.parent.name}/{folder.name}" for folder in plan.datasets],
+        "exports": [file.name for file in plan.exports],
         "being_indexed": len(plan.being_indexed),
     }  # fmt: skip
     versions = [one.version.to_text() for one in (*plan.matching, *plan.weaker)]

@@ -237,6 +237,8 @@ async function askForget() {
     el("ul", { class: "plain forget-list" }, plan.weaker.map(row)),
     ...plan.skipped.map((one) => el("p", { class: "warn" }, `${one.video} is not searched: ${one.reason}`)),
     plan.results.length ? el("p", { class: "warn" }, `These results show ${title} and stay: ${plan.results.join(", ")}`) : "",
+    plan.datasets.length ? el("p", { class: "warn" }, `These parts of data sets show ${title} and stay: ${plan.datasets.join(", ")}`) : "",
+    plan.exports.length ? el("p", { class: "warn" }, `These exports may name ${title} and stay: ${plan.exports.join(", ")}`) : "",
     plan.unfinished ? el("p", { class: "warn" }, `${count(plan.unfinished, "interrupted run")} of indexing will be deleted too.`) : "",
     plan.being_indexed ? el("p", { class: "warn" }, `${count(plan.being_indexed, "video")} being indexed may show ${title} again afterwards.`) : "",
   );
