@@ -15,7 +15,7 @@ import pytest
 from facereel.api import DatasetOptions, Library
 from facereel.store.files.folders import index_folders
 from facereel.store.files.locks import video_lock
-from facereel.store.index import rewrite
+from facereel.store.index import placing, rewrite
 from facereel.store.index.database import DATABASE, read_version
 from facereel.store.index.reader import VideoIndex
 from facereel.store.index.vectors import VECTORS
@@ -164,7 +164,7 @@ def test_when_it_fails_all_is_as_it_was(tmp_path: Path, monkeypatch: pytest.Monk
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(rewrite, "write_vectors", full)
+    monkeypatch.setattr(placing, "write_vectors", full)
     with pytest.raises(UnwritableError, match="No space left"):
         rewrite.drop_tracklets(folder, [1], read_version(folder))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

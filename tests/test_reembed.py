@@ -16,8 +16,8 @@ from facereel.indexer.engines.registry import load_engine
 from facereel.indexer.identity.reembed import reembed_index
 from facereel.query import videos
 from facereel.store.files import folders
+from facereel.store.index import placing, rewrite
 from facereel.store.index import reader as video_index
-from facereel.store.index import rewrite
 from facereel.store.index.database import DATABASE
 from facereel.store.index.reader import VideoIndex
 from facereel.store.library.catalogue import Catalogue
@@ -103,7 +103,7 @@ def test_what_is_interrupted_leaves_the_old_index(
     if step == "swap":
         monkeypatch.setattr(folders, "replace_folders", full_disk)
     else:
-        monkeypatch.setattr(rewrite, step, full_disk)
+        monkeypatch.setattr(placing if step == "write_vectors" else rewrite, step, full_disk)
     with pytest.raises(UnwritableError, match="No space left"):
         reembed_index(folder, load_engine("fake-other"))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -121,7 +121,7 @@ def test_an_index_that_was_written_meanwhile_is_not_overwritten(
         shutil.copy(folder / DATABASE, folder / "newer")
         (folder / "newer").replace(folder / DATABASE)
 
-    monkeypatch.setattr(rewrite, "write_vectors", meanwhile)
+    monkeypatch.setattr(placing, "write_vectors", meanwhile)
     with pytest.raises(StoreError, match="meanwhile"):
         reembed_index(folder, load_engine("fake-other"))
     with VideoIndex(folder) as index:

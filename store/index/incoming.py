@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from facereel.store.files import folders
-from facereel.store.files.disk import make_store, sync
+from facereel.store.files.disk import make_store
 from facereel.store.files.names import folder_name
 from facereel.store.index import rows
-from facereel.store.index.checksum import write_checksum
 from facereel.store.index.database import DATABASE, writing
-from facereel.store.index.reader import VideoIndex, predecessors, write_vectors
+from facereel.store.index.placing import older_indexes, place
+from facereel.store.index.reader import VideoIndex
 from facereel.store.index.verify import check_content, check_tables
 from facereel.store.model.errors import EngineMismatchError, StoreError
 from facereel.store.model.records import EngineInfo, Video
@@ -85,11 +85,7 @@ class IncomingIndex:
                         "UPDATE video SET path = :path, name = :name, mtime_ns = :mtime_ns",
                         rows.video_row(placed),
                     )
-            sync(self._folder / DATABASE)
-            write_checksum(self._folder / DATABASE)
-            write_vectors(self._folder)
-            sync(self._folder)
-            folders.replace_folders(self._folder, target, lambda: predecessors(target, video.sha256))
+            place(self._folder, target, lambda: older_indexes(target, video.sha256))
         return target
 
     def close(self) -> None:

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from facereel.store.files import folders
-from facereel.store.files.disk import make_store, sync
-from facereel.store.files.locks import folder_lock, video_lock
+from facereel.store.files.disk import make_store
+from facereel.store.files.locks import video_lock
 from facereel.store.files.names import HASH_DIGITS, folder_name, hash_suffix, printable
-from facereel.store.index.checksum import SUFFIX, write_checksum
+from facereel.store.index.checksum import SUFFIX
 from facereel.store.index.database import DATABASE, NO_INDEX, read_version, writing
-from facereel.store.index.reader import VideoIndex, read_video, write_vectors
+from facereel.store.index.placing import place
+from facereel.store.index.reader import VideoIndex, read_video
 from facereel.store.index.verify import check_content, check_tables
 from facereel.store.model.errors import (
     DamagedIndexError,
@@ -31,6 +32,10 @@ from facereel.store.model.errors import (
 )
 
 _CHECKSUM_BYTES = 200  # a number and 64 digits
+
+
+class _IndexedAlready(Exception):
+    """The store has an index of the video that can be read."""
 
 
 def install_index(source: Path, store: Path) -> Path | None:
@@ -48,10 +53,6 @@ def install_index(source: Path, store: Path) -> Path | None:
             with VideoIndex(written) as index:
                 check_content(index)
                 video = index.video
-            write_checksum(written / DATABASE)
-            write_vectors(written)
-        sync(written / DATABASE)
-        sync(written)
         target = store / folder_name(video.name, video.sha256)
 
         def busy() -> None:
@@ -59,13 +60,19 @@ def install_index(source: Path, store: Path) -> Path | None:
                 f"{printable(video.name)} is being indexed by another process; run this again when that is done"
             )
 
-        with video_lock(store, video.sha256, busy), folder_lock(store):
+        def damaged() -> list[Path]:
             # By the digits alone: what only pretends to be the same content replaces nothing that can be read.
             digits = video.sha256[:HASH_DIGITS]
             same = [one for one in folders.index_folders(store) if hash_suffix(one.name) == digits]
             if readable_index(same) is not None:
-                return None
-            folders.replace_folders(written, target, lambda: same)
+                raise _IndexedAlready
+            return same
+
+        try:
+            with video_lock(store, video.sha256, busy), _naming(source, written):
+                place(written, target, damaged)
+        except _IndexedAlready:
+            return None
     return target
 
 

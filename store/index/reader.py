@@ -17,9 +17,8 @@ from types import TracebackType
 
 import numpy as np
 
-from facereel.store.files import folders
 from facereel.store.files.locks import folder_lock
-from facereel.store.files.names import HASH_DIGITS, hash_suffix, printable
+from facereel.store.files.names import printable
 from facereel.store.index import rows, vectors
 from facereel.store.index.database import (
     DATABASE,
@@ -38,7 +37,7 @@ from facereel.store.index.embeddings import (
     rows_by_tracklet,
 )
 from facereel.store.index.vectors import Vectors
-from facereel.store.model.errors import DamagedIndexError, OptionError, StoreError
+from facereel.store.model.errors import OptionError
 from facereel.store.model.records import (
     SOURCES,
     Cluster,
@@ -391,25 +390,6 @@ def _exemplar_arrays(connection: sqlite3.Connection, dim: int) -> ExemplarArrays
 def _digest(connection: sqlite3.Connection) -> str:
     (row,) = connection.execute("SELECT sha256 FROM vectors").fetchall()
     return rows.hex_digest(row[0])
-
-
-def predecessors(target: Path, sha256: str) -> list[Path]:
-    """Indexes that a new one replaces: the same name, or the same content under another name."""
-    same = []
-    for folder in folders.index_folders(target.parent):
-        if folder == target:
-            same.append(folder)
-        elif hash_suffix(folder.name) == sha256[:HASH_DIGITS]:
-            try:
-                if read_video(folder)[0].sha256 == sha256:
-                    same.append(folder)
-            except (
-                DamagedIndexError
-            ):  # of the same content by the digits of its name, and good for nothing else
-                same.append(folder)
-            except StoreError:
-                continue  # one that may not be read is not ours to delete
-    return same
 
 
 def write_vectors(folder: Path) -> None:

@@ -14,13 +14,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from facereel.store.files import folders
-from facereel.store.files.disk import sync
 from facereel.store.files.locks import video_lock
 from facereel.store.files.names import printable
 from facereel.store.index import rows
-from facereel.store.index.checksum import write_checksum
 from facereel.store.index.database import DATABASE, IndexVersion, open_version, predecessor, reading, writing
-from facereel.store.index.reader import VideoIndex, write_vectors
+from facereel.store.index.placing import place
+from facereel.store.index.reader import VideoIndex
 from facereel.store.index.writer import embedding_digest, write_clusters
 from facereel.store.model.errors import StoreError, VideoError
 from facereel.store.model.records import Cluster, EngineInfo, RecognisedFace
@@ -132,11 +131,7 @@ def _rewrite(folder: Path, version: IndexVersion, change: Callable[[sqlite3.Conn
     store = folder.parent
     with reading(folder), writing(store), folders.temporary_folder(store) as written:
         _write_changed(folder, version, change, written)
-        sync(written / DATABASE)
-        write_checksum(written / DATABASE)
-        write_vectors(written)
-        sync(written)
-        folders.replace_folders(written, folder, lambda: predecessor(folder, version))
+        place(written, folder, lambda: predecessor(folder, version))
 
 
 def _write_changed(

@@ -17,9 +17,10 @@ from facereel.store.files.disk import make_folder, sync, unwritable
 from facereel.store.files.locks import folder_lock, locked_videos
 from facereel.store.files.names import HASH_DIGITS, folder_name, hash_suffix
 from facereel.store.index import schema
-from facereel.store.index.checksum import compare_checksum, write_checksum
+from facereel.store.index.checksum import compare_checksum
 from facereel.store.index.database import DATABASE, read_version, reading, writing
-from facereel.store.index.reader import predecessors, read_video, write_vectors
+from facereel.store.index.placing import older_indexes, place, seal
+from facereel.store.index.reader import read_video
 from facereel.store.index.rewrite import record_place
 from facereel.store.index.writer import IndexWriter
 from facereel.store.model.config import Config
@@ -105,8 +106,7 @@ class UnfinishedIndex:
         """Add what is known only at the end; raises ValueError when rows contradict themselves."""
         with writing(self._store):
             self._opened().complete(video, engine, config, stats, clusters)
-            sync(self.folder / DATABASE)
-            write_checksum(self.folder / DATABASE)
+            seal(self.folder)
 
     def record_place(self, path: Path) -> None:
         """Note where the video lies now, in an index that an earlier run completed."""
@@ -121,11 +121,13 @@ class UnfinishedIndex:
         video, _ = read_video(self.folder)
         target = self._store / folder_name(video.name, video.sha256)
         self._close()
-        with writing(self._store):
-            write_vectors(self.folder)
-            sync(self.folder)
+
+        def older() -> list[Path]:
             check()
-            folders.replace_folders(self.folder, target, lambda: predecessors(target, video.sha256))
+            return older_indexes(target, video.sha256)
+
+        with writing(self._store):
+            place(self.folder, target, older)
         return target
 
     def clear(self) -> None:
