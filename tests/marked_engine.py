@@ -14,7 +14,7 @@ from tests.fake_engine import FakeEngine
 
 
 class Marked(FakeEngine):
-    """Crashes when it sees magenta; when it sees blue it waits for a file, and says that it does by another."""
+    """Crashes when it sees magenta; when it sees blue it waits for a file, and writes its process into another."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -25,7 +25,9 @@ class Marked(FakeEngine):
         if (b, g, r) == (1, 0, 1):
             os.kill(os.getpid(), signal.SIGSEGV)
         while (b, g, r) == (1, 0, 0) and not (self._folder / "go").exists():
-            (self._folder / "waiting").touch()
+            if not (self._folder / "waiting").exists():
+                (self._folder / "part").write_text(str(os.getpid()))
+                (self._folder / "part").replace(self._folder / "waiting")
             time.sleep(0.05)
         return super().detect(image)
 

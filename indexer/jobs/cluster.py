@@ -2,6 +2,9 @@
 
 Ray decides where a task runs and notices nodes that die. What is decided here is only how often a video is tried, and
 on which nodes no more. Ray is imported when a cluster is asked for.
+
+While a node works on a video this process holds the lock of its content, as a worker of this machine does: nothing is
+done twice, and who forgets or removes something sees that the video is in work.
 """
 
 from __future__ import annotations
@@ -25,11 +28,23 @@ from facereel.indexer.engines.devices import Compute
 from facereel.indexer.engines.protocol import FaceEngine, Threshold
 from facereel.indexer.engines.registry import LOADERS
 from facereel.indexer.jobs import job as jobs_of_one
-from facereel.indexer.jobs.events import Event, Failed, Indexed, Job, Note, Progress, Source, Started
-from facereel.indexer.jobs.local import STALL_SECONDS, WORKER_MEMORY, Load
-from facereel.indexer.jobs.node import Complete, Known, Message, Part, index_here
+from facereel.indexer.jobs.events import (
+    BeingIndexed,
+    Event,
+    Failed,
+    Indexed,
+    Job,
+    Note,
+    Progress,
+    Source,
+    Started,
+)
+from facereel.indexer.jobs.local import STALL_SECONDS, WORKER_MEMORY, Load, with_second_try
+from facereel.indexer.jobs.node import Complete, Content, Known, Message, Part, index_here
 from facereel.indexer.jobs.staging import RemoteFile
+from facereel.store.files.locks import OwnerLock, owner_of_video
 from facereel.store.files.names import printable
+from facereel.store.index.database import writing
 from facereel.store.index.incoming import IncomingIndex
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.model.errors import EngineError, FaceReelError, OptionError, VideoError
@@ -69,29 +84,48 @@ class ClusterRunner:
         engine = self.choice.on_cpu().load()
         load = _EngineLoader(self.choice, engine.threshold)
         with _connected(self.address) as ray:
-            batch = _Batch(ray, jobs, engine.info, _Task(ray, self.choice.compute, load))
+            task = _Task(ray, self.choice.compute, load)
+
+            def run(jobs: Sequence[Job]) -> Generator[Event, None, None]:
+                batch = _Batch(ray, jobs, engine.info, task)
+                try:
+                    yield from batch.events()
+                finally:
+                    batch.close()
+
             try:
-                yield from batch.events()
+                yield from with_second_try(jobs, run)
             except ray.exceptions.RayError as error:
                 raise OptionError(
                     f"--cluster {printable(self.address)}: the cluster does not answer any more "
                     f"({_first_line(error)}); run it again to go on with the rest"
                 ) from error
-            finally:
-                batch.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A job that is to be handed to Ray."""
+
+    job: Job
+    number: int = 1  # of the attempt
+    failed_on: tuple[str, ...] = ()  # ids of nodes on which earlier attempts failed
 
 
 @dataclass(slots=True, eq=False)
 class _Attempt:
     """A job that Ray has, from its submission to its end."""
 
-    job: Job
-    number: int  # from 1
-    failed_on: tuple[str, ...]  # ids of nodes on which earlier attempts failed
+    waited: _Waiting
     stream: Any  # of references to messages
     node: str = ""  # id; empty until it begins
     last_message: float = field(default_factory=time.monotonic)
+    content: str = ""  # SHA-256 of the video, once a node has read it
+    lock: OwnerLock | None = None  # of that content
     incoming: IncomingIndex | None = None
+
+    @property
+    def job(self) -> Job:
+        return self.waited.job
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +168,9 @@ class _Batch:
 
     def __init__(self, ray: Any, jobs: Sequence[Job], engine: EngineInfo, task: _Task) -> None:
         self._ray, self._engine, self._task = ray, engine, task
-        self._waiting: deque[tuple[Job, int, tuple[str, ...]]] = deque((job, 1, ()) for job in jobs)
+        self._waiting = deque(_Waiting(job) for job in jobs)
+        self._in_use: list[tuple[_Waiting, str]] = []  # by another process, and the SHA-256 of their content
+        self._next_look = 0.0  # at whether it still is
         self._attempts: dict[Any, _Attempt] = {}
         self._begun: set[Source] = set()
         self._total = len(jobs)
@@ -152,19 +188,21 @@ class _Batch:
             known = [stored.video for stored in catalogue.all()]
             contents[store] = self._ray.put(frozenset(video.sha256 for video in known))
             urls[store] = {v.path: RemoteFile(v.size, v.mtime_ns) for v in known if is_url(v.path)}
-        while self._waiting or self._attempts:
+        while self._waiting or self._attempts or self._in_use:
+            yield from self._take_up_released()
             most = self._most_attempts()
             while self._waiting and len(self._attempts) < most:
-                job, number, failed_on = self._waiting.popleft()
-                event = self._existing(job) if number == 1 else None
+                waited = self._waiting.popleft()
+                job = waited.job
+                event = self._existing(job) if waited.number == 1 else None
                 if event is not None:
                     yield from self._begin(job)
                     yield event
                     continue
                 stream = self._task.submit(
-                    _absolute(job), contents[job.store], urls[job.store].get(str(job.video)), failed_on
+                    _absolute(job), contents[job.store], urls[job.store].get(str(job.video)), waited.failed_on
                 )
-                self._attempts[stream] = _Attempt(job, number, failed_on, stream)
+                self._attempts[stream] = _Attempt(waited, stream)
             for stream in self._ready():
                 yield from self._receive(self._attempts[stream])
             yield from self._note_room()
@@ -173,15 +211,20 @@ class _Batch:
 
     def close(self) -> None:
         """Stop what is under way."""
-        for attempt in self._attempts.values():
-            with suppress(Exception):  # the cluster may be gone
-                self._ray.cancel(attempt.stream, force=True)
-            if attempt.incoming is not None:
-                attempt.incoming.close()
+        for attempt in list(self._attempts.values()):
+            self._stop(attempt)
+
+    def _stop(self, attempt: _Attempt) -> None:
+        """An attempt is over, whatever its node still does."""
+        with suppress(Exception):  # the cluster may be gone
+            self._ray.cancel(attempt.stream, force=True)
+        self._drop(attempt)
 
     def _ready(self) -> list[Any]:
         """All streams of tasks that have sent something or ended; waits a second at most for the first."""
         if not self._attempts:
+            if self._in_use:
+                time.sleep(_POLL_SECONDS)
             return []
         streams = list(self._attempts)
         wait = partial(self._ray.wait, streams, fetch_local=False)
@@ -211,6 +254,8 @@ class _Batch:
             if isinstance(message, Progress) and message.stage == "indexing":
                 self._ever_loaded = True
             yield replace(message, video=job.video)
+        elif isinstance(message, Content):
+            yield from self._claim(attempt, message.sha256)
         elif isinstance(message, Part):
             try:
                 attempt.incoming = attempt.incoming or IncomingIndex(job.store)
@@ -224,22 +269,82 @@ class _Batch:
 
     def _end(self, attempt: _Attempt, event: Event) -> Event:
         """An attempt is over; gives the event that says so."""
+        self._drop(attempt)
+        return event
+
+    def _drop(self, attempt: _Attempt) -> None:
         del self._attempts[attempt.stream]
         if attempt.incoming is not None:
             attempt.incoming.close()
-        return event
+        if attempt.lock is not None:
+            attempt.lock.release()
+
+    def _claim(self, attempt: _Attempt, content: str) -> Generator[Event, None, None]:
+        """Take the lock of a video's content for as long as its node works; stop the node where there is no need to."""
+        job = attempt.job
+        try:
+            lock = self._try_lock(job, content)
+            if lock is not None:
+                attempt.content, attempt.lock = content, lock
+                # Another process may have indexed it since this one told the nodes what there is.
+                event = self._existing_content(job, content)
+                if event is not None:
+                    self._stop(attempt)
+                yield event or Progress(job.video, "indexing", 0, 0)
+                return
+        except FaceReelError as error:
+            self._stop(attempt)
+            yield Failed(job.video, error, traceback.format_exc())
+            return
+        self._stop(attempt)
+        if not job.wait:
+            yield BeingIndexed(job.video)
+            return
+        self._in_use.append((attempt.waited, content))
+        name = printable(job.video.name)
+        yield Note(job.video, f"another process is indexing {name}; waiting for it")
+        yield Progress(job.video, "waiting", 0, 0)
+
+    def _take_up_released(self) -> Generator[Event, None, None]:
+        """Go on with videos that another process had in work, and has no more."""
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + _POLL_SECONDS
+        still: list[tuple[_Waiting, str]] = []
+        for waited, content in self._in_use:
+            job = waited.job
+            try:
+                lock = self._try_lock(job, content)
+                if lock is None:
+                    still.append((waited, content))
+                    continue
+                lock.release()
+                if event := self._existing_content(job, content):
+                    yield event
+                else:
+                    self._waiting.append(waited)
+            except FaceReelError as error:
+                yield Failed(job.video, error, traceback.format_exc())
+        self._in_use = still
+
+    def _try_lock(self, job: Job, content: str) -> OwnerLock | None:
+        """The lock of a content, taken; None while somebody else holds it. Raises UnwritableError."""
+        with writing(job.store):
+            lock = owner_of_video(job.store, content)
+            return lock if lock.try_acquire() else None
 
     def _failed(self, attempt: _Attempt, failed: Failed) -> Generator[Event, None, None]:
         """Try a video elsewhere when the machine may be to blame, and name it after the last attempt."""
         video = attempt.job.video
         node = self._node_name(attempt.node) if attempt.node else "a node"
-        if failed.by_machine and attempt.number < ATTEMPTS:
+        waited = attempt.waited
+        if failed.by_machine and waited.number < ATTEMPTS:
             yield self._end(
                 attempt,
                 Note(video, f"{node}, {printable(video.name)}: {failed.error}; trying it elsewhere"),
             )
-            failed_on = (*attempt.failed_on, attempt.node) if attempt.node else attempt.failed_on
-            self._waiting.append((attempt.job, attempt.number + 1, failed_on))
+            failed_on = (*waited.failed_on, attempt.node) if attempt.node else waited.failed_on
+            self._waiting.append(_Waiting(waited.job, waited.number + 1, failed_on))
             return
         if isinstance(failed.error, EngineError) and not self._ever_loaded:
             raise failed.error
@@ -258,6 +363,12 @@ class _Batch:
         except FaceReelError as error:
             return Failed(job.video, error, traceback.format_exc())
 
+    def _existing_content(self, job: Job, content: str) -> Indexed | None:
+        """What becomes of a job whose content is indexed; None if it is not. Raises what `existing` does."""
+        catalogue = self._catalogues[job.store]
+        index = jobs_of_one.index_of_content(job, catalogue, content)
+        return None if index is None else jobs_of_one.existing(job, self._engine, index, catalogue)
+
     def _installed(self, attempt: _Attempt, end: Known | Complete) -> Indexed | Failed:
         """What became of a video that a node knew, or has indexed."""
         job, catalogue = attempt.job, self._catalogues[attempt.job.store]
@@ -270,9 +381,7 @@ class _Batch:
                     )
                 return jobs_of_one.existing(job, self._engine, index, catalogue)
             assert attempt.incoming is not None
-            video = attempt.incoming.video(end.sha256, end.content, self._engine)
-            if index := jobs_of_one.index_of_content(job, catalogue, video.sha256):
-                return jobs_of_one.existing(job, self._engine, index, catalogue)
+            video = attempt.incoming.video(end.sha256, attempt.content, self._engine)
             if isinstance(job.video, Url):
                 folder = attempt.incoming.install(video, str(job.video), end.mtime_ns or 0)
             else:

@@ -105,14 +105,7 @@ class LocalRunner:
             catalogue.clean()
             # Once a batch, so that no job lists the store: videos that are indexed are then found by their paths.
             catalogue.refresh()
-        in_use: set[Source] = set()
-        with closing(self._run(jobs)) as events:
-            for event in events:
-                if isinstance(event, BeingIndexed):
-                    in_use.add(event.video)
-                yield event
-        # Another process may have ended since, with the video or without.
-        yield from self._run([job for job in jobs if job.video in in_use])
+        yield from with_second_try(jobs, self._run)
         for catalogue in catalogues:
             catalogue.refresh()  # indexes that were replaced under another name
 
@@ -122,6 +115,20 @@ class LocalRunner:
             yield from batch.events()
         finally:
             batch.close()
+
+
+def with_second_try(
+    jobs: Sequence[Job], run: Callable[[Sequence[Job]], Generator[Event, None, None]]
+) -> Generator[Event, None, None]:
+    """Run jobs, and after all of them once more those that another process had in work: it may have ended since."""
+    in_use: set[Source] = set()
+    with closing(run(jobs)) as events:
+        for event in events:
+            if isinstance(event, BeingIndexed):
+                in_use.add(event.video)
+            yield event
+    if in_use:
+        yield from run([job for job in jobs if job.video in in_use])
 
 
 def prepare() -> None:

@@ -43,6 +43,13 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """The video has been read, and is indexed now."""
+
+    sha256: str  # of the video, not computed by the process that decodes it
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """The next bytes of the index."""
 
@@ -54,11 +61,10 @@ class Complete:
     """The index is complete; its parts have come before."""
 
     sha256: str  # of index.db
-    content: str  # SHA-256 of the video, not computed by the process that decoded it
     mtime_ns: int | None  # of the video where it has an address, as its server says
 
 
-Message: TypeAlias = Progress | Note | Failed | Known | Part | Complete
+Message: TypeAlias = Progress | Note | Failed | Known | Content | Part | Complete
 
 # The worker process of this one, and what it was made for: its engine, and the graphics card that it may use.
 _worker: tuple[tuple[Load, str | None], ReusedWorker] | None = None
@@ -110,6 +116,7 @@ def _index(
     if sha256 in contents and not job.force:
         yield Known(sha256)
         return
+    yield Content(sha256)
     for event in _worker_for(load).run(ScratchJob(path, sha256, folder / "store", job.config)):
         if isinstance(event, Indexed) and _change(path) != before:
             text = f"{printable(job.video)} was written to while it was indexed; index it again"
@@ -120,7 +127,7 @@ def _index(
                 while data := file.read(PART_BYTES):
                     digest.update(data)
                     yield Part(data)
-            yield Complete(digest.hexdigest(), sha256, remote.mtime_ns if remote else None)
+            yield Complete(digest.hexdigest(), remote.mtime_ns if remote else None)
         else:
             yield _renamed(event, path, job.video)
 

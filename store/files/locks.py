@@ -86,10 +86,8 @@ def video_lock(store: Path, sha256: str, on_wait: Callable[[], None]) -> Iterato
 
     Makes the store; raises UnwritableError.
     """
-    make_store(store)
-    path = store / f"{VIDEO_LOCK}{sha256[:HASH_DIGITS]}"
     try:
-        owned = OwnerLock(path)
+        owned = owner_of_video(store, sha256)
         while not owned.try_acquire():
             on_wait()
             time.sleep(_RETRY_SECONDS)
@@ -99,6 +97,12 @@ def video_lock(store: Path, sha256: str, on_wait: Callable[[], None]) -> Iterato
         yield
     finally:
         owned.release()
+
+
+def owner_of_video(store: Path, sha256: str) -> OwnerLock:
+    """The lock of a video's content, which is not taken yet; makes the store, raises UnwritableError."""
+    make_store(store)
+    return OwnerLock(store / f"{VIDEO_LOCK}{sha256[:HASH_DIGITS]}")
 
 
 class OwnerLock:
