@@ -1,14 +1,15 @@
-"""Threads stay within what affinity and containers leave."""
+"""Threads stay within what affinity and containers leave; garbage is looked for rarely."""
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
 import pytest
 
 from facereel.indexer.engines.devices import Compute
-from facereel.indexer.machine import cores, free_memory, threads
+from facereel.indexer.machine import collect_garbage_rarely, cores, free_memory, threads
 
 
 @pytest.fixture
@@ -87,3 +88,14 @@ def test_videos_at_once_share_the_cores() -> None:
         1,
     ]
     assert Compute(threads=5).shared(1) == Compute(threads=5)
+
+
+def test_garbage_is_looked_for_rarely_and_not_among_what_is_loaded() -> None:
+    before = gc.get_threshold()
+    try:
+        collect_garbage_rarely()
+        assert gc.get_freeze_count() > 1000
+        assert gc.get_threshold()[0] > 10 * 700
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)

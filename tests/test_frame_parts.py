@@ -105,3 +105,28 @@ def test_scaled_down_it_covers_the_same_place(rotation: int, stretch: int) -> No
 
         assert difference(x0, y0) < 2.5
         assert difference(x0, y0) < min(difference(abs(x0 - 3), y0), difference(x0, abs(y0 - 3)))
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "shrink", "alone"),
+    [("yuv420p", 1, True), ("yuvj420p", 2, True), ("yuv444p", 4, True), ("yuv422p", 2, False), ("yuv420p", 3, False)],
+)  # fmt: skip
+def test_a_part_of_the_small_picture_is_that_of_all_of_it(
+    pixel_format: str, shrink: int, alone: bool
+) -> None:
+    frame = frame_of(pixel_format, (384, 288))
+    width, height = 384 // shrink, 288 // shrink
+    grey_levels = frame.grey(width, height)
+    whole = frame.small(width, height, grey_levels)
+    for corners in ((0, 0, width, height), (16, 32, 61, 71)):
+        x0, y0, x1, y1 = corners
+        part = frame.small_part(corners, grey_levels)
+        assert (part is not None) == alone
+        if part is not None:
+            np.testing.assert_array_equal(part, whole[y0:y1, x0:x1])
+
+
+@pytest.mark.parametrize(("rotation", "mirrored"), [(90, False), (0, True)])
+def test_no_part_of_the_small_picture_is_made_alone_where_it_is_turned(rotation: int, mirrored: bool) -> None:
+    frame = frame_of(size=(384, 288), rotation=rotation, mirrored=mirrored)
+    assert frame.small_part((0, 0, 64, 64), frame.grey(*frame.size)) is None

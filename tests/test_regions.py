@@ -37,17 +37,17 @@ def test_a_face_is_found_where_it_is_in_a_region_of_one_size(side: int, corner: 
     moved = np.array([0.2, -0.3, 0.2, -0.3], np.float32) * side
     box = np.array([*corner, corner[0] + side, corner[1] + side], np.float32)
     region = region_around(box + moved, 640, 360)
-    part = region.cut(picture)
+    x0, y0, x1, y1 = region.corners
+    part = region.searched(picture[y0:y1, x0:x1])
     assert part.shape[0] * part.shape[1] <= REGION_PIXELS
-    faces = complete_faces(FakeEngine().detect(part), region, picture)
+    faces = complete_faces(FakeEngine().detect(part), region, 640, 360)
     inside = np.minimum(box, np.array([640, 360] * 2, np.float32))
     assert faces.boxes[0] == pytest.approx(inside, abs=1.5 + 0.04 * side)
 
 
 def test_what_an_edge_of_the_region_cuts_off_does_not_count_unless_it_is_one_of_the_picture() -> None:
-    picture = backdrop((640, 360))
     region = region_around(np.array([0, 100, 40, 140], np.float32), 640, 360)
     boxes = np.array([[0, 60, 30, 90], [100, 60, 128, 90], [40, 40, 70, 70]], np.float32)
     found = Faces(boxes, np.full(3, 0.9, np.float32), np.zeros((3, 5, 2), np.float32))
-    counted = complete_faces(found, region, picture)
+    counted = complete_faces(found, region, 640, 360)
     assert counted.boxes.tolist() == (boxes[[0, 2]] + [region.x, region.y] * 2).tolist()

@@ -34,7 +34,13 @@ from facereel.indexer.jobs.events import (
     Source,
     Started,
 )
-from facereel.indexer.machine import cores, free_memory, limit_memory, return_freed_memory
+from facereel.indexer.machine import (
+    collect_garbage_rarely,
+    cores,
+    free_memory,
+    limit_memory,
+    return_freed_memory,
+)
 from facereel.store.files.names import printable
 from facereel.store.model.errors import (
     EngineError,
@@ -402,6 +408,7 @@ def _worker_main(connection: Connection[Any, Any], load: Load, loaders: dict[str
         try:
             engine = load()
             engine.finish_loading()
+            collect_garbage_rarely()
         except Exception as error:
             connection.send(_NotReady(_as_engine_error(error)))
             return

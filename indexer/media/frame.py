@@ -99,11 +99,37 @@ class Frame:
             return self.image(width, height)
         half = self._coded_size(width // 2, height // 2)
         chroma = [self._upright(scaled(self._plane(number), *half)) for number in (1, 2)]
-        planes = [scaled(grey, width, height), *chroma]
+        return self._from_planes(scaled(grey, width, height), *chroma)
+
+    def small_part(self, corners: Corners, grey: Grey) -> Image | None:
+        """The part of small() in the size of its `grey` with these corners x0, y0, x1, y1; the rest is not converted.
+
+        None where it cannot be converted alone, or would not be the same: ask for all of small() there.
+        """
+        if self.picture.format.name not in _PLANAR or is_hdr(self.picture) or self.rotation or self.mirrored:
+            return None
+        height, width = grey.shape
+        plane = self.picture.planes[1]
+        times = 2 * plane.width // width
+        # Halved by averaging only, each pixel is made of those at its place.
+        if times not in (1, 2, 4, 8) or (2 * plane.width, 2 * plane.height) != (
+            times * width,
+            times * height,
+        ):
+            return None
+        x0, y0, x1, y1 = corners
+        left, top, right, bottom = x0 // 2, y0 // 2, -(-x1 // 2), -(-y1 // 2)  # in pixels of its colours
+        rows, columns = slice(top * times, bottom * times), slice(left * times, right * times)
+        chroma = [scaled(self._plane(number)[rows, columns], right - left, bottom - top) for number in (1, 2)]
+        pixels = self._from_planes(grey[2 * top : 2 * bottom, 2 * left : 2 * right], *chroma)
+        return pixels[y0 - 2 * top : y1 - 2 * top, x0 - 2 * left : x1 - 2 * left]
+
+    def _from_planes(self, *planes: Grey) -> Image:
+        """The BGR picture of a grey plane and two of colours in half its size."""
         if self.picture.color_range == ColorRange.JPEG:  # OpenCV expects levels of 16 to 235, colours to 240
             ranges = (219 / 255, 224 / 255, 224 / 255)
-            planes = [_compress_levels(plane, part) for plane, part in zip(planes, ranges, strict=True)]
-        packed = np.concatenate([plane.ravel() for plane in planes]).reshape(-1, width)
+            planes = tuple(_compress_levels(plane, part) for plane, part in zip(planes, ranges, strict=True))
+        packed = np.concatenate([plane.ravel() for plane in planes]).reshape(-1, planes[0].shape[1])
         return np.asarray(cv2.cvtColor(packed, cv2.COLOR_YUV2BGR_I420), np.uint8)
 
     def _plane(self, number: int) -> Grey:

@@ -37,9 +37,13 @@ class Region:
     height: int
     scale: float  # pixels of what is searched a pixel of the picture, at most 1
 
-    def cut(self, picture: Image) -> Image:
-        """What is searched."""
-        part = picture[self.y : self.y + self.height, self.x : self.x + self.width]
+    @property
+    def corners(self) -> tuple[int, int, int, int]:
+        """x0, y0, x1, y1 in pixels of the picture."""
+        return self.x, self.y, self.x + self.width, self.y + self.height
+
+    def searched(self, part: Image) -> Image:
+        """What is searched, of this part of the picture."""
         size = max(1, round(self.width * self.scale)), max(1, round(self.height * self.scale))
         return scaled(part, *size)
 
@@ -61,12 +65,11 @@ def _aligned(start: float, last: int) -> int:
     return min(max(round(start / _ALIGNMENT), 0), -(-last // _ALIGNMENT)) * _ALIGNMENT
 
 
-def complete_faces(faces: Faces, region: Region, picture: Image) -> Faces:
-    """The faces of a region, pixels of the picture, without those that the region's edges cut off."""
+def complete_faces(faces: Faces, region: Region, width: int, height: int) -> Faces:
+    """The faces of a region, pixels of a picture of this size, without those that the region's edges cut off."""
     corner = np.array([region.x, region.y], np.float32)
     boxes = faces.boxes / region.scale + np.tile(corner, 2)
-    height, width = picture.shape[:2]
-    right, bottom = region.x + region.width, region.y + region.height
+    _, _, right, bottom = region.corners
     inner_edges = np.array([region.x > 0, region.y > 0, right < width, bottom < height])
     room = np.concatenate(
         [boxes[:, :2] - corner, np.array([right, bottom], np.float32) - boxes[:, 2:]], axis=1

@@ -10,10 +10,35 @@ import numpy as np
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.media.frame import Frame
 from facereel.indexer.scan.frame_view import FrameView
-from facereel.indexer.scan.regions import complete_faces, region_around
+from facereel.indexer.scan.regions import Region, complete_faces, region_around
 from facereel.indexer.scan.tiles import search_tiles, tiled_size
 from facereel.store.model.config import Config
 from facereel.store.model.records import Faces, Floats, Image
+
+
+@dataclass(slots=True, eq=False)
+class RegionPicture:
+    """A frame in the size in which regions of it are searched; only these are converted where its format allows it."""
+
+    frame: Frame
+    view: FrameView
+    size: tuple[int, int]  # width and height, pixels
+    _whole: Image | None = None
+
+    def part(self, region: Region) -> Image:
+        """The pixels of a region, BGR."""
+        width, height = self.size
+        x0, y0, x1, y1 = region.corners
+        if self._whole is None and self.view.grey.shape == (height, width) and not (width % 2 or height % 2):
+            part = self.frame.small_part(region.corners, self.view.grey)
+            if part is not None:
+                return part
+        if self._whole is None:
+            analysis = self.view.grey.shape == (height, width)
+            self._whole = (
+                _image(self.frame, self.view, self.size) if analysis else self.frame.image(*self.size)
+            )
+        return self._whole[y0:y1, x0:x1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +70,26 @@ class FrameSearch:
         size = self._tiled_size(view)
         return int(view.grey.size) if size is None else size[0] * size[1]
 
-    def region_picture(self, frame: Frame, view: FrameView) -> Image:
+    def region_picture(self, frame: Frame, view: FrameView) -> RegionPicture:
         """The picture from which regions are cut: as large as the smallest face needs it."""
         height, width = view.grey.shape
-        size = self._tiled_size(view)
-        return _image(frame, view, (width, height)) if size is None else frame.image(*size)
+        return RegionPicture(frame, view, self._tiled_size(view) or (width, height))
 
-    def regions(self, work: Sequence[tuple[Image, Floats]], width: int) -> list[Faces]:
+    def regions(self, work: Sequence[tuple[RegionPicture, Floats]], width: int) -> list[Faces]:
         """The faces in the region around a box (4,) of each region picture; `width` is that of the analysis picture."""
-        scales = [np.float32(picture.shape[1] / width) for picture, _ in work]
+        scales = [np.float32(picture.size[0] / width) for picture, _ in work]
         regions = [
-            region_around(box * scale, *picture.shape[1::-1])
+            region_around(box * scale, *picture.size)
             for (picture, box), scale in zip(work, scales, strict=True)
         ]
         found = self.engine.detect_regions(
-            [region.cut(picture) for (picture, _), region in zip(work, regions, strict=True)]
+            [
+                region.searched(picture.part(region))
+                for (picture, _), region in zip(work, regions, strict=True)
+            ]
         )
         return [
-            _scaled(complete_faces(faces, region, picture), float(1 / scale))
+            _scaled(complete_faces(faces, region, *picture.size), float(1 / scale))
             for faces, region, (picture, _), scale in zip(found, regions, work, scales, strict=True)
         ]
 

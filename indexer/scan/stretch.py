@@ -25,9 +25,9 @@ from facereel.indexer.media.frame import Frame
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.scan.path import Path, nearest, pairs
 from facereel.indexer.scan.regions import REGION_PIXELS
-from facereel.indexer.scan.search import FrameSearch
+from facereel.indexer.scan.search import FrameSearch, RegionPicture
 from facereel.store.model.boxes import iou
-from facereel.store.model.records import DETECTED, INTERPOLATED, Faces, Floats, Image
+from facereel.store.model.records import DETECTED, INTERPOLATED, Faces, Floats
 
 _SAME_FACE = (
     0.5  # IoU of two boxes in one frame from which on they are of one face; those of neighbours reach 0.4
@@ -56,7 +56,7 @@ class Stretch:
     check_every: int  # frames beyond which it is long: somebody may come and go unseen
     film_frame: int  # frames that last as long as one of a film
     _paths: list[Path] = field(default_factory=list)
-    _pictures: dict[Place, Image] = field(default_factory=dict)  # from which regions are cut
+    _pictures: dict[Place, RegionPicture] = field(default_factory=dict)  # from which regions are cut
     _strays: list[tuple[Place, Faces, int]] = field(default_factory=list)  # clear faces, maybe of no path
 
     def find_faces(self) -> None:
@@ -186,7 +186,7 @@ class Stretch:
         found = iter(self.search.regions(inner, self.views[0].grey.shape[1]))
         return [self._faces(place) if place in ends else next(found) for place, _ in work]
 
-    def _picture(self, place: Place) -> Image:
+    def _picture(self, place: Place) -> RegionPicture:
         if place not in self._pictures:
             self._pictures[place] = self.search.region_picture(self.frames[place - 1], self.views[place])
         return self._pictures[place]
@@ -244,6 +244,8 @@ class Stretch:
         """The paths that are known at a place; of those that have come to the same face there only the clearest."""
         paths = [path for path in self._paths if path.known[place]]
         paths.sort(key=lambda path: (not path.detected[place], -path.scores[place]))
+        if len(paths) < 2:
+            return paths
         distinct: list[Path] = []
         for path in paths:
             boxes = [other.boxes[place] for other in distinct]

@@ -162,11 +162,18 @@ def fit_transition(run: Sequence[Thumbnail]) -> Transition | None:
 def _explained(ends: _Ends, inner: Sequence[Thumbnail]) -> float:
     """Share of the change that a mixture explains in three probes of a run; 0 if they do not lead from end to end."""
     quarter = len(inner) // 4
-    shares, explained = ends.fit([inner[quarter], inner[len(inner) // 2], inner[-1 - quarter]])
-    in_range = all(low < share < high for share, (low, high) in zip(shares, _PROBE_RANGES, strict=True))
-    if not in_range or not shares[0] < shares[1] < shares[2]:
+    # The middle one first: where a cut lies in the run it shows one of the ends, and the others need no fit.
+    (middle,), (explained,) = ends.fit([inner[len(inner) // 2]])
+    low, high = _PROBE_RANGES[1]
+    if not low < middle < high:
         return 0.0
-    return float(explained.min())
+    (early, late), others = ends.fit([inner[quarter], inner[-1 - quarter]])
+    in_range = all(
+        low < share < high for share, (low, high) in zip((early, late), _PROBE_RANGES[::2], strict=True)
+    )
+    if not in_range or not early < middle < late:
+        return 0.0
+    return float(min(explained, *others))
 
 
 class _Ends:

@@ -9,12 +9,16 @@ from facereel.store.model.records import Floats
 
 def xyxy_to_xywh(corners: Floats) -> Floats:
     """x y w h of boxes (N, 4) given by their corners."""
-    return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+    sides = corners.copy()
+    sides[:, 2:] -= corners[:, :2]
+    return sides
 
 
 def xywh_to_xyxy(sides: Floats) -> Floats:
     """x0 y0 x1 y1 of boxes (N, 4) given by their sides."""
-    return np.concatenate([sides[:, :2], sides[:, :2] + sides[:, 2:]], axis=1)
+    corners = sides.copy()
+    corners[:, 2:] += sides[:, :2]
+    return corners
 
 
 def iou(boxes: Floats, others: Floats) -> Floats:
