@@ -1210,6 +1210,13 @@ class Library:
         rows, failures = catalogue.listing(self._catalogue())
         return Videos(tuple(rows), tuple(failures))
 
+    def video_names(self, most: int) -> tuple[tuple[Path, str], ...]:
+        """The folders of the first indexes by the names of their videos, and these names; opens no index.
+
+        Raises StoreError for a store that cannot be read.
+        """
+        return tuple(self._catalogue().names(most))
+
     def page_of_videos(self, search: str = "", *, offset: int = 0, most: int = 50) -> VideoPage:
         """Some of the indexed videos, those whose names contain `search`, by name; opens no index.
 

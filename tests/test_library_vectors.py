@@ -36,14 +36,21 @@ from facereel.store.library.database import LIBRARY, LibraryDatabase
 from facereel.store.library.vectors import (
     LIBRARY_VECTORS,
     ClusterSearch,
+    UnusableFile,
     VectorFile,
     _Rows,
     encoded,
     rounding,
 )
-from facereel.store.library.videos import Counts, VideoClusters, read_clusters
+from facereel.store.library.videos import Counts, StoredVideo, VideoClusters, read_clusters
 from facereel.store.model import pooling
-from facereel.store.model.errors import BusyLibraryError, DamagedIndexError, NotIndexedError
+from facereel.store.model.errors import (
+    BusyLibraryError,
+    DamagedIndexError,
+    NotIndexedError,
+    StoreError,
+    UnwritableError,
+)
 from facereel.store.model.records import Cluster, EngineInfo, Floats, Sightings
 from tests.exhaustive import answer_of_index
 from tests.factories import (
@@ -626,6 +633,56 @@ def test_an_index_that_was_replaced_after_the_scope_was_chosen_answers_as_it_is_
     (answer,) = search.search([PersonQuery("anna", (wanted,), ())], where, make_criterion(0.3))
     found = {match.tracklet.number for match, _ in answer.matches if match.video.name == "3.mp4"}
     assert found == expected
+
+
+@pytest.mark.parametrize("times", [1, 100])
+def test_questions_wait_for_a_file_that_is_written_anew(
+    store: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    catalogue, find, left = Catalogue(store), VectorFile.search, [times]
+    expected = catalogue.questions(3)
+
+    def written(self: VectorFile, *args: Any) -> ClusterSearch:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise UnusableFile("of another state")
+        return find(self, *args)
+
+    monkeypatch.setattr(VectorFile, "search", written)
+    if times == 1:
+        assert catalogue.questions(3) == expected
+    else:
+        for ask_library in (
+            catalogue.questions,
+            catalogue.suggest,
+            lambda _: catalogue.clusters_like(ENGINE),
+        ):
+            with pytest.raises(StoreError, match="being written by another process"):
+                ask_library(3)
+
+
+def test_what_cannot_be_written_may_change_while_it_is_read(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where one request of a server finds a new index while another lists."""
+    catalogue = Catalogue(store)
+
+    @contextmanager
+    def refused(self: LibraryDatabase, patience: float | None = None) -> Iterator[sqlite3.Connection]:
+        raise UnwritableError("the disk is full")
+        yield
+
+    monkeypatch.setattr(LibraryDatabase, "write", refused)
+    catalogue.refresh()
+
+    def one_more(video: StoredVideo) -> bool:
+        if not list(store.glob("9.mp4-*")):
+            write_index(store, contents(9))
+            catalogue.refresh()
+        return True
+
+    assert len(catalogue._known(lambda db: [], one_more)) == 3
+    assert [name for _, name in catalogue.names(10)] == ["3.mp4", "4.mp4", "5.mp4", "9.mp4"]
 
 
 def test_what_is_forgotten_is_in_no_file(store: Path) -> None:

@@ -67,6 +67,19 @@ def test_people_are_listed_page_by_page_named_first(library: Library) -> None:
     assert [one.id for one in people.page(hidden=True).people] == [last]
 
 
+def test_the_first_people_and_videos_are_those_of_the_whole_lists(library: Library) -> None:
+    people = library.people
+    name_less = people.all()
+    people.name(str(name_less[-1].id), "Zoë")
+    people.hide(str(name_less[0].id))
+    expected = sorted(people.all(), key=lambda one: (one.name is None, -one.seconds, one.id))
+    assert people.most_shown(100) == tuple(expected)
+    assert people.most_shown(1) == tuple(expected[:1])
+    listed = [(one.folder, one.video) for one in library.page_of_videos().videos]
+    assert library.video_names(100) == tuple(listed)
+    assert library.video_names(2) == tuple(listed[:2])
+
+
 def test_folders_are_browsed_below_the_root_alone(tmp_path: Path) -> None:
     root, outside = tmp_path / "root", tmp_path / "outside"
     (root / "films" / "deep").mkdir(parents=True)

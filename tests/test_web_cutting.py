@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from urllib.parse import quote
 import pytest
 
 from facereel import Answer, Library
-from facereel.query.web.cutting import TIMELINES
+from facereel.query.web import person_view
+from facereel.query.web.cutting import EXPORTS
+from facereel.query.web.remedies import page_remedy
+from facereel.store.files.folders import index_folders
 from tests.in_process import InProcess
 
 
@@ -41,7 +45,7 @@ def ended(page: InProcess, answer: Any) -> dict[str, Any]:
     raise TimeoutError(job)
 
 
-def test_chosen_matches_are_cut_with_handles_and_every_timeline_and_can_be_fetched(
+def test_chosen_matches_are_cut_with_handles_and_every_format_and_can_be_fetched(
     page: InProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cut, given = Answer.cut, {}
@@ -56,7 +60,7 @@ def test_chosen_matches_are_cut_with_handles_and_every_timeline_and_can_be_fetch
     address = f"/api/ask/answers/{answer['id']}"
     words = {
         "chosen": [match["number"] for match in chosen], "handles": 3, "crop": "none", "aspect": "1:1", "name": "an na",
-        "export": [name for name, _ in TIMELINES], "codec": "prores", "format": "mov",
+        "export": [name for own in EXPORTS.values() for name, _ in own], "codec": "prores", "format": "mov",
     }  # fmt: skip
     command = page.post(f"{address}/command", words).json()["command"]
     for option in (
@@ -78,7 +82,7 @@ def test_chosen_matches_are_cut_with_handles_and_every_timeline_and_can_be_fetch
     assert (Path(clip["file"]).suffix, result["plays"], len(result["files"])) == (
         ".mov",
         False,
-        len(TIMELINES),
+        13,  # a file each, four of MOT Challenge
     )
     folder = page.site.out / result["folder"]
     for file in (clip["file"], "metadata.json", "clips.csv", *result["files"]):
@@ -118,10 +122,11 @@ def test_options_that_rule_each_other_out_are_refused(page: InProcess) -> None:
 
 def test_a_person_is_exported_without_clips(page: InProcess, tmp_path: Path) -> None:
     assert page.post("/api/people/1/export", {"export": []}).status_code == 400
-    result = ended(page, page.post("/api/people/1/export", {"export": ["edl", "csv-markers"]}))["result"]
-    assert sorted(path.name for path in page.site.out.iterdir()) == sorted(result["files"])
+    result = ended(page, page.post("/api/people/1/export", {"export": ["edl", "mot", "coco"]}))["result"]
+    written = [path for path in page.site.out.rglob("*") if path.is_file()]
+    assert sorted(str(path.relative_to(page.site.out)) for path in written) == sorted(result["files"])
     for file in result["files"]:
-        assert page.get(f"/media/timeline/{quote(file)}").content == (page.site.out / file).read_bytes()
+        assert page.get(f"/media/export/{quote(file)}").content == (page.site.out / file).read_bytes()
     (page.site.out / "notes.txt").write_text("x", encoding="utf-8")
     (tmp_path / "private.edl").write_text("x", encoding="utf-8")
     (page.site.out / "link.edl").symlink_to(tmp_path / "private.edl")
@@ -134,7 +139,43 @@ def test_a_person_is_exported_without_clips(page: InProcess, tmp_path: Path) -> 
         "%2e%2e%2fprivate.edl",
         "..%5cprivate.edl",
     ):
-        assert page.get(f"/media/timeline/{file}").status_code == 404, file
+        assert page.get(f"/media/export/{file}").status_code == 404, file
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("joey holds the result of another query; add --overwrite, or choose another --out or --name",
+         "joey holds the result of another query; give the result another name"),
+        ("joey.edl is there and differs, as after an edit; add --overwrite, or choose another --out",
+         "joey.edl is there and differs, as after an edit; replace it, or move it away first"),
+        ("out cannot be written (No space left); free some space, or choose another --out",
+         "out cannot be written (No space left); free some space there"),
+        ("--handles must be 0 to 1000 frames, not 5000", "Handles must be 0 to 1000 frames, not 5000"),
+        ("a.avi cannot be copied; use --codec h264", "a.avi cannot be copied; choose MP4, H.264"),
+        ("it has changed; run: facereel index --force a.mp4", "it has changed; run: facereel index --force a.mp4"),
+    ],
+)  # fmt: skip
+def test_remedies_are_those_of_the_page(said: str, shown: str) -> None:
+    assert page_remedy(said) == shown
+
+
+def test_possible_matches_are_given_page_by_page(
+    page: InProcess, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search that finds another person, in two videos: each is asked for."""
+    find, (folder,) = Library.find_many, index_folders(library.store)
+    shutil.copytree(folder, folder.with_name(f"copy.mp4-{folder.name.rpartition('-')[2]}"))
+    monkeypatch.setattr(
+        Library, "find_many", lambda library, people: find(library, library.read_persons("1"))
+    )
+    whole = page.get("/api/people/2/possible").json()
+    assert (len(whole["candidates"]), whole["next"]) == (2, None)
+    monkeypatch.setattr(person_view, "_CANDIDATES", 1)
+    first = page.get("/api/people/2/possible").json()
+    second = page.get(f"/api/people/2/possible?first={first['next']}").json()
+    assert first["candidates"] + second["candidates"] == whole["candidates"]
+    assert second["next"] is None
 
 
 def test_what_is_possible_is_cut_of_a_person_only_if_asked(

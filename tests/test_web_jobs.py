@@ -47,11 +47,15 @@ def test_work_that_is_cancelled_does_not_stand_for_new_work(busy: Jobs) -> None:
     assert busy.start("index", "Indexing", lambda progress: {}, key=first.key) is not first
 
 
-def test_what_has_ended_is_forgotten(busy: Jobs) -> None:
+def test_what_has_ended_is_forgotten_and_what_goes_on_loses_its_names(busy: Jobs) -> None:
     running = busy.all()
+    stop = threading.Event()
+    cut = busy.start("cut", "Cutting Anna", lambda progress: {"done": stop.wait(10)})
     busy.cancel(busy.start("index", "Indexing anna.mp4", lambda progress: {}).id)
-    busy.forget_ended()
-    assert busy.all() == running
+    busy.forget_people()
+    assert busy.all() == [*running, cut]
+    assert [job.title for job in busy.all()] == ["Indexing", "Cutting a person"]
+    stop.set()
 
 
 def test_nobody_waits_to_be_forgotten_until_videos_are_indexed(busy: Jobs) -> None:

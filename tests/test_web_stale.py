@@ -52,7 +52,9 @@ def test_what_is_said_about_a_person_who_was_merged_is_refused(
     before = library.people.log()
     answer = page.post(f"/api/{path}", body)
     assert answer.status_code == 409
-    assert answer.json()["error"]["message"] == "person 2 is now part of Anna; reload the page"
+    error = answer.json()["error"]
+    assert error["message"] == "person 2 is now part of Anna, so nothing was changed"
+    assert error["person"] == 1, "where the page leads to"
     assert library.people.log() == before
 
 

@@ -157,6 +157,11 @@ class PeopleOfLibrary:
             sum(person.hidden for person in everybody),
         )  # fmt: skip
 
+    def most_shown(self, most: int) -> tuple[LibraryPerson, ...]:
+        """Some people who are not hidden and have faces, named ones first, then by time on screen; reads only them."""
+        self._refresh()
+        return self._people.most_shown(most)
+
     def names(self, most: int | None = None) -> tuple[str, ...]:
         """The names of people who are not hidden, in alphabetical order; with `most` the first of them."""
         return self._people.names()[:most]

@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from facereel import api
 from facereel.query.web.answers import JSONResponse
-from facereel.query.web.cutting import TIMELINES, CutOptions, check_result, cutting, read_cut_options
+from facereel.query.web.cutting import EXPORTS, CutOptions, check_result, cutting, read_cut_options
 from facereel.query.web.fields import Fields, read_fields
 from facereel.query.web.jobs import Progress, Result
 from facereel.query.web.pictures import jpeg
@@ -43,14 +43,13 @@ def _page(request: Request) -> Response:
     start = _start(site, request)
     # Whoever opens this page asks next: by then the engine is loaded.
     threading.Thread(target=_load, args=(site.library,), name="load the engine", daemon=True).start()
-    people = site.library.people.all()
-    first = sorted((one for one in people if one.clusters), key=lambda one: (one.name is None, -one.seconds))
-    # What the library itself knows of its videos: opening a thousand indexes takes many seconds.
-    known = site.library.page_of_videos(most=_MOST_VIDEOS).videos
-    videos = [{"folder": one.folder.name, "video": one.video} for one in known if one.state != "damaged"]
+    # What the library itself knows of people and videos: to look at a thousand indexes takes many seconds.
+    people = site.library.people.most_shown(_MOST_FACES)
+    known = site.library.video_names(_MOST_VIDEOS)
+    videos = [{"folder": folder.name, "video": name} for folder, name in known]
     return site.render(
-        request, "ask.html", names=site.names, videos=videos, start=start, people=first[:_MOST_FACES],
-        timelines=TIMELINES,
+        request, "ask.html", names=site.names, videos=videos, start=start, people=people,
+        exports=EXPORTS,
     )  # fmt: skip
 
 
@@ -95,10 +94,11 @@ def _add_photo(request: Request) -> Response:
         {"box": [round(value, 1) for value in face.box.tolist()], "warnings": list(face.warnings)}
         for face in photo.faces
     ]
-    return JSONResponse(
-        {"id": number, "name": name, "width": photo.width, "height": photo.height, "faces": faces,
-         "picture": f"/api/ask/photos/{number}/picture"}
-    )  # fmt: skip
+    shown = {
+        "id": number, "name": name, "width": photo.width, "height": photo.height, "faces": faces,
+        "picture": f"/api/ask/photos/{number}/picture",
+    }  # fmt: skip
+    return JSONResponse(site.scrubbed(shown))
 
 
 def _picture(request: Request) -> Response:

@@ -10,6 +10,14 @@ from facereel.query.web.guard import Refused
 from facereel.query.web.site import Site
 
 
+class MergedPersonError(Refused):
+    """A page is about somebody who was merged into another person since it was shown; `person` is that one's id."""
+
+    def __init__(self, before: int, now: api.LibraryPerson) -> None:
+        super().__init__(409, f"person {before} is now part of {now.title}, so nothing was changed")
+        self.person = now.id
+
+
 def same_person(people: api.PeopleOfLibrary, number: int) -> api.LibraryPerson:
     """The person of an id; refused where they were merged into somebody else since the page was shown.
 
@@ -17,7 +25,7 @@ def same_person(people: api.PeopleOfLibrary, number: int) -> api.LibraryPerson:
     """
     person = people.find(str(number))
     if person.id != number:
-        raise Refused(409, f"person {number} is now part of {person.title}; reload the page")
+        raise MergedPersonError(number, person)
     return person
 
 

@@ -1,4 +1,4 @@
-"""Clips and timelines as work of the server: how a page says what it wants, and what it hears of what was made."""
+"""Clips and files for other programs as work of the server: how a page says what it wants, and what it hears of it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from facereel.query.web.jobs import Progress, Result, Work
 from facereel.query.web.site import Site
 
 _MOST_NUMBER = 100_000.0  # above what the API accepts of pixels and frames, which says so
-# Formats of editing programs that pages offer, as the API calls them and as people do.
-TIMELINES = (
-    ("edl", "EDL"), ("otio", "OpenTimelineIO"), ("fcpxml", "FCPXML"), ("xmeml", "Premiere XML (xmeml)"),
-    ("srt", "SRT subtitles"), ("vtt", "WebVTT subtitles"), ("csv-markers", "CSV markers"),
-)  # fmt: skip
+# Formats of other programs that pages offer, by what these are for, as the API calls them and as people do.
+EXPORTS = {
+    "For editing programs": (
+        ("edl", "EDL"), ("otio", "OpenTimelineIO"), ("fcpxml", "FCPXML"), ("xmeml", "Premiere XML (xmeml)"),
+        ("srt", "SRT subtitles"), ("vtt", "WebVTT subtitles"), ("csv-markers", "CSV markers"),
+    ),
+    "For annotation tools": (("cvat", "CVAT XML"), ("mot", "MOT Challenge"), ("coco", "COCO JSON")),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,9 @@ def check_result(folder: Path, person: api.PersonQuery, overwrite: bool) -> None
     api.check_target(folder, person, overwrite)
     if folder.exists() and not overwrite:
         files = sorted(path.name for path in folder.iterdir())
-        timelines = [
-            file for file in files if not file.endswith((".mp4", ".mov", ".json", "clips.csv", "frames.csv"))
-        ]
-        named = f", among them {', '.join(timelines[:5])}" if timelines else ""
+        own = (".mp4", ".mov", "metadata.json", "clips.csv", "frames.csv")
+        exports = [file for file in files if not file.endswith(own)]
+        named = f", among them {', '.join(exports[:5])}" if exports else ""
         raise api.ResultExistsError(
             f"the result {folder.name} is there already, with {len(files)} files{named}"
         )
@@ -77,7 +79,7 @@ def cutting(site: Site, answer: api.Answer, folder: Path, options: CutOptions) -
 
 
 def exporting(site: Site, answer: api.Answer, options: CutOptions) -> Work:
-    """Work that writes the matches of an answer into the folder of results, in formats of editing programs."""
+    """Work that writes the matches of an answer into the folder of results, in formats of other programs."""
 
     def work(progress: Progress) -> Result:
         progress.report(0, 0)
@@ -85,7 +87,7 @@ def exporting(site: Site, answer: api.Answer, options: CutOptions) -> Work:
             options.export, site.out, handles=options.clips["handles"], overwrite=options.overwrite
         )
         return {
-            "files": [file.name for file in done.files],
+            "files": [file.relative_to(site.out).as_posix() for file in done.files],
             "notes": [site.scrub(note) for note in done.notes],
         }
 

@@ -19,6 +19,8 @@ MOST_OF_A_KIND = 1  # at once: clips are cut, and somebody is forgotten, while h
 MOST_REMEMBERED = 50  # finished jobs
 END_SECONDS = 5.0  # that all jobs together get to notice that the server ends
 _ENDED = ("done", "failed", "cancelled")
+# Titles, by kind, of work that is about people.
+_WITHOUT_NAMES = {"cut": "Cutting a person", "export": "Exporting a person"}
 
 
 class Cancelled(Exception):
@@ -123,10 +125,12 @@ class Jobs:
                 found.state = "cancelled"
         return found
 
-    def forget_ended(self) -> None:
-        """Drop all that have ended, with titles and results, which may name somebody who is forgotten."""
+    def forget_people(self) -> None:
+        """Drop all that have ended, with titles and results, and names from titles of others: some may be forgotten."""
         with self._lock:
             self._jobs = {number: job for number, job in self._jobs.items() if job.state not in _ENDED}
+            for job in self._jobs.values():
+                job.title = _WITHOUT_NAMES.get(job.kind, job.title)
 
     def close(self) -> None:
         """Let all jobs end, and wait a little for them."""

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from facereel import api
 from facereel.query.web.answers import JSONResponse
 from facereel.query.web.changes import chosen_faces, described, same_person
-from facereel.query.web.cutting import TIMELINES, check_result, cutting, exporting, read_cut_options
+from facereel.query.web.cutting import EXPORTS, check_result, cutting, exporting, read_cut_options
 from facereel.query.web.fields import Fields, read_fields
 from facereel.query.web.jobs import Progress, Result, Work
 from facereel.query.web.site import Site, site_of
@@ -30,19 +30,18 @@ def _page(request: Request) -> Response:
     site = site_of(request)
     person = site.library.people.find(str(request.path_params["person"]))
     return site.render(
-        request, "person.html", person=person, title=person.title, names=site.names, timelines=TIMELINES
+        request, "person.html", person=person, title=person.title, names=site.names, exports=EXPORTS
     )
 
 
 def _videos(request: Request) -> Response:
     """A page of the videos that show somebody."""
-    site, first = site_of(request), request.query_params.get("first", "0")
+    site = site_of(request)
     here, away = (
         [site.person(one) for one in request.query_params.getlist(key)] for key in ("with", "without")
     )
     found = site.library.people.videos(
-        _person(request), present=here, absent=away, first=int(first) if first.isdecimal() and len(first) < 9 else 0,
-        most=_VIDEOS,
+        _person(request), present=here, absent=away, first=_first(request), most=_VIDEOS,
     )  # fmt: skip
     return JSONResponse(
         {
@@ -76,20 +75,24 @@ def _moment(moment: api.Moment) -> dict[str, Any]:
 
 
 def _possible(request: Request) -> Response:
-    """What else may be somebody: what a search by their faces finds in clusters that are not theirs."""
-    site, word = site_of(request), _person(request)
+    """A page of what else may be somebody: what a search by their faces finds in clusters that are not theirs."""
+    site, word, first = site_of(request), _person(request), _first(request)
     library = site.library
     person = library.people.find(word)
     try:
         (answer,) = library.find_many(library.read_persons(str(person.id))).answers
     except api.OptionError as error:  # without a clear face nobody can be searched for
-        return JSONResponse(site.scrubbed({"candidates": [], "note": str(error)}))
+        return JSONResponse(site.scrubbed({"candidates": [], "note": str(error), "next": None}))
     groups: dict[tuple[Path, int], list[api.Match]] = {}
     for match in (*answer.matches, *answer.possible):
         groups.setdefault((match.folder, match.cluster), []).append(match)
     candidates: list[dict[str, Any]] = []
-    for (folder, cluster), matches in groups.items():
+    following = None  # the place of the first that is not looked at
+    for place, ((folder, cluster), matches) in enumerate(groups.items()):
+        if place < first:
+            continue
         if len(candidates) == _CANDIDATES:
+            following = place
             break
         owner = library.people.face(f"{folder.name}#{cluster}").person
         if owner is not None and owner.id == person.id:
@@ -107,7 +110,7 @@ def _possible(request: Request) -> Response:
                 "owner": None if owner is None else {"id": owner.id, "name": owner.title},
             }
         )  # fmt: skip
-    return JSONResponse(site.scrubbed({"candidates": candidates, "note": ""}))
+    return JSONResponse(site.scrubbed({"candidates": candidates, "note": "", "next": following}))
 
 
 def _accept(request: Request) -> Response:
@@ -195,7 +198,7 @@ def _forgetting(plan: api.ForgetPlan, also_weaker: bool, site: Site) -> Work:
             report = plan.apply(also_weaker=also_weaker)
         finally:  # part of it may be removed although the rest failed
             site.clear_memory()
-            site.jobs.forget_ended()
+            site.jobs.forget_people()
         return {
             "removed": [_holding(one) for one in report.removed], "busy": [one.name for one in report.busy],
             "remaining": len(report.remaining), "forgotten": bool(report.persons),
@@ -224,7 +227,7 @@ def _cut(request: Request) -> Response:
 
 
 def _export(request: Request) -> Response:
-    """Write every appearance for editing programs, and cut nothing."""
+    """Write every appearance for other programs, and cut nothing."""
     site, words = site_of(request), read_fields(request)
     options, find = read_cut_options(words), _search(site, _person(request), words)
     if not options.export:
@@ -269,6 +272,12 @@ def _data(request: Request) -> Response:
     data = site.scrubbed(site.library.people.data(word))
     name = f"person-{word}.json"
     return JSONResponse(data, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+def _first(request: Request) -> int:
+    """From where on a page is asked for."""
+    first = request.query_params.get("first", "0")
+    return int(first) if first.isdecimal() and len(first) < 9 else 0
 
 
 def _person(request: Request) -> str:

@@ -17,6 +17,7 @@ from facereel.query.web.answers import HTMLResponse, JSONResponse
 from facereel.query.web.frame_cache import FrameCache
 from facereel.query.web.jobs import Jobs
 from facereel.query.web.question import Question
+from facereel.query.web.remedies import page_remedy
 from facereel.query.web.shelf import Shelf
 
 MOST_NAMES = 500  # that a page carries in a list for its fields
@@ -98,7 +99,8 @@ class Site:
         return word
 
     def scrub(self, text: str) -> str:
-        """A message without the places on this machine that it may name: of a path its last name is left."""
+        """A message in the words of the page, without the places on this machine: of a path its last name is left."""
+        text = page_remedy(text)
         if "/" not in text and "\\" not in text:  # no path; an answer has thousands of such sentences
             return text
         # These may hold characters that end a path anywhere else.
@@ -138,8 +140,9 @@ def folder_of(request: Request) -> str:
 
 
 def error_answer(error: Exception, message: str, status: int) -> JSONResponse:
-    """The one form of an error: its kind is the name of the exception."""
-    return JSONResponse({"error": {"kind": type(error).__name__, "message": message}}, status)
+    """The one form of an error: its kind is the name of the exception; `person` is whom to look at instead, or null."""
+    about = {"kind": type(error).__name__, "message": message, "person": getattr(error, "person", None)}
+    return JSONResponse({"error": about}, status)
 
 
 def length_of_time(seconds: float) -> str:

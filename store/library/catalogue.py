@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -98,7 +99,8 @@ class Catalogue:
         self._note = note
         self.people = LibraryPeople(store, self.database)
         self._vectors = VectorFile(store)
-        # What could not be written, as in a store that may only be read, by folder name; None: the index is gone.
+        # What could not be written, as in a store that may only be read, by folder name; None: the index is gone. It is
+        # replaced as a whole, under the lock of writers: other threads read it meanwhile, each the one it began with.
         self._unwritten: dict[str, VideoClusters | None] = {}
         self._noted_loss = False
         self._digests: dict[
@@ -147,22 +149,32 @@ class Catalogue:
 
         Raises StoreError for an unreadable store.
         """
+        return self._while_usable(partial(self._searchable, engine))
+
+    def _while_usable(self, work: Callable[[tuple[tuple[Path, StoreError], ...]], T]) -> T:
+        """What `work` gives of the library as it is now; it gets the indexes that cannot be read."""
         for _ in range(_ATTEMPTS):
             failures = self._synchronise()
             with suppress(UnusableFile):  # another process writes it anew
-                return self._searchable(engine, failures)
+                return work(failures)
         raise StoreError(f"{printable(self._vectors.path)} is being written by another process; run it again")
 
     def clusters_like(self, engine: EngineInfo) -> ClusterSearch:
-        """The clusters of an engine's recogniser, as library.vectors has them now; raises UnusableFile."""
-        own = [video for video in self._unwritten.values() if video and video.engine.compares_with(engine)]
+        """The clusters of an engine's recogniser, as library.vectors has them now; raises StoreError."""
+        with suppress(UnusableFile):
+            return self._clusters_like(engine)
+        return self._while_usable(lambda _: self._clusters_like(engine))
+
+    def _clusters_like(self, engine: EngineInfo) -> ClusterSearch:
+        unwritten = self._unwritten
+        own = [video for video in unwritten.values() if video and video.engine.compares_with(engine)]
         with self.database.read() as db:
             excluded = [
-                stored.number for name in self._unwritten
+                stored.number for name in unwritten
                 if (stored := videos.by_folder(db, self.store, name)) is not None
             ]  # fmt: skip
-            if self._unwritten and not self._is_usable(db):
-                if not videos.readable_folders(db).keys() <= self._unwritten.keys():
+            if unwritten and not self._is_usable(db):
+                if not videos.readable_folders(db).keys() <= unwritten.keys():
                     raise UnusableFile("gone since indexes were read")
                 found = ClusterSearch(engine.dim, 0, (), state=state_of(db))
             else:
@@ -193,9 +205,23 @@ class Catalogue:
 
     def paths(self, engine: EngineInfo) -> list[str]:
         """Where the videos lie that an engine's vectors compare with."""
-        own = [v.video.path for v in self._unwritten.values() if v and v.engine.compares_with(engine)]
+        unwritten = self._unwritten
+        own = [v.video.path for v in unwritten.values() if v and v.engine.compares_with(engine)]
         with self.database.read() as db:
-            return [path for name, path in videos.paths(db, engine) if name not in self._unwritten] + own
+            return [path for name, path in videos.paths(db, engine) if name not in unwritten] + own
+
+    def names(self, most: int) -> list[tuple[Path, str]]:
+        """The folders of the first indexes by the names of their videos, and these; what is new is read on the way.
+
+        Opens no index that library.db has: one that was damaged since is among them.
+        """
+        self._synchronise()
+        unwritten = self._unwritten
+        with self.database.read() as db:
+            found = [(name, video) for name, video in videos.folders(db) if name not in unwritten]
+        found += [(name, stored.video.name) for name, stored in unwritten.items() if stored is not None]
+        found.sort(key=lambda pair: (pair[1].casefold(), pair[0]))
+        return [(self.store / name, video) for name, video in found[:most]]
 
     def current(self, folder: Path) -> StoredVideo:
         """What the library knows of one index, as it is now; raises the errors of VideoIndex."""
@@ -246,16 +272,18 @@ class Catalogue:
 
     def suggest(self, most: int) -> tuple[Suggestion, ...]:
         """As `questions`, and note that they were put to the user."""
-        self._synchronise()
-        with self.people.writing():
-            found = questions(self.people, self._every_look, self.by_hash, most).suggestions
-            note_asked(self.people, [(one.person.id, one.other.id) for one in found])
-        return found
+
+        def ask(_: object) -> tuple[Suggestion, ...]:
+            with self.people.writing():
+                found = questions(self.people, self._every_look, self.by_hash, most).suggestions
+                note_asked(self.people, [(one.person.id, one.other.id) for one in found])
+            return found
+
+        return self._while_usable(ask)
 
     def questions(self, most: int) -> Questions:
         """The questions about people whose answers would help most; raises the errors of suggestions.questions."""
-        self._synchronise()
-        return questions(self.people, self._every_look, self.by_hash, most)
+        return self._while_usable(lambda _: questions(self.people, self._every_look, self.by_hash, most))
 
     def _every_look(self, db: sqlite3.Connection) -> Iterator[tuple[Looks, int]]:
         """What people look like by each recogniser, and how many clusters there are of it."""
@@ -381,9 +409,10 @@ class Catalogue:
         chosen: Callable[[StoredVideo], bool],
     ) -> list[StoredVideo]:
         """Videos of the table, and of what could not be written into it, by folder name."""
+        unwritten = self._unwritten
         with self.database.read() as db:
-            found = [stored for stored in select(db) if stored.folder.name not in self._unwritten]
-        found += [video for video in self._unwritten.values() if video is not None and chosen(video)]
+            found = [stored for stored in select(db) if stored.folder.name not in unwritten]
+        found += [video for video in unwritten.values() if video is not None and chosen(video)]
         return sorted(found, key=lambda stored: stored.folder.name)
 
     def _of_path(self, path: Path) -> list[StoredVideo]:
@@ -431,17 +460,18 @@ class Catalogue:
     # Searching
 
     def _searchable(self, engine: EngineInfo, failures: tuple[tuple[Path, StoreError], ...]) -> Searchable:
+        unwritten = self._unwritten
         with self.database.read() as db:
-            if not videos.pending(db) <= self._unwritten.keys():
+            if not videos.pending(db) <= unwritten.keys():
                 raise UnusableFile("made anew by another process")
-            search = self.clusters_like(engine)
+            search = self._clusters_like(engine)
             counts = videos.counts(db, engine)
-            there = videos.readable_folders(db) if self._unwritten else {}
-            replaced = [videos.by_folder(db, self.store, name) for name in self._unwritten if there.get(name)]
+            there = videos.readable_folders(db) if unwritten else {}
+            replaced = [videos.by_folder(db, self.store, name) for name in unwritten if there.get(name)]
         for stored in replaced:
             if stored is not None and stored.engine.compares_with(engine):
                 counts = counts.plus(stored, -1)
-        for video in self._unwritten.values():
+        for video in unwritten.values():
             if video is not None and video.engine.compares_with(engine):
                 counts = counts.plus(video)
         others = self._known(
@@ -583,12 +613,14 @@ class Catalogue:
                 if isinstance(error, BusyLibraryError) and len(self._unwritten) + len(read) > _BATCH:
                     raise
                 logger.info("%s is not written: %s", printable(self._vectors.path), error)
-                for video in read:
-                    number = -1 - len(self._unwritten)
-                    self._unwritten[video.folder.name] = videos.numbered(video, number)
+                number = -1 - len(self._unwritten)
+                self._unwritten = self._unwritten | {
+                    video.folder.name: videos.numbered(video, number - place)
+                    for place, video in enumerate(read)
+                }
             else:
-                for video in read:
-                    self._unwritten.pop(video.folder.name, None)
+                names = {video.folder.name for video in read}
+                self._unwritten = {name: one for name, one in self._unwritten.items() if name not in names}
                 self._tidy()
 
     def _join(self, read: Sequence[VideoClusters]) -> None:
@@ -611,7 +643,7 @@ class Catalogue:
             except (DamagedLibraryError, NewerIndexError):
                 raise
             except StoreError:
-                self._unwritten |= dict.fromkeys(gone)
+                self._unwritten = self._unwritten | dict.fromkeys(gone)
 
     def _drop(self, names: Sequence[str]) -> None:
         """Remove the rows of some folders, or library.vectors if they cannot be; raises StoreError where they stay."""

@@ -130,6 +130,17 @@ class LibraryPeople:
             rows = db.execute("SELECT person FROM people WHERE name_key = ? ORDER BY person", (key,))
             return _people(db, [row[0] for row in rows])
 
+    def most_shown(self, most: int) -> tuple[LibraryPerson, ...]:
+        """Some people who are not hidden and have faces: those with a name first, then by time on screen."""
+        query = """SELECT now.person FROM members JOIN people USING (person)
+            JOIN people AS now ON now.person = coalesce(people.merged_into, people.person)
+            WHERE NOT now.hidden AND NOT now.forgotten GROUP BY now.person
+            ORDER BY now.name IS NULL, sum(seconds) DESC, now.person LIMIT ?"""
+        with self._read() as db:
+            ids = [int(row[0]) for row in db.execute(query, (most,))]
+            people = {one.id: one for one in _people(db, ids)}
+            return tuple(people[one] for one in ids)
+
     def names(self) -> tuple[str, ...]:
         """Every name of people who are not hidden, each once, in alphabetical order."""
         query = """SELECT DISTINCT name FROM people WHERE name_key IS NOT NULL AND NOT hidden

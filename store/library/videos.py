@@ -153,6 +153,12 @@ def by_size(db: sqlite3.Connection, store: Path, size: int) -> list[StoredVideo]
     return list(_decoded(store, db.execute(query, (size,))))
 
 
+def folders(db: sqlite3.Connection) -> list[tuple[str, str]]:
+    """The names of all folders of the table, and of their video files."""
+    rows = db.execute("SELECT folder, name FROM videos")
+    return [(os.fsdecode(folder), os.fsdecode(name)) for folder, name in map(tuple, rows)]
+
+
 def names(db: sqlite3.Connection) -> list[str]:
     """The names of all video files."""
     return [os.fsdecode(row[0]) for row in db.execute("SELECT name FROM videos")]

@@ -7,7 +7,7 @@ import { el } from "/static/lib/dom.js";
 import { follow } from "/static/lib/jobs.js";
 import { keys } from "/static/lib/keys.js";
 import { Preview, bars, colourOf } from "/static/lib/lanes.js";
-import { showResult, showTimelines } from "/static/lib/result.js";
+import { showExports, showResult } from "/static/lib/result.js";
 import { clock, count, lasting } from "/static/lib/time.js";
 import { complain, toast } from "/static/lib/toast.js";
 
@@ -60,11 +60,18 @@ async function decide(action, faces) {
 
 // -- What else may be this person
 
-async function showPossible() {
-  const { candidates, note } = await get(`${api}/possible`);
-  byId("possible-section").hidden = !candidates.length && !note;
-  byId("possible-note").textContent = note || "Found by the faces above. Accepted or rejected once, it stays so.";
-  byId("possible").replaceChildren(
+let nextPossible = null;
+
+async function showPossible(first = 0) {
+  const { candidates, note, next: following } = await get(`${api}/possible?first=${first}`);
+  if (first === 0) {
+    byId("possible-section").hidden = !candidates.length && !note;
+    byId("possible-note").textContent = note || "Found by the faces above. Accepted or rejected once, it stays so.";
+    byId("possible").replaceChildren();
+  }
+  nextPossible = following;
+  byId("more-possible").hidden = following === null;
+  byId("possible").append(
     ...candidates.map((one) => {
       const where = `${one.video}, ${clock(one.start)} to ${clock(one.end)}`;
       const item = el("li", { class: "card candidate" },
@@ -187,7 +194,7 @@ function askHowToCut() {
   byId("cut-dialog").showModal();
 }
 
-/** `action`: cut clips, or export timelines alone. */
+/** `action`: cut clips, or export files for other programs alone. */
 async function start(action, overwrite = false) {
   const form = byId("cut-form");
   const body = { ...filters, ...cutOptions(form), possible: form.elements.possible.checked, overwrite };
@@ -208,7 +215,7 @@ function ended(action, job, overwrite) {
   if (job.state === "failed" && job.error.kind === "ResultExistsError") refused(action, job.error, overwrite);
   if (job.state !== "done") return;
   if (action === "cut") showResult(byId("result"), job.result);
-  else showTimelines(byId("result"), job.result);
+  else showExports(byId("result"), job.result);
 }
 
 /** Files that are there are replaced once the user has agreed. */
@@ -290,12 +297,16 @@ byId("filters").addEventListener("submit", (event) => {
   addFilter();
 });
 byId("more").addEventListener("click", () => showVideos(next).catch(complain));
+byId("more-possible").addEventListener("click", () => showPossible(nextPossible).catch(complain));
 byId("not-this").addEventListener("click", () => decide("reject", [...chosen.values()]));
 byId("split").addEventListener("click", () => decide("split", [...chosen.values()]));
 byId("hide").addEventListener("click", hide);
 byId("cut").addEventListener("click", askHowToCut);
 byId("cut-cancel").addEventListener("click", () => byId("cut-dialog").close());
-byId("cut-agree").addEventListener("click", () => start("cut"));
+byId("cut-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  start("cut");
+});
 byId("export").addEventListener("click", () => start("export"));
 watchCutOptions(byId("cut-form"), () => { byId("export").disabled = !cutOptions(byId("cut-form")).export.length; });
 byId("export").disabled = !cutOptions(byId("cut-form")).export.length;

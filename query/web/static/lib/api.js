@@ -1,8 +1,9 @@
 /** Requests to the server. Whatever fails throws an ApiError whose message can be shown. */
 
 export class ApiError extends Error {
-  constructor(message, kind, status) {
+  constructor(message, kind, status, person = null) {
     super(message);
+    this.person = person; // the id of whom to look at instead
     this.kind = kind;
     this.status = status;
   }
@@ -25,7 +26,7 @@ async function request(address, options = {}) {
   }
   if (!answer.ok) {
     const message = data?.error?.message || text.trim() || answer.statusText;
-    throw new ApiError(message, data?.error?.kind ?? "Refused", answer.status);
+    throw new ApiError(message, data?.error?.kind ?? "Refused", answer.status, data?.error?.person ?? null);
   }
   return data;
 }

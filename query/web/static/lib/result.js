@@ -1,4 +1,4 @@
-/** What was cut: clips to play and download, tables, timelines, and what could not be cut. */
+/** What was cut: clips to play and download, tables, files for other programs, and what could not be cut. */
 
 import { el } from "./dom.js";
 import { clock, count, lasting } from "./time.js";
@@ -9,26 +9,25 @@ const TABLES = ["metadata.json", "clips.csv", "frames.csv"];
 
 /** Shows a result in `place`, a section, and leads there. */
 export function showResult(place, { folder, clips, plays, files, not_cut: notCut, notes }) {
-  const at = (file) => `/media/result/${encodeURIComponent(folder)}/${encodeURIComponent(file)}`;
+  const at = (file) => `/media/result/${encodeURIComponent(folder)}/${path(file)}`;
   const title = clips.length ? `${count(clips.length, "clip")} in ${folder}` : "Nothing was cut";
-  const plain = files.filter((file) => !file.includes("/"));
   place.replaceChildren(
     el("h2", { id: "result-title" }, title),
     ...notCut.map((one) => el("p", { class: "warn" }, `Not cut: ${one.reason}`)),
     el("ul", { class: "cards clips" }, clips.map((clip, number) => card(clip, at(clip.file), plays, number < PREPARED))),
     clips.length ? links("Tables:", TABLES, at) : "",
-    plain.length ? links("Timelines:", plain, at) : "",
+    files.length ? links("For other programs:", files, at) : "",
     ...notes.map((note) => el("p", { class: "soft" }, note)),
   );
   lead(place, title);
 }
 
-/** Shows files for editing programs that lie beside the results. */
-export function showTimelines(place, { files, notes }) {
-  const title = files.length ? count(files.length, "file") + " for editing programs" : "Nothing was written";
+/** Shows files for other programs that lie beside the results. */
+export function showExports(place, { files, notes }) {
+  const title = files.length ? count(files.length, "file") + " for other programs" : "Nothing was written";
   place.replaceChildren(
     el("h2", { id: "result-title" }, title),
-    files.length ? links("", files, (file) => `/media/timeline/${encodeURIComponent(file)}`) : "",
+    files.length ? links("", files, (file) => `/media/export/${path(file)}`) : "",
     ...notes.map((note) => el("p", { class: "soft" }, note)),
   );
   lead(place, title);
@@ -46,7 +45,9 @@ function card(clip, address, plays, prepared) {
     el("a", { class: "button", href: `${address}?download`, download: clip.file }, "Download"));
 }
 
-const links = (text, files, at) => el("p", { class: "row" }, text, files.map((file) => el("a", { href: `${at(file)}?download`, download: file }, file)));
+const path = (file) => file.split("/").map(encodeURIComponent).join("/");
+
+const links = (text, files, at) => el("p", { class: "row" }, text, files.map((file) => el("a", { href: `${at(file)}?download`, download: file.split("/").at(-1) }, file)));
 
 function lead(place, title) {
   place.hidden = false;

@@ -43,7 +43,12 @@ export function toast(message, { undo, onUndo, kind = "note" } = {}) {
 /** Shows what went wrong; a request that was given up on purpose is nothing. */
 export function complain(error) {
   if (error.name === "AbortError") return;
-  toast(error.message, { kind: "error" });
+  const box = toast(error.message, { kind: "error" });
+  if (typeof error.person !== "number") return;
+  const link = document.createElement("a");
+  link.href = `/people/${error.person}`;
+  link.textContent = "Go to that person";
+  box.lastChild.before(link);
 }
 
 function button(label, onClick) {
