@@ -14,7 +14,6 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
-from trackers import load_mot_file
 
 from facereel.query.export import annotation, editors
 from facereel.query.export.annotation import AnnotatedTracklet, AnnotatedVideo
@@ -30,6 +29,8 @@ FAKE = ("--engine", "fake")
 
 
 def read_mot(folder: Path) -> Boxes:
+    from trackers import load_mot_file  # which takes a second to import
+
     return {
         (frame - 1, int(number)): tuple(box.tolist())
         for frame, faces in load_mot_file(folder / "gt" / "gt.txt").items()

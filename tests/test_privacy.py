@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import av
@@ -288,7 +289,7 @@ class _Sql(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         """Look at the SQL of a call that takes some."""
         name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-        place = TAKES_SQL.get(name)
+        place = takes_sql().get(name)
         if place is not None and len(node.args) > place and not self._is_constant(node.args[place]):
             self.found.append(f"{self._path}:{node.lineno} {ast.unparse(node)[:80]}")
         self.generic_visit(node)
@@ -326,8 +327,10 @@ class _Sql(ast.NodeVisitor):
         return constant
 
 
-def takes_sql(found: dict[str, int]) -> dict[str, int]:
+@cache
+def takes_sql() -> dict[str, int]:
     """Names of functions with the position of the argument that is SQL: SQLite's and ours."""
+    found = {"execute": 0, "executemany": 0, "executescript": 0}
     for path in PROGRAM:
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.FunctionDef):
@@ -339,7 +342,6 @@ def takes_sql(found: dict[str, int]) -> dict[str, int]:
 
 
 HANDED_ON = ("query", "condition", "begin")
-TAKES_SQL = takes_sql({"execute": 0, "executemany": 0, "executescript": 0})
 
 
 def test_sql_is_never_put_together_from_values() -> None:
