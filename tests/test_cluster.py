@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+import re
 import signal
 import sqlite3
 import subprocess
@@ -26,6 +28,7 @@ import pytest
 from facereel import Failed, Indexed, Library, Note, OptionError, Started
 from facereel.indexer.engines.registry import LOADERS, load_engine
 from facereel.indexer.jobs import local, node, staging
+from facereel.indexer.jobs.cluster import do_work
 from facereel.indexer.jobs.events import BeingIndexed, Event, Job, Progress
 from facereel.indexer.jobs.job import run_job
 from facereel.indexer.jobs.local import LocalRunner
@@ -46,7 +49,8 @@ from facereel.store.model.errors import (
     VideoError,
 )
 from facereel.store.model.records import EngineInfo
-from facereel.store.model.urls import Url, is_url
+from facereel.store.model.urls import Url, is_url, without_secrets
+from facereel.store.model.version import FACEREEL_VERSION
 from tests.benchmarks.kill_state import rows_digest
 from tests.fake_engine import FakeEngine, backdrop, draw_face, film_of_two, write_film
 from tests.marked_engine import marked_engine
@@ -105,9 +109,10 @@ def test_files_of_a_server_are_copied(served: tuple[Path, str], tmp_path: Path) 
     (folder / "a.mp4").write_bytes(os.urandom(300_000))
     for url in (f"{address}/a.mp4", (folder / "a.mp4").as_uri()):
         target = tmp_path / "copy"
-        size = staging.stat(Url(url)).size
-        assert size == 300_000
-        assert list(staging.copy(Url(url), size, target))[-1] == size
+        there = staging.stat(Url(url))
+        assert there.size == 300_000
+        assert there.mtime_ns > 0
+        assert list(staging.copy(Url(url), there, target))[-1] == there.size
         assert target.read_bytes() == (folder / "a.mp4").read_bytes()
         target.unlink()
     for url, said in (
@@ -116,10 +121,61 @@ def test_files_of_a_server_are_copied(served: tuple[Path, str], tmp_path: Path) 
     ):
         with pytest.raises(VideoError, match=said):
             staging.stat(Url(url))
-    with pytest.raises(VideoError, match="changed while it was copied"):
-        list(staging.copy(Url(f"{address}/a.mp4"), 299_999, tmp_path / "short"))
+    url = Url(f"{address}/a.mp4")
+    for before in (RemoteFile(299_999, there.mtime_ns), RemoteFile(300_000, there.mtime_ns - 1)):
+        with pytest.raises(VideoError, match="changed while it was copied"):
+            list(staging.copy(url, before, tmp_path / f"{before.size}"))
     with pytest.raises(VideoError, match="has no room for it"):
-        list(staging.copy(Url(f"{address}/a.mp4"), 1 << 60, tmp_path / "full"))
+        list(staging.copy(url, RemoteFile(1 << 60, 0), tmp_path / "full"))
+
+
+def test_a_size_alone_does_not_tell_that_a_file_is_the_same() -> None:
+    assert RemoteFile(5, 7).is_indexed(RemoteFile(5, 7))
+    assert not RemoteFile(5, 8).is_indexed(RemoteFile(5, 7))
+    assert not RemoteFile(5, 0, "etag").is_indexed(RemoteFile(5, 0))
+    assert not RemoteFile(5, 7).is_indexed(None)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_a_full_disk_is_no_failing_server(
+    served: tuple[Path, str],
+    tmp_path: Path,
+    scratch: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("aiohttp")
+    (served[0] / "a.mp4").write_bytes(b"frames")
+    job, opened = Job(Url(f"{served[1]}/a.mp4?sig=abc"), tmp_path / "s", Config()), open
+    monkeypatch.setattr(
+        staging, "open", lambda path, mode: opened("/dev/full", "wb", buffering=0), raising=False
+    )
+    (end,) = index_here(job, FAKE, frozenset(), None)
+    assert isinstance(end, Failed)
+    assert end.by_machine, "another node may have room"
+    assert re.search(
+        r"a\.mp4 cannot be worked on: .*No space left.*; free or repair that disk", str(end.error)
+    )
+
+
+def test_what_gives_access_is_in_no_message(served: tuple[Path, str], tmp_path: Path) -> None:
+    """It opens the address; what is stored, shown and compared is the rest."""
+    pytest.importorskip("aiohttp")
+    for text, public in (
+        ("https://b/f.mp4?X-Amz-Credential=AK%2F1&X-Amz-Signature=abc", "https://b/f.mp4"),
+        ("https://b/f.mp4?sv=2020&se=2&sp=r&sig=x%3D", "https://b/f.mp4"),
+        ("https://b/get?id=5&Expires=1&Signature=2&Key-Pair-Id=3", "https://b/get?id=5"),
+        ("https://b/f.mp4?key=a/b&se=2&season=3", "https://b/f.mp4?key=a/b&se=2&season=3"),
+        ("no 'https://b/f.mp4?access_token=q&v=1' (there?)", "no 'https://b/f.mp4?v=1' (there?)"),
+        ("https://anna:secret@b/f.mp4", "https://b/f.mp4"),
+    ):
+        assert without_secrets(text) == public
+        assert pickle.loads(pickle.dumps(Url(text))) == public
+        assert pickle.loads(pickle.dumps(Url(text))).full == text
+    url = Url(f"{served[1]}/gone.mp4?token=hidden")
+    end = list(index_here(Job(url, tmp_path / "s", Config()), FAKE, (), None))[-1]
+    assert isinstance(end, Failed)
+    assert "gone.mp4 cannot be read" in str(end.error)
+    assert "hidden" not in f"{end.error} {end.trace} {url!r}"
 
 
 def test_a_folder_of_a_server_is_its_videos() -> None:
@@ -142,10 +198,12 @@ def test_a_folder_of_a_server_is_its_videos() -> None:
     assert find_videos(found) == found, "what was found is no pattern"
     for url, said in (
         ("sftp://user:word@host/a.mp4", "has a password"),
-        ("http://[::1/a.mp4", "is no address"),
+        ("https://word@host/a.mp4", "names a user"),
+        ("http://me:word@[::1/a.mp4", "is no address"),
     ):
-        with pytest.raises(OptionError, match=said):
+        with pytest.raises(OptionError, match=said) as raised:
             staging.find_urls(Url(url))
+        assert "word" not in str(raised.value).replace("password", "")
 
 
 def test_one_machine_says_what_reads_addresses(tmp_path: Path) -> None:
@@ -226,7 +284,13 @@ def test_an_index_travels_in_parts(
     refused: list[tuple[list[bytes], str, EngineInfo, type[FaceReelError], str]] = [
         (parts[:-1], content, engine, StoreError, "did not arrive as it was sent"),
         (parts, "0" * 64, engine, StoreError, "of another video"),
-        (parts, content, FakeEngine(salt="new").info, EngineMismatchError, "other weights"),
+        (
+            parts,
+            content,
+            FakeEngine(salt="new").info,
+            EngineMismatchError,
+            r"by fake \(weights .+, and here is fake \(",
+        ),
     ]
     for sent, named, engine_here, kind, said in refused:
         with closing(IncomingIndex(job.store)) as incoming:
@@ -310,6 +374,14 @@ def test_a_file_that_is_no_video_is_not_tried_elsewhere_and_one_that_is_not_ther
         for p in (broken, tmp_path / "no.mp4")
     ]
     assert [end.by_machine for end in ends if isinstance(end, Failed)] == [False, True]
+
+
+def test_a_node_with_another_version_names_both() -> None:
+    """Whatever that version's records look like."""
+    (end,) = do_work("9.9", b"of no use here", frozenset())
+    assert isinstance(end, Failed)
+    assert end.by_machine
+    assert str(end.error).startswith(f"FaceReel {FACEREEL_VERSION} is there and 9.9 here; ")
 
 
 # -- Ray

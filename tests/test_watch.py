@@ -7,11 +7,13 @@ import json
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -248,6 +250,27 @@ def test_an_address_gets_the_event_and_only_there() -> None:
     assert [note.partition("an event: ")[2][:3] for note in notes[:2]] == ["302", "500"]
     assert "SSH-2.0" in notes[2]
     assert "refused" in notes[3].lower()
+
+
+def test_a_server_that_answers_byte_by_byte_holds_up_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hooks, "URL_SECONDS", 0.5)
+    over = threading.Event()
+    notes: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                while not over.wait(0.1):
+                    connection.sendall(b"H")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        with Hooks(None, f"http://127.0.0.1:{server.getsockname()[1]}", notes.append) as calls:
+            calls.send({})
+        over.set()
+        thread.join()
+    assert "no answer within" in notes[0]
 
 
 def block(language: str) -> str:

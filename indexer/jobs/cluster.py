@@ -9,6 +9,7 @@ done twice, and who forgets or removes something sees that the video is in work.
 
 from __future__ import annotations
 
+import pickle
 import signal
 import socket
 import sys
@@ -139,7 +140,8 @@ class _Task:
     """How a video is indexed on a node: what it takes there, and how it is submitted."""
 
     def __init__(self, ray: Any, compute: Compute, load: Load) -> None:
-        self.cores, self._gpus, self._load = compute.threads, int(compute.device == "cuda"), load
+        self._ray, self._load = ray, load
+        self.cores, self._gpus = compute.threads, int(compute.device == "cuda")
         # Without retries of Ray's own, which know no bound where memory runs out. A Ray worker stays for the next task
         # also where it uses a graphics card: what holds the card is a process of its own.
         self._remote = ray.remote(
@@ -155,7 +157,8 @@ class _Task:
 
             elsewhere = {"ray.io/node-id": NotIn(*failed_on)}
             remote = remote.options(scheduling_strategy=NodeLabelSchedulingStrategy(hard={}, soft=elsewhere))
-        return remote.remote(job, contents, indexed_as, self._load, dict(LOADERS), FACEREEL_VERSION)
+        work = self._ray.cloudpickle.dumps((job, indexed_as, self._load, dict(LOADERS)))
+        return remote.remote(FACEREEL_VERSION, work, contents)
 
     def needs(self) -> str:
         """What a node needs for one video."""
@@ -286,7 +289,7 @@ class _Batch:
             lock = self._try_lock(job, content)
             if lock is not None:
                 attempt.content, attempt.lock = content, lock
-                # Another process may have indexed it since this one told the nodes what there is.
+                # Another process may have indexed it since the nodes were given what there is.
                 event = self._existing_content(job, content)
                 if event is not None:
                     self._stop(attempt)
@@ -374,7 +377,7 @@ class _Batch:
         job, catalogue = attempt.job, self._catalogues[attempt.job.store]
         try:
             if isinstance(end, Known):
-                index = catalogue.by_hash(end.sha256) if end.sha256 else catalogue.by_url(Url(job.video))
+                index = catalogue.by_hash(end.sha256) if end.sha256 else catalogue.by_url(Url(str(job.video)))
                 if index is None:
                     raise VideoError(
                         f"{printable(job.video)} was removed from the library meanwhile; index it again"
@@ -421,17 +424,21 @@ class _Batch:
         return host if host and Counter(hosts.values())[host] == 1 else f"{host or 'node'}/{node[:6]}"
 
 
-def _run_task(
-    job: Job, contents: frozenset[str], indexed_as: RemoteFile | None, load: Load, loaders: dict[str, Any], version: str
-) -> Generator[Message | _Began, None, None]:  # fmt: skip
+def _run_task(version: str, work: bytes, contents: frozenset[str]) -> Generator[Message | _Began, None, None]:
     """What Ray runs on a node."""
     import ray
 
     yield _Began(ray.get_runtime_context().get_node_id())
+    yield from do_work(version, work, contents)
+
+
+def do_work(version: str, work: bytes, contents: frozenset[str]) -> Generator[Message, None, None]:
+    """What a node does for a driver of a version; `work` is pickled, since it may be another version's records."""
     if version != FACEREEL_VERSION:
         text = f"FaceReel {FACEREEL_VERSION} is there and {version} here; install the same on every node"
-        yield Failed(job.video, EngineError(text), by_machine=True)
+        yield Failed(Path(), EngineError(text), by_machine=True)
         return
+    job, indexed_as, load, loaders = pickle.loads(work)
     LOADERS.update(loaders)  # as a worker process of this machine gets them
     # Processes that this one starts would import its main module, which is Ray's, and with it all of Ray.
     vars(sys.modules["__main__"]).pop("__file__", None)

@@ -100,11 +100,11 @@ def _index(
     remote, path = None, job.video
     if isinstance(path, Url):
         remote = staging.stat(path)
-        if remote == indexed_as and not job.force:
+        if remote.is_indexed(indexed_as) and not job.force:
             yield Known(None)
             return
         target = folder / safe_name(path.name)
-        for done in staging.copy(path, remote.size, target):
+        for done in staging.copy(path, remote, target):
             yield Progress(path, "copying", done, remote.size)
         path = target
     elif path.is_dir():

@@ -66,7 +66,7 @@ def find_videos(names: Sequence[str | Path], part: Part | None = None) -> list[S
             from facereel.indexer.jobs.staging import check_url, find_urls
 
             # What was found is one video, and no pattern though its name has brackets.
-            found = [check_url(text)] if isinstance(text, Url) else find_urls(Url(text))
+            found = [check_url(text)] if isinstance(text, Url) else find_urls(Url(str(text)))
             videos |= {url: url for url in found if part is None or part.has(url)}
             continue
         name = Path(text)

@@ -11,6 +11,7 @@ import shlex
 import subprocess
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
 from types import TracebackType
 from typing import Any
 from urllib.error import URLError
@@ -87,14 +88,24 @@ class Hooks:
                 return None
 
         request = Request(url, content, {"Content-Type": "application/json"}, method="POST")
-        try:
-            build_opener(NoRedirect).open(request, timeout=URL_SECONDS).close()
-        except (URLError, HTTPException, OSError, ValueError) as error:
-            reason = printable(str(getattr(error, "reason", None) or error))
-            code = f"{error.code} " if hasattr(error, "code") else ""
-            self._note(
-                f"--on-done-url: {printable(urlsplit(url).netloc)} did not take an event: {code}{reason}"
-            )
+        failures: list[str] = []
+
+        def post() -> None:
+            try:
+                build_opener(NoRedirect).open(request, timeout=URL_SECONDS).close()
+            except (URLError, HTTPException, OSError, ValueError) as error:
+                reason = printable(str(getattr(error, "reason", None) or error))
+                failures.append(f"{error.code} {reason}" if hasattr(error, "code") else reason)
+
+        # The time limit of a socket is one for each piece that comes: a server that sends a byte now and then would
+        # hold up all calls. Its thread is left behind, and does not keep the program from ending.
+        thread = Thread(target=post, daemon=True)
+        thread.start()
+        thread.join(URL_SECONDS)
+        if thread.is_alive():
+            failures.append(f"no answer within {URL_SECONDS:.0f} s")
+        for failure in failures[:1]:
+            self._note(f"--on-done-url: {printable(urlsplit(url).netloc)} did not take an event: {failure}")
 
 
 def _check_url(url: str) -> None:

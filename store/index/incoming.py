@@ -19,7 +19,7 @@ from facereel.store.index.reader import VideoIndex
 from facereel.store.index.verify import check_content, check_tables
 from facereel.store.model.errors import EngineMismatchError, StoreError
 from facereel.store.model.records import EngineInfo, Video
-from facereel.store.model.version import RESULTS_VERSION
+from facereel.store.model.version import FACEREEL_VERSION, RESULTS_VERSION
 
 
 class IncomingIndex:
@@ -59,13 +59,13 @@ class IncomingIndex:
                 raise StoreError("its index is of another video; index it again")
             if index.engine != engine:
                 raise EngineMismatchError(
-                    f"it was indexed by {index.engine.name} with other weights than {engine.name} has here; "
+                    f"it was indexed by {_identity(index.engine)}, and here is {_identity(engine)}; "
                     "install the same on every node"
                 )
             if index.results_version != RESULTS_VERSION:
                 raise StoreError(
-                    f"it was indexed by FaceReel {index.facereel_version}, whose results differ from this one's; "
-                    "install the same on every node"
+                    f"it was indexed by FaceReel {index.facereel_version}, whose results differ from those of "
+                    f"{FACEREEL_VERSION} here; install the same on every node"
                 )
             check_content(index)
             return index.video
@@ -93,3 +93,9 @@ class IncomingIndex:
         with suppress(OSError):  # the end of a part that a full disk refused before
             self._file.close()
         self._stack.close()
+
+
+def _identity(engine: EngineInfo) -> str:
+    """An engine with the beginnings of its weights' digests."""
+    weights = (engine.detector_sha256, engine.landmarks_sha256, engine.recognizer_sha256)
+    return f"{engine.name} (weights {' '.join(digest[:6] for digest in weights if digest)})"

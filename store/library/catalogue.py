@@ -377,7 +377,7 @@ class Catalogue:
         if os.path.isfile(name):
             found = self._of_file(Path(name))
         elif is_url(str(name)):
-            found = self._of_url(Url(name))
+            found = self._of_url(Url(str(name)))
         elif str(name) == Path(name).name:
             found = self._known(
                 lambda db: videos.by_name(db, self.store, str(name)),
