@@ -459,7 +459,7 @@ class Answer:
         Raises OptionError, ResultExistsError, UnwritableError, VideoError, CutError.
         """
         from facereel.query.clips.plan import ClipOptions
-        from facereel.query.export.editors import ExportOptions
+        from facereel.query.records import ExportOptions
 
         beside = ExportOptions(tuple(export), absolute=absolute)
         options = ClipOptions(
@@ -923,6 +923,8 @@ class Library:
         for, by photos, faces of `read_faces`, or a person as for `read_persons`: what is more like them does not match.
         Raises as `read_persons` and `read_photos`.
         """
+        if not (present or absent or unlike):
+            return people
         from facereel.query.library import questions
 
         here, away = self.read_persons(present).persons, self.read_persons(absent).persons
@@ -1515,7 +1517,8 @@ class Library:
             threshold is not None,
         )
         scope = scope_of(catalogue, [] if videos is None else _paths(videos), engine.info)
-        answers = search_decided(people, scope, criterion, self.people.stored)
+        catalogue.settle()
+        answers = search_decided(people, scope, criterion, catalogue.people)
         return answers[0].scope if answers else scope, answers
 
     def _lookalike(self, who: PathLike | Reference) -> Sequence[Reference]:
@@ -1661,7 +1664,7 @@ def check_clip_options(
     `clips` are keywords of `Answer.preview`, which are given back for it and for `cut`, which has them too.
     """
     from facereel.query.clips.plan import ClipOptions
-    from facereel.query.export.editors import ExportOptions
+    from facereel.query.records import ExportOptions
     from facereel.query.search import search
 
     ClipOptions(min_duration=min_duration, export=ExportOptions(tuple(export)), **clips).check()
@@ -1713,7 +1716,7 @@ def _export_options(
     formats: Sequence[str], min_duration: float, handles: int, absolute: bool, overwrite: bool
 ) -> ClipOptions:
     from facereel.query.clips.plan import ClipOptions
-    from facereel.query.export.editors import ExportOptions
+    from facereel.query.records import ExportOptions
 
     beside = ExportOptions(tuple(formats), absolute)
     return ClipOptions("none", min_duration=min_duration, handles=handles, overwrite=overwrite, export=beside)

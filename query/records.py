@@ -145,6 +145,14 @@ class FrameFacts:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """What is written of clips for other programs."""
+
+    formats: tuple[str, ...] = ()  # of editors.FORMATS
+    absolute: bool = False  # write absolute paths
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipPlan:
     """What is cut: the frames of a match, and those around it that were asked for, each with its crop."""

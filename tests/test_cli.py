@@ -14,6 +14,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from typer.main import get_command
 
 from facereel import cli
 from facereel.indexer.engines.registry import DEFAULT_ENGINE
@@ -45,6 +46,28 @@ def test_workers_do_not_import_the_command_line_again(monkeypatch: pytest.Monkey
 )
 def test_a_wrong_command_line_exits_2(run: Run, args: tuple[str, ...]) -> None:
     assert run(*args).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "left"),
+    [
+        (["query"], {"query"}),
+        (["list"], {"list"}),
+        (["people"], {"people"}),
+        (["list_videos"], None),
+        (["--debug"], None),
+        ([], None),
+    ],
+)
+def test_only_the_command_that_is_called_is_made(
+    command: list[str], left: set[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What names no command leaves all, so that help and suggestions are whole."""
+    every = get_command(cli.app).commands.keys()  # type: ignore[attr-defined]  # it is a group
+    for kind in ("registered_commands", "registered_groups"):
+        monkeypatch.setattr(cli.app, kind, getattr(cli.app, kind))
+    cli._leave_out_others(command)
+    assert get_command(cli.app).commands.keys() == (every if left is None else left)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("command", [name for name in commands() if name])

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from facereel.indexer.engines import conversion, onet
+from facereel.indexer.engines import conversion, devices, onet
 from facereel.indexer.engines.devices import session_options
 from facereel.indexer.engines.opencv_zoo import DETECTOR, RECOGNIZER
 from facereel.indexer.engines.runtime import onnxruntime
@@ -45,6 +45,17 @@ def test_body_and_end_give_the_vectors_of_the_whole() -> None:
     (features,) = run(conversion.sface_body(source), data=CROPS)
     (vectors,) = run(conversion.sface_end(source), **{conversion.FEATURES: features})
     np.testing.assert_allclose(vectors, whole, atol=1e-4)
+
+
+def test_constants_in_a_file_of_their_own_change_no_number(tmp_path: Path) -> None:
+    source = source_path(RECOGNIZER)
+    body = conversion.sface_body(source)
+    small, constants = conversion.apart(body, "constants")
+    assert len(small) < 1_000_000 < len(constants)
+    (tmp_path / "model.onnx").write_bytes(small)
+    (tmp_path / "constants").write_bytes(constants)
+    session = devices.load_model(tmp_path / "model.onnx", devices.Compute("cpu"), packed=False)
+    np.testing.assert_array_equal(session.run(None, {"data": CROPS})[0], run(body, data=CROPS)[0])
 
 
 def test_onet_gives_what_it_gave() -> None:

@@ -309,6 +309,9 @@ def test_unpacked_weights_are_whole_and_leave_nothing_beside_them(
     assert weights.cached_model(kind, 1, lambda source: b"model").read_bytes() == b"model"
     disk.assert_lasting(tmp_path / name)
     assert len(list(tmp_path.iterdir())) == 2
+    # What has the size and time that it had then is not read again.
+    monkeypatch.setattr(weights, "hash_file", full)
+    assert weights.cached_model(kind, 1, lambda source: b"other") == tmp_path / name
 
 
 def test_unpacked_weights_replace_those_of_other_versions(

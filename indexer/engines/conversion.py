@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     import onnx
 
 Constant: TypeAlias = NDArray[Any]
-MODEL_FORMAT = 4  # raised when a conversion changes, so that a new version does not use old cache files
+MODEL_FORMAT = 5  # raised when a conversion changes, so that a new version does not use old cache files
 YUNET_STRIDES = (8, 16, 32)
 YUNET_HEADS = ("cls", "obj", "bbox", "kps")  # 1, 1, 4 and 10 values a cell
 FEATURES = "features"  # what SFace's last layer, a matrix of 25 MB, turns into a vector
+_LARGE = (
+    1 << 16
+)  # bytes of a constant that is worth a place of its own; what Windows maps begins at multiples of it
 _MIN_REST = 1e-4  # 1 - slope of a PReLU is kept this far from 0, because it is divided by
 
 
@@ -57,6 +60,26 @@ def onet(source: Path) -> bytes:
     graph = _Graph(source)
     graph.rewrite_prelus()
     return graph.to_bytes()
+
+
+def apart(model: bytes, file: str = "") -> tuple[bytes, bytes]:
+    """A model without its large constants, and these as the content of `file` beside it.
+
+    ONNX Runtime maps that file into memory instead of reading and copying it, which is most of the time that a large
+    model takes to load.
+    """
+    import onnx
+    from onnx.external_data_helper import set_external_data
+
+    found, constants = onnx.load_model_from_string(model), bytearray()
+    for tensor in found.graph.initializer:
+        content = tensor.raw_data
+        if len(content) >= _LARGE:
+            constants += bytes(-len(constants) % _LARGE)
+            set_external_data(tensor, file, len(constants), len(content))
+            tensor.ClearField("raw_data")
+            constants += content
+    return bytes(found.SerializeToString()), bytes(constants)
 
 
 def _opencv_zoo(source: Path) -> _Graph:

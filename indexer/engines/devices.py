@@ -66,13 +66,18 @@ class Compute:
             )
 
 
-def load_model(path: Path, compute: Compute) -> onnxruntime.InferenceSession:
-    """The model of an ONNX file, ready to run; raises EngineError when it cannot be loaded there."""
+def load_model(path: Path, compute: Compute, packed: bool = True) -> onnxruntime.InferenceSession:
+    """The model of an ONNX file, ready to run; raises EngineError when it cannot be loaded there.
+
+    `packed`: with a copy of its matrices in the order in which they are read, which loads slower and runs faster.
+    """
     from facereel.indexer.engines.runtime import onnxruntime
 
-    providers = compute.providers()
+    providers, options = compute.providers(), session_options()
+    if not packed:
+        options.add_session_config_entry("session.disable_prepacking", "1")
     try:
-        session = onnxruntime.InferenceSession(str(path), session_options(), providers=providers)
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # whatever ONNX Runtime makes of a driver, or of too little memory
         reason = str(error).splitlines()[0]
         raise EngineError(

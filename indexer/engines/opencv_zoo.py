@@ -56,8 +56,11 @@ class OpenCVZoo:
         # Loading them takes as long as finding the face in a photo, so both are done at the same time.
         loader = ThreadPoolExecutor(1)
         self._onet = loader.submit(lambda: onet.load(compute))
-        self._body = loader.submit(lambda: _load(RECOGNIZER, conversion.sface_body, compute, "body"))
-        self._end = loader.submit(lambda: _load(RECOGNIZER, conversion.sface_end, compute, "end"))
+        self._body = loader.submit(lambda: _load_apart(RECOGNIZER, conversion.sface_body, compute, "body"))
+        # Its matrix as ONNX Runtime lays it out costs a fifth of a query; one product is faster by 2 ms with that.
+        self._end = loader.submit(
+            lambda: _load_apart(RECOGNIZER, conversion.sface_end, compute, "end", packed=False)
+        )
 
     @property
     def info(self) -> EngineInfo:
@@ -190,6 +193,20 @@ def _decode(values: Floats, cells: Floats, strides: Floats) -> Detections:
 
 
 def _load(
-    weights: Weights, convert: Callable[[Path], bytes], compute: Compute, part: str = ""
+    weights: Weights, convert: Callable[[Path], bytes], compute: Compute
 ) -> onnxruntime.InferenceSession:
-    return devices.load_model(cached_model(weights, conversion.MODEL_FORMAT, convert, part), compute)
+    return devices.load_model(cached_model(weights, conversion.MODEL_FORMAT, convert), compute)
+
+
+def _load_apart(
+    weights: Weights, convert: Callable[[Path], bytes], compute: Compute, part: str, packed: bool = True
+) -> onnxruntime.InferenceSession:
+    """Part of a model, whose large constants are in a file of their own."""
+    version = conversion.MODEL_FORMAT
+    constants = cached_model(
+        weights, version, lambda source: conversion.apart(convert(source))[1], f"{part}-constants"
+    )
+    model = cached_model(
+        weights, version, lambda source: conversion.apart(convert(source), constants.name)[0], part
+    )
+    return devices.load_model(model, compute, packed)

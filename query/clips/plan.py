@@ -14,8 +14,15 @@ from typing import TypeAlias, get_args
 import numpy as np
 
 from facereel.query.clips import framing
-from facereel.query.export.editors import ExportOptions
-from facereel.query.records import Aspect, ClipPlan, Codec, CropMode, FileFormat, MatchingTracklet
+from facereel.query.records import (
+    Aspect,
+    ClipPlan,
+    Codec,
+    CropMode,
+    ExportOptions,
+    FileFormat,
+    MatchingTracklet,
+)
 from facereel.store.files.names import result_name
 from facereel.store.model.errors import ContradictionError, OptionError
 from facereel.store.model.records import Floats, FrameTimes, Ints, Shot, Sightings, Tracklet, Video
@@ -71,7 +78,10 @@ class ClipOptions:
                 raise OptionError(f"--{name} must be one of {', '.join(get_args(choice))}, not {value!r}")
         if self.size is not None and (self.size % 2 or not MIN_SIDE <= self.size <= MAX_SIDE):
             raise OptionError(f"--size must be even, {MIN_SIDE} to {MAX_SIDE}, not {self.size}")
-        self.export.check()
+        if self.export.formats:
+            from facereel.query.export.editors import check_formats  # imports every format
+
+            check_formats(self.export.formats)
         if not self.min_duration >= 0:
             raise OptionError(f"--min-duration must be 0 or more seconds, not {self.min_duration:g}")
         if not 0 <= self.handles <= MAX_HANDLES:

@@ -12,14 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from facereel.indexer.media.source import check_source
 from facereel.query.clips.facts import with_facts
 from facereel.query.clips.plan import ClipOptions, plan_clips, without_transitions
-from facereel.query.export import annotation, editors
-from facereel.query.export.annotation import AnnotatedVideo
-from facereel.query.export.editors import Exported, ExportOptions
 from facereel.query.export.metadata import (
     CLIPS_FILE,
     FRAMES_FILE,
@@ -29,9 +26,8 @@ from facereel.query.export.metadata import (
     describe,
     write_metadata,
 )
-from facereel.query.export.timeline import Timeline
 from facereel.query.people.photos import PersonPhotos
-from facereel.query.records import ClipPlan, MatchingTracklet, PersonQuery
+from facereel.query.records import ClipPlan, ExportOptions, MatchingTracklet, PersonQuery
 from facereel.query.search.scope import SkippedVideo
 from facereel.query.search.search import PersonMatches
 from facereel.store.files import folders
@@ -47,6 +43,11 @@ from facereel.store.model.errors import (
     UnwritableError,
 )
 from facereel.store.model.records import Shot, Sightings, Video
+
+if TYPE_CHECKING:  # the formats of exports, which a query seldom needs, take a tenth of its start
+    from facereel.query.export.annotation import AnnotatedVideo
+    from facereel.query.export.editors import Exported
+    from facereel.query.export.timeline import Timeline
 
 
 class _CallbackError(Exception):
@@ -135,6 +136,8 @@ def render(
         with _result_folder(folder, answer.person, options.overwrite) as temporary:
             clips = _cut(clips, answer, temporary, on_clip_done)
             if options.export.formats:
+                from facereel.query.export import editors
+
                 people = [(answer.person.name, planned)]
                 found = editors.timelines_of(folder.name, people, answer.times, folder, options.export)
                 notes = (*notes, *editors.notes(found))
@@ -163,6 +166,8 @@ def export(
     ResultExistsError, unless the options say `overwrite`, where a file of such a name is there and says something else:
     it may have been edited.
     """
+    from facereel.query.export import editors
+
     options.check()
     people, times = [], {}
     for answer in answers:
@@ -175,22 +180,24 @@ def export(
         check_source(video, store=store)
     found = editors.timelines_of(name, people, times, folder, options.export)
     if not people:
-        return Exported(())
+        return editors.Exported(())
     with _export_folder(folder, options.overwrite) as temporary:
         files = _write_exports(found, people, options.export, temporary, base)
-    return Exported(tuple(folder / file for file in files), editors.notes(found))
+    return editors.Exported(tuple(folder / file for file in files), editors.notes(found))
 
 
 def export_faces(
     annotated: AnnotatedVideo, formats: Sequence[str], folder: Path, base: str, overwrite: bool
 ) -> Exported:
     """Write the faces of a video into a folder for annotation tools, as `export`; without faces nothing is written."""
+    from facereel.query.export import editors
+
     editors.check_annotations(formats)
     if not annotated.tracklets:
-        return Exported(())
+        return editors.Exported(())
     with _export_folder(folder, overwrite) as temporary:
         files = editors.write_annotations([annotated], formats, temporary, base)
-    return Exported(tuple(folder / file for file in files))
+    return editors.Exported(tuple(folder / file for file in files))
 
 
 def _write_exports(
@@ -201,6 +208,8 @@ def _write_exports(
     base: str,
 ) -> tuple[str, ...]:
     """Write timelines and boxes; gives the names of the files. Raises OSError."""
+    from facereel.query.export import annotation, editors
+
     return (
         *editors.write_timelines(found, options.formats, folder, base),
         *editors.write_annotations(annotation.of_clips(base, people), options.formats, folder, base),

@@ -18,7 +18,7 @@ from facereel.query.export.fcpxml import fcpxml
 from facereel.query.export.subtitles import srt, vtt
 from facereel.query.export.timeline import Timeline, media_of, timelines
 from facereel.query.export.xmeml import xmeml
-from facereel.query.records import ClipPlan
+from facereel.query.records import ClipPlan, ExportOptions
 from facereel.store.files.disk import atomic_file, make_folder
 from facereel.store.files.names import printable, result_name
 from facereel.store.model.errors import OptionError
@@ -74,23 +74,16 @@ class Exported:
     notes: tuple[str, ...] = ()  # one sentence each
 
 
-@dataclass(frozen=True, slots=True)
-class ExportOptions:
-    """What is written for other programs."""
-
-    formats: tuple[str, ...] = ()
-    absolute: bool = False  # write absolute paths
-
-    def check(self) -> None:
-        """Raise OptionError for a format that does not exist."""
-        for name in self.formats:
-            if name not in FORMATS:
-                raise OptionError(f"{printable(name)} is no format of an export; use {', '.join(FORMATS)}")
+def check_formats(formats: Sequence[str]) -> None:
+    """Raise OptionError for a format that does not exist."""
+    for name in formats:
+        if name not in FORMATS:
+            raise OptionError(f"{printable(name)} is no format of an export; use {', '.join(FORMATS)}")
 
 
 def check_annotations(formats: Sequence[str]) -> None:
     """Raise OptionError for a format that does not exist or has no place for faces that are nobody's."""
-    ExportOptions(tuple(formats)).check()
+    check_formats(formats)
     for name in formats:
         if name not in ANNOTATIONS:
             raise OptionError(

@@ -16,7 +16,7 @@ from facereel.store.index.reader import VideoIndex
 from facereel.store.library.backup import Restored
 from facereel.store.library.catalogue import Catalogue
 from facereel.store.library.decisions import Decision
-from facereel.store.library.joining import follow, settle
+from facereel.store.library.joining import follow
 from facereel.store.library.people import LibraryPeople, LibraryPerson, Member
 from facereel.store.library.places import Place, face_tracks
 from facereel.store.library.suggestions import Questions, Suggestion, forget_asked, note_asked
@@ -100,7 +100,7 @@ class PeopleOfLibrary:
     @property
     def stored(self) -> LibraryPeople:
         """The people as they are stored; up to date with the indexes as far as these were searched or listed."""
-        self._settle()
+        self._catalogue.settle()
         return self._people
 
     @property
@@ -399,7 +399,7 @@ class PeopleOfLibrary:
         with self._people.writing():
             newest_first = [self._people.undo(number) for number in sorted(set(decisions), reverse=True)]
             undone = newest_first or [self._people.undo()]
-        self._settle()
+        self._catalogue.settle()
         return tuple(undone)
 
     def backup(self, file: Path) -> int:
@@ -410,34 +410,24 @@ class PeopleOfLibrary:
         """Add the decisions of a backup that are not here; raises OptionError for what is no whole backup."""
         restored = self._people.restore(Path(file))
         self._catalogue.refresh()
-        follow(self._people, self._settle())
-        self._settle()
+        follow(self._people, self._catalogue.settle())
+        self._catalogue.settle()
         return restored
 
     def erase(self, person: int) -> None:
         """Erase names and decisions of a person whose faces were removed; only the id stays, and is not used again."""
         self._people.forget(person)
-        self._settle()
+        self._catalogue.settle()
 
     # -- What the calls share
 
     def _refresh(self) -> None:
         """Let the library know the indexes that are there, and decisions whose consequences are not written yet."""
         self._catalogue.refresh()
-        self._settle()
+        self._catalogue.settle()
 
     def _chosen(self, faces: Sequence[str], versions: Versions) -> tuple[FoundFace, ...]:
         return _once(self.face(face, versions=versions) for face in faces)
-
-    def _settle(self) -> list[tuple[int, int]]:
-        """Let the clusters of videos follow decisions; gives what `joining.settle` gives of all."""
-        anchored: list[tuple[int, int]] = []
-        for sha256 in self._people.unsettled(indexed=True):  # the other marks wait for their videos
-            index = self._catalogue.by_hash(sha256)
-            if index is not None:  # removed meanwhile
-                with index:
-                    anchored += settle(self._people, index)
-        return anchored
 
     def _set_hidden(self, persons: Sequence[str], hidden: bool) -> Change:
         chosen = list(dict.fromkeys(self.find(person).id for person in persons))
@@ -458,7 +448,7 @@ class PeopleOfLibrary:
         given_up: tuple[str, ...] = (),
         split_off: int | None = None,
     ) -> Change:
-        self._settle()
+        self._catalogue.settle()
         new = None if split_off is None else self._people.get(split_off)
         return Change(tuple(decisions), self._people.get(person), faces, given_up, new)
 

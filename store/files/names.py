@@ -72,7 +72,11 @@ def one_line(text: str) -> str:
 def with_escapes(value: Any) -> Any:
     """A value for JSON or CSV, of which every text can be written as UTF-8: other bytes of names become `\\xe9`."""
     if isinstance(value, str):
-        return "".join(_escaped(c) if "\ud800" <= c <= "\udfff" else c for c in value)
+        return (
+            value
+            if value.isascii()
+            else "".join(_escaped(c) if "\ud800" <= c <= "\udfff" else c for c in value)
+        )
     if isinstance(value, dict):
         return {with_escapes(key): with_escapes(item) for key, item in value.items()}
     return [with_escapes(item) for item in value] if isinstance(value, list | tuple) else value

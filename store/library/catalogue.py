@@ -28,7 +28,7 @@ from facereel.store.index.database import NO_INDEX, read_version, writing
 from facereel.store.index.reader import VideoIndex, read_video
 from facereel.store.library import videos
 from facereel.store.library.database import LibraryDatabase
-from facereel.store.library.joining import Looks, join, similarity_scale
+from facereel.store.library.joining import Looks, join, settle, similarity_scale
 from facereel.store.library.people import LibraryPeople
 from facereel.store.library.suggestions import Questions, Suggestion, note_asked, questions
 from facereel.store.library.vectors import ClusterSearch, UnusableFile, VectorFile, recogniser, state_of
@@ -269,6 +269,16 @@ class Catalogue:
             if folder not in folders.index_folders(self.store):
                 raise
             return read(folder, path)
+
+    def settle(self) -> list[tuple[int, int]]:
+        """Let the clusters of videos follow decisions; gives what `joining.settle` gives of all."""
+        anchored: list[tuple[int, int]] = []
+        for sha256 in self.people.unsettled(indexed=True):  # the other marks wait for their videos
+            index = self.by_hash(sha256)
+            if index is not None:  # removed meanwhile
+                with index:
+                    anchored += settle(self.people, index)
+        return anchored
 
     def suggest(self, most: int) -> tuple[Suggestion, ...]:
         """As `questions`, and note that they were put to the user."""
