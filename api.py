@@ -703,6 +703,7 @@ class Library:
         shots: str = "adaptive",
         shots_model: PathLike | None = None,
         cluster: str | None = None,
+        arriving: Callable[[], Paths] | None = None,
     ) -> IndexReport:
         """Find and store the faces of videos: files, patterns, folders with all folders in them, URLs with `cluster`.
 
@@ -713,12 +714,13 @@ class Library:
         pixels; `scan` is default or every; without `clothes` who is who inside a video follows from faces alone;
         `shots` is adaptive, content or transnetv2, the last with `shots_model` or the weights of the installed package.
         `cluster` is the address of a Ray cluster, or auto for that of this machine; it indexes as many videos at once
-        as its nodes have room for. Raises OptionError, EngineError, UnwritableError before any work is done.
+        as its nodes have room for. While videos are indexed `arriving` is asked about once a second for more videos;
+        they begin where there is room. Raises OptionError, EngineError, UnwritableError before any work is done.
         """
         paths = self._videos(videos, part)
         events = self.index_events(
             paths, force=force, jobs=jobs, wait=wait, min_face=min_face, scan=scan, clothes=clothes, shots=shots,
-            shots_model=shots_model, cluster=cluster,
+            shots_model=shots_model, cluster=cluster, arriving=arriving,
         )  # fmt: skip
         results: dict[Source, Outcome] = {}
         with closing(events):
@@ -726,7 +728,7 @@ class Library:
                 on_event(event)
                 if isinstance(event, Outcome):
                     results[event.video] = event
-        return IndexReport(self.store, tuple(results[path] for path in paths))
+        return IndexReport(self.store, tuple(results[path] for path in dict.fromkeys([*paths, *results])))
 
     def index_events(  # noqa: PLR0913  one argument for each option of the command
         self,
@@ -742,6 +744,7 @@ class Library:
         shots: str = "adaptive",
         shots_model: PathLike | None = None,
         cluster: str | None = None,
+        arriving: Callable[[], Paths] | None = None,
     ) -> Generator[Event, None, None]:
         """As `index`, giving the events as they happen: Started, Progress, Note, then Indexed or Failed a video.
 
@@ -749,7 +752,7 @@ class Library:
 
         Closing the generator stops the work; what is complete stays, and the next run resumes the rest.
         """
-        from facereel.indexer.jobs.events import Job
+        from facereel.indexer.jobs.events import Job, nothing_arrives
         from facereel.indexer.jobs.local import LocalRunner, max_jobs, prepare
         from facereel.indexer.jobs.paths import check_store
         from facereel.store.model.config import Config, search_interval
@@ -770,15 +773,20 @@ class Library:
         )  # fmt: skip
         check_shots(config)
         choice = self._choice()
-        work = [Job(path, self.store, config, force, wait) for path in paths]
+
+        def jobs_for(sources: Sequence[Source]) -> list[Job]:
+            return [Job(source, self.store, config, force, wait) for source in sources]
+
+        work = jobs_for(paths)
+        more = nothing_arrives if arriving is None else lambda: jobs_for(self._videos(arriving()))
         if cluster is not None:
             from facereel.indexer.jobs.cluster import ClusterRunner
 
-            return ClusterRunner(cluster, choice.on_cluster()).run(work)
+            return ClusterRunner(cluster, choice.on_cluster()).run(work, more)
         if (possible := max_jobs(jobs)) < jobs:
             self._note(f"--jobs {jobs} is more than this machine has room for; using {possible}")
-        workers = min(possible, len(paths))
-        return LocalRunner(choice.shared(workers).load, workers).run(work)
+        workers = possible if arriving is not None else min(possible, len(paths))
+        return LocalRunner(choice.shared(workers).load, workers).run(work, more)
 
     def not_indexed(self, videos: Paths) -> list[Path]:
         """Those of the named videos that are files without an index; raises NotIndexedError for what is neither."""

@@ -14,19 +14,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 import watchfiles
 
-from facereel import api
+from facereel import Indexed, Started, api
+from facereel.indexer.engines.registry import LOADERS, load_engine
 from facereel.indexer.jobs import watch
+from facereel.indexer.jobs.events import Job
+from facereel.indexer.jobs.local import LocalRunner
 from facereel.indexer.jobs.watch import StillFiles, arrivals, is_open_for_writing
-from facereel.query.terminal import hooks
+from facereel.query.terminal import hooks, indexing
 from facereel.query.terminal.hooks import Hooks
 from facereel.store.library.catalogue import Catalogue
+from facereel.store.model.config import Config
 from facereel.store.model.errors import OptionError
+from tests.fake_engine import write_film
+from tests.marked_engine import marked_engine
 from tests.program import ROOT, Run
 from tests.test_json import check
 
@@ -135,6 +143,51 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_what_comes_while_a_video_is_indexed_begins_on_an_idle_worker(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LOADERS, "marked", partial(marked_engine, tmp_path))
+    blue = write_film(tmp_path / "blue.mp4", [np.full((90, 160, 3), (255, 0, 0), np.uint8)] * 5)
+    first, second = (Job(path, tmp_path / "s", Config()) for path in (blue, film))
+
+    coming = [second]
+
+    def arriving() -> list[Job]:
+        """The second one, once the first is in work, which then waits for the file `go`."""
+        return [coming.pop()] if (tmp_path / "waiting").exists() and coming else []
+
+    ended: list[str] = []
+    for event in LocalRunner(partial(load_engine, "marked"), workers=2).run([first], arriving):
+        if isinstance(event, Started) and event.video == film:
+            assert (event.number, event.total) == (2, 2)
+        if isinstance(event, Indexed):
+            ended.append(event.video.name)
+            (tmp_path / "go").touch()
+    assert ended == ["two.mp4", "blue.mp4"]
+
+
+def test_a_watch_notices_what_comes_while_it_indexes(film: Path, tmp_path: Path) -> None:
+    folder, batches = tmp_path / "in", list[list[str]]()
+    folder.mkdir()
+    shutil.copy(film, folder / "one.mp4")
+
+    def index(videos: list[api.Source], *, arriving: Callable[[], list[Path]]) -> api.IndexReport:
+        batches.append([video.name for video in videos])
+        (folder / "two.mp4").write_bytes(b"2")
+        while not (more := arriving()):
+            time.sleep(0.05)
+        batches.append([video.name for video in more])
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        indexing.watch([str(folder)], 0.2, None, index)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert batches == [["one.mp4"], ["two.mp4"]]
+    assert not [thread for thread in threading.enumerate() if thread.name == indexing.THREAD]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signal ends a process there that it could answer")

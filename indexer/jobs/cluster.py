@@ -30,6 +30,7 @@ from facereel.indexer.engines.protocol import FaceEngine, Threshold
 from facereel.indexer.engines.registry import LOADERS
 from facereel.indexer.jobs import job as jobs_of_one
 from facereel.indexer.jobs.events import (
+    Arriving,
     BeingIndexed,
     Event,
     Failed,
@@ -39,6 +40,7 @@ from facereel.indexer.jobs.events import (
     Progress,
     Source,
     Started,
+    nothing_arrives,
 )
 from facereel.indexer.jobs.local import STALL_SECONDS, WORKER_MEMORY, Load, with_second_try
 from facereel.indexer.jobs.node import Complete, Content, Known, Message, Part, index_here
@@ -80,22 +82,22 @@ class ClusterRunner:
     address: str  # as ray.init has it: auto, or HOST:PORT
     choice: EngineChoice
 
-    def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
+    def run(self, jobs: Sequence[Job], arriving: Arriving = nothing_arrives) -> Generator[Event, None, None]:
         """As Runner.run; raises OptionError where there is no such cluster, and when it is lost."""
         engine = self.choice.on_cpu().load()
         load = _EngineLoader(self.choice, engine.threshold)
         with _connected(self.address) as ray:
             task = _Task(ray, self.choice.compute, load)
 
-            def run(jobs: Sequence[Job]) -> Generator[Event, None, None]:
-                batch = _Batch(ray, jobs, engine.info, task)
+            def run(jobs: Sequence[Job], arriving: Arriving) -> Generator[Event, None, None]:
+                batch = _Batch(ray, jobs, arriving, engine.info, task)
                 try:
                     yield from batch.events()
                 finally:
                     batch.close()
 
             try:
-                yield from with_second_try(jobs, run)
+                yield from with_second_try(jobs, arriving, run)
             except ray.exceptions.RayError as error:
                 raise OptionError(
                     f"--cluster {printable(self.address)}: the cluster does not answer any more "
@@ -169,8 +171,11 @@ class _Task:
 class _Batch:
     """Jobs that wait, and attempts that Ray has."""
 
-    def __init__(self, ray: Any, jobs: Sequence[Job], engine: EngineInfo, task: _Task) -> None:
+    def __init__(
+        self, ray: Any, jobs: Sequence[Job], arriving: Arriving, engine: EngineInfo, task: _Task
+    ) -> None:
         self._ray, self._engine, self._task = ray, engine, task
+        self._arriving = arriving
         self._waiting = deque(_Waiting(job) for job in jobs)
         self._in_use: list[tuple[_Waiting, str]] = []  # by another process, and the SHA-256 of their content
         self._next_look = 0.0  # at whether it still is
@@ -193,6 +198,9 @@ class _Batch:
             urls[store] = {v.path: RemoteFile(v.size, v.mtime_ns) for v in known if is_url(v.path)}
         while self._waiting or self._attempts or self._in_use:
             yield from self._take_up_released()
+            arrived = self._arriving()
+            self._waiting += map(_Waiting, arrived)
+            self._total += len(arrived)
             most = self._most_attempts()
             while self._waiting and len(self._attempts) < most:
                 waited = self._waiting.popleft()

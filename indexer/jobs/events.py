@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
@@ -111,14 +111,21 @@ class BeingIndexed:
 
 Outcome: TypeAlias = Indexed | Failed | BeingIndexed  # of a job; the last of a video counts
 Event: TypeAlias = Started | Progress | Note | Outcome
+Arriving: TypeAlias = Callable[[], Sequence[Job]]  # gives jobs that have come since it was called last
+
+
+def nothing_arrives() -> Sequence[Job]:
+    """For a run whose jobs are all known when it begins."""
+    return ()
 
 
 class Runner(Protocol):
     """Runs jobs, on this machine or on others."""
 
-    def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
+    def run(self, jobs: Sequence[Job], arriving: Arriving = nothing_arrives) -> Generator[Event, None, None]:
         """Yield events as they happen: for each job Started, Progress and Note, and last its Outcome.
 
+        While jobs are under way `arriving` is asked about once a second for more, which begin where there is room.
         What ended with BeingIndexed is tried once more after all others; its video then has these events twice.
         Raises EngineError when no worker can load the engine. Closing the generator stops what is under way.
         """

@@ -22,6 +22,7 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from facereel.indexer.jobs.events import (
+    Arriving,
     BeingIndexed,
     Event,
     Failed,
@@ -33,6 +34,7 @@ from facereel.indexer.jobs.events import (
     ScratchJob,
     Source,
     Started,
+    nothing_arrives,
 )
 from facereel.indexer.machine import (
     collect_garbage_rarely,
@@ -101,7 +103,7 @@ class LocalRunner:
     load: Load  # makes the engine inside a worker; must be picklable
     workers: int = 1
 
-    def run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
+    def run(self, jobs: Sequence[Job], arriving: Arriving = nothing_arrives) -> Generator[Event, None, None]:
         """As Runner.run. Leftovers of dead processes in the stores are cleared first."""
         prepare()
         from facereel.store.library.catalogue import Catalogue
@@ -111,12 +113,12 @@ class LocalRunner:
             catalogue.clean()
             # Once a batch, so that no job lists the store: videos that are indexed are then found by their paths.
             catalogue.refresh()
-        yield from with_second_try(jobs, self._run)
+        yield from with_second_try(jobs, arriving, self._run)
         for catalogue in catalogues:
             catalogue.refresh()  # indexes that were replaced under another name
 
-    def _run(self, jobs: Sequence[Job]) -> Generator[Event, None, None]:
-        batch = _Batch(jobs, self.load, self.workers)
+    def _run(self, jobs: Sequence[Job], arriving: Arriving) -> Generator[Event, None, None]:
+        batch = _Batch(jobs, arriving, self.load, self.workers)
         try:
             yield from batch.events()
         finally:
@@ -124,17 +126,24 @@ class LocalRunner:
 
 
 def with_second_try(
-    jobs: Sequence[Job], run: Callable[[Sequence[Job]], Generator[Event, None, None]]
-) -> Generator[Event, None, None]:
+    jobs: Sequence[Job], arriving: Arriving,
+    run: Callable[[Sequence[Job], Arriving], Generator[Event, None, None]],
+) -> Generator[Event, None, None]:  # fmt: skip
     """Run jobs, and after all of them once more those that another process had in work: it may have ended since."""
-    in_use: set[Source] = set()
-    with closing(run(jobs)) as events:
+    every, in_use = [*jobs], set[Source]()
+
+    def noting() -> Sequence[Job]:
+        arrived = arriving()
+        every.extend(arrived)
+        return arrived
+
+    with closing(run(jobs, noting)) as events:
         for event in events:
             if isinstance(event, BeingIndexed):
                 in_use.add(event.video)
             yield event
     if in_use:
-        yield from run([job for job in jobs if job.video in in_use])
+        yield from run([job for job in every if job.video in in_use], arriving)
 
 
 def prepare() -> None:
@@ -248,8 +257,9 @@ def _kill(worker: _Worker) -> None:
 class _Batch:
     """Jobs that wait, and the workers that do them."""
 
-    def __init__(self, jobs: Sequence[Job], load: Load, workers: int) -> None:
+    def __init__(self, jobs: Sequence[Job], arriving: Arriving, load: Load, workers: int) -> None:
         self._jobs, self._total = deque(jobs), len(jobs)
+        self._arriving = arriving
         self._load, self._max_workers = load, workers
         self._workers: list[_Worker] = []
         self._leaving: list[BaseProcess] = []  # workers without work, which end by themselves
@@ -260,6 +270,7 @@ class _Batch:
         """Do all jobs; raises EngineError when no worker can load the engine."""
         self._add_workers()
         while self._workers:
+            self._take_up_arrivals()
             for worker in self._poll():
                 message = worker.receive()
                 if message is None or isinstance(message, _NotReady):
@@ -278,6 +289,13 @@ class _Batch:
             worker.connection.close()
             worker.process.kill()
         _end([*(worker.process for worker in self._workers), *self._leaving], EXIT_SECONDS)
+
+    def _take_up_arrivals(self) -> None:
+        arrived = self._arriving()
+        self._jobs += arrived
+        self._total += len(arrived)
+        if arrived:
+            self._add_workers()
 
     def _poll(self) -> list[_Worker]:
         """Workers that have sent a message or died; waits a second at most."""

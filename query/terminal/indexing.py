@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from queue import Empty, SimpleQueue
+from typing import Literal, Protocol
 
 from facereel import api
 from facereel.query.terminal import console, documents, report
@@ -14,7 +18,19 @@ from facereel.query.terminal.hooks import Hooks
 from facereel.query.terminal.progress import progress
 from facereel.store.files.names import printable
 
-Index = Callable[[list[api.Source]], api.IndexReport]
+# What comes while videos are indexed joins them, for so long; then what was left to another process is tried again.
+BATCH_SECONDS = 3600.0
+THREAD = "arrivals"
+
+
+class Index(Protocol):
+    """Indexes videos, and those that arrive meanwhile."""
+
+    def __call__(
+        self, videos: list[api.Source], *, arriving: Callable[[], list[Path]]
+    ) -> api.IndexReport: ...
+
+
 Form = Literal[
     "text", "object", "lines"
 ]  # what stdout gets: sentences, one object at the end, an object an event
@@ -60,10 +76,56 @@ def watch(folders: Sequence[str], still: float, part: str | None, index: Index) 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     left: list[api.Source] = []  # to another process, which may not finish
     console.note(f"watching {printable(', '.join(folders))}; press Ctrl-C to end")
-    try:
-        with closing(api.arrivals([*folders], still=still, part=part, on_note=console.note)) as batches:
-            for batch in batches:
+    with closing(_Arrivals(folders, still, part)) as arrivals:
+        try:
+            while True:
+                batch = arrivals.wait()
                 if left or batch:
-                    left = [event.video for event in index([*left, *batch]).being_indexed]
-    except KeyboardInterrupt:
-        console.note("stopped; what was in work goes on where it was with the next run")
+                    until = time.monotonic() + BATCH_SECONDS
+                    report = index([*left, *batch], arriving=partial(arrivals.take, until))
+                    left = [event.video for event in report.being_indexed]
+        except KeyboardInterrupt:
+            console.note("stopped; what was in work goes on where it was with the next run")
+
+
+class _Arrivals:
+    """Looks for videos that come, in a thread of its own, so that indexing one keeps none from being noticed."""
+
+    def __init__(self, folders: Sequence[str], still: float, part: str | None) -> None:
+        self._stop = threading.Event()
+        self._batches: SimpleQueue[list[Path] | Exception] = SimpleQueue()
+        batches = api.arrivals([*folders], still=still, part=part, stop=self._stop, on_note=console.note)
+
+        def collect() -> None:
+            try:
+                for batch in batches:
+                    self._batches.put(batch)
+            except Exception as error:  # raised where it is waited for
+                self._batches.put(error)
+
+        self._thread = threading.Thread(target=collect, name=THREAD, daemon=True)
+        self._thread.start()
+
+    def wait(self) -> list[Path]:
+        """The next batch, perhaps an empty one; raises the errors of arrivals."""
+        while True:
+            with suppress(Empty):
+                return self._checked(self._batches.get(timeout=0.5))  # without an end Windows sees no Ctrl-C
+
+    def take(self, until: float) -> list[Path]:
+        """What has come since, up to that moment of the monotonic clock; raises the errors of arrivals."""
+        found: list[Path] = []
+        with suppress(Empty):
+            while time.monotonic() < until:
+                found += self._checked(self._batches.get_nowait())
+        return found
+
+    def close(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self._thread.join()
+
+    def _checked(self, batch: list[Path] | Exception) -> list[Path]:
+        if isinstance(batch, Exception):
+            raise batch
+        return batch
