@@ -282,9 +282,11 @@ def test_a_weak_face_that_a_region_shows_clearly_is_searched_from_then_on(tmp_pa
     assert len(engine.sizes) <= 12, "more where it is followed as somebody new"
 
 
-@pytest.mark.parametrize("walks", [range(13, 31), range(17), range(13, 28)])
-def test_who_comes_or_goes_between_key_frames_is_searched_in_regions(tmp_path: Path, walks: range) -> None:
-    """Not in whole frames, and not in every frame in which the face plainly goes on."""
+@pytest.mark.parametrize(("walks", "most"), [(range(13, 31), 6), (range(17), 8), (range(13, 28), 12)])
+def test_who_comes_or_goes_between_key_frames_is_searched_in_regions(
+    tmp_path: Path, walks: range, most: int
+) -> None:
+    """Not in whole frames, not in every frame in which the face plainly goes on, and nowhere twice in vain."""
 
     def green(step: int, picture: Image) -> None:
         if step in walks:
@@ -294,7 +296,7 @@ def test_who_comes_or_goes_between_key_frames_is_searched_in_regions(tmp_path: P
     views = scan(path, engine)
     assert [view.index for view in views if view.searched] == [0, 10, 20, 30]
     assert [len(view.faces) for view in views] == [1 + (step in walks) for step in range(31)]
-    assert 1 <= len(engine.sizes) <= 20
+    assert 1 <= len(engine.sizes) <= most
     comes = [view.index for view in views if len(view.faces) == 2]
     assert all((views[index].previous >= 0).all() for index in comes[2:]), "the tracker knows who goes on"
 

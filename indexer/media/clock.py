@@ -94,9 +94,10 @@ class FrameClock:
         self._frames += 1
 
     def _is_gap(self, step: int) -> bool:
-        if step * self.time_base < _GAP_SECONDS or len(self._steps) < _MIN_STEPS:
+        # The fraction last: it takes longer than all else that is done with a frame here.
+        if len(self._steps) < _MIN_STEPS or step <= GAP_STEPS * max(self._steps):
             return False
-        return step > GAP_STEPS * max(self._steps)
+        return step * self.time_base >= _GAP_SECONDS
 
     def _display_time(self, dts: int | None) -> int | None:
         """A decoding time without the decoder's delay, which the first frame shows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeAlias
 
 import av
@@ -56,7 +57,7 @@ class Frame:
         """
         picture = self.picture
         anamorphic = self._coded_size(*self.size) != (picture.width, picture.height)
-        if anamorphic or not _has_separate_planes(picture):
+        if anamorphic or not _bits_of_separate_planes(picture.format.name):
             if self._displayed is None:
                 self._displayed = self.image(*self.size)
             x0, y0, x1, y1 = corners
@@ -172,13 +173,12 @@ def _convert(picture: av.VideoFrame, width: int, height: int, pixel_format: str)
     return np.asarray(converted.to_ndarray(), np.uint8)
 
 
-def _has_separate_planes(picture: av.VideoFrame) -> bool:
-    """Can its pixels be cut out plane by plane?"""
-    return (
-        picture.format.is_planar
-        and len(picture.planes) == len(picture.format.components)
-        and picture.format.components[0].bits <= 16
-    )
+@cache  # a format is asked for each crop of a face, and PyAV makes objects of all its components
+def _bits_of_separate_planes(pixel_format: str) -> int:
+    """Bits of a pixel of each plane, where pixels can be cut out plane by plane; else 0."""
+    form = av.VideoFormat(pixel_format)
+    bits, planes = form.components[0].bits, {component.plane for component in form.components}
+    return bits if form.is_planar and len(planes) == len(form.components) and bits <= 16 else 0
 
 
 def _cut(picture: av.VideoFrame, corners: Corners, step: int) -> av.VideoFrame:
@@ -190,7 +190,7 @@ def _cut(picture: av.VideoFrame, corners: Corners, step: int) -> av.VideoFrame:
     cut = av.VideoFrame((right - left) // step, (bottom - top) // step, picture.format.name)
     cut.colorspace, cut.color_range = picture.colorspace, picture.color_range
     cut.color_trc, cut.color_primaries = picture.color_trc, picture.color_primaries
-    pixel = np.uint8 if picture.format.components[0].bits <= 8 else np.uint16
+    pixel = np.uint8 if _bits_of_separate_planes(picture.format.name) <= 8 else np.uint16
     for plane, own in zip(picture.planes, cut.planes, strict=True):
         x = left // -(-picture.width // plane.width)
         y = top // -(-picture.height // plane.height)

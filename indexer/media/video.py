@@ -154,6 +154,7 @@ def read_frames(video: Probe, log: DecodeLog, threads: int = 0, on_card: bool = 
         if threads:
             stream.codec_context.thread_count = threads
         usual = usual_duration(video.frame_rate, video.time_base)
+        ticks, ticks_per_second = video.time_base.as_integer_ratio()
         clock = FrameClock(video.format_name, stream.start_time or 0, usual, video.time_base)
         log.may_hide = video.codec in ("vp9", "av1")
         clock.resume(log.pts)
@@ -178,8 +179,9 @@ def read_frames(video: Probe, log: DecodeLog, threads: int = 0, on_card: bool = 
             if index in clock.gaps:
                 log.interruptions.add(index)
             log.durations.append(int(picture.duration or 0))
-            seconds = float((log.pts[-1] - video.origin_pts) * video.time_base)
-            duration = float((log.durations[-1] or usual) * video.time_base)
+            # Of integers, a quotient is as exact as that of fractions, in a tenth of the time.
+            seconds = (log.pts[-1] - video.origin_pts) * ticks / ticks_per_second
+            duration = (log.durations[-1] or usual) * ticks / ticks_per_second
             yield Frame(
                 index, picture, seconds, duration, (video.width, video.height), video.rotation, video.mirrored
             )

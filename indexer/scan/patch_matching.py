@@ -7,7 +7,7 @@ counts as visible. Pure functions; boxes are x y w h in pixels of the grey pictu
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,18 +33,20 @@ MIN_BLOCK_SHARE = 0.5
 MIN_NCC_VISIBLE = 0.8
 
 
-@dataclass(frozen=True, eq=False)
 class Patch:
     """A small picture of a face, and what its comparisons need: computed once, when first asked for."""
 
-    grey: Grey  # (PATCH, PATCH)
+    def __init__(self, grey: Grey, row: Floats | None = None) -> None:
+        """Its grey levels (PATCH, PATCH); its row where it is known."""
+        self.grey = grey
+        self._row = row
 
-    @cached_property
+    @property
     def row(self) -> Floats:
         """Its grey levels with mean 0 and length 1 (PATCH * PATCH,): the product of two rows is their NCC."""
-        row = np.subtract(self.grey.ravel(), cv2.mean(self.grey)[0], dtype=np.float32)
-        row /= max(math.sqrt(row @ row), 1.0)
-        return row
+        if self._row is None:
+            (self._row,) = _rows([self.grey])
+        return self._row
 
     @cached_property
     def deviation(self) -> float:
@@ -76,6 +78,13 @@ class PatchMatch:
 def take_patch(grey: Grey, box: Floats) -> Patch:
     """The picture inside a box (4,) as a patch."""
     return Patch(_sample(grey, box))
+
+
+def take_patches(greys: Sequence[Grey], boxes: Floats) -> tuple[list[Patch], Floats]:
+    """The patch of a box (N, 4) of each picture, and the rows (N, PATCH * PATCH) of all."""
+    samples = [_sample(grey, box) for grey, box in zip(greys, boxes, strict=True)]
+    rows = _rows(samples)
+    return list(map(Patch, samples, rows)), rows
 
 
 def ncc(a: Patch, b: Patch) -> float:
@@ -149,6 +158,14 @@ def _sample(grey: Grey, box: Floats, margin: int = 0) -> Grey:
     return np.asarray(
         cv2.warpAffine(grey, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     )
+
+
+def _rows(greys: Sequence[Grey]) -> Floats:
+    """Rows (N, PATCH * PATCH) of N greys (PATCH, PATCH)."""
+    rows = np.stack(greys).reshape(len(greys), -1).astype(np.float32)
+    rows -= rows.mean(axis=1, keepdims=True)
+    rows /= np.maximum(np.sqrt(np.einsum("np,np->n", rows, rows)), 1.0)[:, None]
+    return rows
 
 
 def _block_means(levels: Floats) -> Floats:

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from facereel.indexer.scan.frame_view import FrameView
-from facereel.indexer.scan.patch_matching import Patch, take_patch
+from facereel.indexer.scan.patch_matching import PATCH, Patch, take_patches
 from facereel.store.model.boxes import xyxy_to_xywh
 from facereel.store.model.records import Faces, Floats
 
@@ -49,6 +49,7 @@ class Path:
         self.known, self.detected, self.missing, self.linked = np.zeros((4, length), np.bool_)
         self.face_of: dict[int, int] = {}  # its number among the faces of the first and the last view
         self.patches: dict[int, Patch] = {}  # by place
+        self._rows = np.zeros((length, PATCH * PATCH), np.float32)  # of the patches, one below the other
         self._set(place, faces, face)
 
     def add(self, place: int, faces: Faces, face: int, far: int) -> None:
@@ -100,7 +101,7 @@ class Path:
             share = shares.reshape(-1, *(1,) * (values.ndim - 1))
             values[inner] = (1 - share) * ends[0] + share * ends[1]
         self._take_patches(range(before + 1, after))
-        rows = np.stack([self.patches[place].row for place in range(before, after + 1)])
+        rows = self._rows[before : after + 1]
         steps = (rows[1:] * rows[:-1]).sum(axis=1)
         steady = steps >= MIN_NCC_STEP
         similar = (rows[1:-1] @ rows[[0, -1]].T).max(axis=1) >= min_ncc
@@ -109,8 +110,11 @@ class Path:
         self.linked[before + 1 : after + 1] = both_known & (steps >= _MIN_NCC_LINK)
 
     def _take_patches(self, places: Sequence[int]) -> None:
-        for place, box in zip(places, xyxy_to_xywh(self.boxes[places]), strict=True):
-            self.patches[place] = take_patch(self._views[place].grey, box)
+        if not places:
+            return
+        boxes = xyxy_to_xywh(self.boxes[places])
+        patches, self._rows[places] = take_patches([self._views[place].grey for place in places], boxes)
+        self.patches.update(zip(places, patches, strict=True))
 
 
 def pairs(first: Faces, last: Faces, weak: float, strong: float) -> list[tuple[int, int]]:

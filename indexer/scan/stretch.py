@@ -266,6 +266,7 @@ class _Run:
     target: Place = field(init=False)  # where it is searched next
     stride: int = field(init=False)  # frames to the next search
     found: bool = True  # by the last search
+    missed: Place | None = None  # where it was searched in vain since it was found
     velocity: Floats = field(default_factory=lambda: np.zeros(2, np.float32))  # pixels a frame
 
     def __post_init__(self) -> None:
@@ -298,7 +299,7 @@ class _Run:
         last, box = self.path.boxes[self.place], self.path.boxes[self.target]
         moved = (box[:2] + box[2:] - last[:2] - last[2:]) / 2 / self._distance
         self.velocity += _VELOCITY_GAIN * (moved - self.velocity)
-        self.place, self.found = self.target, True
+        self.place, self.found, self.missed = self.target, True, None
         self.stride = min(2 * self.stride, self._longest_stride)
         self._aim()
 
@@ -306,9 +307,11 @@ class _Run:
         """The face was not found at the target: it is searched frame by frame from where it was found last."""
         self.found = False
         if self.stride > 1:
-            self.stride = 1
+            self.stride, self.missed = 1, self.target
             self._aim()
         else:
+            self.target += self.step
+        if self.target == self.missed:
             self.target += self.step
 
     def _aim(self) -> None:

@@ -31,7 +31,7 @@ class BoxBuffer:
         start = 4 * index if index >= 0 else len(self._values) + 4 * index
         if not 0 <= start < len(self._values):
             raise IndexError(index)
-        return np.array(self._values[start : start + 4], np.float32)
+        return np.frombuffer(self._values[start : start + 4], np.float32)
 
     def rows(self, part: slice = slice(None)) -> Floats:
         """A copy of the boxes of a part, by default all: (N, 4)."""
