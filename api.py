@@ -1073,6 +1073,7 @@ class Library:
         """
         from facereel.query.blur import blur as copies
         from facereel.query.blur.paint import check_style
+        from facereel.query.library.decisions import LibraryDecisions
         from facereel.query.search.scope import not_indexed
 
         options = copies.BlurOptions(check_style(style), overwrite, keep_metadata)
@@ -1080,23 +1081,23 @@ class Library:
             raise OptionError("keep and only are two questions; give one of them")
         if include_possible and not only:
             raise OptionError("include_possible is for only: what is not surely somebody to keep is covered")
-        named = keep or only
-        if not_indexed(self._catalogue(), [Path(video)]):
-            if named:
-                raise NotIndexedError(
-                    f"{printable(video)} is not indexed, so that nobody in it is known; "
-                    f"run: facereel index {printable(video)}"
-                )
-            return copies.blur(Path(video), Path(out), self._engine(), options, None, None, on_event)
-        people = None
-        if named:
-            answers = self.find_many(
-                self.read_persons(named), videos=video, include_possible=include_possible
+        path, named = Path(video), keep or only
+        indexed = not not_indexed(self._catalogue(), [path])
+        if not path.is_file() and indexed:
+            path = self.source(video)
+        if not named:  # whether there is an index, and what state it is in, makes no difference
+            return copies.blur(path, Path(out), self._engine(), options, None, None, on_event)
+        if not indexed:
+            raise NotIndexedError(
+                f"{printable(video)} is not indexed, so that nobody in it is known; "
+                f"run: facereel index {printable(video)}"
             )
-            found = tuple(answer._found for answer in answers.answers)
-            people = copies.People("keep" if keep else "only", found, self._engine().threshold.value)
+        persons = self.read_persons(named)
+        answers = self.find_many(persons, videos=video, include_possible=include_possible)
+        found = tuple(answer._found for answer in answers.answers)
         with self._catalogue().find(video) as index:
-            path = Path(video) if Path(video).is_file() else self.source(video)
+            others = LibraryDecisions(self.people.stored).of_others(index, persons.persons)
+            people = copies.People("keep" if keep else "only", found, self._engine().threshold.value, others)
             return copies.blur(path, Path(out), self._engine(), options, index, people, on_event)
 
     def dataset(

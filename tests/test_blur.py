@@ -25,11 +25,12 @@ from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import probe, read_frames
 from facereel.indexer.scan.patch_matching import MIN_NCC_VISIBLE
 from facereel.query.blur.copy import Original, write_copy
-from facereel.query.blur.covers import Selection, choose
-from facereel.query.blur.follow import Detection, FaceFollower
+from facereel.query.blur.covers import choose
+from facereel.query.blur.follow import Detection, FaceFollower, Track
+from facereel.query.blur.hidden import Selection, hidden_faces
 from facereel.query.blur.paint import NOTHING, Covering, cover_faces, opacity
 from facereel.query.blur.search import FoundFaces
-from facereel.store.model.records import FrameTimes, Image
+from facereel.store.model.records import Floats, FrameTimes, Image
 from tests.fake_engine import FakeEngine, backdrop, draw_face, write_film
 from tests.program import Run
 from tests.video_factory import Recipe, code_box, read_number, write_video
@@ -314,6 +315,62 @@ def test_a_kept_face_shows_beside_a_covered_one_unless_that_was_detected_over_it
     assert detected[80, 155] == 1
     assert expected[80, 130] == detected[80, 130] == 1
     assert expected[80, 180] == detected[80, 180] == 0
+
+
+def track(number: int, faces: dict[int, tuple[float, int]], places: dict[int, float] | None = None) -> Track:
+    """A face of 50 px at so many pixels from the left, with its tracklet, by frame; then where it is expected."""
+
+    def box(left: float) -> Floats:
+        return np.array([left, 60, 50, 50], np.float32)
+
+    detections = {frame: Detection(box(left), 0.9, tracklet) for frame, (left, tracklet) in faces.items()}
+    return Track(number, detections, {frame: [box(left)] for frame, left in (places or {}).items()})
+
+
+def of(*tracks: Track, cuts: tuple[int, ...] = ()) -> FoundFaces:
+    return FoundFaces(FrameTimes(np.arange(100), np.ones(100, np.int64)), tracks, cuts, ())
+
+
+def uncovered(found: FoundFaces, selection: Selection, number: int) -> list[int]:
+    """The frames in which a track is detected and not covered."""
+    own = hidden_faces(found, selection, 25.0).covered[number]
+    return [frame for frame, covered in own.items() if not covered]
+
+
+def test_a_kept_face_is_covered_while_somebody_else_is_expected_over_it() -> None:
+    kept = track(1, {frame: (100, 1) for frame in range(60)})
+    walker = {frame: (10 + 2 * frame, 2) for frame in range(20)}
+    passing = track(2, walker, {frame: 10 + 2 * frame for frame in range(20, 50)})
+    keep = Selection("keep", sure=frozenset({1}))
+    assert uncovered(of(kept), keep, 1) == list(range(60))
+    # Over it from frame 23 on, and expected there for half a second after the last detection, in frame 19.
+    assert uncovered(of(kept, passing), keep, 1) == [*range(21), *range(34, 60)]
+    covers = choose(of(kept, passing), keep, 25.0)
+    assert (21, 34) in [(doubt.start, doubt.end) for doubt in covers.doubts]
+    # A part of the same face, which nobody knows, is nobody else.
+    unknown = track(2, {frame: (110, 0) for frame in range(5)}, {frame: 110 for frame in range(5, 30)})
+    assert uncovered(of(kept, unknown), keep, 1) == list(range(60))
+
+
+def test_where_one_face_becomes_another_in_its_place_both_are_covered() -> None:
+    changing = of(track(1, {frame: (100, 1 if frame < 30 else 2) for frame in range(60)}))
+    assert uncovered(changing, Selection("keep", sure=frozenset({1})), 1) == list(range(20))
+    only = Selection("only", sure=frozenset({1}), others=frozenset({2}))
+    assert uncovered(changing, only, 1) == list(range(40, 60))
+
+
+def test_whoever_may_be_the_person_where_the_person_comes_from_is_covered() -> None:
+    """Nobody knows who the face is that goes where the person is found soon after."""
+    comes = track(
+        1, {frame: (60 + 2 * frame, 3) for frame in range(20)}, {frame: 98 for frame in range(20, 30)}
+    )
+    person = track(2, {frame: (100, 1) for frame in range(25, 60)})
+    assert uncovered(of(comes, person), Selection("only", sure=frozenset({1})), 1) == []
+    known = Selection("only", sure=frozenset({1}), others=frozenset({3}))
+    assert uncovered(of(comes, person), known, 1) == list(range(20))
+    assert uncovered(of(comes, person, cuts=(24,)), Selection("only", sure=frozenset({1})), 1) == list(
+        range(20)
+    )
 
 
 @pytest.mark.parametrize("style", ["blur", "pixelate", "cover"])

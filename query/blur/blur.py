@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import av.error
+import numpy as np
 
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.jobs.events import Event, Progress, Started
@@ -18,8 +19,9 @@ from facereel.indexer.media.container import error_text
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import Probe, probe
 from facereel.query.blur.copy import Original, write_copy
-from facereel.query.blur.covers import Covers, Doubt, Selection, choose
-from facereel.query.blur.identity import indexed_faces
+from facereel.query.blur.covers import Covers, Doubt, choose
+from facereel.query.blur.hidden import Selection
+from facereel.query.blur.identity import IndexedFaces, looks_of
 from facereel.query.blur.paint import Style
 from facereel.query.blur.search import MIN_FACE, FoundFaces, find_faces
 from facereel.query.search.search import PersonMatches
@@ -50,6 +52,7 @@ class People:
     mode: Literal["keep", "only"]
     found: tuple[PersonMatches, ...]
     threshold: float  # similarity from which on a face of theirs that no tracklet has is theirs, too
+    others: frozenset[int] = frozenset()  # tracklets that are somebody else's, by name or by decision
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +76,7 @@ def blur(
 ) -> Blurred:  # fmt: skip
     """Write the copy, `NAME_blurred.mp4`, and its report, `NAME_blurred.json`, into the folder `out`.
 
-    With an `index` its faces count, too; without one there are no `people`. What `on_event` raises stops the work, and
+    The `index` says who the `people` are; without people there is none. What `on_event` raises stops the work, and
     nothing is left behind. Raises OptionError where nobody would be covered, VideoError, ResultExistsError,
     UnwritableError, CutError.
     """
@@ -93,16 +96,18 @@ def blur(
     on_event(Started(path, 1, 1))
     shown = _Throttled(path, on_event)
     log = DecodeLog()
-    recognised = engine if people is not None and people.mode == "keep" else None
-    known = None if index is None else indexed_faces(index, log, recognised)
+    known = None
+    if index is not None and people is not None:
+        keeps = people.mode == "keep"
+        looks = looks_of(index, selection.sure, people.threshold, engine) if keeps else None
+        known = IndexedFaces(index, log, looks).detections
     found = find_faces(
-        video, log, engine, lambda done: shown.show("searching", done, video.frame_estimate),
-        None if known is None else known.detections,
-    )  # fmt: skip
+        video, log, engine, lambda done: shown.show("searching", done, video.frame_estimate), known
+    )
     video.check_unchanged()
     covers = choose(found, selection, float(video.frame_rate))
     written = _write(target, Original(video, found.times, log.restarts), covers, options, shown)
-    notes = (*_not_there(path, people), *found.warnings, *written)
+    notes = (*_about(path, people), *found.warnings, *written)
     report = target.with_suffix(".json")
     document = _document(video, target, options, people, index, found, covers, notes)
     _write_report(report, document)
@@ -179,26 +184,44 @@ def selection_of(index: VideoIndex | None, people: People | None) -> Selection:
     """Whose faces of an index are meant; everybody's without people."""
     if index is None or people is None:
         return Selection()
-    sure = frozenset(_tracklets(index, people, possible=False))
-    possible = frozenset(_tracklets(index, people, possible=True)) - sure
-    arrays = index.exemplar_arrays()
-    looks = {number: arrays.embeddings[arrays.tracklets == number] for number in sure}
-    looks = {number: own for number, own in looks.items() if len(own)}
-    return Selection(people.mode, sure, possible, looks, people.threshold)
+    sure = frozenset(_tracklets(index, people.found, possible=False))
+    possible = frozenset(_tracklets(index, people.found, possible=True)) - sure
+    others = people.others | _beside_all(index, people.found)
+    return Selection(people.mode, sure, possible, others - sure - possible)
 
 
-def _not_there(path: Path, people: People | None) -> list[str]:
-    """A sentence for each of the people whom no face of the video surely shows."""
-    if people is None:
-        return []
-    names = [printable(one.person.name) for one in people.found if not one.matches]
-    so = {"keep": "is covered like everybody", "only": "is not covered"}[people.mode]
-    return [f"nobody in {printable(path.name)} surely is {name}, who {so} if there" for name in names]
+def _beside_all(index: VideoIndex, found: Sequence[PersonMatches]) -> frozenset[int]:
+    """The tracklets of those who, somewhere in the video, are to be seen beside each of the people."""
+    tracklets = index.tracklets()
+    clusters = {cluster.number for cluster in index.clusters()}
+    for one in found:
+        own, busy = set(_tracklets(index, [one], possible=False)), np.zeros(len(index.times().pts), np.bool_)
+        for tracklet in tracklets:
+            if tracklet.number in own:
+                busy[tracklet.start : tracklet.end] = True
+        clusters &= {
+            tracklet.cluster for tracklet in tracklets
+            if tracklet.number not in own and busy[tracklet.start : tracklet.end].any()
+        }  # fmt: skip
+    return frozenset(tracklet.number for tracklet in tracklets if tracklet.cluster in clusters)
 
 
-def _tracklets(index: VideoIndex, people: People, possible: bool) -> list[int]:
+def _about(path: Path, people: People | None) -> Iterator[str]:
+    """What is to be said of the people: of their photos, and who of them no face of the video surely shows."""
+    for one in people.found if people else ():
+        for photo in one.person.references:
+            yield from (f"{printable(Path(photo.path).name)}: {text}" for text in photo.warnings)
+        yield from map(printable, one.person.warnings)
+        if people and not one.matches:
+            so = {"keep": "is covered like everybody", "only": "is not covered"}[people.mode]
+            yield (
+                f"nobody in {printable(path.name)} surely is {printable(one.person.name)}, who {so} if there"
+            )
+
+
+def _tracklets(index: VideoIndex, found: Sequence[PersonMatches], possible: bool) -> list[int]:
     """The tracklets of an index that are, or may be, the people's."""
-    pairs = (pair for one in people.found for pair in (one.possible if possible else one.matches))
+    pairs = (pair for one in found for pair in (one.possible if possible else one.matches))
     return [match.tracklet.number for match, _ in pairs if match.folder == index.folder]
 
 
@@ -221,7 +244,6 @@ def _document(
         "style": options.style,
         "covered": "everybody" if people is None else people.mode,
         "people": [] if people is None else [one.person.name for one in people.found],
-        "indexed": index is not None,
         "min_face": MIN_FACE,
         "width": video.width,
         "height": video.height,

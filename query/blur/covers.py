@@ -1,17 +1,16 @@
-"""Decides which of the faces are covered in which frames, and of which the program is not sure."""
+"""Turns the faces that are hidden into what is covered in each frame, and says of which the program is not sure."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Literal
 
 import numpy as np
 
-from facereel.query.blur.follow import HOLD_SECONDS, SURE_SCORE, Detection, Track
+from facereel.query.blur.follow import HOLD_SECONDS, SURE_SCORE, Track
+from facereel.query.blur.hidden import Hidden, Selection, covered_frames, hidden_faces
 from facereel.query.blur.paint import NOTHING, Covering
 from facereel.query.blur.search import FoundFaces
 from facereel.store.model.boxes import iou, xywh_to_xyxy
@@ -19,22 +18,14 @@ from facereel.store.model.records import Floats
 
 _LONG_SECONDS = 1.0  # a face that is not detected for longer is covered, but may be somewhere else
 _SMALL = 20.0  # pixels: of narrower faces the detector misses some
+_UNSURE = {
+    "keep": "covered, but it may be the person; somebody else is, or was, right there",
+    "only": "covered, but it may be somebody else; the person is, or was, right there",
+}
 # Frames before and after one whose boxes are covered in it, too: of a face that is half hidden, or turns, the detector
 # gives a box of the wrong place or size now and then.
 _BESIDE = 2
 _SAME = 0.9  # iou from which on two boxes cover the same
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Whose faces are covered."""
-
-    mode: Literal["everybody", "keep", "only"] = "everybody"
-    sure: frozenset[int] = frozenset()  # tracklets of the people who were named
-    possible: frozenset[int] = frozenset()  # tracklets that may be theirs
-    # Embeddings (K, D) of each tracklet in `sure`, and the similarity from which on a face is the same person's.
-    looks: Mapping[int, Floats] = field(default_factory=dict)
-    threshold: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +54,30 @@ class Covers:
 
 
 def choose(found: FoundFaces, selection: Selection, frame_rate: float) -> Covers:
-    """Which faces are covered; each place of a face goes by the detections before and after it."""
+    """What is covered of all faces that are found, and what is doubtful."""
     covered: dict[int, list[tuple[Floats, bool]]] = defaultdict(list)
     spared: dict[int, list[Floats]] = defaultdict(list)
     doubts: list[Doubt] = []
     face_tracks = 0
+    hidden = hidden_faces(found, selection, frame_rate)
     for track in found.tracks:
-        hides = _hides(track, selection)
+        hides = hidden.covered[track.number]
         face_tracks += any(hides.values())
-        for frame, detection in track.detections.items():
-            if hides[frame]:
-                surely = detection.score >= SURE_SCORE or detection.tracklet != 0
-                covered[frame].append((detection.box, surely))
-                reach = _enclosing(track, frame)
-                if float(iou(xywh_to_xyxy(reach[None]), xywh_to_xyxy(detection.box[None]))[0, 0]) < _SAME:
-                    covered[frame].append((reach, False))
-            elif selection.mode == "keep":
-                spared[frame].append(detection.box)
-        frames = list(track.detections)
-        for frame, boxes in track.places.items():
-            place = bisect_left(frames, frame)
-            around = [hides[near] for near in frames[max(0, place - 1) : place + 1]]
-            if any(around):
-                covered[frame] += [(box, False) for box in boxes]
-        doubts += _doubts(track, hides, selection, frame_rate, len(found.times.pts))
+        for frame in covered_frames(hides, track):
+            covered[frame] += [(box, False) for box in track.places.get(frame, ())]
+            if frame not in hides:
+                continue
+            detection = track.detections[frame]
+            surely = detection.score >= SURE_SCORE or detection.tracklet != 0
+            covered[frame].append((detection.box, surely))
+            reach = _enclosing(track, frame)
+            if float(iou(xywh_to_xyxy(reach[None]), xywh_to_xyxy(detection.box[None]))[0, 0]) < _SAME:
+                covered[frame].append((reach, False))
+        if selection.mode == "keep":
+            for frame, detection in track.detections.items():
+                if not hides[frame]:
+                    spared[frame].append(detection.box)
+        doubts += _doubts(track, hidden, selection, frame_rate, len(found.times.pts))
     by_frame = {
         frame: Covering(
             np.array([box for box, _ in boxes], np.float32), np.array([sure for _, sure in boxes]),
@@ -108,44 +99,12 @@ def _enclosing(track: Track, frame: int) -> Floats:
     )
 
 
-def _hides(track: Track, selection: Selection) -> dict[int, bool]:
-    """Whether the face is covered in each frame in which it is detected."""
-    frames = track.detections
-    if selection.mode == "everybody":
-        return dict.fromkeys(frames, True)
-    if selection.mode == "keep":
-        return {frame: not _is_kept(found, track, selection) for frame, found in frames.items()}
-    own = {frame: found.tracklet in selection.sure for frame, found in frames.items() if found.tracklet}
-    # What the index does not have goes with what it has before or after it.
-    known = sorted(own)
-    hides = {}
-    for frame in frames:
-        place = bisect_left(known, frame)
-        near = known[place : place + 1] if frame in own else known[max(0, place - 1) : place + 1]
-        hides[frame] = any(own[other] for other in near)
-    return hides
-
-
-def _is_kept(found: Detection, track: Track, selection: Selection) -> bool:
-    """Whether a detected face surely is one of those that stay visible: by the index, or by its look.
-
-    By its look only where the same face is followed to a tracklet of the index that is surely theirs.
-    """
-    if found.tracklet:
-        return found.tracklet in selection.sure
-    if found.embedding is None:
-        return False
-    tracklets = {other.tracklet for other in track.detections.values()} & selection.looks.keys()
-    return any(
-        float((selection.looks[tracklet] @ found.embedding).max()) >= selection.threshold
-        for tracklet in tracklets
-    )
-
-
-def _doubts(
-    track: Track, hides: Mapping[int, bool], selection: Selection, rate: float, count: int
-) -> Iterator[Doubt]:
+def _doubts(track: Track, hidden: Hidden, selection: Selection, rate: float, count: int) -> Iterator[Doubt]:
     """What of a face somebody should look at; of one that stays visible in all frames only whether that is right."""
+    hides = hidden.covered[track.number]
+    for start, end in _runs(sorted(hidden.unsure.get(track.number, ()))):
+        found = track.detections[start]
+        yield Doubt(start, end, _UNSURE[selection.mode], _box(found.box), found.tracklet)
     if selection.mode == "only":
         yield from _uncovered(track, hides, selection)
     if any(hides.values()):

@@ -46,7 +46,9 @@ class Detection:
     box: Floats  # (4,) x y w h, displayed pixels
     score: float
     tracklet: int = 0  # of the index that has this face here; 0 for none
-    embedding: Floats | None = None  # (D,) where somebody is to be recognised and no tracklet has the face
+    like: tuple[
+        int, ...
+    ] = ()  # where no tracklet has the face: those of people who are kept whom it resembles
 
 
 @dataclass(slots=True, eq=False)

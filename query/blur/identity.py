@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,58 +16,80 @@ from facereel.indexer.track.assignment import assign
 from facereel.query.blur.follow import SURE_SCORE, Detection
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model.boxes import iou, xywh_to_xyxy
-from facereel.store.model.records import Floats
+from facereel.store.model.records import FaceCrop, Floats, Ints
 
 _SAME_FACE = 0.3  # overlap (iou) of a detection with the box that the index has
+_FRAMES_AT_ONCE = 1000  # that are read from the index
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class Looks:
+    """What people look like whose faces are to be recognised where the index has none."""
+
+    embeddings: Floats  # (K, D) of exemplars
+    tracklets: Ints  # (K,) whose they are
+    threshold: float  # similarity from which on a face is the same person's
+    engine: FaceEngine
+
+    def like(self, crops: Sequence[FaceCrop]) -> list[tuple[int, ...]]:
+        """The tracklets that each face resembles."""
+        vectors = self.engine.embed(align_faces(list(crops), self.engine).images, mirrored=False).vectors
+        alike = vectors @ self.embeddings.T >= self.threshold
+        return [tuple(np.unique(self.tracklets[row]).tolist()) for row in alike]
+
+
+def looks_of(index: VideoIndex, tracklets: Collection[int], threshold: float, engine: FaceEngine) -> Looks:
+    """The looks of some tracklets of an index."""
+    arrays = index.exemplar_arrays()
+    own = np.isin(arrays.tracklets, list(tracklets))
+    return Looks(arrays.embeddings[own], arrays.tracklets[own], threshold, engine)
+
+
 class IndexedFaces:
-    """The faces of an index, joined with those that are detected in its video's frames."""
+    """The faces of an index, joined with those that are detected in its video's frames; for frames in order."""
 
-    log: DecodeLog  # of the pass that gives the frames
-    by_tick: dict[int, tuple[list[int], list[Floats]]] = field(
-        default_factory=dict
-    )  # tracklets, boxes x y w h
-    engine: FaceEngine | None = (
-        None  # recognises faces that the index does not have; None: nobody is asked for
-    )
+    def __init__(self, index: VideoIndex, log: DecodeLog, looks: Looks | None) -> None:
+        """`log` is that of the pass that gives the frames; faces are recognised by `looks`, if any."""
+        self._index, self._log, self._looks = index, log, looks
+        self._frames = {tick: frame for frame, tick in enumerate(index.times().pts.tolist())}
+        self._read_until = 0  # frames of the index up to here are read
+        self._read: dict[int, list[tuple[int, Floats]]] = {}  # by frame: tracklets, boxes x y w h
 
     def detections(self, view: FrameView) -> list[Detection]:
         """The faces of a frame: those detected in it, and those that the index has besides."""
-        tracklets, known = self.by_tick.get(self.log.pts[view.index], ([], []))
+        known = self._known(self._log.pts[view.index])
         boxes, scores = view.boxes, view.faces.scores.tolist()
         pairs: dict[int, int] = {}
-        if tracklets and len(boxes):
-            overlaps = iou(xywh_to_xyxy(boxes), xywh_to_xyxy(np.array(known, np.float32)))
+        if known and len(boxes):
+            places = np.array([box for _, box in known], np.float32)
+            overlaps = iou(xywh_to_xyxy(boxes), xywh_to_xyxy(places))
             pairs = dict(assign(np.where(overlaps >= _SAME_FACE, overlaps, 0).astype(np.float32)))
-        embeddings = self._embeddings(view, [place for place in range(len(boxes)) if place not in pairs])
+        like = self._like(view, [place for place in range(len(boxes)) if place not in pairs])
         found = [
             Detection(
-                box, scores[place], tracklets[pairs[place]] if place in pairs else 0, embeddings.get(place)
+                box, scores[place], known[pairs[place]][0] if place in pairs else 0, like.get(place, ())
             )
             for place, box in enumerate(boxes)
         ]
-        others = sorted(set(range(len(tracklets))) - set(pairs.values()))
-        return found + [Detection(known[place], SURE_SCORE, tracklets[place]) for place in others]
+        others = sorted(set(range(len(known))) - set(pairs.values()))
+        return found + [Detection(known[place][1], SURE_SCORE, known[place][0]) for place in others]
 
-    def _embeddings(self, view: FrameView, places: Sequence[int]) -> dict[int, Floats]:
-        """The embedding of each of a frame's faces that shows one clearly enough for a crop."""
+    def _known(self, tick: int) -> list[tuple[int, Floats]]:
+        """The faces that the index has in the frame at a tick; of a long video a few seconds are in memory."""
+        frame = self._frames.get(tick)
+        if frame is None:
+            return []
+        if frame >= self._read_until:
+            start, self._read_until = frame, frame + _FRAMES_AT_ONCE
+            self._read = defaultdict(list)
+            for tracklet, (first, boxes) in self._index.faces_between(start, self._read_until).items():
+                for place, box in enumerate(boxes, start=first):
+                    self._read[place].append((tracklet, box))
+        return self._read.get(frame, [])
+
+    def _like(self, view: FrameView, places: Sequence[int]) -> dict[int, tuple[int, ...]]:
+        """Whom each of a frame's faces resembles that shows one clearly enough for a crop."""
         crops = {place: crop for place in places if view.crops and (crop := view.crops[place]) is not None}
-        if self.engine is None or not crops:
+        if self._looks is None or not crops:
             return {}
-        aligned = align_faces(list(crops.values()), self.engine)
-        embedded = self.engine.embed(aligned.images, mirrored=False)
-        return dict(zip(crops, embedded.vectors, strict=True))
-
-
-def indexed_faces(index: VideoIndex, log: DecodeLog, engine: FaceEngine | None) -> IndexedFaces:
-    """All faces of an index by the ticks of their frames."""
-    faces = IndexedFaces(log, engine=engine)
-    pts = index.times().pts.tolist()
-    for tracklet, (first, boxes) in index.faces_between(0, len(pts)).items():
-        for tick, box in zip(pts[first : first + len(boxes)], boxes, strict=True):
-            tracklets, known = faces.by_tick.setdefault(tick, ([], []))
-            tracklets.append(tracklet)
-            known.append(box)
-    return faces
+        return dict(zip(crops, self._looks.like(list(crops.values())), strict=True))
