@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -317,7 +317,9 @@ def test_a_kept_face_shows_beside_a_covered_one_unless_that_was_detected_over_it
     assert expected[80, 180] == detected[80, 180] == 0
 
 
-def track(number: int, faces: dict[int, tuple[float, int]], places: dict[int, float] | None = None) -> Track:
+def track(
+    number: int, faces: Mapping[int, tuple[float, int]], places: Mapping[int, float] | None = None
+) -> Track:
     """A face of 50 px at so many pixels from the left, with its tracklet, by frame; then where it is expected."""
 
     def box(left: float) -> Floats:
@@ -338,7 +340,7 @@ def uncovered(found: FoundFaces, selection: Selection, number: int) -> list[int]
 
 
 def test_a_kept_face_is_covered_while_somebody_else_is_expected_over_it() -> None:
-    kept = track(1, {frame: (100, 1) for frame in range(60)})
+    kept = track(1, dict.fromkeys(range(60), (100, 1)))
     walker = {frame: (10 + 2 * frame, 2) for frame in range(20)}
     passing = track(2, walker, {frame: 10 + 2 * frame for frame in range(20, 50)})
     keep = Selection("keep", sure=frozenset({1}))
@@ -348,7 +350,7 @@ def test_a_kept_face_is_covered_while_somebody_else_is_expected_over_it() -> Non
     covers = choose(of(kept, passing), keep, 25.0)
     assert (21, 34) in [(doubt.start, doubt.end) for doubt in covers.doubts]
     # A part of the same face, which nobody knows, is nobody else.
-    unknown = track(2, {frame: (110, 0) for frame in range(5)}, {frame: 110 for frame in range(5, 30)})
+    unknown = track(2, dict.fromkeys(range(5), (110, 0)), dict.fromkeys(range(5, 30), 110))
     assert uncovered(of(kept, unknown), keep, 1) == list(range(60))
 
 
@@ -361,10 +363,8 @@ def test_where_one_face_becomes_another_in_its_place_both_are_covered() -> None:
 
 def test_whoever_may_be_the_person_where_the_person_comes_from_is_covered() -> None:
     """Nobody knows who the face is that goes where the person is found soon after."""
-    comes = track(
-        1, {frame: (60 + 2 * frame, 3) for frame in range(20)}, {frame: 98 for frame in range(20, 30)}
-    )
-    person = track(2, {frame: (100, 1) for frame in range(25, 60)})
+    comes = track(1, {frame: (60 + 2 * frame, 3) for frame in range(20)}, dict.fromkeys(range(20, 30), 98))
+    person = track(2, dict.fromkeys(range(25, 60), (100, 1)))
     assert uncovered(of(comes, person), Selection("only", sure=frozenset({1})), 1) == []
     known = Selection("only", sure=frozenset({1}), others=frozenset({3}))
     assert uncovered(of(comes, person), known, 1) == list(range(20))
