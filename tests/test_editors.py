@@ -139,6 +139,14 @@ def test_an_otio_file_is_read_back_exactly(name: str) -> None:
             assert each.markers[0].marked_range == each.source_range
 
 
+def test_no_track_or_clip_of_xmeml_leaves_out_that_it_is_enabled() -> None:
+    """Some readers, which know the files of Premiere alone, look for it."""
+    root = ElementTree.fromstring(xmeml(source(next(name for name, own in SOURCES.items() if own[4]))))
+    items = [*root.iter("track"), *root.iter("clipitem")]
+    assert len(items) > 2
+    assert {item.findtext("enabled") for item in items} == {"TRUE"}
+
+
 @pytest.mark.parametrize("name", SOURCES)
 def test_xmeml_is_read_back_exactly(name: str) -> None:
     rate, start = float(SOURCES[name][0]), first_frame(name)

@@ -12,6 +12,7 @@ from facereel.query.export.xml_text import xml_text
 from facereel.store.files.names import one_line
 
 _MAX_TRACKS = 2  # of sound: as an EDL has
+_ENABLED = "TRUE"  # what is left out is so too, but readers exist that look for it
 
 
 def xmeml(timeline: Timeline) -> str:
@@ -43,6 +44,7 @@ def _track(parent: Element, timeline: Timeline, channel: int, described: set[Med
             continue
         item = SubElement(track, "clipitem", id=_item(number, channel))
         _text(item, "name", one_line(event.media.name))
+        _text(item, "enabled", _ENABLED)
         _text(item, "duration", event.media.frame_count)
         _rate(item, timeline.rate)
         _text(item, "start", event.record)
@@ -61,6 +63,7 @@ def _track(parent: Element, timeline: Timeline, channel: int, described: set[Med
             _text(link, "trackindex", other or 1)
         if not channel:
             _marker(item, event)
+    _text(track, "enabled", _ENABLED)
 
 
 def _file(item: Element, timeline: Timeline, media: Media, described: set[Media]) -> None:

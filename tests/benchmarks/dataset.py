@@ -89,14 +89,19 @@ def _resampled(folder: Path, rate: Fraction | None) -> dict[str, Any]:
         samples = np.frombuffer(sound.readframes(sound.getnframes()), "<i2")
     heard = onsets(samples.astype(np.float32), 16_000, CHIRPS)
     seconds = (piece.ticks - piece.ticks[0]) * float(video.time_base)
+    sound_late = [at - seconds[frame] for frame, at in zip(recipe.chirps, heard, strict=True)]
     apart = [
-        abs(_late(shown, seconds, frame) - (at - seconds[frame]))
-        for frame, at in zip(recipe.chirps, heard, strict=True)
+        abs(_late(shown, seconds, frame) - late)
+        for frame, late in zip(recipe.chirps, sound_late, strict=True)
     ]
+    # Half an output frame, 20 ms, is what any even grid costs a single picture; what drifts would be in the mean.
+    last = range(int(np.searchsorted(seconds, seconds[-1] - LAST)), shown[-1] + 1)
     return {
         "frames": count, "written": len(shown), "repeated": int((often - 1).clip(0).sum()),
         "dropped": int((often == 0).sum()), "needless": _needless(piece, often), "apart s": max(apart),
-        "picture s": len(shown) / float(RATE), "sound s": len(samples) / 16_000,
+        "picture late s": float(np.mean([_late(shown, seconds, frame) for frame in last])),
+        "sound late s": max(sound_late, key=abs), "picture s": len(shown) / float(RATE),
+        "sound s": len(samples) / 16_000,
     }  # fmt: skip
 
 
