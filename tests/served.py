@@ -1,7 +1,8 @@
-"""`cli.py serve` as a process of its own, over a library that the test may change."""
+"""The page's server over a library that the test may change: `cli.py serve` as a process of its own, or threads."""
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -12,10 +13,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Queue
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
+import uvicorn
 
+from facereel import Library
+from facereel.indexer.engines.registry import DEFAULT_ENGINE
+from facereel.query.web import server
 from facereel.store.files.folders import index_folders
 from facereel.store.index.rewrite import record_place
 from facereel.store.library.catalogue import Catalogue
@@ -32,7 +40,7 @@ class Site:
     store: Path
     root: Path  # below which the page may browse
     out: Path
-    process: subprocess.Popen[str]
+    pid: int  # of the process it runs in
 
     @property
     def origin(self) -> str:
@@ -103,7 +111,7 @@ def serve(
         ready.wait(START_SECONDS)
         hit = address.search("".join(lines))
         assert hit, f"the server printed no address: {''.join(lines)}"
-        yield Site(hit.group(), store, root, out, process)
+        yield Site(hit.group(), store, root, out, process.pid)
         assert process.poll() is None, f"the server ended: {''.join(lines)}"
         process.send_signal(end)
         process.wait(20)
@@ -119,3 +127,32 @@ def serve(
     said = "".join(lines)
     assert "Traceback" not in said, said
     assert process.returncode in ((0, 130) if end == signal.SIGINT else (128 + end,)), said
+
+
+@contextmanager
+def serve_here(store: Path, root: Path, engine: str = DEFAULT_ENGINE) -> Iterator[Site]:
+    """As `serve`, by threads of this process: one of its own needs a second of processor time to start."""
+    addresses: Queue[str] = Queue()
+    servers: Queue[uvicorn.Server] = Queue()
+
+    def stoppable(config: uvicorn.Config) -> uvicorn.Server:
+        made = uvicorn.Server(config)
+        servers.put(made)
+        return made
+
+    out = root / "outputs"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "uvicorn", SimpleNamespace(Config=uvicorn.Config, Server=stoppable))
+        thread = threading.Thread(
+            target=server.serve,
+            args=(Library(store, engine=engine), root, out),
+            kwargs={"host": "127.0.0.1", "port": 0, "browser": False, "ready": addresses.put},
+        )
+        thread.start()
+        running = servers.get(timeout=START_SECONDS)
+    try:
+        yield Site(addresses.get(), store, root, out, os.getpid())
+    finally:
+        running.should_exit = True
+        thread.join(START_SECONDS)
+    assert not thread.is_alive()

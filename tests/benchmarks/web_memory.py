@@ -24,7 +24,7 @@ def memory(site: Site, addresses: Sequence[str]) -> tuple[list[dict[str, Any]], 
                 client.get(
                     address, headers={"Range": "bytes=0-65535"} if address.startswith("/media") else {}
                 )
-            now = sample(site.process.pid)
+            now = sample(site.pid)
             rows.append({"requests": done, "MiB": now.total / 2**20, "open files": now.handles})
     first = next(row for row in rows if row["requests"] == REQUESTS)
     return rows, [

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,15 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Page
 
+from facereel import Library
 from facereel.store.index.reader import VideoIndex
 from tests.browser.counted_film import SIZE, counted_picture, read_counter
-from tests.program import ROOT
-from tests.served import Site, serve
+from tests.served import Site, serve_here
 from tests.video_factory import Recipe, write_video
 
 _AWAY = 90.0  # how far a colour may be from the stroke's, summed over R, G, B: compression, soft edges
-
-_FAKE = ("-m", "tests.fake_cli")
 
 # All but the outlines is hidden, as names may have their colour; style sheets made so obey the page's policy.
 _OUTLINES_ONLY = """() => {
@@ -58,10 +54,9 @@ class CountedVideo:
 def counted_videos(folder: Path, films: Mapping[str, Recipe]) -> Iterator[dict[str, CountedVideo]]:
     """Write counted films into an empty folder by file name, index them with the engine `fake`, and serve them."""
     store = folder / "faceindex"
-    paths = [str(write_video(folder / name, recipe, counted_picture)) for name, recipe in films.items()]
-    words = [sys.executable, *_FAKE, "index", *paths, "--store", str(store), "--engine", "fake"]
-    subprocess.run(words, cwd=ROOT, check=True, capture_output=True, timeout=120)
-    with serve(store, folder, program=_FAKE) as site:
+    paths = [write_video(folder / name, recipe, counted_picture) for name, recipe in films.items()]
+    assert Library(store, engine="fake").index(paths).failed == ()
+    with serve_here(store, folder, "fake") as site:
         yield {name: _counted_video(site, name) for name in films}
 
 

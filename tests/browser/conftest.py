@@ -22,7 +22,7 @@ from playwright.sync_api import (
 
 from tests.browser.chromium import MISSING, chromium
 from tests.program import SAMPLES
-from tests.served import Site, copy_store, serve
+from tests.served import Site, copy_store, serve_here
 
 WAIT = 30_000  # ms until a page must have done what a test waits for
 Visit = Callable[..., Page]
@@ -57,14 +57,14 @@ def sample_site(sample_store: Path, folder: Path) -> Path:
 def common_site(sample_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A server over the sample library for tests that only look at it."""
     folder = tmp_path_factory.mktemp("common_site")
-    with serve(sample_site(sample_store, folder), folder) as site:
+    with serve_here(sample_site(sample_store, folder), folder) as site:
         yield site
 
 
 @pytest.fixture
 def site(sample_store: Path, tmp_path: Path) -> Iterator[Site]:
     """A server over a copy of the sample library that the test may change."""
-    with serve(sample_site(sample_store, tmp_path), tmp_path) as site:
+    with serve_here(sample_site(sample_store, tmp_path), tmp_path) as site:
         yield site
 
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from facereel.api import Library
 from tests.browser.conftest import Visit
-from tests.served import Site, serve
+from tests.served import Site, serve_here
 from tests.test_joining import Face, index, look, people_of
 
 
@@ -23,7 +23,7 @@ def doubtful(tmp_path: Path, expected_faults: list[str]) -> Iterator[Site]:
     index(store, "c", Face(look(-58), 1))
     Library(store).people.name(str(people_of(store, "a")[0]), "Ann")
     expected_faults.append("status of 4")  # no picture of a video that is gone
-    with serve(store, tmp_path) as site:
+    with serve_here(store, tmp_path) as site:
         yield site
 
 
