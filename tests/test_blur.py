@@ -171,6 +171,8 @@ def test_tags_stay_behind_unless_they_are_wanted(tmp_path: Path) -> None:
     with av.open(str(source)) as original, av.open(str(tagged), "w") as copy:
         copy.metadata.update({"title": "At Anna's", "comment": "48.1 N 11.5 E"})
         streams = {stream.index: copy.add_stream_from_template(stream) for stream in original.streams}
+        for stream in streams.values():
+            stream.metadata["handler_name"] = "Anna's microphone"
         for packet in original.demux():
             if packet.dts is not None:
                 packet.stream = streams[packet.stream.index]
@@ -181,6 +183,27 @@ def test_tags_stay_behind_unless_they_are_wanted(tmp_path: Path) -> None:
     assert any("tags" in note for note in plain.notes)
     with av.open(str(library.blur(tagged, tmp_path / "tags", keep_metadata=True).file)) as container:
         assert container.metadata["title"] == "At Anna's"
+
+
+def test_sound_that_was_cut_away_does_not_come_along(film: Path, tmp_path: Path) -> None:
+    """A phone cuts a film without writing it anew: what comes before the cut is in the file, and is not played."""
+    trimmed = tmp_path / "trimmed.mp4"
+    with av.open(str(film)) as original, av.open(str(trimmed), "w") as copy:
+        streams = {stream.index: copy.add_stream_from_template(stream) for stream in original.streams}
+        for packet in original.demux():
+            if packet.dts is not None and packet.pts is not None:
+                earlier = round(1 / packet.time_base)
+                packet.pts, packet.dts = packet.pts - earlier, packet.dts - earlier
+                packet.stream = streams[packet.stream.index]
+                copy.mux(packet)
+    blurred = Library(tmp_path / "none", engine="fake").blur(trimmed, tmp_path / "out")
+    assert min(time for time, _ in packets(trimmed)) < -0.9
+    assert -0.2 < min(time for time, _ in packets(blurred.file)) <= 0
+    assert packets(blurred.file)[-1] == packets(trimmed)[-1]
+    # What a player skips would be the rest of the file's sound.
+    with av.open(str(blurred.file), options={"ignore_editlist": "1"}) as container:
+        (sound,) = container.streams.audio
+        assert sum(1 for packet in container.demux(sound) if packet.size) == len(packets(blurred.file))
 
 
 def test_who_is_kept_stays_and_everybody_else_is_covered(

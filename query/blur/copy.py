@@ -22,7 +22,6 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange
-from av.video.stream import VideoStream
 
 from facereel.indexer.media.clock import usual_duration
 from facereel.indexer.media.container import open_video, picture_stream
@@ -32,10 +31,10 @@ from facereel.indexer.media.packets import Packet, placed_packets
 from facereel.indexer.media.tone_mapping import is_hdr
 from facereel.indexer.media.video import Probe, read_frames
 from facereel.query.blur.paint import Covering, Plane, Style, cover_faces
+from facereel.query.clips.losses import lost_streams
 from facereel.query.clips.mp4 import ENCODER, Colours, colours_of, planes_of
 from facereel.query.clips.resample import crop_planes
 from facereel.query.clips.sound import cut_sound, output_rate
-from facereel.query.text import count
 from facereel.store.files.names import printable
 from facereel.store.model.errors import CutError
 from facereel.store.model.records import FrameTimes
@@ -45,7 +44,12 @@ _COPIED = frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "alac", "flac", "opus"}
 _SOUND_BITS = 160_000  # a second, stereo
 _MIN_SCALE, _MAX_SCALE = 10_000, (1 << 31) - 1  # ticks a second of an MP4 file
 # Tags that describe the source's container, not its content.
-_OF_CONTAINER = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration"})
+_OF_CONTAINER = frozenset(
+    {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "handler_name", "vendor_id"}
+)
+# Seconds of sound before 0:00 that a decoder may need for what comes after. A trimmed file has more: what was cut away is
+# still there, though no player plays it.
+_PREROLL = Fraction(1, 10)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +92,7 @@ def write_copy(
         )
         picture: _Picture | None = None
         tracks: list[_Track] = []
-        notes = _left_out(source, picture_stream(source, probe.path), keep_metadata)
+        notes = _left_out(source, probe.path, keep_metadata)
         for frame in read_frames(probe, log):
             if frame.index >= len(original.times.pts) or log.pts[-1] != original.times.pts[frame.index]:
                 break
@@ -206,6 +210,9 @@ class _CopiedSound:
             # Packets without a time or out of order can be put nowhere; an edit list repeats some.
             if dts is None or not packet.size or dts <= self._last.get(number, dts - 1):
                 continue
+            end = dts + (packet.duration or 0)
+            if packet.is_discard and end * packet.time_base - self._origin < -_PREROLL:
+                continue
             self._last[number] = dts
             shift = round(self._origin / packet.time_base)
             packet.pts = None if packet.pts is None else packet.pts - shift
@@ -290,17 +297,11 @@ def _packets(source: InputContainer, probe: Probe, streams: list[Stream]) -> Ite
                 yield placed.packet
 
 
-def _left_out(source: InputContainer, picture: VideoStream, keep_metadata: bool) -> list[str]:
+def _left_out(source: InputContainer, path: Path, keep_metadata: bool) -> list[str]:
     """What of the source the copy does not have, one sentence each."""
-    kinds = {
-        "subtitle track": len(source.streams.subtitles),
-        "data track": len(source.streams.data),
-        "attachment": len(source.streams.attachments),
-        "chapter mark": len(source.chapters()),
-        "other picture track": sum(stream.index != picture.index for stream in source.streams.video),
-    }
-    lost = [count(number, kind) for kind, number in kinds.items() if number]
-    if _tags(source.metadata) and not keep_metadata:
+    lost = list(lost_streams(source, path, timecode=True))
+    tagged = any(_tags(tags) for tags in (source.metadata, *(stream.metadata for stream in source.streams)))
+    if tagged and not keep_metadata:
         lost.append("tags (title, place, device, date)")
     return [f"left out: {', '.join(lost)}"] if lost else []
 
@@ -317,5 +318,5 @@ def _muxer_options(probe: Probe, keep_metadata: bool) -> dict[str, str]:
 def _tags(tags: dict[str, str]) -> dict[str, str]:
     return {
         key: value for key, value in tags.items()
-        if key.lower() not in _OF_CONTAINER and key not in ("handler_name", "vendor_id")
+        if key.lower() not in _OF_CONTAINER and (key, value) != ("language", "und")
     }  # fmt: skip

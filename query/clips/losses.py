@@ -1,4 +1,4 @@
-"""What clips of a video do not keep of it, in words; decodes nothing."""
+"""What clips and copies of a video do not keep of it, in words; decodes nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def losses_of(clips: Sequence[ClipPlan]) -> tuple[str, ...]:
     for clip in {clip.match.video.path: clip for clip in clips}.values():
         path = Path(clip.match.video.path)
         with open_video(path) as container:
-            lost = (*_streams(container, path), *_sounds(container, clip), *_picture(container, path, clip))
+            lost = [*lost_streams(container, path, timecode=False), *_sounds(container, clip)]
+            lost += _picture(container, path, clip)
         if lost:
             videos.setdefault("; ".join(lost), []).append(printable(clip.match.video.name))
     return tuple(f"not in the clips of {_named(names)}: {text}" for text, names in videos.items())
@@ -31,16 +32,18 @@ def _named(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {count(len(names) - 1, 'more video')}"
 
 
-def _streams(container: InputContainer, path: Path) -> Iterator[str]:
+def lost_streams(container: InputContainer, path: Path, timecode: bool) -> Iterator[str]:
+    """What besides one film and its sound nothing that is written of a video has; its timecode only if `timecode`."""
     streams = container.streams
-    data = [stream for stream in streams.data if "timecode" not in stream.metadata]
-    chapters = container.chapters()
+    data = [stream for stream in streams.data if timecode or "timecode" not in stream.metadata]
+    moving = max(0, other_films(container, path))
     for number, thing in (
         (len(streams.subtitles), "subtitle track"), (len(data), "data track"), (len(streams.attachments), "attachment"),
-        (len(chapters), "chapter mark"), (max(0, other_films(container, path)), "other picture track"),
+        (len(container.chapters()), "chapter mark"), (moving, "other picture track"),
+        (len(streams.video) - 1 - moving, "cover or preview"),
     ):  # fmt: skip
-        if number:
-            yield count(number, thing)
+        if number > 0:
+            yield count(number, thing, "covers or previews" if thing == "cover or preview" else "")
 
 
 def _sounds(container: InputContainer, clip: ClipPlan) -> Iterator[str]:

@@ -324,7 +324,9 @@ def blurred(blurred: Blurred) -> None:
     if blurred.doubts:
         stretches = count(len(blurred.doubts), "stretch of frames", "stretches of frames")
         say(f"{stretches} in which the program is not sure; look at them: {printable(blurred.report)}")
-    say("a covered face is no promise that nobody is recognised: by voice, clothes or place they may be")
+    say(
+        "the sound is as it was; a covered face is no promise that nobody is recognised by voice, clothes or place"
+    )
 
 
 _FILTERS = {
