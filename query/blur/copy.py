@@ -47,8 +47,8 @@ _MIN_SCALE, _MAX_SCALE = 10_000, (1 << 31) - 1  # ticks a second of an MP4 file
 _OF_CONTAINER = frozenset(
     {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "handler_name", "vendor_id"}
 )
-# Seconds of sound before 0:00 that a decoder may need for what comes after. A trimmed file has more: what was cut away is
-# still there, though no player plays it.
+# Seconds of sound before 0:00 that a decoder may need for what comes after. A trimmed file has more: what was cut away
+# is still there, though no player plays it.
 _PREROLL = Fraction(1, 10)
 
 
