@@ -295,6 +295,7 @@ DEFAULT_ENGINE = (
 
 PROXY_LIMIT = 8 << 30  # bytes of the copies of a library's videos for playing; an hour has about 700 MB
 
+SPLIT_LONGER_THAN = 1200.0  # seconds of video: a shorter one is indexed before a second worker pays
 _MOST_NAMES = 3  # in the name of a file that shows several people
 
 TRANSNET = "transnetv2"  # the name of the shot detector with weights, as in indexer/shots/detector.py
@@ -697,6 +698,7 @@ class Library:
         jobs: int = 1,
         part: str | None = None,
         wait: bool = True,
+        split_longer_than: float = SPLIT_LONGER_THAN,
         min_face: int = 20,
         scan: str = "default",
         clothes: bool = True,
@@ -710,8 +712,9 @@ class Library:
         A video that is known already is skipped, unless `force`; one that fails does not stop the others, see
         `report.failed`. Of a `part` such as "2/5" only every fifth video, always the same ones: each machine takes
         another part. What another process is indexing is waited for, or without `wait` left to it, see
-        `report.being_indexed`. `jobs` videos at once; `min_face` is the width of the smallest face that must be found,
-        pixels; `scan` is default or every; without `clothes` who is who inside a video follows from faces alone;
+        `report.being_indexed`. `jobs` videos at once, and where fewer are left parts of those that are longer than
+        `split_longer_than` seconds; `min_face` is the width of the smallest face that must be found, pixels; `scan` is
+        default or every; without `clothes` who is who inside a video follows from faces alone;
         `shots` is adaptive, content or transnetv2, the last with `shots_model` or the weights of the installed package.
         `cluster` is the address of a Ray cluster, or auto for that of this machine; it indexes as many videos at once
         as its nodes have room for. While videos are indexed `arriving` is asked about once a second for more videos;
@@ -719,8 +722,8 @@ class Library:
         """
         paths = self._videos(videos, part)
         events = self.index_events(
-            paths, force=force, jobs=jobs, wait=wait, min_face=min_face, scan=scan, clothes=clothes, shots=shots,
-            shots_model=shots_model, cluster=cluster, arriving=arriving,
+            paths, force=force, jobs=jobs, wait=wait, split_longer_than=split_longer_than, min_face=min_face,
+            scan=scan, clothes=clothes, shots=shots, shots_model=shots_model, cluster=cluster, arriving=arriving,
         )  # fmt: skip
         results: dict[Source, Outcome] = {}
         with closing(events):
@@ -738,6 +741,7 @@ class Library:
         jobs: int = 1,
         part: str | None = None,
         wait: bool = True,
+        split_longer_than: float = SPLIT_LONGER_THAN,
         min_face: int = 20,
         scan: str = "default",
         clothes: bool = True,
@@ -775,7 +779,7 @@ class Library:
         choice = self._choice()
 
         def jobs_for(sources: Sequence[Source]) -> list[Job]:
-            return [Job(source, self.store, config, force, wait) for source in sources]
+            return [Job(source, self.store, config, force, wait, split_longer_than) for source in sources]
 
         work = jobs_for(paths)
         more = nothing_arrives if arriving is None else lambda: jobs_for(self._videos(arriving()))
@@ -785,8 +789,8 @@ class Library:
             return ClusterRunner(cluster, choice.on_cluster()).run(work, more)
         if (possible := max_jobs(jobs)) < jobs:
             self._note(f"--jobs {jobs} is more than this machine has room for; using {possible}")
-        workers = possible if arriving is not None else min(possible, len(paths))
-        return LocalRunner(choice.shared(workers).load, workers).run(work, more)
+        at_once = possible if arriving is not None else min(possible, len(paths))
+        return LocalRunner(choice.shared(at_once).load, possible).run(work, more)
 
     def not_indexed(self, videos: Paths) -> list[Path]:
         """Those of the named videos that are files without an index; raises NotIndexedError for what is neither."""

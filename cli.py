@@ -158,6 +158,7 @@ def index(
     calibration: opt.CalibrationFile = None,
     force: opt.Force = False,
     jobs: opt.Jobs = 1,
+    split_longer_than: opt.SplitLongerThan = "20m",
     part: opt.PartOf = None,
     watch: opt.Watch = False,
     still: opt.Still = 10.0,
@@ -183,8 +184,9 @@ def index(
         indexing.events(hooks, store, form=form, debug=debug, watch=watch) as show,
     ):
         start = partial(
-            library.index, force=force, jobs=jobs, wait=False, min_face=min_face, scan=scan, clothes=clothes,
-            shots=shots, shots_model=shots_model, cluster=cluster, on_event=show,
+            library.index, force=force, jobs=jobs, wait=False, split_longer_than=opt.seconds(split_longer_than),
+            min_face=min_face, scan=scan, clothes=clothes, shots=shots, shots_model=shots_model, cluster=cluster,
+            on_event=show,
         )  # fmt: skip
         if watch:
             indexing.watch(videos, still, part, start)

@@ -1,7 +1,8 @@
 """Frames into segments: faces tracked inside their shots, and stretches of the video whose results are final.
 
-A segment ends at a hard cut, and what follows it starts with fresh detectors, whether the run goes on or another one
-resumes: so an interrupted run ends with the result of one that was not.
+A segment ends at a hard cut, and what follows it starts with fresh detectors, whether the run goes on, another one
+resumes, or another process works on that part of the video: so all of them end with the same result. Which cuts these
+are follows from the video alone, not from where a run began.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import zlib
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -45,7 +47,9 @@ from facereel.store.model.views import shows_face
 
 # Time beside a gradual transition in which the other shot may still be faintly visible: patches are not matched there.
 BESIDE_TRANSITION_SECONDS = 0.16
-SEGMENT_SECONDS = 60.0  # a segment ends at the first cut after this time
+SEGMENT_SECONDS = 60.0  # a segment ends at the first hard cut at or after each multiple of this time
+# After a line between two parts for which a hard cut is awaited; then both parts end and begin within a shot.
+LINE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +61,8 @@ class Setting:
     config: Config
     interruptions: Container[int]  # as DecodeLog.interruptions, of the frames read so far
 
-    @property
-    def min_frames(self) -> float:
-        """Frames that a segment has at least."""
-        return SEGMENT_SECONDS * float(self.video.frame_rate)
+    # Frames at which a part ends or begins, see ends_within_shot; now, because more of them may come.
+    lines: Callable[[], Sequence[int]] = tuple
 
     @property
     def beside_transition(self) -> int:
@@ -68,7 +70,14 @@ class Setting:
         return frames_in(BESIDE_TRANSITION_SECONDS, self.video.frame_rate)
 
 
-def segments(views: Iterator[FrameView], setting: Setting, before: Checkpoint) -> Iterator[Segment]:
+def line_step(frame_rate: Fraction) -> int:
+    """Frames from one multiple of SEGMENT_SECONDS to the next."""
+    return max(1, round(SEGMENT_SECONDS * frame_rate))
+
+
+def segments(
+    views: Iterator[FrameView], setting: Setting, before: Checkpoint
+) -> Generator[Segment, None, None]:
     """Track faces from the checkpoint, with whose next frame a segment begins, to the end of the video."""
     # Exemplars are embedded beside the search of later frames.
     with ThreadPoolExecutor(setting.engine.threads) as recogniser:
@@ -92,6 +101,12 @@ def segments(views: Iterator[FrameView], setting: Setting, before: Checkpoint) -
                     work = _OpenSegment(setting, recogniser, segment.after)
                     for later in waiting:
                         work.shots.push(later.index, later.seconds, later.thumbnail)
+                elif work.ends_within_shot(waiting[0].index):
+                    segment = work.segment(waiting[0].index, "identity_change", key_frames)
+                    segment = replace(segment, within_shot=True)
+                    yield segment
+                    # The shots go on as they were: only tracks begin anew.
+                    work = _OpenSegment(setting, recogniser, segment.after, work.shots)
                 else:
                     work.take(waiting.popleft())
         work.shots.finish()
@@ -109,27 +124,49 @@ def fingerprint(view: FrameView) -> int:
 class _OpenSegment:
     """A segment in the making."""
 
-    def __init__(self, setting: Setting, recogniser: ThreadPoolExecutor, before: Checkpoint) -> None:
+    def __init__(
+        self, setting: Setting, recogniser: ThreadPoolExecutor, before: Checkpoint,
+        shots: InterruptedShots | None = None,
+    ) -> None:  # fmt: skip
         video, start = setting.video, before.frames
+        step = line_step(video.frame_rate)
+        self._line = (start // step + 1) * step  # the segment ends at the first hard cut from here on
         self._setting, self._recogniser, self.before = setting, recogniser, before
         self._searched = 0
         self._durations: list[float] = []  # of the frames so far, seconds
         self._pending: list[Future[_Found]] = []
         video_format = VideoFormat(video.width, video.height, float(video.frame_rate))
         self._tracker = Tracker(video_format, setting.config, start)
-        self.shots = InterruptedShots(shot_detector(video.frame_rate, setting.config), setting.interruptions)
+        self.shots = shots or InterruptedShots(
+            shot_detector(video.frame_rate, setting.config), setting.interruptions
+        )
         self.next = start
 
     def ends_before(self, index: int) -> bool:
         """May a new segment begin with this frame, whose shot is final? Only at a hard cut, never in a transition."""
-        beside = self._setting.beside_transition
         return (
             self.shots.knows_transitions
-            and index - self.before.frames >= self._setting.min_frames
+            and index >= self._line
             and self.shots.shot_of(index) > self.shots.shot_of(index - 1)
-            and not self.shots.in_transition(index - 1, beside)
-            and not self.shots.in_transition(index, beside)
+            and not self._in_transition(index)
         )
+
+    def ends_within_shot(self, index: int) -> bool:
+        """Has no hard cut come for LINE_SECONDS after a line, and is this frame, whose shot is final, like the last?
+
+        Two parts that meet at the line find the same frame, each for itself.
+        """
+        wait = round(LINE_SECONDS * self._setting.video.frame_rate)
+        return (
+            any(self.before.frames < line and line + wait <= index for line in self._setting.lines())
+            and self.shots.shot_of(index) == self.shots.shot_of(index - 1)
+            and not self._in_transition(index)
+        )
+
+    def _in_transition(self, index: int) -> bool:
+        """Does this frame or the one before lie in or beside a gradual transition?"""
+        beside = self._setting.beside_transition
+        return self.shots.in_transition(index - 1, beside) or self.shots.in_transition(index, beside)
 
     def take(self, view: FrameView) -> None:
         """Track faces into the next frame, whose shot is final."""

@@ -18,7 +18,7 @@ _MIN_WITHIN = 0.4
 # Where a track goes on over a slow step, one of the last crops before it and the first after it must be this similar.
 # Not measured on such tracks, which films lack. Up to a quality of 0.1 such a pair is one person rather than two; of
 # better faces one person's are mostly more similar. A division too many costs little: clustering joins the parts.
-_MIN_OVER_STEP = 0.4
+MIN_OVER_STEP = 0.4
 _CROPS_BEFORE_STEP = 3
 
 
@@ -38,7 +38,7 @@ def _goes_on(before: list[Candidate], after: list[Candidate], recogniser: TrackR
     if not before or not after:
         return False
     similarity = recogniser.embed(before).vectors @ recogniser.embed(after).vectors.T
-    return float(similarity.max()) >= recogniser.scale * _MIN_OVER_STEP
+    return float(similarity.max()) >= recogniser.scale * MIN_OVER_STEP
 
 
 def split_mixed(track: Track, exemplars: tuple[Exemplar, ...], recogniser: TrackRecogniser) -> list[Track]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from facereel.store.model.config import Config
 from facereel.store.model.errors import FaceReelError
 from facereel.store.model.urls import Url
+
+if TYPE_CHECKING:
+    from facereel.store.model.records import Part
 
 Source: TypeAlias = Path | Url  # where a video lies
 
@@ -25,6 +29,18 @@ class Job:
     wait: bool = (
         True  # for another process that indexes the same content; if not, the job ends with BeingIndexed
     )
+    # Of a video that is longer, seconds, parts are read by workers that have no video.
+    split_longer_than: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class PartJob:
+    """A part of a video, to read for the worker that indexes the video."""
+
+    video: Path
+    part: Part
+    file: Path  # a new one, for the segments; what else is known of the part goes into a second one beside it
+    config: Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +123,14 @@ class BeingIndexed:
     """Another process is indexing a video, and this one did not wait for it."""
 
     video: Source
+
+
+@dataclass(frozen=True, slots=True)
+class PartRead:
+    """A part of a video was read, or could not be."""
+
+    start: int  # as in Part
+    failure: str = ""  # why not, a clause; empty for a part that was read
 
 
 Outcome: TypeAlias = Indexed | Failed | BeingIndexed  # of a job; the last of a video counts

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
 import shlex
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from facereel.indexer.engines.protocol import FaceEngine
-from facereel.indexer.jobs.events import Indexed, Job, Note, Progress, ScratchJob, Source
+from facereel.indexer.jobs.events import Indexed, Job, Note, PartJob, Progress, ScratchJob, Source
+from facereel.indexer.jobs.team import IdleWorkers, Line, end_file
 from facereel.store.files.digest import hash_file
 from facereel.store.files.kinds import VIDEO_SUFFIXES
 from facereel.store.files.locks import video_lock
@@ -29,8 +32,12 @@ class VideoInUse(Exception):
     """Another process indexes the content of a video, and the job is not to wait."""
 
 
-def run_job(job: Job, engine: FaceEngine, report: Report = lambda event: None) -> Indexed:
+def run_job(
+    job: Job, engine: FaceEngine, report: Report = lambda event: None, line: Line | None = None
+) -> Indexed:
     """Index a video unless its content is indexed; raises the errors of index_video, EngineMismatchError.
+
+    Parts of a long one are read by the idle workers to which there is a `line`.
 
     While another process indexes the same content this one waits, and takes that index; without `job.wait` it raises
     VideoInUse. A video that is in the library unchanged at the same path is not read.
@@ -74,11 +81,34 @@ def run_job(job: Job, engine: FaceEngine, report: Report = lambda event: None) -
         # Another process may have indexed it since, also without a wait for its lock.
         if index := index_of_content(job, catalogue, sha256):
             return existing(job, engine.info, index, catalogue)
-        folder = index_video(
-            video, sha256, job.store, engine, job.config, progress, lambda text: report(Note(path, text))
-        )
+        with closing(IdleWorkers(job, video, line, report)) as team:
+            folder = index_video(
+                video,
+                sha256,
+                job.store,
+                engine,
+                job.config,
+                progress,
+                lambda text: report(Note(path, text)),
+                team,
+            )
     catalogue.refresh([folder])
     return indexed(folder, path)
+
+
+def run_part(job: PartJob, engine: FaceEngine, report: Report = lambda event: None) -> None:
+    """Read a part of a video; raises the errors of index_part."""
+    from facereel.indexer.media.video import probe
+    from facereel.indexer.pipeline import index_part
+
+    video = probe(job.video)
+
+    def progress(done: int, total: int) -> None:
+        video.check_unchanged()
+        report(Progress(job.video, "indexing", done, total))
+
+    end = index_part(video, job.part, engine, job.config, job.file, progress)
+    end_file(job.file).write_bytes(pickle.dumps(end))
 
 
 def run_scratch_job(job: ScratchJob, engine: FaceEngine, report: Report = lambda event: None) -> Indexed:

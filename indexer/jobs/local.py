@@ -13,12 +13,13 @@ import sys
 import threading
 import time
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from facereel.indexer.jobs.events import (
@@ -30,6 +31,8 @@ from facereel.indexer.jobs.events import (
     Job,
     Note,
     Outcome,
+    PartJob,
+    PartRead,
     Progress,
     ScratchJob,
     Source,
@@ -72,6 +75,9 @@ _PRELOAD = [
 STALL_SECONDS = 3600.0  # without a message from a worker, after which it is killed
 START_ATTEMPTS = 3  # failed starts of workers in a row, after which no more are tried while others work
 EXIT_SECONDS = 10.0  # for all workers to end by themselves, after which they are killed
+PART_ATTEMPTS = (
+    2  # of a part of a video whose worker died, before the worker that indexes the video reads it itself
+)
 REUSED_FOR = 10  # videos that a worker on another machine indexes before a fresh one takes its place
 _PROGRESS_SECONDS = 0.1  # between two Progress events of a worker
 # What a worker takes at most, bytes: 430 MiB at 1080p, and room for larger pictures. That is one process: the
@@ -93,7 +99,26 @@ class _NotReady:
     error: FaceReelError
 
 
-_Message: TypeAlias = _Ready | _NotReady | Event
+@dataclass(frozen=True, slots=True)
+class _IdleQuestion:
+    """A worker with a long video wants to know how many workers have nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    """So many, which wait for parts of that video."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """Parts of a video for those that wait."""
+
+    jobs: tuple[PartJob, ...]
+
+
+_Message: TypeAlias = _Ready | _NotReady | _IdleQuestion | _Offer | PartRead | Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +192,9 @@ class _Worker:
     process: BaseProcess
     connection: Connection[Any, Any]
     last_message: float  # seconds of the monotonic clock
-    job: Job | ScratchJob | None = None  # None while it loads its engine
+    job: Job | ScratchJob | PartJob | None = None  # None while it loads its engine
     stalled: bool = False
+    reserved: int = 0  # workers that are kept free for parts of its video
 
     def receive(self) -> _Message | None:
         """Its next message; None once it has died."""
@@ -180,11 +206,36 @@ class _Worker:
         self.last_message = time.monotonic()
         return message
 
+    def send(self, message: Job | PartJob | _Idle | PartRead) -> bool:
+        """Say something to it; returns whether it was there to take it, as one that has died is not."""
+        try:
+            self.connection.send(message)
+        except OSError:
+            return False
+        return True
+
     def kill_if_stalled(self) -> None:
         """Kill it when it has been silent for too long."""
         if time.monotonic() - self.last_message > STALL_SECONDS:
             self.stalled = True
             self.process.kill()
+
+
+@dataclass(slots=True)
+class _VideoProgress:
+    """How far a video is of which several workers read parts."""
+
+    video: Source
+    done: int = 0  # frames that its own worker has read, or taken from others
+    total: int = 0
+    parts: dict[int, int] = field(default_factory=dict)  # frames that were read of each part, by its start
+    _shown: int = 0
+
+    def event(self) -> Progress:
+        """What is read so far; never less than before."""
+        ahead = sum(done for start, done in self.parts.items() if start > self.done)
+        self._shown = min(max(self._shown, self.done + ahead), max(self.total, self.done))
+        return Progress(self.video, "indexing", self._shown, self.total)
 
 
 class ReusedWorker:
@@ -263,6 +314,9 @@ class _Batch:
         self._load, self._max_workers = load, workers
         self._workers: list[_Worker] = []
         self._leaving: list[BaseProcess] = []  # workers without work, which end by themselves
+        self._parts: deque[PartJob] = deque()
+        self._deaths: Counter[Path] = Counter()  # of workers, by the file of the part that they read
+        self._progress: dict[Source, _VideoProgress] = {}
         self._ever_ready = False
         self._failed_starts = 0  # since a worker was ready last
 
@@ -278,9 +332,23 @@ class _Batch:
                     continue
                 if isinstance(message, _Ready):
                     self._ever_ready, self._failed_starts = True, 0
+                elif isinstance(message, _IdleQuestion):
+                    worker.reserved = self._idle()
+                    worker.send(_Idle(worker.reserved))
+                elif isinstance(message, _Offer):
+                    worker.reserved = 0
+                    self._parts += message.jobs
+                    self._add_workers()
+                elif isinstance(message, PartRead):
+                    assert isinstance(worker.job, PartJob)
+                    self._tell_lead(worker.job.video, message)
+                elif isinstance(worker.job, PartJob):
+                    yield from self._of_part(worker.job, message)
                 else:
-                    yield message
-                if isinstance(message, _Ready | Outcome):
+                    if isinstance(message, Outcome):
+                        self._give_up_parts(message.video)
+                    yield self._with_parts(message)
+                if isinstance(message, _Ready | Outcome | PartRead):
                     yield from self._next_job(worker)
 
     def close(self) -> None:
@@ -309,15 +377,17 @@ class _Batch:
     def _next_job(self, worker: _Worker) -> Generator[Event, None, None]:
         """Give a worker its next job, or let it go when none is left."""
         worker.job = None
+        if self._parts:
+            if worker.send(self._parts[0]):
+                worker.job = self._parts.popleft()
+            return
         if not self._jobs:
             self._let_go(worker)
             return
-        try:
-            worker.connection.send(self._jobs[0])
-        except OSError:
+        if not worker.send(self._jobs[0]):
             return  # it has died between two jobs; the next poll finds it, and another worker takes the job
-        worker.job = self._jobs.popleft()
-        yield self._started(worker.job)
+        worker.job = job = self._jobs.popleft()
+        yield self._started(job)
         self._add_workers()
 
     def _replace(self, worker: _Worker, error: FaceReelError | None) -> Generator[Event, None, None]:
@@ -327,7 +397,10 @@ class _Batch:
         one video, so that the batch ends.
         """
         self._let_go(worker)
-        if worker.job is not None:
+        if isinstance(worker.job, PartJob):
+            self._part_died(worker.job, _death_at_work(worker, worker.job.video))
+        elif worker.job is not None:
+            self._give_up_parts(worker.job.video)
             yield Failed(worker.job.video, _death_at_work(worker, worker.job.video), by_machine=True)
         else:
             error = error or _death_at_start(worker)
@@ -336,6 +409,12 @@ class _Batch:
                     raise error
                 return  # another one may still load its engine
             self._failed_starts += 1
+            if self._failed_starts >= START_ATTEMPTS:
+                while self._parts:
+                    part = self._parts.popleft()
+                    self._tell_lead(
+                        part.video, PartRead(part.part.start, f"no worker for it starts: {error}")
+                    )
             if self._failed_starts >= START_ATTEMPTS and self._jobs and not self._workers:
                 job = self._jobs.popleft()
                 yield self._started(job)
@@ -343,15 +422,66 @@ class _Batch:
         self._add_workers()
 
     def _add_workers(self) -> None:
-        """Start workers until there are as many as allowed, or one for each job that waits."""
+        """Start workers until there are as many as allowed, or one for each job and part that waits."""
         if self._failed_starts >= START_ATTEMPTS and self._workers:
             return
         loading = sum(worker.job is None for worker in self._workers)
-        wanted = min(self._max_workers - len(self._workers), len(self._jobs) - loading)
+        waiting = len(self._jobs) + len(self._parts)
+        wanted = min(self._max_workers - len(self._workers), waiting - loading)
         self._workers += [_spawn(self._load) for _ in range(wanted)]
 
     def _started(self, job: Job) -> Started:
         return Started(job.video, self._total - len(self._jobs), self._total)
+
+    def _idle(self) -> int:
+        """How many workers, running or not, have nothing to do and are not kept free: whole videos come first."""
+        if self._jobs:
+            return 0
+        busy = sum((worker.job is not None) + worker.reserved for worker in self._workers)
+        return max(0, self._max_workers - busy - len(self._parts))
+
+    def _of_part(self, job: PartJob, event: Event) -> Generator[Event, None, None]:
+        """What the reader of a part says: how far it is goes into the progress of the video."""
+        if isinstance(event, Progress) and (lead := self._lead(job.video)) is not None:
+            lead.last_message = time.monotonic()  # it waits for its parts, and they come on
+            progress = self._progress.setdefault(job.video, _VideoProgress(job.video))
+            progress.parts[job.part.start] = event.done
+            yield progress.event()
+
+    def _with_parts(self, event: Event) -> Event:
+        """An event of a video; with its progress that of its parts."""
+        if not isinstance(event, Progress) or event.stage != "indexing":
+            return event
+        progress = self._progress.setdefault(event.video, _VideoProgress(event.video))
+        progress.done, progress.total = event.done, event.total
+        return progress.event()
+
+    def _part_died(self, job: PartJob, error: FaceReelError) -> None:
+        """Try a part once more whose worker died, or leave it to the worker of its video."""
+        self._deaths[job.file] += 1
+        if self._deaths[job.file] < PART_ATTEMPTS:
+            job.file.unlink(missing_ok=True)
+            self._parts.append(job)
+        else:
+            self._tell_lead(job.video, PartRead(job.part.start, str(error)))
+
+    def _give_up_parts(self, video: Source) -> None:
+        """Stop who works on parts of a video that is over."""
+        self._parts = deque(part for part in self._parts if part.video != video)
+        for worker in [
+            one for one in self._workers if isinstance(one.job, PartJob) and one.job.video == video
+        ]:
+            worker.process.kill()
+            self._let_go(worker)
+
+    def _tell_lead(self, video: Source, read: PartRead) -> None:
+        if lead := self._lead(video):
+            lead.send(read)
+
+    def _lead(self, video: Source) -> _Worker | None:
+        """The worker that indexes a video."""
+        jobs = ((worker, worker.job) for worker in self._workers)
+        return next((worker for worker, job in jobs if isinstance(job, Job) and job.video == video), None)
 
     def _let_go(self, worker: _Worker) -> None:
         worker.connection.close()
@@ -432,8 +562,9 @@ def _worker_main(connection: Connection[Any, Any], load: Load, loaders: dict[str
             return
         connection.send(_Ready())
         while True:
-            job: Job | ScratchJob = connection.recv()
-            connection.send(_result(job, engine, connection))
+            job: Job | ScratchJob | PartJob | PartRead = connection.recv()
+            if not isinstance(job, PartRead):  # of a video that ended without it
+                connection.send(_result(job, engine, connection))
 
 
 def _use_one_thread_for_a_picture() -> None:
@@ -443,7 +574,35 @@ def _use_one_thread_for_a_picture() -> None:
     cv2.setNumThreads(1)
 
 
-def _result(job: Job | ScratchJob, engine: FaceEngine, connection: Connection[Any, Any]) -> Outcome:
+class _Line:
+    """A worker's way to ask for the help of idle ones."""
+
+    def __init__(self, connection: Connection[Any, Any]) -> None:
+        self._connection = connection
+        self._read: deque[PartRead] = deque()
+
+    def idle(self) -> int:
+        """As Line."""
+        self._connection.send(_IdleQuestion())
+        while not isinstance(answer := self._connection.recv(), _Idle):
+            self._read.append(answer)
+        return answer.count
+
+    def offer(self, jobs: Sequence[PartJob]) -> None:
+        """As Line."""
+        self._connection.send(_Offer(tuple(jobs)))
+
+    def next_part(self) -> PartRead:
+        """As Line."""
+        if self._read:
+            return self._read.popleft()
+        read: PartRead = self._connection.recv()
+        return read
+
+
+def _result(
+    job: Job | ScratchJob | PartJob, engine: FaceEngine, connection: Connection[Any, Any]
+) -> Outcome | PartRead:
     from facereel.indexer.jobs.job import VideoInUse, run_job, run_scratch_job
 
     last_progress = 0.0
@@ -456,10 +615,12 @@ def _result(job: Job | ScratchJob, engine: FaceEngine, connection: Connection[An
             last_progress = time.monotonic()
         connection.send(event)
 
+    if isinstance(job, PartJob):
+        return _part_result(job, engine, report)
     try:
         if isinstance(job, ScratchJob):
             return run_scratch_job(job, engine, report)
-        return run_job(job, engine, report)
+        return run_job(job, engine, report, _Line(connection))
     except VideoInUse:
         return BeingIndexed(job.video)
     except FaceReelError as error:
@@ -472,6 +633,20 @@ def _result(job: Job | ScratchJob, engine: FaceEngine, connection: Connection[An
         raise  # the caller is gone
     except Exception as error:
         return Failed(job.video, _as_internal_error(job.video, error), traceback.format_exc())
+
+
+def _part_result(job: PartJob, engine: FaceEngine, report: Callable[[Progress | Note], None]) -> PartRead:
+    from facereel.indexer.jobs.job import run_part
+
+    try:
+        run_part(job, engine, report)
+    except BrokenPipeError:
+        raise  # the caller is gone
+    except (
+        Exception
+    ) as error:  # whatever it is, the worker that indexes the video meets it, too, or does better
+        return PartRead(job.part.start, _one_line(error))
+    return PartRead(job.part.start)
 
 
 def _as_internal_error(video: Source, error: Exception) -> InternalError:

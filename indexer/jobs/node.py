@@ -6,14 +6,11 @@ of its own, so that a file which crashes its decoder leaves the node's worker al
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import os
-import tempfile
 import time
 import traceback
-from collections.abc import Container, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Container, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -21,10 +18,9 @@ from typing import TypeAlias
 from facereel.indexer.jobs import staging
 from facereel.indexer.jobs.events import Failed, Indexed, Job, Note, Progress, ScratchJob, Source
 from facereel.indexer.jobs.local import Load, ReusedWorker
+from facereel.indexer.jobs.scratch import scratch_folder
 from facereel.indexer.jobs.staging import RemoteFile
-from facereel.store.files import folders
 from facereel.store.files.digest import hash_file
-from facereel.store.files.disk import make_folder
 from facereel.store.files.kinds import VIDEO_SUFFIXES
 from facereel.store.files.names import printable, safe_name
 from facereel.store.index.database import DATABASE
@@ -80,7 +76,7 @@ def index_here(
     """
     last_progress = 0.0
     try:
-        with _scratch_folder() as folder:
+        with scratch_folder() as folder:
             for message in _index(job, load, contents, indexed_as, folder):
                 if isinstance(message, Progress):
                     if time.monotonic() - last_progress < PROGRESS_SECONDS:
@@ -160,17 +156,3 @@ def _renamed(event: Progress | Note | Failed, path: Path, source: Source) -> Pro
         text = str(event.error).replace(printable(path), printable(source))
         return replace(event, video=source, error=type(event.error)(text))
     return replace(event, video=source)
-
-
-@contextmanager
-def _scratch_folder() -> Iterator[Path]:
-    """A folder on this machine's disk, gone afterwards; those of processes that died are deleted first."""
-    # In a container the number of a user may have no name.
-    user = str(os.getuid()) if hasattr(os, "getuid") else safe_name(getpass.getuser())
-    base = Path(tempfile.gettempdir()) / f"facereel-{user}"
-    make_folder(base, 0o700)
-    if hasattr(os, "getuid") and base.lstat().st_uid != os.getuid():  # of a link, that of who made it
-        raise PermissionError(0, f"{printable(base)} belongs to somebody else")
-    folders.clean_leftovers(base)
-    with folders.temporary_folder(base) as folder:
-        yield folder

@@ -6,10 +6,12 @@ A fault inside a stream costs the frames that it hits, not the video; a DecodeLo
 from __future__ import annotations
 
 import re
+from array import array
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -187,6 +189,32 @@ def read_frames(video: Probe, log: DecodeLog, threads: int = 0, on_card: bool = 
             )
         if on_card and (log.damaged or log.undecoded):
             raise HardwareError
+
+
+def frame_ticks(video: Probe) -> array[int] | None:
+    """The ticks that read_frames will give, from the packets alone; None where these do not tell.
+
+    Which they do where each packet of the picture holds one frame and says when it is shown. A file that is torn, has
+    an edit list or a clock that starts again, or may begin anywhere, is not asked.
+    """
+    if not video.timed or video.format_name in _BEGINS_ANYWHERE:
+        return None
+    ticks = array("q")
+    with open_video(video.path) as container:
+        stream = picture_stream(container, video.path)
+        expects = _Expectation(stream.codec_context.name, begins_anywhere=False)
+        try:
+            for placed in placed_packets(container, stream):
+                packet = placed.packet
+                if not packet.size:
+                    continue  # the last one, which holds nothing
+                if placed.restarts or packet.pts is None or packet.is_corrupt or not expects.frame_of(packet):
+                    return None
+                ticks.append(packet.pts)
+        except (av.error.FFmpegError, OSError):
+            return None
+    ticks = array("q", sorted(ticks))
+    return ticks if all(before < after for before, after in pairwise(ticks)) else None
 
 
 def _pictures(

@@ -68,6 +68,15 @@ def pool_clothes(histograms: list[Floats]) -> bytes | None:
     return bytes(np.rint(255 * roots).astype(np.uint8))
 
 
+def join_clothes(parts: Sequence[tuple[bytes | None, int]]) -> bytes | None:
+    """The clothes of one tracklet from those of its parts, each with its number of frames."""
+    known = [(np.frombuffer(clothes, np.uint8) / 255, frames) for clothes, frames in parts if clothes]
+    if not known:
+        return None
+    shares = np.average([roots**2 for roots, _ in known], axis=0, weights=[frames for _, frames in known])
+    return bytes(np.rint(255 * np.sqrt(shares)).astype(np.uint8))
+
+
 def _hide(visible: NDArray[np.bool_], face: Sequence[float], corner: tuple[int, int], shrink: float) -> None:
     """Hide what is behind a face x y w h of the picture; what is visible begins at a corner x, y and is scaled down."""
     x, y = (face[0] - corner[0]) * shrink, (face[1] - corner[1]) * shrink

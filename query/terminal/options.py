@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -109,6 +110,14 @@ ShotsModel = Annotated[
     ),
 ]
 Force = Annotated[bool, _flag("--force", "Index again videos that are indexed already.")]
+SplitLongerThan = Annotated[
+    str,
+    typer.Option(
+        "--split-longer-than",
+        metavar="TIME",
+        help="Length from which on a video is indexed in parts by workers of --jobs that have no video: 90s, 20m, 2h.",
+    ),
+]
 PartOf = Annotated[
     str | None,
     typer.Option(
@@ -446,3 +455,11 @@ NoBrowser = Annotated[bool, _flag("--no-browser", "Print the address without ope
 ServeRoot = Annotated[
     Path, typer.Option("--root", help="Folder below which the page lists files and indexes videos.")
 ]
+
+
+def seconds(text: str) -> float:
+    """A time such as 90s, 20m or 2h in seconds; a number alone is one of seconds. Raises typer.BadParameter."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is no time; give one such as 90s, 20m or 2h")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]

@@ -300,7 +300,10 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segment:
-    """A stretch of a video whose results are final: it ends at a hard cut, nothing in it depends on what follows."""
+    """A stretch of a video whose results are final: it ends at a hard cut, nothing in it depends on what follows.
+
+    Where a part of the video ends within a shot so does its last segment, which is joined with the one that follows.
+    """
 
     start: int  # its first frame
     shots: tuple[Shot, ...]
@@ -308,3 +311,13 @@ class Segment:
         FoundTracklet, ...
     ]  # numbered in order of time; cluster 0, as clusters are made at the end
     after: Checkpoint  # how far the index has come with it
+    within_shot: bool = False  # it ends within a shot
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a video, to be read in a process of its own."""
+
+    start: int  # frame of its line: it begins at the first hard cut from there on
+    end: int | None  # that of the next part; None: it goes on to the end of the video
+    ticks: bytes  # of all frames up to the one at which reading begins, 64 bits each

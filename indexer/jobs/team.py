@@ -1,0 +1,109 @@
+"""The idle workers of a run as a team that reads parts of one long video, as the worker that indexes it uses them."""
+
+from __future__ import annotations
+
+import pickle
+from array import array
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from facereel.indexer.jobs.events import Job, Note, PartJob, PartRead, Progress
+from facereel.indexer.jobs.scratch import scratch_folder
+from facereel.store.files.names import printable
+from facereel.store.model.records import Part
+
+if TYPE_CHECKING:
+    from facereel.indexer.media.video import Probe
+    from facereel.indexer.parts import PartEnd
+
+
+class Line(Protocol):
+    """To the process that hands out work."""
+
+    def idle(self) -> int:
+        """How many workers have nothing to do; they are kept free until `offer`."""
+        ...
+
+    def offer(self, jobs: Sequence[PartJob]) -> None:
+        """Have parts read, perhaps none."""
+        ...
+
+    def next_part(self) -> PartRead:
+        """Wait for the next part that was read, or could not be."""
+        ...
+
+
+class IdleWorkers:
+    """The Team of a job on this machine."""
+
+    def __init__(
+        self, job: Job, video: Probe, line: Line | None, report: Callable[[Progress | Note], None]
+    ) -> None:
+        """Without a `line` nobody is in it."""
+        self._job, self._video, self._line, self._report = job, video, line, report
+        self._stack = ExitStack()
+        self._folder: Path | None = None
+        self._ticks: array[int] | None = None
+        self._alone = False  # its packets do not tell its frames, or a part has failed as the next one would
+        self._files: dict[int, Path] = {}  # of the parts, by their starts
+        self._read: dict[int, PartRead] = {}
+
+    def close(self) -> None:
+        """Delete what the parts have left."""
+        self._stack.close()
+
+    def split(self, first: int) -> Sequence[Part]:
+        """As Team.split."""
+        left = float((self._video.frame_estimate - first) / self._video.frame_rate)
+        # Only the default shot detector knows at which cuts parts may meet.
+        if self._line is None or left <= self._job.split_longer_than or self._job.config.shots != "adaptive":
+            return ()
+        if self._alone:
+            return ()
+        if not (count := self._line.idle()):
+            return ()
+        try:
+            parts = self._plan(first, count)
+            jobs = [PartJob(self._video.path, part, self._file(part), self._job.config) for part in parts]
+        except OSError as error:
+            self._report(Note(self._video.path, f"no parts can be read at once: {error}"))
+            parts, jobs, self._alone = [], [], True
+        self._line.offer(jobs)
+        return parts
+
+    def result(self, part: Part) -> tuple[PartEnd, Path] | None:
+        """As Team.result."""
+        assert self._line is not None
+        while part.start not in self._read:
+            read = self._line.next_part()
+            self._read[read.start] = read
+        file = self._files[part.start]
+        if failure := self._read[part.start].failure:
+            text = f"a part of {printable(self._video.path.name)} could not be read by itself ({failure})"
+            self._report(Note(self._video.path, f"{text}; it is read with the rest"))
+            self._alone = True
+            return None
+        return pickle.loads(end_file(file).read_bytes()), file
+
+    def _plan(self, first: int, count: int) -> list[Part]:
+        from facereel.indexer.media.video import frame_ticks
+        from facereel.indexer.parts import plan_parts
+
+        if self._ticks is None:
+            ticks = frame_ticks(self._video)
+            self._ticks = array("q") if ticks is None else ticks
+            self._alone = ticks is None
+        return plan_parts(self._video, self._ticks, first, count)
+
+    def _file(self, part: Part) -> Path:
+        if self._folder is None:
+            self._folder = self._stack.enter_context(scratch_folder())
+        self._files[part.start] = file = self._folder / str(part.start)
+        return file
+
+
+def end_file(file: Path) -> Path:
+    """Where the PartEnd of a part lies whose segments are in `file`."""
+    return file.with_suffix(".end")
