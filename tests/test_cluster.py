@@ -433,7 +433,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
     made = Cluster()
     try:
-        _add_node(made, num_cpus=0, include_dashboard=False, include_log_monitor=False)
+        _add_node(made, num_cpus=0, include_dashboard=False, include_log_monitor=False, no_monitor=True)
         for _ in range(2):
             _add_node(made, num_cpus=1, include_log_monitor=False)
         yield made

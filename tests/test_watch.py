@@ -334,6 +334,16 @@ def block(language: str) -> str:
     return str(found[0])
 
 
+def test_the_container_of_the_docs_is_one_that_compose_reads() -> None:
+    yaml = pytest.importorskip("yaml", reason="Ray brings it")
+    (service,) = yaml.safe_load(block("yaml"))["services"].values()
+    assert service["build"] == "."
+    assert (ROOT / "Dockerfile").is_file()
+    mounts = {volume.split(":")[1] for volume in service["volumes"]}
+    for name in (service["command"][2], service["command"][4]):
+        assert any(name == mount or name.startswith(f"{mount}/") for mount in mounts), f"{name} is no volume"
+
+
 def test_the_service_and_the_container_of_the_docs_start_what_there_is(run: Run, tmp_path: Path) -> None:
     service = configparser.ConfigParser(strict=False)
     service.optionxform = str  # type: ignore[assignment, method-assign]  # keys have capitals
