@@ -249,7 +249,9 @@ class LibraryPeople:
 
     def unsettled(self, *, indexed: bool = False) -> tuple[str, ...]:
         """Videos, by sha256, with decisions that their members do not follow yet; `indexed`: only those here."""
-        condition = "sha256 IN (SELECT sha256 FROM videos)" if indexed else "1"
+        # Looked up one by one: IN would read all videos first.
+        here = "EXISTS (SELECT 1 FROM videos WHERE videos.sha256 = unsettled.sha256)"
+        condition = here if indexed else "1"
         query = f"SELECT sha256 FROM unsettled WHERE {condition} ORDER BY sha256"
         with self._read() as db:
             return tuple(str(row[0]) for row in db.execute(query))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.figures import Figure, at_least, at_most
+from tests.benchmarks.large_video import large_video
 from tests.benchmarks.media_truth import Film, films, footage_videos, partial_films
 from tests.benchmarks.recluster import reclustered
 from tests.benchmarks.report import Report, say
@@ -46,6 +47,8 @@ def clusters(only: str) -> Iterator[Report]:
     if rows:
         yield "clusters", rows, [*figures, at_most("clusters that hold two people", mixed, 0)]
     yield from _people_shown(only)
+    if only in "large video":
+        yield from large_video()
 
 
 def _score(film: Film, store: Path) -> ClusterScore:

@@ -42,9 +42,15 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "remove": (("film",), ("remove", "film.mp4")),
     "reembed": (("film",), ("reembed", "film.mp4", *OTHER)),
     "forget": (("film",), ("forget", "red.png", "--yes", *FAKE)),
+    "people name": (("film",), ("people", "name", "film.mp4#1", "Anna")),
+    "people merge": (("film", "name"), ("people", "merge", "Anna", "film.mp4#2")),
+    "people reject": (("film", "name"), ("people", "reject", "Anna", "film.mp4#1")),
+    "people undo": (("film", "name"), ("people", "undo")),
 }
+ONCE = ("remove", "query", "people")  # commands that cannot be run again once they are done
 BEFORE = {
     "film": ("index", "film.mp4", *FAKE),
+    "name": ("people", "name", "film.mp4#1", "Anna"),
     "result": ("query", "red.png", "--out", "out", "--crop", "none", *FAKE),
 }
 
@@ -134,7 +140,7 @@ class Range:
         outcome.old += present == ends[0]
         outcome.resumed += bool(list((place / "store").glob(f"{UNFINISHED}*/index.db")))
         outcome.new += present == ends[1] != ends[0]
-        if present != ends[1] or args[0] not in ("remove", "query"):
+        if present != ends[1] or args[0] not in ONCE:
             self._finish(args, place)
         if (ended := state(place)) != ends[1]:
             raise AssertionError(f"the next run ended in another state: {difference(ended, ends[1])}")

@@ -9,30 +9,44 @@ import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 
+from facereel.api import Library
 from facereel.query import videos
 from facereel.store.files import folders
 from facereel.store.index.database import DATABASE
+from facereel.store.index.reader import read_video
 from facereel.store.index.vectors import VECTORS
+from facereel.store.library.database import LIBRARY
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is there for a user: indexes by folder, with a digest of their rows, and the files of the result."""
+    """What is there for a user: indexes by folder, with a digest of their rows, the files of the result, decisions."""
 
     indexes: dict[str, str]
     result: dict[str, str] | None
+    decisions: tuple[tuple[Any, ...], ...]  # kind, ids, name and number of faces of each
+    names: dict[str, dict[int, str]]  # of clusters, by the video's hash
 
 
 def state(place: Path) -> State:
     """What is there."""
     store, result = place / "store", place / "out" / "red"
     files = {file.name: _digest(file) for file in sorted(result.iterdir())} if result.is_dir() else None
-    return State(
-        {folder.name: rows_digest(folder / DATABASE) for folder in folders.index_folders(store)}, files
+    found = folders.index_folders(store)
+    indexes = {folder.name: rows_digest(folder / DATABASE) for folder in found}
+    people = Library(store).people.stored
+    decisions = tuple(
+        (one.kind, one.person, one.other, one.name, one.undoes, len(one.places)) for one in people.log()
     )
+    names = {
+        sha256: {cluster: one.name for cluster, one in people.people_of(sha256).items() if one.name}
+        for sha256 in [read_video(folder)[0].sha256 for folder in found]
+    }
+    return State(indexes, files, decisions, names)
 
 
 def rows_digest(database: Path) -> str:
@@ -65,6 +79,8 @@ def _digest(file: Path) -> str:
 
 def check_between(present: State, ends: tuple[State, State]) -> None:
     """Raise AssertionError when something incomplete lies there, even before any clean-up."""
+    if (present.decisions, present.names) not in [(end.decisions, end.names) for end in ends]:
+        raise AssertionError("the decisions are neither those before the command nor those after it")
     for name, rows in present.indexes.items():
         if rows not in [end.indexes.get(name) for end in ends]:
             raise AssertionError(f"{name} is neither the old index nor the new one")
@@ -86,12 +102,14 @@ def check_sound(place: Path) -> None:
 
 def difference(one: State, other: State) -> str:
     """In words, for the message of a failure."""
-    return f"{[one.indexes, one.result]} instead of {[other.indexes, other.result]}"
+    return f"{one} instead of {other}"
 
 
 def listing(place: Path) -> list[str]:
-    """What lies in the store and among the results, by name."""
+    """What lies in the store and among the results, by name, and when the journal of decisions was written."""
     present = []
+    with suppress(OSError):
+        present.append(str((place / "store" / f"{LIBRARY}-journal").stat().st_mtime_ns))
     for room in ("store", "out"):
         with suppress(OSError):
             present += [f"{room}/{name}" for name in sorted(os.listdir(place / room))]
