@@ -1,4 +1,4 @@
-"""Clustering a video of 50,000 tracklets, as of many hours with a crowd: seconds and memory, in a process of its own."""
+"""Clustering a video of 50,000 tracklets, as of a day with a crowd: seconds and memory, in a process of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from facereel.indexer.identity.clustering import TrackletIdentity, make_clusters
-from facereel.indexer.scan.clothes import CLOTHES_BINS
+from facereel.store.model.records import CLOTHES_BINS
 from tests.benchmarks.figures import at_most
 from tests.benchmarks.report import Report
 from tests.benchmarks.run_facereel import ROOT
@@ -72,7 +72,9 @@ def _main(what: str) -> dict[str, Any]:
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     import resource  # Windows has none
 
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << (20 if sys.platform == "darwin" else 10))
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        1 << (20 if sys.platform == "darwin" else 10)
+    )
     return {
         "tracklets": len(tracklets), "people": PEOPLE, "clusters": len(clusters), "wall s": wall, "CPU s": cpu,
         "memory MiB": memory, "cores": os.cpu_count(),
