@@ -112,9 +112,17 @@ def spoken(run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pa
 
 
 def test_only_clips_stay_in_which_mouth_and_sound_agree(
-    run: Run, spoken: tuple[Path, Path], tmp_path: Path
+    run: Run, spoken: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Of two people, whose clips one model judges, which is loaded once."""
     film, store = spoken
+    load, loaded = SpeakerModel.__init__, []
+
+    def counted(self: SpeakerModel, path: Path) -> None:
+        loaded.append(path)
+        load(self, path)
+
+    monkeypatch.setattr(SpeakerModel, "__init__", counted)
     model = speaker_model(tmp_path / "model.onnx")
     args = ("--everybody", "--video", film, "--store", store, *FAKE, "--out", tmp_path / "out")
     both = run("query", *args, "--dry-run", "--json")
@@ -124,6 +132,7 @@ def test_only_clips_stay_in_which_mouth_and_sound_agree(
     result = run("query", *args, "--speaking", model)
     assert result.exit_code == 0, result.output
     assert "1 match that do" in result.stdout
+    assert loaded == [model]
     (folder,) = (tmp_path / "out").iterdir()
     document = json.loads((folder / "metadata.json").read_text())
     assert (document["search"]["matches"], document["search"]["not_speaking"]) == (1, 0)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from heapq import merge
 from io import BytesIO
-from itertools import dropwhile, islice
+from itertools import dropwhile
 from pathlib import Path
 from typing import TypeAlias
 
@@ -137,13 +137,12 @@ def _pictures(source: InputContainer, clip: ClipPlan, times: FrameTimes, run: _R
     video, key = clip.match.video, run.shown[0]
     packets = packets_around(source, video, times, clip.start, run.margin)
     from_key = dropwhile(lambda packet: not (packet.is_keyframe and packet.pts == key), packets)
+    own = (packet for packet in from_key if packet.pts is not None and packet.pts >= key)
     count = 0
-    decoded = _decoding_times(run.shown)
-    for packet in islice((one for one in from_key if one.pts is not None and one.pts >= key), len(decoded)):
-        packet.dts = decoded[count]
-        count += 1
+    for count, (time, packet) in enumerate(zip(_decoding_times(run.shown), own, strict=False), start=1):
+        packet.dts = time
         yield packet
-    if count < len(decoded):
+    if count < len(run.shown):
         raise CutError(f"{printable(video.name)} changed while it was copied; run it again")
 
 

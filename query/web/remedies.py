@@ -17,7 +17,6 @@ _REMEDIES = (
     ("--format mov keeps", "MOV keeps"),
     ("--codec prores keeps", "MOV, ProRes keeps"),
     ("--face 2 uses the next in size, and so on", "choose another one on the photo"),
-    (" (or query with --video FILE)", ""),
     ("give photos of one person together, without --person", "give photos of one person together"),
 )
 # Fields of the page by the options that they stand for.
