@@ -138,11 +138,12 @@ def _pictures(source: InputContainer, clip: ClipPlan, times: FrameTimes, run: _R
     packets = packets_around(source, video, times, clip.start, run.margin)
     from_key = dropwhile(lambda packet: not (packet.is_keyframe and packet.pts == key), packets)
     own = (packet for packet in from_key if packet.pts is not None and packet.pts >= key)
-    count = 0
-    for count, (time, packet) in enumerate(zip(_decoding_times(run.shown), own, strict=False), start=1):
+    taken = 0
+    for time, packet in zip(_decoding_times(run.shown), own, strict=False):
         packet.dts = time
+        taken += 1
         yield packet
-    if count < len(run.shown):
+    if taken < len(run.shown):
         raise CutError(f"{printable(video.name)} changed while it was copied; run it again")
 
 
