@@ -272,7 +272,8 @@ class _Batch:
                 attempt.incoming = attempt.incoming or IncomingIndex(job.store)
                 attempt.incoming.add(message.data)
             except FaceReelError as error:
-                yield self._end(attempt, Failed(job.video, error, traceback.format_exc()))
+                self._stop(attempt)
+                yield Failed(job.video, error, traceback.format_exc())
         elif isinstance(message, Failed):
             yield from self._failed(attempt, replace(message, video=job.video))
         else:
