@@ -11,13 +11,15 @@ from facereel.indexer.engines import packs
 from facereel.indexer.engines import status as engines
 from facereel.indexer.engines.packs import PACKS
 from facereel.indexer.engines.registry import DEFAULT_ENGINE
+from facereel.indexer.engines.weights import cache_folder
 from tests.insightface_pack import build_pack
 from tests.program import Run
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home without packs, and no way to fetch one."""
+    """A home without packs, and no way to fetch one; models that are converted already are taken from ours."""
+    monkeypatch.setenv("FACEREEL_CACHE", str(cache_folder()))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(packs, "fetch", lambda name: pytest.fail("fetched unasked"))
     return tmp_path / "home" / ".insightface" / "models"

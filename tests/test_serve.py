@@ -19,15 +19,21 @@ FAKE = ("--engine", "fake")
 PROGRAM = ("-m", "tests.fake_cli")
 
 
+@pytest.fixture(scope="module")
+def long_store(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the index of a film that no browser plays, and whose proxy takes seconds to make."""
+    place = tmp_path_factory.mktemp("long")
+    video = write_video(place / "long.avi", Recipe(frames=300, size=(960, 540), codec="mpeg4"))
+    assert run("index", video, "--store", place / "faceindex", *FAKE).exit_code == 0
+    return place / "faceindex"
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows ends a process without asking it")
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_its_end_is_the_end_of_its_work(run: Run, tmp_path: Path, end: signal.Signals) -> None:
-    store = tmp_path / "faceindex"
-    video = write_video(tmp_path / "long.avi", Recipe(frames=300, size=(960, 540), codec="mpeg4"))
-    assert run("index", video, "--store", store, *FAKE).exit_code == 0
-    (folder,) = index_folders(store)
+def test_its_end_is_the_end_of_its_work(long_store: Path, tmp_path: Path, end: signal.Signals) -> None:
+    (folder,) = index_folders(long_store)
     before = sorted(path.name for path in folder.iterdir())
-    with serve(store, tmp_path, *FAKE, program=PROGRAM, end=end) as site, site.client() as client:
+    with serve(long_store, tmp_path, *FAKE, program=PROGRAM, end=end) as site, site.client() as client:
         prepare = f"/api/playback/{folder.name}/proxy"
         client.post(prepare, json={}, headers={"Origin": site.origin}).raise_for_status()
         while not (folder / ".proxy.mp4.part").exists():

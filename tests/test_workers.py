@@ -237,11 +237,16 @@ def test_processes_share_a_store(tmp_path: Path, run: Run, photos: Path) -> None
     assert len([path for path in store.iterdir() if path.is_dir()]) == 2
 
 
+@pytest.fixture(scope="module")
+def long_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A minute, of which the index is far from made when it is stopped."""
+    return film_of_two(tmp_path_factory.mktemp("long") / "long.mp4", seconds=20)
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
-def test_nobody_stays_behind(tmp_path: Path, sent: signal.Signals) -> None:
+def test_nobody_stays_behind(tmp_path: Path, long_film: Path, sent: signal.Signals) -> None:
     """Ctrl-C reaches the whole group as from a terminal; kill -9 only the parent. No worker outlives it."""
-    film = film_of_two(tmp_path / "long.mp4", seconds=60)
-    process = start("index", film, "--store", tmp_path / "s", *FAKE)
+    process = start("index", long_film, "--store", tmp_path / "s", *FAKE)
     deadline = time.monotonic() + 60
     while not list((tmp_path / "s").glob(f"{VIDEO_LOCK}*")) and time.monotonic() < deadline:
         time.sleep(0.05)
