@@ -559,6 +559,7 @@ def check_stopping_and_a_node_that_dies(cluster: Any, place: Path) -> None:
                 cluster.remove_node(dying)
                 (place / "go").touch()
     assert isinstance(events[-1], Indexed)
-    (note,) = (event for event in events if isinstance(event, Note))
-    assert "blue.mp4: NodeDiedError" in note.text
+    # A busy machine may lose the second attempt as well; that is another note.
+    notes = [event.text for event in events if isinstance(event, Note)]
+    assert any("blue.mp4: NodeDiedError" in text for text in notes)
     assert [health.problems for health in library.verify()] == [()]
