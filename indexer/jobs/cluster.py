@@ -18,7 +18,7 @@ import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,7 @@ from facereel.indexer.jobs.events import (
 )
 from facereel.indexer.jobs.local import STALL_SECONDS, WORKER_MEMORY, Load, with_second_try
 from facereel.indexer.jobs.node import Complete, Content, Known, Message, Part, index_here
+from facereel.indexer.jobs.nodes import IdleNodes
 from facereel.indexer.jobs.staging import RemoteFile
 from facereel.store.files.locks import OwnerLock, owner_of_video
 from facereel.store.files.names import printable
@@ -159,7 +160,9 @@ class _Task:
 
             elsewhere = {"ray.io/node-id": NotIn(*failed_on)}
             remote = remote.options(scheduling_strategy=NodeLabelSchedulingStrategy(hard={}, soft=elsewhere))
-        work = self._ray.cloudpickle.dumps((job, indexed_as, self._load, dict(LOADERS)))
+        work = self._ray.cloudpickle.dumps(
+            (job, indexed_as, self._load, dict(LOADERS), (self.cores, self._gpus))
+        )
         return remote.remote(FACEREEL_VERSION, work, contents)
 
     def needs(self) -> str:
@@ -447,11 +450,12 @@ def do_work(version: str, work: bytes, contents: frozenset[str]) -> Generator[Me
         text = f"FaceReel {FACEREEL_VERSION} is there and {version} here; install the same on every node"
         yield Failed(Path(), EngineError(text), by_machine=True)
         return
-    job, indexed_as, load, loaders = pickle.loads(work)
+    job, indexed_as, load, loaders, (cores, gpus) = pickle.loads(work)
     LOADERS.update(loaders)  # as a worker process of this machine gets them
     # Processes that this one starts would import its main module, which is Ray's, and with it all of Ray.
     vars(sys.modules["__main__"]).pop("__file__", None)
-    yield from index_here(job, load, contents, indexed_as)
+    with closing(IdleNodes(cores, gpus, load)) as pool:
+        yield from index_here(job, load, contents, indexed_as, pool)
 
 
 def _absolute(job: Job) -> Job:

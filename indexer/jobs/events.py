@@ -51,6 +51,7 @@ class ScratchJob:
     sha256: str  # of its content
     store: Path  # holds nothing else
     config: Config
+    split_longer_than: float = math.inf  # as in Job
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,8 +111,10 @@ def run_part(job: PartJob, engine: FaceEngine, report: Report = lambda event: No
     end_file(job.file).write_bytes(pickle.dumps(end))
 
 
-def run_scratch_job(job: ScratchJob, engine: FaceEngine, report: Report = lambda event: None) -> Indexed:
-    """Index a file whose content is known to be new; raises the errors of index_video."""
+def run_scratch_job(
+    job: ScratchJob, engine: FaceEngine, report: Report = lambda event: None, line: Line | None = None
+) -> Indexed:
+    """Index a file whose content is known to be new, as run_job does; raises the errors of index_video."""
     from facereel.indexer.media.video import probe
     from facereel.indexer.pipeline import index_video
 
@@ -122,9 +124,17 @@ def run_scratch_job(job: ScratchJob, engine: FaceEngine, report: Report = lambda
         video.check_unchanged()
         report(Progress(path, "indexing", done, total))
 
-    folder = index_video(
-        video, job.sha256, job.store, engine, job.config, progress, lambda text: report(Note(path, text))
-    )
+    with closing(IdleWorkers(job, video, line, report)) as team:
+        folder = index_video(
+            video,
+            job.sha256,
+            job.store,
+            engine,
+            job.config,
+            progress,
+            lambda text: report(Note(path, text)),
+            team,
+        )
     return indexed(folder, path)
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from facereel.indexer.jobs.events import (
     Arriving,
@@ -57,6 +57,7 @@ from facereel.store.model.errors import (
 
 if TYPE_CHECKING:
     from facereel.indexer.engines.protocol import FaceEngine
+    from facereel.indexer.jobs.team import PartPool
 
 # A server process that has imported everything starts a worker in 20 ms instead of 1 s. On other systems forking is
 # not safe once their frameworks are loaded.
@@ -83,6 +84,9 @@ _PROGRESS_SECONDS = 0.1  # between two Progress events of a worker
 # What a worker takes at most, bytes: 430 MiB at 1080p, and room for larger pictures. That is one process: the
 # whole command also has the command line and, on Linux, the server that starts workers.
 WORKER_MEMORY = 1 << 30
+
+_POLL_SECONDS = 0.5  # between two looks at parts that other machines read
+_SomeEvent = TypeVar("_SomeEvent", bound="Event | PartRead")
 
 Load: TypeAlias = Callable[[], "FaceEngine"]
 
@@ -231,6 +235,13 @@ class _VideoProgress:
     parts: dict[int, int] = field(default_factory=dict)  # frames that were read of each part, by its start
     _shown: int = 0
 
+    def with_parts(self, event: _SomeEvent) -> _SomeEvent | Progress:
+        """An event of the video's own worker; with its progress that of the parts."""
+        if not isinstance(event, Progress) or event.stage != "indexing":
+            return event
+        self.done, self.total = event.done, event.total
+        return self.event()
+
     def event(self) -> Progress:
         """What is read so far; never less than before."""
         ahead = sum(done for start, done in self.parts.items() if start > self.done)
@@ -246,26 +257,42 @@ class ReusedWorker:
         self._worker: _Worker | None = None
         self._done = 0  # jobs of this worker
 
-    def run(self, job: ScratchJob) -> Generator[Progress | Note | Indexed | Failed, None, None]:
-        """Yield Progress and Note, and last Indexed or Failed; raises EngineError when the engine cannot be loaded.
+    def run(
+        self, job: ScratchJob | PartJob, pool: PartPool
+    ) -> Generator[Progress | Note | Indexed | Failed | PartRead, None, None]:
+        """Yield Progress and Note, and last Indexed, PartRead or Failed; raises what loading the engine raises.
 
-        Closing the generator before its end stops the worker.
+        A `pool` reads parts of a long video. Closing the generator before its end stops the worker.
         """
         worker = self._ready()
         self._worker = None  # until the job has ended well
+        progress = _VideoProgress(job.video)
         try:
             worker.job = job
             worker.connection.send(job)
             while True:
-                message = _next_message(worker)
+                for event in pool.events():
+                    worker.last_message = time.monotonic()  # it may wait for its parts, and they come on
+                    if isinstance(event, PartRead):
+                        worker.send(event)
+                    else:
+                        progress.parts[event.start] = event.done
+                        yield progress.event()
+                if not worker.connection.poll(_POLL_SECONDS):
+                    worker.kill_if_stalled()
+                    continue
+                message = worker.receive()
                 if message is None:
                     yield Failed(job.video, _death_at_work(worker, job.video), by_machine=True)
                     return
-                assert isinstance(message, Progress | Note | Indexed | Failed)
-                if isinstance(message, Indexed):
+                if isinstance(message, _IdleQuestion | _Offer):
+                    _ask(pool, worker, message)
+                    continue
+                assert isinstance(message, Progress | Note | Indexed | Failed | PartRead)
+                if isinstance(message, Indexed | PartRead):
                     self._worker, self._done = worker, self._done + 1
-                yield message
-                if isinstance(message, Indexed | Failed):
+                yield progress.with_parts(message)
+                if isinstance(message, Indexed | Failed | PartRead):
                     return
         finally:
             if self._worker is None:
@@ -290,6 +317,15 @@ class ReusedWorker:
             return worker
         _kill(worker)
         raise message.error if isinstance(message, _NotReady) else _death_at_start(worker)
+
+
+def _ask(pool: PartPool, worker: _Worker, message: _IdleQuestion | _Offer) -> None:
+    """Pass on what a worker asks of those who read parts for it."""
+    if isinstance(message, _IdleQuestion):
+        worker.send(_Idle(pool.idle()))
+    else:
+        for part in message.jobs:
+            pool.submit(part)
 
 
 def _next_message(worker: _Worker) -> _Message | None:
@@ -347,7 +383,7 @@ class _Batch:
                 else:
                     if isinstance(message, Outcome):
                         self._give_up_parts(message.video)
-                    yield self._with_parts(message)
+                    yield self._progress_of(message.video).with_parts(message)
                 if isinstance(message, _Ready | Outcome | PartRead):
                     yield from self._next_job(worker)
 
@@ -444,17 +480,12 @@ class _Batch:
         """What the reader of a part says: how far it is goes into the progress of the video."""
         if isinstance(event, Progress) and (lead := self._lead(job.video)) is not None:
             lead.last_message = time.monotonic()  # it waits for its parts, and they come on
-            progress = self._progress.setdefault(job.video, _VideoProgress(job.video))
+            progress = self._progress_of(job.video)
             progress.parts[job.part.start] = event.done
             yield progress.event()
 
-    def _with_parts(self, event: Event) -> Event:
-        """An event of a video; with its progress that of its parts."""
-        if not isinstance(event, Progress) or event.stage != "indexing":
-            return event
-        progress = self._progress.setdefault(event.video, _VideoProgress(event.video))
-        progress.done, progress.total = event.done, event.total
-        return progress.event()
+    def _progress_of(self, video: Source) -> _VideoProgress:
+        return self._progress.setdefault(video, _VideoProgress(video))
 
     def _part_died(self, job: PartJob, error: FaceReelError) -> None:
         """Try a part once more whose worker died, or leave it to the worker of its video."""
@@ -619,7 +650,7 @@ def _result(
         return _part_result(job, engine, report)
     try:
         if isinstance(job, ScratchJob):
-            return run_scratch_job(job, engine, report)
+            return run_scratch_job(job, engine, report, _Line(connection))
         return run_job(job, engine, report, _Line(connection))
     except VideoInUse:
         return BeingIndexed(job.video)

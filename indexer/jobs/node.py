@@ -16,10 +16,21 @@ from pathlib import Path
 from typing import TypeAlias
 
 from facereel.indexer.jobs import staging
-from facereel.indexer.jobs.events import Failed, Indexed, Job, Note, Progress, ScratchJob, Source
+from facereel.indexer.jobs.events import (
+    Failed,
+    Indexed,
+    Job,
+    Note,
+    PartJob,
+    PartRead,
+    Progress,
+    ScratchJob,
+    Source,
+)
 from facereel.indexer.jobs.local import Load, ReusedWorker
 from facereel.indexer.jobs.scratch import scratch_folder
 from facereel.indexer.jobs.staging import RemoteFile
+from facereel.indexer.jobs.team import Nobody, PartPool, PartProgress, end_file
 from facereel.store.files.digest import hash_file
 from facereel.store.files.kinds import VIDEO_SUFFIXES
 from facereel.store.files.names import printable, safe_name
@@ -66,18 +77,34 @@ Message: TypeAlias = Progress | Note | Failed | Known | Content | Part | Complet
 _worker: tuple[tuple[Load, str | None], ReusedWorker] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PartData:
+    """The next bytes of one of the two files of a part."""
+
+    data: bytes
+    of_end: bool  # of the second one
+
+    def target(self, file: Path) -> Path:
+        """To which of them it belongs, where `file` is the first one."""
+        return end_file(file) if self.of_end else file
+
+
 def index_here(
-    job: Job, load: Load, contents: Container[str], indexed_as: RemoteFile | None
+    job: Job,
+    load: Load,
+    contents: Container[str],
+    indexed_as: RemoteFile | None,
+    pool: PartPool | None = None,
 ) -> Generator[Message, None, None]:
     """Index a video on this machine, whatever the job's store; last comes Failed, Known or Complete.
 
     `contents` are the SHA-256 of the videos that the library has, `indexed_as` is what it was indexed as by its
-    address.
+    address. A `pool` reads parts of a long video that other machines find at its path.
     """
     last_progress = 0.0
     try:
         with scratch_folder() as folder:
-            for message in _index(job, load, contents, indexed_as, folder):
+            for message in _index(job, load, contents, indexed_as, folder, pool or Nobody()):
                 if isinstance(message, Progress):
                     if time.monotonic() - last_progress < PROGRESS_SECONDS:
                         continue
@@ -91,8 +118,9 @@ def index_here(
 
 
 def _index(
-    job: Job, load: Load, contents: Container[str], indexed_as: RemoteFile | None, folder: Path
-) -> Generator[Message, None, None]:
+    job: Job, load: Load, contents: Container[str], indexed_as: RemoteFile | None, folder: Path,
+    pool: PartPool,
+) -> Generator[Message, None, None]:  # fmt: skip
     remote, path = None, job.video
     if isinstance(path, Url):
         remote = staging.stat(path)
@@ -113,7 +141,10 @@ def _index(
         yield Known(sha256)
         return
     yield Content(sha256)
-    for event in _worker_for(load).run(ScratchJob(path, sha256, folder / "store", job.config)):
+    scratch = ScratchJob(path, sha256, folder / "store", job.config, job.split_longer_than)
+    # A copy is on this machine alone.
+    for event in _worker_for(load).run(scratch, Nobody() if remote else pool):
+        assert not isinstance(event, PartRead)
         if isinstance(event, Indexed) and _change(path) != before:
             text = f"{printable(job.video)} was written to while it was indexed; index it again"
             yield Failed(job.video, VideoError(text))
@@ -126,6 +157,28 @@ def _index(
             yield Complete(digest.hexdigest(), remote.mtime_ns if remote else None)
         else:
             yield _renamed(event, path, job.video)
+
+
+def part_here(job: PartJob, load: Load) -> Generator[PartProgress | PartData | PartRead, None, None]:
+    """Read a part of a video on this machine, wherever its files are to lie; last comes PartRead.
+
+    Raises FaceReelError and OSError where another machine may do better.
+    """
+    last_progress = 0.0
+    with scratch_folder() as folder:
+        own = replace(job, file=folder / "segments")
+        for event in _worker_for(load).run(own, Nobody()):
+            if isinstance(event, Failed):
+                raise event.error
+            if isinstance(event, Progress) and time.monotonic() - last_progress >= PROGRESS_SECONDS:
+                last_progress = time.monotonic()
+                yield PartProgress(job.part.start, event.done)
+            elif isinstance(event, PartRead):
+                for of_end in (False, True) if not event.failure else ():
+                    with open(end_file(own.file) if of_end else own.file, "rb") as file:
+                        while data := file.read(PART_BYTES):
+                            yield PartData(data, of_end)
+                yield event
 
 
 def _change(path: Path) -> tuple[int, int] | None:

@@ -6,17 +6,18 @@ import pickle
 from array import array
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from facereel.indexer.jobs.events import Job, Note, PartJob, PartRead, Progress
+from facereel.indexer.jobs.events import Job, Note, PartJob, PartRead, Progress, ScratchJob
 from facereel.indexer.jobs.scratch import scratch_folder
 from facereel.store.files.names import printable
-from facereel.store.model.records import Part
 
 if TYPE_CHECKING:
     from facereel.indexer.media.video import Probe
     from facereel.indexer.parts import PartEnd
+    from facereel.store.model.records import Part
 
 
 class Line(Protocol):
@@ -35,11 +36,61 @@ class Line(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class PartProgress:
+    """How far a part is."""
+
+    start: int  # as in Part
+    done: int  # frames
+
+
+class PartPool(Protocol):
+    """Reads parts on other machines."""
+
+    def idle(self) -> int:
+        """How many parts could be read at once now."""
+        ...
+
+    def submit(self, job: PartJob) -> None:
+        """Have a part read; its files are written here."""
+        ...
+
+    def events(self) -> Sequence[PartRead | PartProgress]:
+        """What happened since the last call; does not wait."""
+        ...
+
+    def close(self) -> None:
+        """Stop what is under way."""
+        ...
+
+
+class Nobody:
+    """A PartPool that reads none."""
+
+    def idle(self) -> int:
+        """As PartPool."""
+        return 0
+
+    def submit(self, job: PartJob) -> None:
+        """As PartPool; nobody is asked."""
+
+    def events(self) -> Sequence[PartRead | PartProgress]:
+        """As PartPool."""
+        return ()
+
+    def close(self) -> None:
+        """As PartPool."""
+
+
 class IdleWorkers:
     """The Team of a job on this machine."""
 
     def __init__(
-        self, job: Job, video: Probe, line: Line | None, report: Callable[[Progress | Note], None]
+        self,
+        job: Job | ScratchJob,
+        video: Probe,
+        line: Line | None,
+        report: Callable[[Progress | Note], None],
     ) -> None:
         """Without a `line` nobody is in it."""
         self._job, self._video, self._line, self._report = job, video, line, report
