@@ -396,6 +396,14 @@ def test_whoever_may_be_the_person_where_the_person_comes_from_is_covered() -> N
     )
 
 
+def test_somebody_else_may_have_been_the_person_before_they_met() -> None:
+    """Whom the index takes for one other in all frames is to be seen beside the person only after the meeting."""
+    other = track(1, dict.fromkeys(range(60), (100, 2)))
+    person = track(2, {frame: (100 + 2 * (frame - 20), 1) for frame in range(25, 60)})
+    only = Selection("only", sure=frozenset({1}), others=frozenset({2}))
+    assert uncovered(of(other, person), only, 1) == list(range(40, 60))
+
+
 @pytest.mark.parametrize("style", ["blur", "pixelate", "cover"])
 def test_nothing_of_a_face_goes_into_the_picture_around_it(style: str) -> None:
     """Two pictures that differ in the fine detail of a face alone are nearly one once it is covered."""

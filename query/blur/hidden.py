@@ -79,6 +79,8 @@ def hidden_faces(found: FoundFaces, selection: Selection, frame_rate: float) -> 
         covered = {track.number: _of_the_person(track, selection, hold) for track in tracks}
         near = _boxes_near(tracks, covered, _known(tracks, selection.sure), hold)
         doubtful = _maybe_the_person(found, covered, near, selection, hold)
+        for number, frames in _maybe_exchanged(tracks, near, selection).items():
+            doubtful[number] |= frames
     for track in tracks:
         doubtful[track.number] |= _near_a_change(track, selection.sure, change)
         doubtful[track.number] |= _contacts(track, near, contact)
@@ -244,6 +246,39 @@ def _maybe_the_person(
             ):
                 maybe[track.number].update(run)
     return maybe
+
+
+def _maybe_exchanged(tracks: Sequence[Track], person: _Boxes, selection: Selection) -> dict[int, set[int]]:
+    """With --only: frames of tracklets that are somebody else's, but met the person.
+
+    What makes them somebody else's is that the person is to be seen beside them. Before or after a meeting without
+    such a frame it may be the person: the index may not have noticed that one tracklet shows both.
+    """
+    beside: dict[int, list[Floats]] = defaultdict(list)
+    for track in tracks:
+        for frame, found in track.detections.items():
+            if found.tracklet in selection.sure:
+                beside[frame].append(found.box)
+    exchanged: dict[int, set[int]] = {}
+    for track in tracks:
+        exchanged[track.number] = set()
+        for tracklet in {found.tracklet for found in track.detections.values()} & selection.others:
+            own = {
+                frame: found.box for frame, found in track.detections.items() if found.tracklet == tracklet
+            }
+            met = [
+                frame for frame, box in own.items()
+                if _meets(box, person.get(frame, ()), _DETECTED_OVERLAP, but=track.number)
+            ]  # fmt: skip
+            proven = {
+                bisect_left(met, frame) for frame, box in own.items()
+                if frame in beside and all(_overlap(box, other) < _APART for other in beside[frame])
+            }  # fmt: skip
+            if met:
+                exchanged[track.number].update(
+                    frame for frame in own if bisect_left(met, frame) not in proven
+                )
+    return exchanged
 
 
 def _kind(

@@ -47,7 +47,6 @@ COVERED = 0.9  # share of a face's ellipse from which on it is covered
 SHOWN = 0.75  # share of it that a kept face shows at least
 SMALL = 20.0  # pixels of width
 
-_MEETING = "meeting"  # group of the scenarios in which heads hide each other
 _SCENARIOS, _MEETINGS, _FOOTAGE = "blur, scenarios", "blur, meetings", "blur, footage"
 
 
@@ -97,30 +96,62 @@ class Searched:
 
 
 def blur(only: str) -> Iterator[Report]:
-    """Rendered scenarios, those in which people meet apart from the others, and footage; a process a core."""
-    parts = _scenarios(only) + _footage(only)
+    """Rendered scenarios, those in which heads hide each other apart from the others, and footage; a process a core."""
+    names = [name for name in all_scenarios() if only in name]
+    footage = [film.name for film in (*films(only), *partial_films(only))]
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as processes:
-        work = {part: processes.submit(_judge, *part) for part in parts}
-        for title in dict.fromkeys(title for title, _ in parts):
-            total, rows = BlurScore(), []
-            for (of, name), score in work.items():
-                if of == title:
-                    total.add(score.result())
-                    rows.append({"video": name} | _row(score.result()))
-                    say(name)
-            yield title, rows, _figures(total, meetings=title == _MEETINGS)
+        scores = {
+            **{name: processes.submit(_judge_film, name) for name in footage},
+            **{name: processes.submit(_judge_scenario, name) for name in names},
+        }
+        rows: dict[str, list[dict[str, Any]]] = {_SCENARIOS: [], _MEETINGS: [], _FOOTAGE: []}
+        totals = {title: BlurScore() for title in rows}
+        for name, future in scores.items():
+            title, score = future.result()
+            say(name)
+            totals[title].add(score)
+            rows[title].append({"video": name} | _row(score))
+    for title in rows:
+        if rows[title]:
+            yield title, rows[title], _figures(totals[title], meetings=title == _MEETINGS)
 
 
-def _judge(title: str, name: str) -> BlurScore:
-    """The score of one scenario or film; for a process of its own."""
+def _judge_film(name: str) -> tuple[str, BlurScore]:
+    """The score of a film, for a process of its own."""
+    film = next(film for film in (*films(name), *partial_films(name)) if film.name == name)
+    references = {who: photos for who, photos in film.references.items() if who in film.truth["people"]}
+    return _FOOTAGE, _judge(film.video, film.truth, references)
+
+
+def _judge_scenario(name: str) -> tuple[str, BlurScore]:
+    """The score of a scenario, and with which others it counts; for a process of its own."""
+    rendered = render(all_scenarios()[name])
+    title = _MEETINGS if _has_meetings(rendered.truth) else _SCENARIOS
+    return title, _judge(rendered.video, rendered.truth, rendered.references)
+
+
+def _has_meetings(truth: Mapping[str, Any]) -> bool:
+    """Whether the boxes of two faces overlap in a frame that shows one shot alone."""
+    mixed = {
+        frame for kind, start, end in truth["changes"] if kind != "cut" for frame in range(start, end)
+    }  # fmt: skip
+    faces = _faces(truth)
+    return any(
+        _overlap(face.box, other.box)
+        for name, own in faces.items()
+        for frame, face in own.items()
+        if frame not in mixed
+        for other in (faces[who][frame] for who in faces if who > name and frame in faces[who])
+    )
+
+
+def _overlap(box: Box, other: Box) -> bool:
+    corners = xywh_to_xyxy(np.array([box, other], np.float32))
+    return bool(iou(corners[:1], corners[1:])[0, 0] > 0)
+
+
+def _judge(video: Path, truth: Mapping[str, Any], references: Mapping[str, list[Path]]) -> BlurScore:
     with TemporaryDirectory(prefix="facereel-bench-") as temporary:
-        if title == _FOOTAGE:
-            film = next(film for film in (*films(name), *partial_films(name)) if film.name == name)
-            video, truth = film.video, film.truth
-            references = {who: photos for who, photos in film.references.items() if who in truth["people"]}
-        else:
-            rendered = render(all_scenarios()[name])
-            video, truth, references = rendered.video, rendered.truth, rendered.references
         return judge(search(video, Path(temporary)), truth, references)
 
 
@@ -266,18 +297,6 @@ def _faded(truth: Mapping[str, Any], seen: Mapping[int, Face]) -> set[int]:
             gone |= set(range(start, middle)) if start - 1 not in seen else set()
             gone |= set(range(middle, end)) if end not in seen else set()
     return gone
-
-
-def _scenarios(only: str) -> list[tuple[str, str]]:
-    """Title and name of each."""
-    return [
-        (_MEETINGS if scenario.group == _MEETING else _SCENARIOS, scenario.name)
-        for scenario in all_scenarios().values() if only in scenario.name
-    ]  # fmt: skip
-
-
-def _footage(only: str) -> list[tuple[str, str]]:
-    return [(_FOOTAGE, film.name) for film in (*films(only), *partial_films(only))]
 
 
 def _row(score: BlurScore) -> dict[str, Any]:
