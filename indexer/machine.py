@@ -73,7 +73,6 @@ def collect_garbage_rarely() -> None:
 
     Frames, views and tracks are freed when nothing refers to them; looking for more takes 3% of all time.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(_GARBAGE_OBJECTS)
 

@@ -112,11 +112,9 @@ class Frame:
         height, width = grey.shape
         plane = self.picture.planes[1]
         times = 2 * plane.width // width
+        as_often = 2 * plane.width == times * width and 2 * plane.height == times * height
         # Halved by averaging only, each pixel is made of those at its place.
-        if times not in (1, 2, 4, 8) or (2 * plane.width, 2 * plane.height) != (
-            times * width,
-            times * height,
-        ):
+        if times not in (1, 2, 4, 8) or not as_often:
             return None
         x0, y0, x1, y1 = corners
         left, top, right, bottom = x0 // 2, y0 // 2, -(-x1 // 2), -(-y1 // 2)  # in pixels of its colours

@@ -27,18 +27,21 @@ class RegionPicture:
 
     def part(self, region: Region) -> Image:
         """The pixels of a region, BGR."""
-        width, height = self.size
-        x0, y0, x1, y1 = region.corners
-        if self._whole is None and self.view.grey.shape == (height, width) and not (width % 2 or height % 2):
-            part = self.frame.small_part(region.corners, self.view.grey)
+        if self._whole is None:
+            part = self._alone(region)
             if part is not None:
                 return part
-        if self._whole is None:
-            analysis = self.view.grey.shape == (height, width)
-            self._whole = (
-                _image(self.frame, self.view, self.size) if analysis else self.frame.image(*self.size)
-            )
+            tiled = self.size != self.view.grey.shape[::-1]
+            self._whole = self.frame.image(*self.size) if tiled else _image(self.frame, self.view, self.size)
+        x0, y0, x1, y1 = region.corners
         return self._whole[y0:y1, x0:x1]
+
+    def _alone(self, region: Region) -> Image | None:
+        """The pixels of a region, if they can be converted without the rest of the picture."""
+        width, height = self.size
+        if self.size != self.view.grey.shape[::-1] or width % 2 or height % 2:
+            return None
+        return self.frame.small_part(region.corners, self.view.grey)
 
 
 @dataclass(frozen=True, slots=True)
