@@ -460,6 +460,7 @@ def outcomes(events: list[Event]) -> list[Indexed | Failed]:
     return [event for event in events if isinstance(event, Indexed | Failed)]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_cluster_indexes_as_one_machine_does(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

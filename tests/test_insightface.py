@@ -69,6 +69,7 @@ def real_pictures() -> list[Image]:
     return [np.asarray(picture, np.uint8) for picture in found]
 
 
+@pytest.mark.slow
 def test_a_pack_sees_what_the_engine_sees_whose_weights_it_holds(pack: FaceEngine) -> None:
     default, faces, cosines = load_engine(), 0, []
     for picture in real_pictures():

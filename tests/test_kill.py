@@ -76,6 +76,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> kill.Range:
     return kill.Range(tmp_path_factory.mktemp("kill"), Forked, seconds=14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", sorted(kill.COMMANDS.keys() - {"people merge", "people reject", "people undo"})
 )

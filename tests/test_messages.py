@@ -146,6 +146,7 @@ def about_changes(show: Show, place: Path) -> Iterator[tuple[str, str]]:
     yield show("info", movie.name, *at)
 
 
+@pytest.mark.slow
 def test_the_wording_is_that_of_the_snapshot(
     run: Run, show: Show, film: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
