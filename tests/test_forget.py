@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import stat
 from contextlib import ExitStack, closing
@@ -13,8 +14,10 @@ import numpy as np
 import pytest
 
 from facereel.api import DatasetOptions, Library
+from facereel.query.export.editors import exports_in
 from facereel.store.files.folders import index_folders
 from facereel.store.files.locks import video_lock
+from facereel.store.files.names import result_name
 from facereel.store.index import placing, rewrite
 from facereel.store.index.database import DATABASE, read_version
 from facereel.store.index.reader import VideoIndex
@@ -55,6 +58,7 @@ def test_what_was_written_of_a_person_is_listed(store: Path, photos: Path, tmp_p
     library.export("two.mp4", ["cvat", "mot", "srt"], out)
     (out / "others.srt").write_text("1")
     (red,) = library.people_in(library.find(photos / "red.png"))
+    rows = [json.loads(line) for line in (out / "set" / "manifest.jsonl").read_text().splitlines()]
     (out / "set" / "manifest.jsonl").unlink()  # as of a run that was stopped
     plan = library.plan_forget(photos / "red.png", out=out)
     assert plan.datasets == (out / "set" / f"id{red.id:05}",)
@@ -63,6 +67,39 @@ def test_what_was_written_of_a_person_is_listed(store: Path, photos: Path, tmp_p
     ]  # fmt: skip
     (plan_by_name,) = [library.plan_forget(library.read_persons(str(red.id)), out=out)]
     assert (plan_by_name.datasets, plan_by_name.exports) == (plan.datasets, plan.exports)
+    own = [row for row in rows if row["id"] == f"id{red.id:05}"]
+    other = next(row for row in rows if row not in own)
+    secret = {**other, "id": "secret", "frames_file": "../secret.csv"}  # nobody can say whom it shows
+    (out / "secret.csv").write_text("dear")
+    lines = [
+        "",
+        "{",
+        "1",
+        "{}",
+        '{"id": []}',
+        *(json.dumps(row) for row in (other, {**other, "id": ".."}, secret)),
+    ]
+    for number, row in enumerate(own):
+        folder = Path(shutil.copytree(out / "set", out / f"only {number}"))
+        shutil.rmtree(folder / ".videos")  # as where only the manifest was given on
+        (folder / "manifest.jsonl").write_text("\n".join([*lines, json.dumps({**row, "name": "R\u2028ed"})]))
+    assert len(own) > 1
+    assert library.plan_forget(photos / "red.png", out=out).datasets == tuple(
+        out / folder / identity
+        for folder, identities in [
+            *((f"only {number}", (row["id"], "secret")) for number, row in enumerate(own)),
+            ("set", (own[0]["id"],)),
+        ]
+        for identity in identities
+    )
+
+
+@pytest.mark.parametrize("video", ["long " * 30, "end .", "\U0001f3ac", "-x"])
+def test_exports_of_videos_with_odd_names_are_listed(video: str, tmp_path: Path) -> None:
+    export = tmp_path / f"{result_name(f'{video}_people', 'timeline')}.edl"
+    for file in (export, tmp_path / "movie_people.edl"):
+        file.write_text("TITLE: people")
+    assert exports_in(tmp_path, {video}) == (export,)
 
 
 def test_nothing_of_a_person_is_left(run: Run, store: Path, photos: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -102,27 +103,38 @@ def write_manifest(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_manifest(folder: Path) -> list[dict[str, Any]]:
-    """The rows of a data set's manifest; none where it has none that can be read."""
+    """The rows of a data set's manifest that can be read."""
+    rows = []
     try:
-        lines = (folder / JSONL_FILE).read_text(encoding="utf-8").splitlines()
-        rows = [json.loads(line) for line in lines]
-    except (OSError, ValueError):
+        # No splitlines: names may hold characters at which that would part a line, too.
+        lines = (folder / JSONL_FILE).read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
         return []
+    for line in lines:
+        with suppress(ValueError, RecursionError):
+            rows.append(json.loads(line))
     return [row for row in rows if isinstance(row, dict)]
 
 
 def source_boxes(folder: Path, row: Mapping[str, Any]) -> dict[int, list[float]]:
     """Where the face of a piece is in its source: boxes, x y w h in pixels, by the frames that it shows.
 
-    Raises OSError, LookupError and ValueError where the CSV of the piece cannot be read.
+    Raises OSError, LookupError, TypeError, ValueError and ArithmeticError where the CSV of the piece cannot be read.
     """
     boxes = {}
-    with (folder / row["frames_file"]).open(encoding="utf-8", newline="") as file:
-        for frame in csv.DictReader(file):
-            x, y, w, h = (
-                float(frame[f"box_{part}"]) * float(frame["crop_w"]) / row["size"] for part in "xywh"
-            )
-            boxes[int(frame["source_frame"])] = [x + float(frame["crop_x"]), y + float(frame["crop_y"]), w, h]
+    path = (folder / row["frames_file"]).resolve()
+    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+        raise ValueError("the manifest names a file that is not of the data set")
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for frame in csv.DictReader(file):
+                x, y, w, h = (
+                    float(frame[f"box_{part}"]) * float(frame["crop_w"]) / row["size"] for part in "xywh"
+                )
+                left, top = float(frame["crop_x"]), float(frame["crop_y"])
+                boxes[int(frame["source_frame"])] = [x + left, y + top, w, h]
+    except csv.Error as error:
+        raise ValueError(f"no table of frames: {error}") from error
     return boxes
 
 
@@ -136,7 +148,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """What a JSON file says; None where there is none that can be read."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
 

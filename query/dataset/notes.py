@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from facereel.store.files.names import hash_suffix, printable
 from facereel.store.model.errors import ResultExistsError
 
 _FOLDER = ".videos"
+# What a row needs so that a run can go on from it.
+_NEEDED = frozenset({"id", "file", "tracklet", "start_frame", "end_frame", "box", "duration"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,10 @@ def read_note(out: Path, video: str) -> Note | None:
         return None
     try:
         filtered = {reason: Filtered(**own) for reason, own in document["filtered"].items()}
-        return Note(document["fingerprint"], document["complete"], tuple(document["rows"]), filtered)
+        note = Note(document["fingerprint"], document["complete"], tuple(document["rows"]), filtered)
     except (LookupError, TypeError, AttributeError):  # nobody can go on from it: the video is made anew
         return None
+    return note if all(isinstance(row, dict) and row.keys() >= _NEEDED for row in note.rows) else None
 
 
 def write_note(out: Path, video: str, note: Note) -> None:
@@ -93,14 +97,20 @@ def keep_pieces(out: Path, video: str, files: Collection[str]) -> None:
 
 
 def known_rows(out: Path) -> Iterator[Mapping[str, Any]]:
-    """The rows of all pieces of a data set, also of one that is not complete; none where there is no data set."""
+    """The rows of all pieces of a data set, also of one that is not complete; none where there is no data set.
+
+    Each has the `id` of a person, which is the name of a folder, and the `video_sha256` of its source.
+    """
     document = read_json(out / DATASET_FILE)
     if document is None or document.get("schema") != SCHEMA:
         return
-    yield from read_manifest(out)
-    for file in sorted((out / _FOLDER).glob("*.json")):
-        note = read_note(out, file.stem)
-        yield from () if note is None else note.rows
+    notes = (read_note(out, file.stem) for file in sorted((out / _FOLDER).glob("*.json")))
+    for row in chain(read_manifest(out), *(note.rows for note in notes if note is not None)):
+        identity, content = row.get("id"), row.get("video_sha256")
+        if not isinstance(identity, str) or not isinstance(content, str):
+            continue
+        if Path(identity).name == identity and identity not in ("", ".."):
+            yield row
 
 
 def remove_others(out: Path, videos: Collection[str]) -> None:

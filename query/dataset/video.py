@@ -110,8 +110,10 @@ def _remove_stale(found: VideoMatches, note: Note | None, out: Path) -> str:
         remove_video(out, found.name)
         return ""
     rows = tuple(row for row in note.rows if any(_holds(one, row) for one in found.matches))
+    if len(rows) < len(note.rows):
+        # What is left answers no question: also where a rejection is undone the video is made anew once it is back.
+        write_note(out, found.name, replace(note, fingerprint="", complete=False, rows=rows))
     keep_pieces(out, found.name, {row["file"] for row in rows})
-    write_note(out, found.name, replace(note, rows=rows))
     return count(len(note.rows) - len(rows), "piece") if len(rows) < len(note.rows) else ""
 
 

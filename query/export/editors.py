@@ -151,7 +151,8 @@ def exports_in(folder: Path, videos: Collection[str]) -> tuple[Path, ...]:
     """Files and folders at any depth of a folder that by their names are exports of videos, named without endings."""
     endings = {form.ending for form in TIMELINES.values()}
     endings |= {ending.partition("/")[0] for own in ANNOTATIONS.values() for ending in own}
-    stems = tuple(f"{result_name(video, 'timeline')}_" for video in videos)
+    # As the names of files begin: what of a long name is cut off is not known.
+    stems = tuple(result_name(f"{video}_x", "timeline").removesuffix("x") for video in videos)
     found = (path for path in folder.rglob("*") if stems and path.name.startswith(stems))
     return tuple(sorted(path for path in found if path.name.endswith(tuple(endings))))
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from facereel.store.index.reader import VideoIndex
 from facereel.store.library.people import LibraryPeople, LibraryPerson
 from facereel.store.library.places import Place, places_of
 from facereel.store.model.boxes import iou, xywh_to_xyxy
+from facereel.store.model.records import Sightings
 
 _SAME_FACE = 0.5  # overlap (iou) of two boxes in one frame
 
@@ -45,8 +48,10 @@ def shown_in(out: Path, holdings: Sequence[Holding], people: Sequence[PersonQuer
     Exports do not say whom they show: those of the videos of the holdings are listed, by their names.
     """
     places: dict[str, list[Place]] = {}
+    by_content: dict[str, list[Holding]] = {}
     for holding in holdings:
         with VideoIndex(holding.folder) as index:
+            by_content.setdefault(index.video.sha256, []).append(holding)
             places.setdefault(index.video.sha256, []).extend(places_of(index, holding.tracklets))
     if not out.is_dir():
         return Shown((), (), ())
@@ -56,28 +61,50 @@ def shown_in(out: Path, holdings: Sequence[Holding], people: Sequence[PersonQuer
         if any(_shows(clip, places) for clip in _clips(file))
     )
     identities = {identity_of(person) for person in people}
-    datasets = {
-        file.parent / str(row["id"])
-        for file in out.rglob(DATASET_FILE)
-        for row in known_rows(file.parent)
-        if row.get("id") in identities or _piece_shows(file.parent, row, places)
-    }
+    datasets = [
+        folder / identity
+        for folder in sorted(file.parent for file in out.rglob(DATASET_FILE))
+        for identity in sorted(_shown_in_dataset(folder, by_content, identities))
+    ]
     videos = {Path(holding.video).stem for holding in holdings}
     exports = (file for file in exports_in(out, videos) if not {*file.parents} & {*results})
-    return Shown(results, tuple(sorted(datasets)), tuple(exports))
+    return Shown(results, tuple(datasets), tuple(exports))
 
 
-def _piece_shows(folder: Path, row: Mapping[str, Any], places: Mapping[str, Sequence[Place]]) -> bool:
-    """Whether a piece of a data set has one of the faces; where its frames are not known, whether it has the time."""
+def _shown_in_dataset(
+    folder: Path, holdings: Mapping[str, Sequence[Holding]], identities: Collection[str]
+) -> set[str]:
+    """Whose pieces of a data set show the faces of holdings, by the hash of the video, or are of these people."""
+    shown: set[str] = set()
+    rows = groupby(known_rows(folder), key=lambda row: (row["id"], row["video_sha256"]))
+    for (identity, sha256), own in rows:
+        if identity in identities:
+            shown.add(identity)
+        elif identity not in shown and sha256 in holdings:
+            faces = [faces for holding in holdings[sha256] for faces in _faces(holding)]
+            if any(_piece_shows(folder, row, faces) for row in own):
+                shown.add(identity)
+    return shown
+
+
+def _faces(holding: Holding) -> Collection[Sightings]:
+    with VideoIndex(holding.folder) as index:
+        return index.sightings(holding.tracklets).values()
+
+
+def _piece_shows(folder: Path, row: Mapping[str, Any], faces: Sequence[Sightings]) -> bool:
+    """Whether a piece of a data set has one of the faces; where its boxes are not known, whether it has the time."""
     try:
-        span = range(row["start_frame"], row["end_frame"])
-        own = [place for place in places.get(row["video_sha256"], ()) if place.frame in span]
-        boxes = source_boxes(folder, row) if own else {}
-    except (LookupError, TypeError, ValueError, OSError):
+        start, end = int(row["start_frame"]), int(row["end_frame"])
+        near = [one for one in faces if one.frames[0] < end and start <= one.frames[-1]]
+        boxes = source_boxes(folder, row) if near else {}
+    except (LookupError, TypeError, ValueError, ArithmeticError, OSError):
         return True
-    for place in own:
-        nearest = min(boxes, key=lambda frame: abs(frame - place.frame), default=None)
-        if nearest is None or _overlap(place.box, boxes[nearest]) >= _SAME_FACE:
+    for one in near:
+        first = int(one.frames[0])
+        frames = [frame for frame in boxes if first <= frame < first + len(one)]
+        overlaps = [_overlap(one.boxes[frame - first].tolist(), boxes[frame]) for frame in frames]
+        if overlaps and median(overlaps) >= _SAME_FACE:
             return True
     return False
 
@@ -88,7 +115,7 @@ def _clips(file: Path) -> Iterator[Mapping[str, Any]]:
         document = json.loads(file.read_text(encoding="utf-8"))
         clips = document["clips"] if document["schema"] in SCHEMAS else []
         yield from (clip for clip in clips if isinstance(clip, dict))
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return
 
 

@@ -219,9 +219,9 @@ function ended(action, job, overwrite) {
 }
 
 /** Files that are there are replaced once the user has agreed. */
-async function refused(action, { kind, message }, overwrite) {
-  if (kind !== "ResultExistsError" || overwrite) complain(new Error(message));
-  else if (await confirmDialog({ title: "Replace the old result?", text: message, agree: "Replace", danger: true })) start(action, true);
+async function refused(action, error, overwrite) {
+  if (error.kind !== "ResultExistsError" || overwrite) complain(error);
+  else if (await confirmDialog({ title: "Replace the old result?", text: error.message, agree: "Replace", danger: true })) start(action, true);
 }
 
 let plan = null;
