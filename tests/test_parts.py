@@ -13,6 +13,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -93,9 +94,9 @@ class Team:
 
 
 def in_parts(
-    film: Path, tmp_path: Path, count: int = 2, **options: object
+    film: Path, tmp_path: Path, count: int = 2, **options: Any
 ) -> tuple[IndexContents, Team, Counting]:
-    team, engine = Team(film, Path(tempfile.mkdtemp(dir=tmp_path)), count, **options), Counting()  # type: ignore[arg-type]
+    team, engine = Team(film, Path(tempfile.mkdtemp(dir=tmp_path)), count, **options), Counting()
     store = Path(tempfile.mkdtemp(dir=tmp_path))
     folder = index_video(
         probe(film),
