@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
@@ -20,13 +21,18 @@ import numpy as np
 import pytest
 
 from facereel.indexer import parts, segments
-from facereel.indexer.jobs.events import Indexed, Job, Note, Progress
+from facereel.indexer.jobs import node
+from facereel.indexer.jobs.events import Failed, Indexed, Job, Note, PartJob, PartRead, Progress
 from facereel.indexer.jobs.local import LocalRunner
+from facereel.indexer.jobs.node import Complete, PartData, index_here, part_here
+from facereel.indexer.jobs.node import Part as IndexData
+from facereel.indexer.jobs.team import PartProgress
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import frame_ticks, probe, read_frames
 from facereel.indexer.parts import PartEnd, continued, join_within_shot, plan_parts
 from facereel.indexer.pipeline import index_part, index_video
 from facereel.store.files.digest import hash_file
+from facereel.store.index.incoming import IncomingIndex
 from facereel.store.model.config import Config
 from facereel.store.model.errors import VideoError
 from facereel.store.model.records import (
@@ -329,20 +335,30 @@ class DiesOnce(FakeEngine):
         return faces
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a process is killed by a signal")
-def test_an_idle_worker_reads_a_part_and_another_one_if_it_dies(tmp_path: Path) -> None:
-    """Real processes, and parts as long as they are; only there does the progress of both add up."""
+@pytest.fixture(scope="module")
+def long_film(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, IndexContents]:
+    """Four minutes, so that parts are as long as they are without these tests; and what one pass finds."""
 
     def pictures() -> Iterator[Image]:
         for frame in range(490):
             shot = frame // 18
             picture = backdrop((160, 90), seed=shot, shade=80 if shot % 2 else 180)
-            draw_face(
-                picture, ("red", "green", "cyan")[shot % 3 if frame > 290 else shot % 2], (30, 20, 40, 40)
-            )
+            person = ("red", "green", "cyan")[shot % 3 if frame > 290 else shot % 2]
+            draw_face(picture, person, (30, 20, 40, 40))
             yield picture
 
-    film = write_film(tmp_path / "film.mp4", pictures(), fps=2)
+    film = write_film(tmp_path_factory.mktemp("long") / "film.mp4", pictures(), fps=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segments, "SEGMENT_SECONDS", 60.0)
+        return film, index_contents(film, FakeEngine())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process is killed by a signal")
+def test_an_idle_worker_reads_a_part_and_another_one_if_it_dies(
+    long_film: tuple[Path, IndexContents], tmp_path: Path
+) -> None:
+    """Real processes: the progress of both adds up."""
+    film, whole = long_film
     job = Job(film, tmp_path / "s", Config(), split_longer_than=200)
     events = list(LocalRunner(partial(DiesOnce, tmp_path / "mark"), 2).run([job]))
     assert (tmp_path / "mark").exists()
@@ -351,6 +367,58 @@ def test_an_idle_worker_reads_a_part_and_another_one_if_it_dies(tmp_path: Path) 
     assert not [event for event in events if isinstance(event, Note)]
     frames = [e.done for e in events if isinstance(e, Progress) and e.stage == "indexing"]
     assert frames == sorted(frames)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segments, "SEGMENT_SECONDS", 60.0)
-        assert_same(read_contents(done.folder), index_contents(film, FakeEngine()))
+    assert_same(read_contents(done.folder), whole)
+
+
+@dataclass
+class OtherNode:
+    """A PartPool that reads each part here, as a node of a cluster does, as soon as it is handed over."""
+
+    load: Callable[[], FakeEngine]
+    parts: list[PartJob] = field(default_factory=list)
+    messages: list[PartRead | PartProgress] = field(default_factory=list)
+
+    def idle(self) -> int:
+        return 1
+
+    def submit(self, job: PartJob) -> None:
+        self.parts.append(job)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(node, "_worker", None)  # that of this machine waits
+            for message in part_here(job, self.load):
+                if isinstance(message, PartData):
+                    with open(message.target(job.file), "ab") as file:
+                        file.write(message.data)
+                else:
+                    self.messages.append(message)
+            assert node._worker is not None
+            node._worker[1].close()
+
+    def events(self) -> list[PartRead | PartProgress]:
+        messages, self.messages = self.messages, []
+        return messages
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_node_reads_a_part_for_another(long_film: tuple[Path, IndexContents], tmp_path: Path) -> None:
+    film, whole = long_film
+    pool = OtherNode(FakeEngine)
+    job = Job(film, tmp_path / "s", Config(), split_longer_than=200)
+    messages = list(index_here(job, FakeEngine, frozenset(), None, pool))
+    (part,) = pool.parts
+    frames = [event.done for event in messages if isinstance(event, Progress) and event.stage == "indexing"]
+    assert frames == sorted(frames)
+    assert not [event for event in messages if isinstance(event, Note | Failed)]
+    incoming = IncomingIndex(job.store)
+    with closing(incoming):
+        for message in messages:
+            if isinstance(message, IndexData):
+                incoming.add(message.data)
+        assert isinstance(messages[-1], Complete)
+        video = incoming.video(messages[-1].sha256, hash_file(film), FakeEngine().info)
+        folder = incoming.install(video, str(film.resolve()), video.mtime_ns)
+    assert_same(read_contents(folder), whole)
+    assert not part.file.exists()
+    node._worker[1].close()  # type: ignore[index]

@@ -38,6 +38,7 @@ class PartJob:
     """A part of a video, to read for the worker that indexes the video."""
 
     video: Path
+    size: int  # bytes, of the file there
     part: Part
     file: Path  # a new one, for the segments; what else is known of the part goes into a second one beside it
     config: Config

@@ -102,6 +102,8 @@ def run_part(job: PartJob, engine: FaceEngine, report: Report = lambda event: No
     from facereel.indexer.pipeline import index_part
 
     video = probe(job.video)
+    if video.size != job.size:
+        raise VideoError(f"{printable(job.video)} is another file here")
 
     def progress(done: int, total: int) -> None:
         video.check_unchanged()

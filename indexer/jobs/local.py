@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -351,6 +351,7 @@ class _Batch:
         self._workers: list[_Worker] = []
         self._leaving: list[BaseProcess] = []  # workers without work, which end by themselves
         self._parts: deque[PartJob] = deque()
+        self._split = False  # has any video been read in parts?
         self._deaths: Counter[Path] = Counter()  # of workers, by the file of the part that they read
         self._progress: dict[Source, _VideoProgress] = {}
         self._ever_ready = False
@@ -361,8 +362,7 @@ class _Batch:
         self._add_workers()
         while self._workers:
             self._take_up_arrivals()
-            for worker in self._poll():
-                message = worker.receive()
+            for worker, message in self._messages():
                 if message is None or isinstance(message, _NotReady):
                     yield from self._replace(worker, message.error if message else None)
                     continue
@@ -373,6 +373,7 @@ class _Batch:
                     worker.send(_Idle(worker.reserved))
                 elif isinstance(message, _Offer):
                     worker.reserved = 0
+                    self._split = True
                     self._parts += message.jobs
                     self._add_workers()
                 elif isinstance(message, PartRead):
@@ -393,6 +394,10 @@ class _Batch:
             worker.connection.close()
             worker.process.kill()
         _end([*(worker.process for worker in self._workers), *self._leaving], EXIT_SECONDS)
+        if self._split:
+            from facereel.indexer.jobs.scratch import clean_scratch
+
+            clean_scratch()  # a worker that was killed leaves rows of its parts
 
     def _take_up_arrivals(self) -> None:
         arrived = self._arriving()
@@ -400,6 +405,12 @@ class _Batch:
         self._total += len(arrived)
         if arrived:
             self._add_workers()
+
+    def _messages(self) -> Iterator[tuple[_Worker, _Message | None]]:
+        """The next message of each worker that has sent one, None of one that has died; waits a second at most."""
+        for worker in self._poll():
+            if worker in self._workers:  # and not one whose video has ended since, as that of a part may
+                yield worker, worker.receive()
 
     def _poll(self) -> list[_Worker]:
         """Workers that have sent a message or died; waits a second at most."""

@@ -6,7 +6,7 @@ import getpass
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from facereel.store.files import folders
@@ -20,12 +20,27 @@ def scratch_folder() -> Iterator[Path]:
 
     Nobody else can write there. Raises OSError.
     """
-    # In a container the number of a user may have no name.
-    user = str(os.getuid()) if hasattr(os, "getuid") else safe_name(getpass.getuser())
-    base = Path(tempfile.gettempdir()) / f"facereel-{user}"
+    base = _base()
     make_folder(base, 0o700)
-    if hasattr(os, "getuid") and base.lstat().st_uid != os.getuid():  # of a link, that of who made it
+    if not _is_ours(base):
         raise PermissionError(0, f"{printable(base)} belongs to somebody else")
     folders.clean_leftovers(base)
     with folders.temporary_folder(base) as folder:
         yield folder
+
+
+def clean_scratch() -> None:
+    """Delete the folders of processes that died."""
+    with suppress(OSError):
+        if _is_ours(base := _base()):
+            folders.clean_leftovers(base)
+
+
+def _is_ours(base: Path) -> bool:
+    return not hasattr(os, "getuid") or base.lstat().st_uid == os.getuid()  # of a link, that of who made it
+
+
+def _base() -> Path:
+    # In a container the number of a user may have no name.
+    user = str(os.getuid()) if hasattr(os, "getuid") else safe_name(getpass.getuser())
+    return Path(tempfile.gettempdir()) / f"facereel-{user}"

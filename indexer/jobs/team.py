@@ -109,15 +109,15 @@ class IdleWorkers:
         """As Team.split."""
         left = float((self._video.frame_estimate - first) / self._video.frame_rate)
         # Only the default shot detector knows at which cuts parts may meet.
-        if self._line is None or left <= self._job.split_longer_than or self._job.config.shots != "adaptive":
-            return ()
-        if self._alone:
+        divisible = self._job.config.shots == "adaptive" and not self._alone
+        if self._line is None or left <= self._job.split_longer_than or not divisible:
             return ()
         if not (count := self._line.idle()):
             return ()
         try:
             parts = self._plan(first, count)
-            jobs = [PartJob(self._video.path, part, self._file(part), self._job.config) for part in parts]
+            video, config = self._video, self._job.config
+            jobs = [PartJob(video.path, video.size, part, self._file(part), config) for part in parts]
         except OSError as error:
             self._report(Note(self._video.path, f"no parts can be read at once: {error}"))
             parts, jobs, self._alone = [], [], True
