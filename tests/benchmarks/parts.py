@@ -30,6 +30,7 @@ from tests.benchmarks.scoring import ClipScore, score_clips
 from tests.benchmarks.scoring_shots import ShotScore, score_shots
 from tests.benchmarks.scoring_tracks import TrackScore, score_tracks
 from tests.benchmarks.soak import soak
+from tests.benchmarks.split import split
 from tests.benchmarks.strangers import large_library
 from tests.benchmarks.web import web
 
@@ -168,13 +169,14 @@ PARTS: dict[str, Callable[..., Iterator[Report]]] = {
     "soak": soak,
     "kill": kills,
     "cluster": cluster,
+    "split": split,
     "library": library,
     "web": web,
 }
 
 
 # All scenarios asked twice over; hours of video.
-LONG = ("scan", "soak")
+LONG = ("scan", "soak", "split")
 # Those of which another engine may be asked for.
 BY_ENGINE = ("scenarios", "footage", "strangers", "identity")
 
