@@ -396,6 +396,14 @@ def test_whoever_may_be_the_person_where_the_person_comes_from_is_covered() -> N
     )
 
 
+def test_the_last_frame_of_a_fade_is_covered_though_it_is_a_shot_of_its_own() -> None:
+    person = track(1, dict.fromkeys(range(30), (100, 1)))
+    last = track(2, {30: (105, 0)})
+    only = Selection("only", sure=frozenset({1}))
+    assert uncovered(of(person, last, cuts=(30,)), only, 2) == []
+    assert uncovered(of(person, track(2, {30: (105, 2)}), cuts=(30,)), only, 2) == [30]
+
+
 def test_somebody_else_may_have_been_the_person_before_they_met() -> None:
     """Whom the index takes for one other in all frames is to be seen beside the person only after the meeting."""
     other = track(1, dict.fromkeys(range(60), (100, 2)))

@@ -28,6 +28,7 @@ _APART = 0.1  # less overlap: two faces that are there at the same time
 # Seconds about the change of one face to another in one place, in which either may be the one that is detected.
 _CHANGE_SECONDS = 0.4
 _CONTACT_SECONDS = 0.1  # before and after an overlap: boxes of half hidden faces jump
+_BESIDE = 2  # frames over which a face of nobody is held against the person
 
 _Covered: TypeAlias = dict[int, dict[int, bool]]  # by number of track and frame of the detection
 _Boxes: TypeAlias = dict[int, list[tuple[int, Floats, float]]]  # by frame: track, box, overlap that counts
@@ -238,14 +239,31 @@ def _maybe_the_person(
             )  # fmt: skip
             first = runs[place - 1][1][-1] + 1 if place else min(frames)
             last = runs[place + 1][1][0] - 1 if place + 1 < len(runs) else max(frames)
-            if follows or any(
-                _meets(box, person.get(frame, ()), overlap, but=track.number)
-                for frame in range(first, last + 1)
-                if found.shot(frame) == shot and frame not in found.transitions
-                for box, overlap in _boxes_at(track, frame)
+            unknown_to_index = not any(track.detections[frame].tracklet for frame in run)
+            if (
+                follows
+                or (unknown_to_index and _is_beside(track, run, person))
+                or any(
+                    _meets(box, person.get(frame, ()), overlap, but=track.number)
+                    for frame in range(first, last + 1)
+                    if found.shot(frame) == shot and frame not in found.transitions
+                    for box, overlap in _boxes_at(track, frame)
+                )
             ):
                 maybe[track.number].update(run)
     return maybe
+
+
+def _is_beside(track: Track, run: Sequence[int], person: _Boxes) -> bool:
+    """Whether one of the faces is where the person is a frame or two before or after, also over a cut.
+
+    The last dark frames of a fade are a shot of their own, and what is in so few frames is not in the index.
+    """
+    return any(
+        _meets(track.detections[frame].box, person.get(near, ()), _DETECTED_OVERLAP, but=track.number)
+        for frame in run
+        for near in range(frame - _BESIDE, frame + _BESIDE + 1)
+    )
 
 
 def _maybe_exchanged(tracks: Sequence[Track], person: _Boxes, selection: Selection) -> dict[int, set[int]]:
