@@ -64,7 +64,10 @@ class Team(Protocol):
         ...
 
     def result(self, part: Part) -> tuple[PartEnd, Path] | None:
-        """What became of a part, with the file of its segments, once it is read; None where that failed."""
+        """What became of a part, with the file of its segments, once it is read; None where that failed.
+
+        The file is the caller's, who deletes it.
+        """
         ...
 
 
@@ -329,6 +332,11 @@ class _VideoInParts:
         if result is None:
             return False
         end, file = result
+        fits = self._add_part(end, file)
+        file.unlink()
+        return fits
+
+    def _add_part(self, end: PartEnd, file: Path) -> bool:
         begin, here = end.begin, self._position
         if begin.frames != here.frames or end.within_shot != (self._open is not None):
             return False

@@ -21,15 +21,17 @@ from contextlib import closing
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from facereel import Failed, Indexed, Library, Note, OptionError, Started
 from facereel.indexer.engines.registry import LOADERS, load_engine
+from facereel.indexer.jobs import cluster as cluster_jobs
 from facereel.indexer.jobs import local, node, staging
 from facereel.indexer.jobs.cluster import do_work
-from facereel.indexer.jobs.events import BeingIndexed, Event, Job, Progress
+from facereel.indexer.jobs.events import BeingIndexed, Event, Job, Progress, nothing_arrives
 from facereel.indexer.jobs.job import run_job
 from facereel.indexer.jobs.local import LocalRunner
 from facereel.indexer.jobs.node import Complete, Content, Known, Part, index_here
@@ -384,6 +386,21 @@ def test_a_node_with_another_version_names_both() -> None:
     assert str(end.error).startswith(f"FaceReel {FACEREEL_VERSION} is there and 9.9 here; ")
 
 
+def test_a_lack_of_room_is_said_only_where_nothing_begins_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not when one video ends and the next one has not begun yet."""
+    now = 0.0
+    monkeypatch.setattr(cluster_jobs, "time", SimpleNamespace(monotonic=lambda: now))
+    task: Any = SimpleNamespace(needs=lambda: "2 cores")
+    batch = cluster_jobs._Batch(None, [], nothing_arrives, FakeEngine().info, task)
+    waiting = cluster_jobs._Waiting(Job(Path("film.mp4"), Path("s"), Config()))
+    notes = []
+    for now, at in ((0.0, "n"), (1000.0, "n"), (1001.0, ""), (1029.0, ""), (1031.0, ""), (1090.0, "")):  # noqa: B007
+        batch._attempts = {at: cluster_jobs._Attempt(waiting, at, at)}
+        notes.append([event.text for event in batch._note_room() if isinstance(event, Note)])
+    assert [len(texts) for texts in notes] == [0, 0, 0, 0, 1, 0]
+    assert "no node of the cluster has room now; a video takes 2 cores" in notes[4][0]
+
+
 # -- Ray
 
 
@@ -560,7 +577,7 @@ def check_stopping_and_a_node_that_dies(cluster: Any, place: Path) -> None:
                 cluster.remove_node(dying)
                 (place / "go").touch()
     assert isinstance(events[-1], Indexed)
-    # A busy machine may lose the second attempt as well; that is another note.
-    notes = [event.text for event in events if isinstance(event, Note)]
-    assert any("blue.mp4: NodeDiedError" in text for text in notes)
+    # On a busy machine another note may say that the second attempt has not begun for long.
+    (lost,) = (e for e in events if isinstance(e, Note) and e.text.endswith("; trying it elsewhere"))
+    assert "blue.mp4: NodeDiedError" in lost.text
     assert [health.problems for health in library.verify()] == [()]

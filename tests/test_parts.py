@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
+from multiprocessing import Pipe
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -21,8 +23,20 @@ import numpy as np
 import pytest
 
 from facereel.indexer import parts, segments
-from facereel.indexer.jobs import node
-from facereel.indexer.jobs.events import Failed, Indexed, Job, Note, PartJob, PartRead, Progress
+from facereel.indexer.jobs import local, node, scratch
+from facereel.indexer.jobs.events import (
+    BeingIndexed,
+    Event,
+    Failed,
+    Indexed,
+    Job,
+    Note,
+    PartJob,
+    PartRead,
+    Progress,
+    nothing_arrives,
+)
+from facereel.indexer.jobs.job import run_part
 from facereel.indexer.jobs.local import LocalRunner
 from facereel.indexer.jobs.node import Complete, PartData, index_here, part_here
 from facereel.indexer.jobs.node import Part as IndexData
@@ -31,10 +45,11 @@ from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import frame_ticks, probe, read_frames
 from facereel.indexer.parts import PartEnd, continued, join_within_shot, plan_parts
 from facereel.indexer.pipeline import index_part, index_video
+from facereel.store.files import folders
 from facereel.store.files.digest import hash_file
 from facereel.store.index.incoming import IncomingIndex
 from facereel.store.model.config import Config
-from facereel.store.model.errors import VideoError
+from facereel.store.model.errors import EngineError, VideoError
 from facereel.store.model.records import (
     Checkpoint,
     Exemplar,
@@ -173,6 +188,9 @@ def test_parts_that_meet_at_cuts_give_the_index_of_one_pass(
     contents, team, engine = in_parts(cuts, tmp_path, count)
     assert_same(contents, whole[0])
     assert len(team.ends) == count
+    assert not any(file.exists() for _, file in team.ends.values()), (
+        "a disk that is full of them stops the run"
+    )
     assert engine.count < 0.8 * whole[1], "parts that others have read are not read again"
 
 
@@ -317,6 +335,74 @@ def test_ticks_come_from_packets_only_where_these_tell(cuts: Path, tmp_path: Pat
     assert frame_ticks(probe(cuts)) == log.pts
     for name, codec in (("bare.h264", "libx264"), ("old.avi", "mpeg4"), ("broadcast.ts", "libx264")):
         assert frame_ticks(probe(write_video(tmp_path / name, Recipe(frames=12, codec=codec)))) is None
+
+
+def test_a_part_is_one_of_the_same_file(cuts: Path, tmp_path: Path) -> None:
+    """Another node may have another one at its path, perhaps with the same times."""
+    part = Part(100, None, frame_ticks(probe(cuts))[:1].tobytes())  # type: ignore[index]
+    job = PartJob(cuts, cuts.stat().st_size - 1, part, tmp_path / "part", Config())
+    with pytest.raises(VideoError, match="is another file here"):
+        run_part(job, FakeEngine())
+
+
+def test_what_dead_processes_left_on_the_disk_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It shows faces."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with scratch.scratch_folder() as alive:
+        left = alive.parent / f"{folders.WRITING}1-00000000"
+        left.mkdir()
+        list(LocalRunner(FakeEngine).run([]))
+        assert alive.exists()
+        assert not left.exists()
+
+
+class Workers:
+    """A batch of two workers that are no processes: what they say is in their pipes when the batch begins."""
+
+    def __init__(self, jobs: Sequence[Job | PartJob], said: Sequence[Sequence[Any]]) -> None:
+        self.batch = local._Batch([], nothing_arrives, FakeEngine, 2)
+        process: Any = SimpleNamespace(
+            kill=lambda: None, join=lambda seconds: None, is_alive=lambda: False, exitcode=0
+        )
+        self.ends = []
+        for job, messages in zip(jobs, said, strict=True):
+            ours, theirs = Pipe()
+            for message in messages:
+                theirs.send(message)
+            self.ends.append(theirs)
+            self.batch._workers.append(local._Worker(process, ours, math.inf, job))
+
+    def heard(self, number: int) -> list[Any]:
+        """What one of them was told."""
+        heard = []
+        while self.ends[number].poll():
+            try:
+                heard.append(self.ends[number].recv())
+            except EOFError:
+                break
+        return heard
+
+
+def test_who_reads_a_part_of_a_video_that_has_just_ended_is_let_go(tmp_path: Path) -> None:
+    """Whatever it had said before."""
+    job = Job(tmp_path / "film.mp4", tmp_path / "s", Config())
+    part = PartJob(tmp_path / "film.mp4", 1, Part(100, None, b""), tmp_path / "part", Config())
+    end = BeingIndexed(job.video)
+    workers = Workers([job, part], [[end], [Progress(job.video, "indexing", 5, 100)]])
+    assert list(workers.batch.events()) == [end]
+
+
+def test_nobody_waits_for_parts_where_no_worker_starts(tmp_path: Path) -> None:
+    job = Job(tmp_path / "film.mp4", tmp_path / "s", Config())
+    part = PartJob(tmp_path / "film.mp4", 1, Part(100, None, b""), tmp_path / "part", Config())
+    end = BeingIndexed(job.video)
+    workers = Workers([job], [[local._IdleQuestion(), local._Offer((part,)), end]])
+    workers.batch._failed_starts, workers.batch._start_error = local.START_ATTEMPTS, EngineError("no memory")
+    events: list[Event] = list(workers.batch.events())
+    assert events == [end]
+    assert workers.heard(0) == [local._Idle(0), PartRead(100, "no worker for it starts: no memory")]
 
 
 class DiesOnce(FakeEngine):

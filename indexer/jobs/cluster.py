@@ -187,7 +187,7 @@ class _Batch:
         self._total = len(jobs)
         self._catalogues = {store: Catalogue(store) for store in {job.store for job in jobs}}
         self._ever_loaded = False
-        self._last_begin, self._noted_room = time.monotonic(), False
+        self._idle_since, self._noted_room = time.monotonic(), False
 
     def events(self) -> Generator[Event, None, None]:
         """Do all jobs; raises EngineError when no node can load the engine."""
@@ -262,7 +262,6 @@ class _Batch:
         job = attempt.job
         if isinstance(message, _Began):
             attempt.node = message.node
-            self._last_begin, self._noted_room = time.monotonic(), False
             yield from self._begin(job, self._node_name(message.node))
         elif isinstance(message, Progress | Note):
             if isinstance(message, Progress) and message.stage == "indexing":
@@ -419,9 +418,10 @@ class _Batch:
         return 2 * int(room) + _SPARE_TASKS
 
     def _note_room(self) -> Generator[Event, None, None]:
-        """Say, once, that nothing begins, and what a node would need."""
-        idle = self._attempts and not any(attempt.node for attempt in self._attempts.values())
-        if idle and not self._noted_room and time.monotonic() - self._last_begin > ROOM_SECONDS:
+        """Say, once, that videos wait for long and none begins, and what a node would need."""
+        if not self._attempts or any(attempt.node for attempt in self._attempts.values()):
+            self._idle_since, self._noted_room = time.monotonic(), False
+        elif not self._noted_room and time.monotonic() - self._idle_since > ROOM_SECONDS:
             self._noted_room = True
             attempt = next(iter(self._attempts.values()))
             yield Note(

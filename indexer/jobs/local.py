@@ -39,6 +39,7 @@ from facereel.indexer.jobs.events import (
     Started,
     nothing_arrives,
 )
+from facereel.indexer.jobs.scratch import clean_scratch
 from facereel.indexer.machine import (
     collect_garbage_rarely,
     cores,
@@ -76,9 +77,7 @@ _PRELOAD = [
 STALL_SECONDS = 3600.0  # without a message from a worker, after which it is killed
 START_ATTEMPTS = 3  # failed starts of workers in a row, after which no more are tried while others work
 EXIT_SECONDS = 10.0  # for all workers to end by themselves, after which they are killed
-PART_ATTEMPTS = (
-    2  # of a part of a video whose worker died, before the worker that indexes the video reads it itself
-)
+PART_ATTEMPTS = 2  # of a part whose worker died; then the worker that indexes the video reads it itself
 REUSED_FOR = 10  # videos that a worker on another machine indexes before a fresh one takes its place
 _PROGRESS_SECONDS = 0.1  # between two Progress events of a worker
 # What a worker takes at most, bytes: 430 MiB at 1080p, and room for larger pictures. That is one process: the
@@ -133,8 +132,9 @@ class LocalRunner:
     workers: int = 1
 
     def run(self, jobs: Sequence[Job], arriving: Arriving = nothing_arrives) -> Generator[Event, None, None]:
-        """As Runner.run. Leftovers of dead processes in the stores are cleared first."""
+        """As Runner.run. Leftovers of dead processes in the stores and on the disk are cleared first."""
         prepare()
+        clean_scratch()
         from facereel.store.library.catalogue import Catalogue
 
         catalogues = [Catalogue(store) for store in {job.store for job in jobs}]
@@ -356,6 +356,7 @@ class _Batch:
         self._progress: dict[Source, _VideoProgress] = {}
         self._ever_ready = False
         self._failed_starts = 0  # since a worker was ready last
+        self._start_error: FaceReelError | None = None  # of the last one
 
     def events(self) -> Generator[Event, None, None]:
         """Do all jobs; raises EngineError when no worker can load the engine."""
@@ -395,8 +396,6 @@ class _Batch:
             worker.process.kill()
         _end([*(worker.process for worker in self._workers), *self._leaving], EXIT_SECONDS)
         if self._split:
-            from facereel.indexer.jobs.scratch import clean_scratch
-
             clean_scratch()  # a worker that was killed leaves rows of its parts
 
     def _take_up_arrivals(self) -> None:
@@ -423,7 +422,7 @@ class _Batch:
 
     def _next_job(self, worker: _Worker) -> Generator[Event, None, None]:
         """Give a worker its next job, or let it go when none is left."""
-        worker.job = None
+        worker.job, worker.reserved = None, 0
         if self._parts:
             if worker.send(self._parts[0]):
                 worker.job = self._parts.popleft()
@@ -455,13 +454,7 @@ class _Batch:
                 if not self._workers:
                     raise error
                 return  # another one may still load its engine
-            self._failed_starts += 1
-            if self._failed_starts >= START_ATTEMPTS:
-                while self._parts:
-                    part = self._parts.popleft()
-                    self._tell_lead(
-                        part.video, PartRead(part.part.start, f"no worker for it starts: {error}")
-                    )
+            self._failed_starts, self._start_error = self._failed_starts + 1, error
             if self._failed_starts >= START_ATTEMPTS and self._jobs and not self._workers:
                 job = self._jobs.popleft()
                 yield self._started(job)
@@ -471,6 +464,10 @@ class _Batch:
     def _add_workers(self) -> None:
         """Start workers until there are as many as allowed, or one for each job and part that waits."""
         if self._failed_starts >= START_ATTEMPTS and self._workers:
+            while self._parts:  # for which the workers of their videos would wait in vain
+                part = self._parts.popleft()
+                reason = f"no worker for it starts: {self._start_error}"
+                self._tell_lead(part.video, PartRead(part.part.start, reason))
             return
         loading = sum(worker.job is None for worker in self._workers)
         waiting = len(self._jobs) + len(self._parts)
@@ -482,7 +479,7 @@ class _Batch:
 
     def _idle(self) -> int:
         """How many workers, running or not, have nothing to do and are not kept free: whole videos come first."""
-        if self._jobs:
+        if self._jobs or self._failed_starts >= START_ATTEMPTS:
             return 0
         busy = sum((worker.job is not None) + worker.reserved for worker in self._workers)
         return max(0, self._max_workers - busy - len(self._parts))
@@ -684,9 +681,10 @@ def _part_result(job: PartJob, engine: FaceEngine, report: Callable[[Progress | 
         run_part(job, engine, report)
     except BrokenPipeError:
         raise  # the caller is gone
-    except (
-        Exception
-    ) as error:  # whatever it is, the worker that indexes the video meets it, too, or does better
+    except Exception as error:
+        # Whatever it is, the worker that indexes the video meets it, too, or does better. On a full disk it needs room.
+        with suppress(OSError):
+            job.file.unlink(missing_ok=True)
         return PartRead(job.part.start, _one_line(error))
     return PartRead(job.part.start)
 

@@ -7,14 +7,13 @@ import sys
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from facereel.indexer.engines.registry import LOADERS
 from facereel.indexer.jobs.events import PartJob, PartRead
 from facereel.indexer.jobs.local import PART_ATTEMPTS, WORKER_MEMORY, Load
 from facereel.indexer.jobs.node import PartData, part_here
-from facereel.indexer.jobs.team import PartProgress
+from facereel.indexer.jobs.team import PartProgress, end_file
 from facereel.store.model.errors import EngineError
 from facereel.store.model.version import FACEREEL_VERSION
 
@@ -104,7 +103,8 @@ class IdleNodes:
         except (StopIteration, self._ray.exceptions.RayError) as error:
             del self._attempts[stream]
             if attempt.number < PART_ATTEMPTS:
-                Path(job.file).unlink(missing_ok=True)
+                for written in (job.file, end_file(job.file)):
+                    written.unlink(missing_ok=True)
                 self._submit(job, attempt.number + 1)
                 return None
             return PartRead(job.part.start, f"{type(error).__name__} on its node")
