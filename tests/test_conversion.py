@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from facereel.indexer.engines import conversion, devices, onet
+from facereel.indexer.engines import conversion, devices, onet, opencv_zoo, weights
 from facereel.indexer.engines.devices import session_options
 from facereel.indexer.engines.opencv_zoo import DETECTOR, RECOGNIZER
 from facereel.indexer.engines.runtime import onnxruntime
@@ -56,6 +57,34 @@ def test_constants_in_a_file_of_their_own_change_no_number(tmp_path: Path) -> No
     (tmp_path / "constants").write_bytes(constants)
     session = devices.load_model(tmp_path / "model.onnx", devices.Compute("cpu"), packed=False)
     np.testing.assert_array_equal(session.run(None, {"data": CROPS})[0], run(body, data=CROPS)[0])
+
+
+def test_a_model_whose_constants_are_deleted_before_it_is_read_is_loaded_without_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Versions of FaceReel share a cache; an older one deletes files of others whenever it starts."""
+    offset = np.arange(1 << 15, dtype=np.float32)
+    shape = [1, len(offset)]
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["data", "offset"], ["sum"])], "small",
+        [helper.make_tensor_value_info("data", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("sum", TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(offset, "offset")],
+    )  # fmt: skip
+    opset = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+    monkeypatch.setenv("FACEREEL_CACHE", str(tmp_path))
+
+    def deleted(*which: Any) -> Path:
+        path = weights.cached_model(*which)
+        for constants in tmp_path.glob("*-constants-*"):
+            if which[-1] == "end":
+                constants.unlink()
+        return path
+
+    monkeypatch.setattr(opencv_zoo, "cached_model", deleted)
+    session = opencv_zoo._load_apart(RECOGNIZER, lambda source: model, devices.Compute("cpu"), "end")
+    np.testing.assert_array_equal(session.run(None, {"data": np.ones(shape, np.float32)})[0][0], 1 + offset)
 
 
 def test_onet_gives_what_it_gave() -> None:

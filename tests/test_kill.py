@@ -317,6 +317,9 @@ def test_unpacked_weights_are_whole_and_leave_nothing_beside_them(
     # What has the size and time that it had then is not read again.
     monkeypatch.setattr(weights, "hash_file", full)
     assert weights.cached_model(kind, 1, lambda source: b"other") == tmp_path / name
+    # One whose checksum is damaged is made anew.
+    (tmp_path / name).with_suffix(".sha256").write_bytes(b"\xff")
+    assert weights.cached_model(kind, 1, lambda source: b"other").read_bytes() == b"other"
 
 
 def test_unpacked_weights_replace_those_of_other_versions(

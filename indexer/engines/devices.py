@@ -66,8 +66,8 @@ class Compute:
             )
 
 
-def load_model(path: Path, compute: Compute, packed: bool = True) -> onnxruntime.InferenceSession:
-    """The model of an ONNX file, ready to run; raises EngineError when it cannot be loaded there.
+def load_model(model: Path | bytes, compute: Compute, packed: bool = True) -> onnxruntime.InferenceSession:
+    """The model of an ONNX file or its content, ready to run; raises EngineError when it cannot be loaded there.
 
     `packed`: with a copy of its matrices in the order in which they are read, which loads slower and runs faster.
     """
@@ -77,11 +77,13 @@ def load_model(path: Path, compute: Compute, packed: bool = True) -> onnxruntime
     if not packed:
         options.add_session_config_entry("session.disable_prepacking", "1")
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        source = model if isinstance(model, bytes) else str(model)
+        session = onnxruntime.InferenceSession(source, options, providers=providers)
     except Exception as error:  # whatever ONNX Runtime makes of a driver, or of too little memory
         reason = str(error).splitlines()[0]
+        name = model.name if isinstance(model, Path) else "a model"
         raise EngineError(
-            f"{path.name} cannot be loaded on {providers[0]} ({reason}); use --device cpu, or close other programs"
+            f"{name} cannot be loaded on {providers[0]} ({reason}); use --device cpu, or close other programs"
         ) from error
     compute.check(session)
     return session

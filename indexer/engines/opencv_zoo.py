@@ -22,7 +22,8 @@ from facereel.indexer.engines.detections import Detections
 from facereel.indexer.engines.devices import Compute
 from facereel.indexer.engines.protocol import Threshold
 from facereel.indexer.engines.runtime import onnxruntime
-from facereel.indexer.engines.weights import Weights, cached_model
+from facereel.indexer.engines.weights import Weights, cached_model, source_path
+from facereel.store.model.errors import EngineError
 from facereel.store.model.pooling import DEFAULT_THRESHOLD
 from facereel.store.model.records import Embeddings, EngineInfo, FaceCrop, Faces, Floats, Image, Landmarks
 
@@ -209,4 +210,9 @@ def _load_apart(
     model = cached_model(
         weights, version, lambda source: conversion.apart(convert(source), constants.name)[0], part
     )
-    return devices.load_model(model, compute, packed)
+    try:
+        return devices.load_model(model, compute, packed)
+    except EngineError:
+        # An older version of FaceReel deletes files of other versions, also between the check of one and its use. What
+        # cannot be loaded here either says so once more.
+        return devices.load_model(convert(source_path(weights)), compute, packed)

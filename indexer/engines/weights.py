@@ -96,10 +96,11 @@ def _delete_other_versions(weights: Weights, version: int, folder: Path) -> None
 
 def _is_intact(target: Path, checksum: Path) -> bool:
     """Is a model as it was written? One of the same size and time is not read for that, which would take 50 ms."""
-    if not (target.is_file() and checksum.is_file()):
+    try:
+        sha256, _, state = checksum.read_text("ascii").strip().partition(" ")
+        return state == _state(target) or hash_file(target) == sha256
+    except (OSError, UnicodeDecodeError):  # missing, deleted by another version just now, or no text
         return False
-    sha256, _, state = checksum.read_text().strip().partition(" ")
-    return state == _state(target) or hash_file(target) == sha256
 
 
 def _state(path: Path) -> str:
