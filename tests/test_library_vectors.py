@@ -683,6 +683,9 @@ def test_what_cannot_be_written_may_change_while_it_is_read(
 
     assert len(catalogue._known(lambda db: [], one_more)) == 3
     assert [name for _, name in catalogue.names(10)] == ["3.mp4", "4.mp4", "5.mp4", "9.mp4"]
+    numbers = [catalogue.current(folder_of(store, seed)).number for seed in (3, 4, 5, 3)]
+    assert numbers[3] == numbers[0]
+    assert len(set(numbers)) == 3, "each is read anew, and a search tells videos apart by their numbers"
 
 
 def test_what_is_forgotten_is_in_no_file(store: Path) -> None:

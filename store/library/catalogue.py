@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -102,6 +103,7 @@ class Catalogue:
         # What could not be written, as in a store that may only be read, by folder name; None: the index is gone. It is
         # replaced as a whole, under the lock of writers: other threads read it meanwhile, each the one it began with.
         self._unwritten: dict[str, VideoClusters | None] = {}
+        self._numbers = count(-1, -1)  # of those: by its number a search tells a video from others
         self._noted_loss = False
         self._digests: dict[
             tuple[str, int, int], str
@@ -623,11 +625,12 @@ class Catalogue:
                 if isinstance(error, BusyLibraryError) and len(self._unwritten) + len(read) > _BATCH:
                     raise
                 logger.info("%s is not written: %s", printable(self._vectors.path), error)
-                number = -1 - len(self._unwritten)
-                self._unwritten = self._unwritten | {
-                    video.folder.name: videos.numbered(video, number - place)
-                    for place, video in enumerate(read)
-                }
+                unwritten = dict(self._unwritten)
+                for video in read:
+                    before = unwritten.get(video.folder.name)
+                    number = next(self._numbers) if before is None else before.number
+                    unwritten[video.folder.name] = videos.numbered(video, number)
+                self._unwritten = unwritten
             else:
                 names = {video.folder.name for video in read}
                 self._unwritten = {name: one for name, one in self._unwritten.items() if name not in names}
