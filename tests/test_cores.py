@@ -92,10 +92,10 @@ def test_videos_at_once_share_the_cores() -> None:
 
 def test_garbage_is_looked_for_rarely_and_not_among_what_is_loaded() -> None:
     before = gc.get_threshold()
+    gc.unfreeze()  # what conftest.py leaves frozen, and this test too
     try:
         collect_garbage_rarely()
         assert gc.get_freeze_count() > 1000
         assert gc.get_threshold()[0] > 10 * 700
     finally:
-        gc.unfreeze()
         gc.set_threshold(*before)

@@ -22,9 +22,8 @@ MODEL_FORMAT = 5  # raised when a conversion changes, so that a new version does
 YUNET_STRIDES = (8, 16, 32)
 YUNET_HEADS = ("cls", "obj", "bbox", "kps")  # 1, 1, 4 and 10 values a cell
 FEATURES = "features"  # what SFace's last layer, a matrix of 25 MB, turns into a vector
-_LARGE = (
-    1 << 16
-)  # bytes of a constant that is worth a place of its own; what Windows maps begins at multiples of it
+# Bytes of a constant that is worth a place of its own. What Windows maps begins at multiples of as many.
+_LARGE = 1 << 16
 _MIN_REST = 1e-4  # 1 - slope of a PReLU is kept this far from 0, because it is divided by
 
 
@@ -71,15 +70,15 @@ def apart(model: bytes, file: str = "") -> tuple[bytes, bytes]:
     import onnx
     from onnx.external_data_helper import set_external_data
 
-    found, constants = onnx.load_model_from_string(model), bytearray()
-    for tensor in found.graph.initializer:
+    whole, constants = onnx.load_model_from_string(model), bytearray()
+    for tensor in whole.graph.initializer:
         content = tensor.raw_data
         if len(content) >= _LARGE:
             constants += bytes(-len(constants) % _LARGE)
             set_external_data(tensor, file, len(constants), len(content))
             tensor.ClearField("raw_data")
             constants += content
-    return bytes(found.SerializeToString()), bytes(constants)
+    return bytes(whole.SerializeToString()), bytes(constants)
 
 
 def _opencv_zoo(source: Path) -> _Graph:
