@@ -339,7 +339,7 @@ def test_ticks_come_from_packets_only_where_these_tell(cuts: Path, tmp_path: Pat
 
 def test_a_part_is_one_of_the_same_file(cuts: Path, tmp_path: Path) -> None:
     """Another node may have another one at its path, perhaps with the same times."""
-    part = Part(100, None, frame_ticks(probe(cuts))[:1].tobytes())  # type: ignore[index]
+    part = Part(100, None, frame_ticks(probe(cuts))[:1].tobytes())  # type: ignore[index]  # this video has times
     job = PartJob(cuts, cuts.stat().st_size - 1, part, tmp_path / "part", Config())
     with pytest.raises(VideoError, match="is another file here"):
         run_part(job, FakeEngine())
@@ -375,7 +375,7 @@ class Workers:
             self.batch._workers.append(local._Worker(process, ours, math.inf, job))
 
     def heard(self, number: int) -> list[Any]:
-        """What one of them was told."""
+        """What was sent to one of them."""
         heard = []
         while self.ends[number].poll():
             try:
@@ -507,4 +507,4 @@ def test_a_node_reads_a_part_for_another(long_film: tuple[Path, IndexContents], 
         folder = incoming.install(video, str(film.resolve()), video.mtime_ns)
     assert_same(read_contents(folder), whole)
     assert not part.file.exists()
-    node._worker[1].close()  # type: ignore[index]
+    node._worker[1].close()  # type: ignore[index]  # it has a worker by now
