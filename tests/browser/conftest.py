@@ -28,9 +28,9 @@ WAIT = 30_000  # ms until a page must have done what a test waits for
 Visit = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium, one for each worker."""
+    """The system's Chromium, one for each file of tests: without a page it still takes a quarter of a core."""
     path = chromium()
     if path is None:
         pytest.skip(MISSING)
