@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.jobs.events import Indexed, Job, Note, PartJob, Progress, ScratchJob, Source
@@ -24,6 +24,9 @@ from facereel.store.model.errors import DamagedIndexError, EngineMismatchError, 
 from facereel.store.model.records import EngineInfo
 from facereel.store.model.urls import Url
 from facereel.store.model.version import RESULTS_VERSION
+
+if TYPE_CHECKING:
+    from facereel.indexer.media.video import Probe
 
 Report: TypeAlias = Callable[[Progress | Note], None]
 
@@ -44,7 +47,6 @@ def run_job(
     """
     # Imported here because it takes long, and a video that is indexed already does not need it.
     from facereel.indexer.media.video import probe
-    from facereel.indexer.pipeline import index_video
 
     path = job.video
     if isinstance(path, Url):
@@ -73,25 +75,11 @@ def run_job(
         waited = True
         report(Progress(path, "waiting", 0, 0))
 
-    def progress(done: int, total: int) -> None:
-        video.check_unchanged()
-        report(Progress(path, "indexing", done, total))
-
     with video_lock(job.store, sha256, wait):
         # Another process may have indexed it since, also without a wait for its lock.
         if index := index_of_content(job, catalogue, sha256):
             return existing(job, engine.info, index, catalogue)
-        with closing(IdleWorkers(job, video, line, report)) as team:
-            folder = index_video(
-                video,
-                sha256,
-                job.store,
-                engine,
-                job.config,
-                progress,
-                lambda text: report(Note(path, text)),
-                team,
-            )
+        folder = _index(job, video, sha256, engine, report, line)
     catalogue.refresh([folder])
     return indexed(folder, path)
 
@@ -105,11 +93,7 @@ def run_part(job: PartJob, engine: FaceEngine, report: Report = lambda event: No
     if video.size != job.size:
         raise VideoError(f"{printable(job.video)} is another file here")
 
-    def progress(done: int, total: int) -> None:
-        video.check_unchanged()
-        report(Progress(job.video, "indexing", done, total))
-
-    end = index_part(video, job.part, engine, job.config, job.file, progress)
+    end = index_part(video, job.part, engine, job.config, job.file, _progress(video, report))
     end_file(job.file).write_bytes(pickle.dumps(end))
 
 
@@ -118,26 +102,38 @@ def run_scratch_job(
 ) -> Indexed:
     """Index a file whose content is known to be new, as run_job does; raises the errors of index_video."""
     from facereel.indexer.media.video import probe
+
+    folder = _index(job, probe(job.video), job.sha256, engine, report, line)
+    return indexed(folder, job.video)
+
+
+def _index(
+    job: Job | ScratchJob, video: Probe, sha256: str, engine: FaceEngine, report: Report, line: Line | None
+) -> Path:
+    """Write the index of a video, with those to whom there is a `line`; returns its folder."""
     from facereel.indexer.pipeline import index_video
 
-    path, video = job.video, probe(job.video)
-
-    def progress(done: int, total: int) -> None:
-        video.check_unchanged()
-        report(Progress(path, "indexing", done, total))
-
     with closing(IdleWorkers(job, video, line, report)) as team:
-        folder = index_video(
+        return index_video(
             video,
-            job.sha256,
+            sha256,
             job.store,
             engine,
             job.config,
-            progress,
-            lambda text: report(Note(path, text)),
+            _progress(video, report),
+            lambda text: report(Note(video.path, text)),
             team,
         )
-    return indexed(folder, path)
+
+
+def _progress(video: Probe, report: Report) -> Callable[[int, int], None]:
+    """Reports frames that are read, while the file stays as it is."""
+
+    def progress(done: int, total: int) -> None:
+        video.check_unchanged()
+        report(Progress(video.path, "indexing", done, total))
+
+    return progress
 
 
 def index_of_path(job: Job, catalogue: Catalogue) -> VideoIndex | None:
