@@ -25,6 +25,7 @@ from facereel.query.search import forget, search
 from facereel.query.search.rulings import NoDecisions
 from facereel.query.search.scope import scope_of
 from facereel.query.search.search import PersonMatches
+from facereel.store.files.folders import index_names
 from facereel.store.index import rewrite
 from facereel.store.index.database import DATABASE, read_version
 from facereel.store.index.reader import VideoIndex, read_video
@@ -424,6 +425,50 @@ def test_a_listing_waits_for_the_successor_of_an_index(store: Path, monkeypatch:
     monkeypatch.setattr("facereel.store.library.catalogue.read_video", read_between)
     assert [entry.folder for entry in Catalogue(store).listing().entries] == names
     assert not pending
+
+
+def recorded(list_folder: Callable[[Path], Any], listings: list[Path]) -> Callable[[Path], Any]:
+    """A function of os that notes which folders it lists."""
+
+    def recording(folder: Path) -> Any:
+        listings.append(Path(folder))
+        return list_folder(folder)
+
+    return recording
+
+
+def test_a_store_whose_folders_are_known_is_listed_once(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a hundred thousand folders that takes a tenth of a second."""
+    Catalogue(store).refresh()
+    (store / "notes.txt").touch()  # which gives the store's folder another time
+    listings: list[Path] = []
+    for name in ("listdir", "scandir"):
+        monkeypatch.setattr(os, name, recorded(getattr(os, name), listings))
+    Catalogue(store).clean()
+    Catalogue(store).refresh()
+    assert listings.count(store) == 2, "one for leftovers, one for indexes"
+
+
+def test_an_index_that_comes_during_a_listing_is_not_missed(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is placed by hand takes no lock."""
+    Catalogue(store).refresh()
+    (store / "notes.txt").touch()
+    folder, aside = folder_of(store, 3), store.parent / "aside"
+    folder.rename(aside)
+    really_list = index_names
+
+    def list_and_place(place: Path, digits: str = "") -> set[str]:
+        names = really_list(place, digits)
+        if aside.exists():
+            aside.rename(folder)
+        return names
+
+    monkeypatch.setattr("facereel.store.files.folders.index_names", list_and_place)
+    Catalogue(store).refresh()
+    Catalogue(store).refresh()
+    assert folder in [stored.folder for stored in Catalogue(store).all()]
 
 
 def test_it_is_for_its_owner_only(store: Path) -> None:

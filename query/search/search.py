@@ -20,7 +20,7 @@ from facereel.query.search.certainty import MOST_STRANGER_SHARE, Criterion, Limi
 from facereel.query.search.matching import VideoFaces, match
 from facereel.query.search.rulings import Decisions, NoDecisions, Rulings, refusing
 from facereel.query.search.scope import Scope, SkippedVideo, kind_of
-from facereel.store.files.folders import index_folders
+from facereel.store.files.folders import index_names
 from facereel.store.files.names import printable
 from facereel.store.index.database import IndexVersion
 from facereel.store.index.embeddings import ClusterEmbeddings
@@ -263,7 +263,7 @@ def _search_video(
                     return index.version, answers
         except NotIndexedError:
             # Between two renames a folder that is replaced is not there; listing waits until its successor is.
-            if known.folder not in index_folders(known.folder.parent):
+            if known.folder.name not in index_names(known.folder.parent):
                 raise
     raise StoreError(f"{printable(known.folder)} is being written by another process; run it again")
 

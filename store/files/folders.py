@@ -16,43 +16,56 @@ from pathlib import Path
 from secrets import token_hex
 
 from facereel.store.files.disk import sync, unwritable
-from facereel.store.files.locks import OWNER, STORE_LOCK, OwnerLock, folder_lock
+from facereel.store.files.locks import OWN, OWNER, STORE_LOCK, OwnerLock, folder_lock
 from facereel.store.files.names import hash_suffix, printable
 from facereel.store.model.errors import StoreError
 
 # Nobody else calls folders so: a store and results may lie among things that are not ours to delete.
-WRITING = ".facereel-tmp-"  # being written; its writer holds its lock
-REPLACED = ".facereel-old-"  # set aside while its successor is renamed in
-REMOVED = ".facereel-del-"  # taken out for good, not yet deleted
+WRITING = f"{OWN}tmp-"  # being written; its writer holds its lock
+REPLACED = f"{OWN}old-"  # set aside while its successor is renamed in
+REMOVED = f"{OWN}del-"  # taken out for good, not yet deleted
 
 
 # How often, and how long apart in seconds, a listing is repeated while a folder is being replaced.
 _LISTINGS, _PAUSE = 50, 0.02
 
 
-def index_folders(store: Path) -> list[Path]:
-    """The folders of a store that hold indexes, by name; a missing store has none. Raises StoreError."""
+def index_folders(store: Path, digits: str = "") -> list[Path]:
+    """The folders of a store that hold indexes, by name; a missing store has none. Raises StoreError.
+
+    With `digits` those alone whose content's hash begins so.
+    """
+    return [store / name for name in sorted(index_names(store, digits))]
+
+
+def index_names(store: Path, digits: str = "") -> set[str]:
+    """The names of `index_folders`; for a large store, where a Path for each takes longer than the listing."""
     try:
         for _ in range(_LISTINGS):
             before = store.stat().st_mtime_ns
             with os.scandir(store) as entries:
-                names = [e.name for e in entries if e.is_dir() and (hash_suffix(e.name) or _replaced(e.name))]
-            found = [name for name in names if not name.startswith(".")]
-            known = {hash_suffix(name) for name in found}
+                names = {
+                    e.name for e in entries
+                    if e.name.endswith(digits) and (hash_suffix(e.name) or _replaced(e.name)) and e.is_dir()
+                }  # fmt: skip
             # Set aside, while its successor is not there yet; it comes in a moment, unless its writer died.
-            aside = [name for name in names if name.startswith(".") and _replaced(name) not in known]
+            aside = {name for name in names if name.startswith(".")}
+            names -= aside
+            if aside:
+                successors = {hash_suffix(name) for name in names}
+                aside = {name for name in aside if _replaced(name) not in successors}
             if not aside and store.stat().st_mtime_ns == before:
                 break
             time.sleep(_PAUSE)
     except FileNotFoundError:
-        return []
+        return set()
     except NotADirectoryError as error:
         raise StoreError(f"{printable(store)} is not a folder; name another with --store DIR") from error
     except OSError as error:
         raise StoreError(
             f"{printable(store)} cannot be read: {error.strerror}; check its permissions"
         ) from error
-    return [store / name for name in sorted(found) + sorted(aside)]
+    return names | aside
 
 
 def _replaced(name: str) -> str | None:
@@ -115,6 +128,14 @@ def remove_folder(folder: Path) -> None:
         raise unwritable(folder, error) from error
 
 
+def is_clean(store: Path) -> bool:
+    """Is there nothing in a folder but what is complete: neither leftovers nor anything that is being written?"""
+    try:
+        return not any(name.startswith(OWN) for name in os.listdir(store))
+    except OSError:
+        return False
+
+
 def clean_leftovers(store: Path) -> None:
     """Finish what dead processes left: delete the half-written and the removed, put back the set aside.
 
@@ -146,8 +167,8 @@ def _restore(aside: Path) -> None:
     """Put what was replaced back when its successor never came, else delete it."""
     name = aside.name[len(REPLACED) :].partition("-")[2]
     digits = hash_suffix(name)  # of an index, whose successor may have another name
-    same = [f for f in index_folders(aside.parent) if digits is not None and hash_suffix(f.name) == digits]
-    if same or not name or aside.with_name(name).exists():
+    replaced = digits is not None and any(map(hash_suffix, index_names(aside.parent, digits)))
+    if replaced or not name or aside.with_name(name).exists():
         shutil.rmtree(aside, ignore_errors=True)
     else:
         aside.rename(aside.with_name(name))

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STORE_LOCK = ".facereel-lock"
-VIDEO_LOCK = ".facereel-lock-"  # with the first digits of the content's hash
+OWN = ".facereel-"  # what lies in a store for a while begins so
+STORE_LOCK = f"{OWN}lock"
+VIDEO_LOCK = f"{STORE_LOCK}-"  # with the first digits of the content's hash
 OWNER = ".lock"  # behind the name of a folder that is being written
 _RETRY_SECONDS = 0.5  # while another process works on the same video
 _POLL_SECONDS = 0.01  # while the listing of a folder changes
@@ -129,16 +130,22 @@ class OwnerLock:
 def locked_videos(store: Path) -> list[str]:
     """The first digits of the sha256 of each video whose lock a living process holds; deletes those of dead ones."""
     held: list[str] = []
-    if next(store.glob(f"{VIDEO_LOCK}*"), None) is None:
+    if not _video_locks(store):
         return held  # without a lock, which whoever only looks need not wait for
     with suppress(OSError), folder_lock(store):
-        for path in sorted(store.glob(f"{VIDEO_LOCK}*")):
-            lock = OwnerLock(path)
+        for name in _video_locks(store):
+            lock = OwnerLock(store / name)
             if lock.take_over():
                 lock.release()
             else:
-                held.append(path.name.removeprefix(VIDEO_LOCK))
+                held.append(name.removeprefix(VIDEO_LOCK))
     return held
+
+
+def _video_locks(store: Path) -> list[str]:
+    with suppress(OSError):
+        return sorted(name for name in os.listdir(store) if name.startswith(VIDEO_LOCK))
+    return []
 
 
 def _lock(path: Path) -> FileLock:

@@ -17,7 +17,7 @@ from typing import BinaryIO
 from facereel.store.files import folders
 from facereel.store.files.disk import make_store
 from facereel.store.files.locks import video_lock
-from facereel.store.files.names import HASH_DIGITS, folder_name, hash_suffix, printable
+from facereel.store.files.names import HASH_DIGITS, folder_name, printable
 from facereel.store.index.checksum import SUFFIX
 from facereel.store.index.database import DATABASE, NO_INDEX, read_version, writing
 from facereel.store.index.placing import place
@@ -62,8 +62,7 @@ def install_index(source: Path, store: Path) -> Path | None:
 
         def damaged() -> list[Path]:
             # By the digits alone: what only pretends to be the same content replaces nothing that can be read.
-            digits = video.sha256[:HASH_DIGITS]
-            same = [one for one in folders.index_folders(store) if hash_suffix(one.name) == digits]
+            same = folders.index_folders(store, video.sha256[:HASH_DIGITS])
             if readable_index(same) is not None:
                 raise _IndexedAlready
             return same

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from facereel.store.files import folders
 from facereel.store.files.disk import sync
-from facereel.store.files.names import HASH_DIGITS, hash_suffix
+from facereel.store.files.names import HASH_DIGITS
 from facereel.store.index.checksum import write_checksum
 from facereel.store.index.database import DATABASE
 from facereel.store.index.reader import read_video, write_vectors
@@ -35,16 +35,13 @@ def seal(written: Path) -> None:
 def older_indexes(target: Path, sha256: str) -> list[Path]:
     """Indexes that a new one replaces: the same name, or the same content under another name."""
     same = []
-    for folder in folders.index_folders(target.parent):
-        if folder == target:
-            same.append(folder)
-        elif hash_suffix(folder.name) == sha256[:HASH_DIGITS]:
-            try:
-                if read_video(folder)[0].sha256 == sha256:
-                    same.append(folder)
-            except DamagedIndexError:
-                # Of the same content by the digits of its name, and good for nothing else.
+    for folder in folders.index_folders(target.parent, sha256[:HASH_DIGITS]):
+        try:
+            if folder == target or read_video(folder)[0].sha256 == sha256:
                 same.append(folder)
-            except StoreError:
-                continue  # one that may not be read is not ours to delete
+        except DamagedIndexError:
+            # Of the same content by the digits of its name, and good for nothing else.
+            same.append(folder)
+        except StoreError:
+            continue  # one that may not be read is not ours to delete
     return same

@@ -116,6 +116,8 @@ class Catalogue:
         )
 
         self._note_loss()
+        if folders.is_clean(self.store):
+            return  # one listing of a large store, and not one for each of the following
         folders.clean_leftovers(self.store)
         locks.locked_videos(self.store)
         unfinished.clean_unfinished(self.store)
@@ -176,7 +178,7 @@ class Catalogue:
                 if (stored := videos.by_folder(db, self.store, name)) is not None
             ]  # fmt: skip
             if unwritten and not self._is_usable(db):
-                if not videos.readable_folders(db).keys() <= unwritten.keys():
+                if not videos.names_of_folders(db) <= unwritten.keys():
                     raise UnusableFile("gone since indexes were read")
                 found = ClusterSearch(engine.dim, 0, (), state=state_of(db))
             else:
@@ -268,7 +270,7 @@ class Catalogue:
             return read(folder, path)
         except NotIndexedError:
             # Between two renames a folder that is replaced is not there; listing waits until its successor is.
-            if folder not in folders.index_folders(self.store):
+            if folder.name not in folders.index_names(self.store):
                 raise
             return read(folder, path)
 
@@ -464,7 +466,7 @@ class Catalogue:
             if videos.listed_at(db) == _mtime_ns(self.store):
                 own = [stored.folder for stored in videos.by_content(db, self.store, sha256)]
                 return own + [self.store / name for name in videos.unreadable(db) if _may_hold(name, sha256)]
-        return [folder for folder in folders.index_folders(self.store) if _may_hold(folder.name, sha256)]
+        return folders.index_folders(self.store, sha256[:HASH_DIGITS])
 
     def _open(self, folder: Path) -> VideoIndex:
         return self.read_current(VideoIndex, folder, self.video_path(folder))
@@ -478,8 +480,10 @@ class Catalogue:
                 raise UnusableFile("made anew by another process")
             search = self._clusters_like(engine)
             counts = videos.counts(db, engine)
-            there = videos.readable_folders(db) if unwritten else {}
-            replaced = [videos.by_folder(db, self.store, name) for name in unwritten if there.get(name)]
+            replaced = [
+                videos.by_folder(db, self.store, name)
+                for name in unwritten.keys() - videos.without_vectors(db)
+            ]  # fmt: skip
         for stored in replaced:
             if stored is not None and stored.engine.compares_with(engine):
                 counts = counts.plus(stored, -1)
@@ -506,27 +510,26 @@ class Catalogue:
             self._adopt()
         if listed == before and usable and not pending and not self._unwritten:
             return self._read_new([self.store / name for name in unreadable])
-        found = folders.index_folders(self.store)
-        if not usable and found:
+        listed_at = self._settled_time()
+        names = folders.index_names(self.store)
+        if not usable and names:
             self._begin_anew()
         with self.database.read() as db:
-            known = videos.readable_folders(db)
+            known = videos.names_of_folders(db)
             usable = self._is_usable(db)
-        names = {folder.name for folder in found}
-        failures = self._read_new([
-            folder for folder in found
-            if not (usable and known.get(folder.name)) and not self._unwritten.get(folder.name)
-        ])  # fmt: skip
-        self._remove_gone([name for name in known if name not in names])
+            complete = known - videos.without_vectors(db) if usable else set[str]()
+        complete |= {name for name, video in self._unwritten.items() if video is not None}
+        failures = self._read_new([self.store / name for name in sorted(names - complete)])
+        self._remove_gone(sorted(known - names))
         if listed != before or not usable:
-            self._record_listing(names)
+            self._record_listing(names, listed_at)
         return failures
 
     def _note_loss(self) -> None:
         """Say once that what was decided is gone; without a word a library would begin anew."""
         if self._noted_loss or self.database.is_there():
             return
-        if self._vectors.path.exists() or folders.index_folders(self.store):
+        if self._vectors.path.exists() or folders.index_names(self.store):
             self._noted_loss = True
             where = f"{printable(self.database.path)} is {'empty' if self.database.path.exists() else 'not there'}"
             self._note(
@@ -566,7 +569,7 @@ class Catalogue:
             if not self._vectors.check(db):
                 self._vectors.adopt(db)
         except UnusableFile as reason:
-            if videos.readable_folders(db):
+            if videos.names_of_folders(db):
                 logger.warning("%s is made anew from the indexes: %s", printable(self._vectors.path), reason)
             self._vectors.reset(db)
             videos.forget_vectors(db)
@@ -681,21 +684,31 @@ class Catalogue:
             except OSError as refusal:
                 raise unwritable(self._vectors.path, refusal) from refusal
 
-    def _record_listing(self, names: set[str]) -> None:
-        """Record the time of the store's folder, if its folders are still those that the library was compared with."""
+    def _record_listing(self, names: set[str], listed_at: int | None) -> None:
+        """Record the time of the store's folder, if its folders are still those that the library was compared with.
+
+        They were listed at that time of the folder.
+        """
         if not self.database.path.exists() or locks.holds(self.store):
             return  # while the lock is held there is a file in the folder that will go
+        if listed_at is None or listed_at != _mtime_ns(self.store):  # as after any writing of our own
+            listed_at = self._settled_time()
+            if listed_at is None or folders.index_names(self.store) != names:
+                return
+        if _mtime_ns(self.store) == listed_at:
+            with suppress(OSError), _unless_damaged(), self.database.write() as db:
+                videos.record_listing(db, listed_at)
+
+    def _settled_time(self) -> int | None:
+        """The time of the store's folder, once each later change gives it another; None where that takes long."""
         before = _mtime_ns(self.store)
         tick = _TICK if before % 1_000_000_000 else _COARSE_TICK
         age = time.time_ns() - before
         if age < tick:
             if tick > _TICK:
-                return
+                return None
             time.sleep((tick - max(age, 0)) / 1e9)
-        now = {folder.name for folder in folders.index_folders(self.store)}
-        if now == names and _mtime_ns(self.store) == before:
-            with suppress(OSError), _unless_damaged(), self.database.write() as db:
-                videos.record_listing(db, before)
+        return before
 
 
 def listing(catalogue: Catalogue) -> tuple[list[VideoSummary], list[tuple[Path, StoreError]]]:

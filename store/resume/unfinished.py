@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sqlite3
 import time
@@ -14,8 +15,8 @@ from pathlib import Path
 
 from facereel.store.files import folders
 from facereel.store.files.disk import make_folder, sync, unwritable
-from facereel.store.files.locks import folder_lock, locked_videos
-from facereel.store.files.names import HASH_DIGITS, folder_name, hash_suffix
+from facereel.store.files.locks import OWN, folder_lock, locked_videos
+from facereel.store.files.names import HASH_DIGITS, folder_name
 from facereel.store.index import schema
 from facereel.store.index.checksum import compare_checksum
 from facereel.store.index.database import DATABASE, read_version, reading, writing
@@ -37,7 +38,7 @@ from facereel.store.model.records import (
 )
 from facereel.store.model.version import RESULTS_VERSION
 
-UNFINISHED = ".facereel-part-"  # with the first digits of the content's hash
+UNFINISHED = f"{OWN}part-"  # with the first digits of the content's hash
 _KEEP = 30 * 86400 * 10**9  # nanoseconds after which nobody is expected to resume
 
 
@@ -193,7 +194,10 @@ def clean_unfinished(store: Path) -> None:
 
 def unfinished_runs(store: Path) -> tuple[str, ...]:
     """The videos with an unfinished index, by the first digits of their sha256; also those being indexed now."""
-    return tuple(sorted(folder.name.removeprefix(UNFINISHED) for folder in store.glob(f"{UNFINISHED}*")))
+    with suppress(OSError):
+        names = sorted(name for name in os.listdir(store) if name.startswith(UNFINISHED))
+        return tuple(name.removeprefix(UNFINISHED) for name in names)
+    return ()
 
 
 def delete_unfinished(store: Path, digits: str | None = None) -> tuple[str, ...]:
@@ -225,6 +229,5 @@ def _indexed_since(folder: Path, moment: int) -> bool:
     """Whether the run ended with an index, and died before it tidied up."""
     digits = folder.name.removeprefix(UNFINISHED)
     return any(
-        hash_suffix(index.name) == digits and read_version(index).mtime_ns > moment
-        for index in folders.index_folders(folder.parent)
+        read_version(index).mtime_ns > moment for index in folders.index_folders(folder.parent, digits)
     )
