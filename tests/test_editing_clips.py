@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facereel.api import ChangedIndexError, Library
+from facereel.api import ChangedIndexError, Clip, Library
 from facereel.query.command_line import QueryCommand
 from tests.fake_engine import backdrop, draw_face, write_film, write_photo
 from tests.program import Run
@@ -160,6 +160,29 @@ def test_one_content_under_two_names_is_cut_under_both(run: Run, place: Path, tm
     result = Library(both, engine="fake").find(place / "red.png").cut(tmp_path / "red")
     assert {clip.match.video.name for clip in result.clips} == {"film.mp4", "again.mp4"}
     assert all(clip.file is not None and clip.file.is_file() for clip in result.clips)
+
+
+@pytest.mark.parametrize("command", ["forget", "index --force"])
+def test_nobody_is_cut_who_is_forgotten_meanwhile(
+    run: Run, place: Path, tmp_path: Path, command: str
+) -> None:
+    store = Path(shutil.copytree(place / "store", tmp_path / "store"))
+    answer = Library(store, engine="fake").find(place / "red.png")
+    words = {
+        "forget": ("forget", place / "red.png", "--yes", "--out", tmp_path),
+        "index --force": ("index", place / "film.mp4", "--force"),
+    }[command]
+
+    def meanwhile(clip: Clip) -> None:
+        if clip.match == answer.matches[0]:
+            assert run(*words, "--store", store, *FAKE).exit_code == 0
+
+    if command == "forget":
+        with pytest.raises(ChangedIndexError, match="run it again"):
+            answer.cut(tmp_path / "out", on_clip=meanwhile)
+        assert not (tmp_path / "out").exists()
+    else:  # the new index has the same faces
+        assert len(answer.cut(tmp_path / "out", on_clip=meanwhile).clips) == len(answer.matches)
 
 
 def test_shots_of_another_index_than_the_one_that_was_searched_are_not_used(

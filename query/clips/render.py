@@ -33,6 +33,7 @@ from facereel.query.search.search import PersonMatches
 from facereel.store.files import folders
 from facereel.store.files.disk import make_folder, sync
 from facereel.store.files.names import printable, result_name
+from facereel.store.index.database import read_version
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model.errors import (
     ChangedIndexError,
@@ -42,7 +43,7 @@ from facereel.store.model.errors import (
     ResultExistsError,
     UnwritableError,
 )
-from facereel.store.model.records import Shot, Sightings, Video
+from facereel.store.model.records import Shot, Sightings, Tracklet, Video
 
 if TYPE_CHECKING:  # the formats of exports, which a query seldom needs, take a tenth of its start
     from facereel.query.export.annotation import AnnotatedVideo
@@ -105,8 +106,8 @@ def render(
 
     `on_clip_done` gets the clips in their order, each once its file is complete, one at a time but in threads of this
     function; the files stay in a temporary folder until all are. What it raises stops the work and is raised here as it
-    is. Raises OptionError, ResultExistsError, UnwritableError, VideoError or CutError. After any error nothing is left
-    behind. A video that is gone, has changed or cannot be copied does not raise: the others are cut.
+    is. Raises OptionError, ResultExistsError, UnwritableError, VideoError or CutError, and ChangedIndexError where a
+    face of the clips is not in its index any more, as after `forget`. After any error nothing is left behind. A video that is gone, has changed or cannot be copied does not raise: the others are cut.
     """
     options.check()
     if folder is not None:
@@ -147,6 +148,7 @@ def render(
                 exports = _write_exports(found, people, options.export, temporary, folder.name)
                 header = replace(header, exports=exports)
             document = write_metadata(temporary, header, clips)
+            _check_still_indexed(matches)
     except _CallbackError as error:
         raise error.args[0] from None
     return WrittenResult(tuple(clips), too_short, folder, document, not_cut, notes)
@@ -316,6 +318,29 @@ def _shots(
                 )
             shots[folder] = without_transitions(index.shots(), index.tracklets())
     return shots
+
+
+def _check_still_indexed(matches: Sequence[tuple[MatchingTracklet, Sightings]]) -> None:
+    """Raise ChangedIndexError where an index has lost a face since the search: somebody may have been forgotten.
+
+    An index that was made anew meanwhile and has the same face in the same frames is no other one.
+    """
+    for folder in {match.folder for match, _ in matches}:
+        own = [match for match, _ in matches if match.folder == folder]
+        if own[0].version in ("", read_version(folder).to_text()):
+            continue
+        with VideoIndex(folder) as index:
+            faces = set(map(_face, index.tracklets()))
+        if any(_face(match.tracklet) not in faces for match in own):
+            raise ChangedIndexError(
+                f"{printable(own[0].video.name)} was indexed again while clips were cut, or somebody in it was "
+                "forgotten; nothing was written; run it again"
+            )
+
+
+def _face(tracklet: Tracklet) -> tuple[int, int, float, float]:
+    """What tells a face of a video from all others, whatever its number: its frames, its width and its score."""
+    return tracklet.start, tracklet.end, tracklet.face_width, tracklet.score
 
 
 def _missing_videos(answer: PersonMatches) -> dict[str, SkippedVideo]:
