@@ -457,8 +457,8 @@ class Answer:
         `h264`, `prores` (in mov) or `copy`: the picture is not encoded, and begins at the key frame before. `absolute`
         writes absolute paths into the metadata. `on_clip` gets each clip once it is cut, in order, in a thread of this
         method; what it raises stops the work and is raised here as it is.
-        Raises OptionError, ResultExistsError, UnwritableError, VideoError, CutError; ChangedIndexError, and then nothing
-        is written, where a face of the clips has gone from its index meanwhile, as by `forget`.
+        Raises OptionError, ResultExistsError, UnwritableError, VideoError, CutError; ChangedIndexError, with nothing
+        written, where a face of the clips has gone from its index meanwhile, as by `forget`.
         """
         from facereel.query.clips.plan import ClipOptions
         from facereel.query.records import ExportOptions

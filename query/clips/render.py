@@ -106,8 +106,9 @@ def render(
 
     `on_clip_done` gets the clips in their order, each once its file is complete, one at a time but in threads of this
     function; the files stay in a temporary folder until all are. What it raises stops the work and is raised here as it
-    is. Raises OptionError, ResultExistsError, UnwritableError, VideoError or CutError, and ChangedIndexError where a
-    face of the clips is not in its index any more, as after `forget`. After any error nothing is left behind. A video that is gone, has changed or cannot be copied does not raise: the others are cut.
+    is. A video that is gone, has changed or cannot be copied does not raise: the others are cut. Raises OptionError,
+    ResultExistsError, UnwritableError, VideoError or CutError, and ChangedIndexError where a face of the clips is not
+    in its index any more, as after `forget`. After any error nothing is left behind.
     """
     options.check()
     if folder is not None:
