@@ -86,8 +86,8 @@ def read_segments(path: Path) -> Iterator[StoredSegment]:
             yield pickle.load(file)
 
 
-def continued(segment: Segment, previous: Checkpoint, before: Checkpoint) -> Segment:
-    """A segment of a part with the numbers that it has after `before`; in its part it came after `previous`."""
+def renumber(segment: Segment, previous: Checkpoint, before: Checkpoint) -> Segment:
+    """Give a segment of a part the numbers that it has after `before`; in its part it came after `previous`."""
     first = segment.shots[0].number
     shots = tuple(replace(shot, number=before.shots + place) for place, shot in enumerate(segment.shots))
     tracklets = tuple(
@@ -108,7 +108,7 @@ def continued(segment: Segment, previous: Checkpoint, before: Checkpoint) -> Seg
 
 
 def join_within_shot(first: Segment, second: Segment, scale: float, most: int) -> Segment:
-    """One segment of two that meet within a shot; `first` has its final numbers, `second` is `continued` after it.
+    """One segment of two that meet within a shot; `first` has its final numbers, `second` those after it.
 
     Tracklets that show one face in the frames beside the line become one, with `most` exemplars at most; `scale` is
     that of the engine's similarities.
@@ -124,7 +124,7 @@ def join_within_shot(first: Segment, second: Segment, scale: float, most: int) -
     )
     partners = {ending[a]: beginning[b] for a, b in pairs}
     tracklets = [
-        _joined(found, second.tracklets[partners[place]], most) if place in partners else found
+        _join_tracklets(found, second.tracklets[partners[place]], most) if place in partners else found
         for place, found in enumerate(first.tracklets)
     ]
     for place, (tracklet, sightings, exemplars) in enumerate(second.tracklets):
@@ -176,7 +176,7 @@ def _similarity(exemplars: Sequence[Exemplar], others: Sequence[Exemplar]) -> fl
     return float((one @ other.T).max())
 
 
-def _joined(first: FoundTracklet, second: FoundTracklet, most: int) -> FoundTracklet:
+def _join_tracklets(first: FoundTracklet, second: FoundTracklet, most: int) -> FoundTracklet:
     """The tracklet that goes on from one to the other, with the number and shot of the first."""
     (tracklet, one, exemplars), (following, other, more) = first, second
     sightings = Sightings(

@@ -28,10 +28,10 @@ from facereel.indexer.media.video import Probe, read_frames
 from facereel.indexer.parts import (
     PartEnd,
     StoredSegment,
-    continued,
     join_times,
     join_within_shot,
     read_segments,
+    renumber,
     write_segment,
 )
 from facereel.indexer.scan.frame_view import FrameView
@@ -345,7 +345,7 @@ class _VideoInParts:
             return False
         previous, frames = begin, len(end.log.pts)
         for segment, times in read_segments(file):
-            following = continued(segment, previous, self._position)
+            following = renumber(segment, previous, self._position)
             previous = segment.after
             if self._open:
                 before, times_before = self._open

@@ -30,7 +30,7 @@ from facereel import Failed, Indexed, Library, Note, OptionError, Started
 from facereel.indexer.engines.registry import LOADERS, load_engine
 from facereel.indexer.jobs import cluster as cluster_jobs
 from facereel.indexer.jobs import local, node, staging
-from facereel.indexer.jobs.cluster import do_work
+from facereel.indexer.jobs import nodes as node_jobs
 from facereel.indexer.jobs.events import BeingIndexed, Event, Job, Progress, nothing_arrives
 from facereel.indexer.jobs.job import run_job
 from facereel.indexer.jobs.local import LocalRunner
@@ -380,7 +380,7 @@ def test_a_file_that_is_no_video_is_not_tried_elsewhere_and_one_that_is_not_ther
 
 def test_a_node_with_another_version_names_both() -> None:
     """Whatever that version's records look like."""
-    (end,) = do_work("9.9", b"of no use here", frozenset())
+    (end,) = node_jobs.index_video("9.9", b"of no use here", frozenset())
     assert isinstance(end, Failed)
     assert end.by_machine
     assert str(end.error).startswith(f"FaceReel {FACEREEL_VERSION} is there and 9.9 here; ")

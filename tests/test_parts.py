@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import pairwise
 from multiprocessing import Pipe
+from multiprocessing.connection import wait
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +25,7 @@ import numpy as np
 import pytest
 
 from facereel.indexer import parts, segments
-from facereel.indexer.jobs import local, node, scratch
+from facereel.indexer.jobs import local, node, nodes, scratch
 from facereel.indexer.jobs.events import (
     BeingIndexed,
     Event,
@@ -34,6 +36,7 @@ from facereel.indexer.jobs.events import (
     PartJob,
     PartRead,
     Progress,
+    ScratchJob,
     nothing_arrives,
 )
 from facereel.indexer.jobs.job import run_part
@@ -43,7 +46,7 @@ from facereel.indexer.jobs.node import Part as IndexData
 from facereel.indexer.jobs.team import PartProgress
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import frame_ticks, probe, read_frames
-from facereel.indexer.parts import PartEnd, continued, join_within_shot, plan_parts
+from facereel.indexer.parts import PartEnd, join_within_shot, plan_parts, renumber
 from facereel.indexer.pipeline import index_part, index_video
 from facereel.store.files import folders
 from facereel.store.files.digest import hash_file
@@ -293,7 +296,7 @@ def test_what_is_joined_within_a_shot(
     joined: set[int],
 ) -> None:
     first = stretch(0, LINE, *before)
-    second = continued(stretch(LINE, 200, *after), Checkpoint(frames=LINE), first.after)
+    second = renumber(stretch(LINE, 200, *after), Checkpoint(frames=LINE), first.after)
     both = join_within_shot(first, second, 1.0, most=6)
     assert both.shots == (Shot(0, 0, 200),)
     tracklets = [tracklet for tracklet, _, _ in both.tracklets]
@@ -332,7 +335,10 @@ def test_open_groups_of_pictures_and_uneven_times(tmp_path: Path, suffix: str) -
 def test_ticks_come_from_packets_only_where_these_tell(cuts: Path, tmp_path: Path) -> None:
     log = DecodeLog()
     list(read_frames(probe(cuts), log))
-    assert frame_ticks(probe(cuts)) == log.pts
+    places: list[int] = []
+    assert frame_ticks(probe(cuts), places.append) == log.pts
+    assert 0 < places[0] < places[-1] < cuts.stat().st_size
+    assert places == sorted(places)
     for name, codec in (("bare.h264", "libx264"), ("old.avi", "mpeg4"), ("broadcast.ts", "libx264")):
         assert frame_ticks(probe(write_video(tmp_path / name, Recipe(frames=12, codec=codec)))) is None
 
@@ -363,16 +369,20 @@ class Workers:
 
     def __init__(self, jobs: Sequence[Job | PartJob], said: Sequence[Sequence[Any]]) -> None:
         self.batch = local._Batch([], nothing_arrives, FakeEngine, 2)
-        process: Any = SimpleNamespace(
-            kill=lambda: None, join=lambda seconds: None, is_alive=lambda: False, exitcode=0
-        )
         self.ends = []
         for job, messages in zip(jobs, said, strict=True):
             ours, theirs = Pipe()
             for message in messages:
                 theirs.send(message)
             self.ends.append(theirs)
-            self.batch._workers.append(local._Worker(process, ours, math.inf, job))
+            self.batch._workers.append(local._Worker(self.process(), ours, math.inf, job))
+
+    @staticmethod
+    def process() -> Any:
+        """One that has ended."""
+        return SimpleNamespace(
+            kill=lambda: None, join=lambda seconds: None, is_alive=lambda: False, exitcode=0
+        )
 
     def heard(self, number: int) -> list[Any]:
         """What was sent to one of them."""
@@ -403,6 +413,66 @@ def test_nobody_waits_for_parts_where_no_worker_starts(tmp_path: Path) -> None:
     events: list[Event] = list(workers.batch.events())
     assert events == [end]
     assert workers.heard(0) == [local._Idle(0), PartRead(100, "no worker for it starts: no memory")]
+
+
+def test_a_video_outlives_a_worker_that_hangs_at_a_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are silent for as long: one because it waits for the other."""
+    monkeypatch.setattr(local, "STALL_SECONDS", 0.01)
+    monkeypatch.setattr(local, "wait", lambda connections, timeout: wait(connections, 0.02))
+    job = Job(tmp_path / "film.mp4", tmp_path / "s", Config())
+    part = PartJob(tmp_path / "film.mp4", 1, Part(100, None, b""), tmp_path / "part", Config())
+    end = BeingIndexed(job.video)
+    workers = Workers([job, part], [[local._NeedsPart(1)], [Progress(job.video, "indexing", 5, 100)]])
+
+    reader: Any = workers.batch._workers[1].process
+    reader.kill, reader.join = workers.ends[1].close, lambda seconds: workers.ends[0].send(end)
+    assert list(workers.batch.events())[-1] == end
+    (read,) = workers.heard(0)
+    assert (read.start, read.failure[:50]) == (100, f"{job.video}: no progress for 0 s"[:50])
+
+
+def test_a_video_outlives_a_node_that_reads_a_part_of_it_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own node is not silent meanwhile, so that nobody takes it for dead."""
+    monkeypatch.setattr(local, "STALL_SECONDS", 0.0)
+    monkeypatch.setattr(local, "_POLL_SECONDS", 0.01)
+    ours, theirs = Pipe()
+    worker = local._Worker(Workers.process(), ours, 0.0)
+    monkeypatch.setattr(local, "_spawn", lambda load: worker)
+    for said in (local._Ready(), local._NeedsPart(1)):
+        theirs.send(said)
+    answers = iter([*[[]] * 5, [PartRead(100)]])
+    end = Failed(tmp_path / "film.mp4", VideoError("no film"))
+
+    def events() -> list[PartRead]:
+        answer = next(answers)
+        if answer:
+            theirs.send(end)
+        return answer
+
+    pool: Any = SimpleNamespace(events=events)
+    job = ScratchJob(tmp_path / "film.mp4", "", tmp_path / "s", Config())
+    happened = list(local.ReusedWorker(FakeEngine).run(job, pool))
+    assert isinstance(happened[-1], Failed)
+    assert [type(event) for event in happened[:-1]] == [Progress] * 4
+    assert not worker.stalled
+
+
+def test_who_reads_a_part_on_another_machine_is_given_up_when_silent(tmp_path: Path) -> None:
+    part = PartJob(tmp_path / "film.mp4", 1, Part(100, None, b""), tmp_path / "part", Config())
+    now = time.monotonic()
+    begun = {
+        seconds: nodes._Attempt(part, 1, now - seconds, began=True).fault()
+        for seconds in (nodes.BEGIN_SECONDS + 1, nodes.SILENT_SECONDS + 1)
+    }
+    assert [bool(fault) for fault in begun.values()] == [False, True]
+    assert nodes._Attempt(part, 1, now).fault() == ""
+    assert (
+        nodes._Attempt(part, 1, now - nodes.BEGIN_SECONDS - 1).fault() == "no node has room for it any more"
+    )
 
 
 class DiesOnce(FakeEngine):

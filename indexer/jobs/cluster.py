@@ -9,16 +9,14 @@ done twice, and who forgets or removes something sees that the video is in work.
 
 from __future__ import annotations
 
-import pickle
 import signal
 import socket
-import sys
 import threading
 import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +25,6 @@ from typing import Any
 from facereel.indexer.engines.choice import EngineChoice
 from facereel.indexer.engines.devices import Compute
 from facereel.indexer.engines.protocol import FaceEngine, Threshold
-from facereel.indexer.engines.registry import LOADERS
 from facereel.indexer.jobs import job as jobs_of_one
 from facereel.indexer.jobs.events import (
     Arriving,
@@ -42,9 +39,9 @@ from facereel.indexer.jobs.events import (
     Started,
     nothing_arrives,
 )
-from facereel.indexer.jobs.local import STALL_SECONDS, WORKER_MEMORY, Load, with_second_try
-from facereel.indexer.jobs.node import Complete, Content, Known, Message, Part, index_here
-from facereel.indexer.jobs.nodes import IdleNodes
+from facereel.indexer.jobs.local import WORKER_MEMORY, Load, with_second_try
+from facereel.indexer.jobs.node import Complete, Content, Known, Message, Part
+from facereel.indexer.jobs.nodes import SILENT_SECONDS, Began, as_task, packed, run_video
 from facereel.indexer.jobs.staging import RemoteFile
 from facereel.store.files.locks import OwnerLock, owner_of_video
 from facereel.store.files.names import printable
@@ -59,8 +56,6 @@ from facereel.store.model.version import FACEREEL_VERSION
 ATTEMPTS = 3  # of a video whose worker or node died, each on another node if there is one
 CONNECT_SECONDS = 10.0  # for a cluster to answer
 ROOM_SECONDS = 30.0  # without a task that begins, after which a note says why
-# A node notices a hanging worker process itself; this is for a node that hangs as a whole.
-_SILENT_SECONDS = STALL_SECONDS + 600.0
 _POLL_SECONDS = 1.0
 _SPARE_TASKS = 8  # that wait in Ray beyond those that have room, so that no node waits for this process
 
@@ -88,7 +83,7 @@ class ClusterRunner:
         engine = self.choice.on_cpu().load()
         load = _EngineLoader(self.choice, engine.threshold)
         with _connected(self.address) as ray:
-            task = _Task(ray, self.choice.compute, load)
+            task = _Task(self.choice.compute, load)
 
             def run(jobs: Sequence[Job], arriving: Arriving) -> Generator[Event, None, None]:
                 batch = _Batch(ray, jobs, arriving, engine.info, task)
@@ -132,25 +127,13 @@ class _Attempt:
         return self.waited.job
 
 
-@dataclass(frozen=True, slots=True)
-class _Began:
-    """A node has taken a task up."""
-
-    node: str  # id
-
-
 class _Task:
     """How a video is indexed on a node: what it takes there, and how it is submitted."""
 
-    def __init__(self, ray: Any, compute: Compute, load: Load) -> None:
-        self._ray, self._load = ray, load
+    def __init__(self, compute: Compute, load: Load) -> None:
+        self._load = load
         self.cores, self._gpus = compute.threads, int(compute.device == "cuda")
-        # Without retries of Ray's own, which know no bound where memory runs out. A Ray worker stays for the next task
-        # also where it uses a graphics card: what holds the card is a process of its own.
-        self._remote = ray.remote(
-            num_cpus=self.cores, num_gpus=self._gpus, memory=WORKER_MEMORY, max_retries=0, max_calls=0,
-            num_returns="streaming",
-        )(_run_task)  # fmt: skip
+        self._remote = as_task(run_video, self.cores, self._gpus)
 
     def submit(self, job: Job, contents: Any, indexed_as: RemoteFile | None, failed_on: Sequence[str]) -> Any:
         """Hand a job to Ray, which prefers nodes on which it has not failed; gives the stream of its messages."""
@@ -160,9 +143,7 @@ class _Task:
 
             elsewhere = {"ray.io/node-id": NotIn(*failed_on)}
             remote = remote.options(scheduling_strategy=NodeLabelSchedulingStrategy(hard={}, soft=elsewhere))
-        work = self._ray.cloudpickle.dumps(
-            (job, indexed_as, self._load, dict(LOADERS), (self.cores, self._gpus))
-        )
+        work = packed(self._load, job, indexed_as, self.cores, self._gpus)
         return remote.remote(FACEREEL_VERSION, work, contents)
 
     def needs(self) -> str:
@@ -187,7 +168,7 @@ class _Batch:
         self._total = len(jobs)
         self._catalogues = {store: Catalogue(store) for store in {job.store for job in jobs}}
         self._ever_loaded = False
-        self._idle_since, self._noted_room = time.monotonic(), False
+        self._idle_since, self._room_note_sent = time.monotonic(), False
 
     def events(self) -> Generator[Event, None, None]:
         """Do all jobs; raises EngineError when no node can load the engine."""
@@ -246,21 +227,21 @@ class _Batch:
         if ready:
             ready, _ = wait(num_returns=len(streams), timeout=0)
         for attempt in self._attempts.values():
-            if attempt.node and time.monotonic() - attempt.last_message > _SILENT_SECONDS:
+            if attempt.node and time.monotonic() - attempt.last_message > SILENT_SECONDS:
                 self._ray.cancel(attempt.stream, force=True)
         return list(ready)
 
     def _receive(self, attempt: _Attempt) -> Generator[Event, None, None]:
         """Take one message of an attempt."""
         try:
-            message: Message | _Began = self._ray.get(next(attempt.stream))
+            message: Message | Began = self._ray.get(next(attempt.stream))
         except StopIteration:  # only after an error, which has been dealt with
             message = Failed(attempt.job.video, VideoError("its task ended early"), by_machine=True)
         except self._ray.exceptions.RayError as error:
             message = Failed(attempt.job.video, _lost(error), traceback.format_exc(), by_machine=True)
         attempt.last_message = time.monotonic()
         job = attempt.job
-        if isinstance(message, _Began):
+        if isinstance(message, Began):
             attempt.node = message.node
             yield from self._begin(job, self._node_name(message.node))
         elif isinstance(message, Progress | Note):
@@ -420,9 +401,9 @@ class _Batch:
     def _note_room(self) -> Generator[Event, None, None]:
         """Say, once, that videos wait for long and none begins, and what a node would need."""
         if not self._attempts or any(attempt.node for attempt in self._attempts.values()):
-            self._idle_since, self._noted_room = time.monotonic(), False
-        elif not self._noted_room and time.monotonic() - self._idle_since > ROOM_SECONDS:
-            self._noted_room = True
+            self._idle_since, self._room_note_sent = time.monotonic(), False
+        elif not self._room_note_sent and time.monotonic() - self._idle_since > ROOM_SECONDS:
+            self._room_note_sent = True
             attempt = next(iter(self._attempts.values()))
             yield Note(
                 attempt.job.video,
@@ -434,28 +415,6 @@ class _Batch:
         hosts = {one["NodeID"]: one["NodeManagerHostname"] for one in self._ray.nodes()}
         host = hosts.get(node, "")
         return host if host and Counter(hosts.values())[host] == 1 else f"{host or 'node'}/{node[:6]}"
-
-
-def _run_task(version: str, work: bytes, contents: frozenset[str]) -> Generator[Message | _Began, None, None]:
-    """What Ray runs on a node."""
-    import ray
-
-    yield _Began(ray.get_runtime_context().get_node_id())
-    yield from do_work(version, work, contents)
-
-
-def do_work(version: str, work: bytes, contents: frozenset[str]) -> Generator[Message, None, None]:
-    """What a node does for a driver of a version; `work` is pickled, since it may be another version's records."""
-    if version != FACEREEL_VERSION:
-        text = f"FaceReel {FACEREEL_VERSION} is there and {version} here; install the same on every node"
-        yield Failed(Path(), EngineError(text), by_machine=True)
-        return
-    job, indexed_as, load, loaders, (cores, gpus) = pickle.loads(work)
-    LOADERS.update(loaders)  # as a worker process of this machine gets them
-    # Processes that this one starts would import its main module, which is Ray's, and with it all of Ray.
-    vars(sys.modules["__main__"]).pop("__file__", None)
-    with closing(IdleNodes(cores, gpus, load)) as pool:
-        yield from index_here(job, load, contents, indexed_as, pool)
 
 
 def _absolute(job: Job) -> Job:

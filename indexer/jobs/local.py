@@ -121,7 +121,15 @@ class _Offer:
     jobs: tuple[PartJob, ...]
 
 
-_Message: TypeAlias = _Ready | _NotReady | _IdleQuestion | _Offer | PartRead | Event
+@dataclass(frozen=True, slots=True)
+class _NeedsPart:
+    """A worker with a long video can do nothing until one more part is read."""
+
+    number: int  # of the part among those that are read or given up, from 1
+
+
+_OfBatch: TypeAlias = _Ready | _NotReady | _IdleQuestion | _Offer | PartRead | Event
+_Message: TypeAlias = _OfBatch | _NeedsPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +207,18 @@ class _Worker:
     job: Job | ScratchJob | PartJob | None = None  # None while it loads its engine
     stalled: bool = False
     reserved: int = 0  # workers that are kept free for parts of its video
+    parts_needed: int = 0  # of its video, before it can go on
+    parts_sent: int = 0  # that are read, or cannot be
+
+    @property
+    def waits_for_part(self) -> bool:
+        """Whether it can do nothing until another worker has read a part, which is watched by itself."""
+        return self.parts_needed > self.parts_sent
+
+    def begin(self, job: Job | ScratchJob | PartJob | None) -> None:
+        """It has a job now, or none."""
+        self.job = job
+        self.reserved = self.parts_needed = self.parts_sent = 0
 
     def receive(self) -> _Message | None:
         """Its next message; None once it has died."""
@@ -208,7 +228,15 @@ class _Worker:
             _end([self.process], EXIT_SECONDS)
             return None
         self.last_message = time.monotonic()
+        if isinstance(message, _NeedsPart):
+            self.parts_needed = message.number
         return message
+
+    def send_part(self, read: PartRead) -> None:
+        """Tell it of a part of its video; from now on it is not to be silent for long again."""
+        self.parts_sent += 1
+        self.last_message = time.monotonic()
+        self.send(read)
 
     def send(self, message: Job | PartJob | _Idle | PartRead) -> bool:
         """Say something to it; returns whether it was there to take it, as one that has died is not."""
@@ -219,8 +247,8 @@ class _Worker:
         return True
 
     def kill_if_stalled(self) -> None:
-        """Kill it when it has been silent for too long."""
-        if time.monotonic() - self.last_message > STALL_SECONDS:
+        """Kill it when it has been silent for too long; one that waits for a part may be, as its reader is not."""
+        if not self.waits_for_part and time.monotonic() - self.last_message > STALL_SECONDS:
             self.stalled = True
             self.process.kill()
 
@@ -268,24 +296,25 @@ class ReusedWorker:
         self._worker = None  # until the job has ended well
         progress = _VideoProgress(job.video)
         try:
-            worker.job = job
+            worker.begin(job)
             worker.connection.send(job)
             while True:
                 for event in pool.events():
-                    worker.last_message = time.monotonic()  # it may wait for its parts, and they come on
                     if isinstance(event, PartRead):
-                        worker.send(event)
+                        worker.send_part(event)
                     else:
                         progress.parts[event.start] = event.done
                         yield progress.event()
                 if not worker.connection.poll(_POLL_SECONDS):
                     worker.kill_if_stalled()
+                    if worker.waits_for_part:  # says that this machine is not the one that is silent
+                        yield progress.event()
                     continue
                 message = worker.receive()
                 if message is None:
                     yield Failed(job.video, _death_at_work(worker, job.video), by_machine=True)
                     return
-                if isinstance(message, _IdleQuestion | _Offer):
+                if isinstance(message, _IdleQuestion | _Offer | _NeedsPart):
                     _ask(pool, worker, message)
                     continue
                 assert isinstance(message, Progress | Note | Indexed | Failed | PartRead)
@@ -319,11 +348,11 @@ class ReusedWorker:
         raise message.error if isinstance(message, _NotReady) else _death_at_start(worker)
 
 
-def _ask(pool: PartPool, worker: _Worker, message: _IdleQuestion | _Offer) -> None:
+def _ask(pool: PartPool, worker: _Worker, message: _IdleQuestion | _Offer | _NeedsPart) -> None:
     """Pass on what a worker asks of those who read parts for it."""
     if isinstance(message, _IdleQuestion):
         worker.send(_Idle(pool.idle()))
-    else:
+    elif isinstance(message, _Offer):
         for part in message.jobs:
             pool.submit(part)
 
@@ -405,11 +434,14 @@ class _Batch:
         if arrived:
             self._add_workers()
 
-    def _messages(self) -> Iterator[tuple[_Worker, _Message | None]]:
+    def _messages(self) -> Iterator[tuple[_Worker, _OfBatch | None]]:
         """The next message of each worker that has sent one, None of one that has died; waits a second at most."""
         for worker in self._poll():
-            if worker in self._workers:  # and not one whose video has ended since, as that of a part may
-                yield worker, worker.receive()
+            if worker not in self._workers:
+                continue  # its video has ended since, as that of a part may
+            message = worker.receive()
+            if not isinstance(message, _NeedsPart):
+                yield worker, message
 
     def _poll(self) -> list[_Worker]:
         """Workers that have sent a message or died; waits a second at most."""
@@ -422,17 +454,18 @@ class _Batch:
 
     def _next_job(self, worker: _Worker) -> Generator[Event, None, None]:
         """Give a worker its next job, or let it go when none is left."""
-        worker.job, worker.reserved = None, 0
+        worker.begin(None)
         if self._parts:
             if worker.send(self._parts[0]):
-                worker.job = self._parts.popleft()
+                worker.begin(self._parts.popleft())
             return
         if not self._jobs:
             self._let_go(worker)
             return
         if not worker.send(self._jobs[0]):
             return  # it has died between two jobs; the next poll finds it, and another worker takes the job
-        worker.job = job = self._jobs.popleft()
+        job = self._jobs.popleft()
+        worker.begin(job)
         yield self._started(job)
         self._add_workers()
 
@@ -444,7 +477,7 @@ class _Batch:
         """
         self._let_go(worker)
         if isinstance(worker.job, PartJob):
-            self._part_died(worker.job, _death_at_work(worker, worker.job.video))
+            self._part_died(worker.job, worker)
         elif worker.job is not None:
             self._give_up_parts(worker.job.video)
             yield Failed(worker.job.video, _death_at_work(worker, worker.job.video), by_machine=True)
@@ -486,8 +519,7 @@ class _Batch:
 
     def _of_part(self, job: PartJob, event: Event) -> Generator[Event, None, None]:
         """What the reader of a part says: how far it is goes into the progress of the video."""
-        if isinstance(event, Progress) and (lead := self._lead(job.video)) is not None:
-            lead.last_message = time.monotonic()  # it waits for its parts, and they come on
+        if isinstance(event, Progress) and self._lead(job.video) is not None:
             progress = self._progress_of(job.video)
             progress.parts[job.part.start] = event.done
             yield progress.event()
@@ -495,14 +527,14 @@ class _Batch:
     def _progress_of(self, video: Source) -> _VideoProgress:
         return self._progress.setdefault(video, _VideoProgress(video))
 
-    def _part_died(self, job: PartJob, error: FaceReelError) -> None:
-        """Try a part once more whose worker died, or leave it to the worker of its video."""
+    def _part_died(self, job: PartJob, worker: _Worker) -> None:
+        """Try a part once more whose worker died, or leave it to the worker of its video, as one that hung for long."""
         self._deaths[job.file] += 1
-        if self._deaths[job.file] < PART_ATTEMPTS:
+        if self._deaths[job.file] < PART_ATTEMPTS and not worker.stalled:
             job.file.unlink(missing_ok=True)
             self._parts.append(job)
         else:
-            self._tell_lead(job.video, PartRead(job.part.start, str(error)))
+            self._tell_lead(job.video, PartRead(job.part.start, str(_death_at_work(worker, job.video))))
 
     def _give_up_parts(self, video: Source) -> None:
         """Stop who works on parts of a video that is over."""
@@ -515,7 +547,7 @@ class _Batch:
 
     def _tell_lead(self, video: Source, read: PartRead) -> None:
         if lead := self._lead(video):
-            lead.send(read)
+            lead.send_part(read)
 
     def _lead(self, video: Source) -> _Worker | None:
         """The worker that indexes a video."""
@@ -618,7 +650,8 @@ class _Line:
 
     def __init__(self, connection: Connection[Any, Any]) -> None:
         self._connection = connection
-        self._read: deque[PartRead] = deque()
+        self._read: deque[PartRead] = deque()  # that came while it waited for something else
+        self._taken = 0
 
     def idle(self) -> int:
         """As Line."""
@@ -633,8 +666,10 @@ class _Line:
 
     def next_part(self) -> PartRead:
         """As Line."""
+        self._taken += 1
         if self._read:
             return self._read.popleft()
+        self._connection.send(_NeedsPart(self._taken))
         read: PartRead = self._connection.recv()
         return read
 

@@ -143,7 +143,10 @@ class IdleWorkers:
         from facereel.indexer.parts import plan_parts
 
         if self._ticks is None:
-            ticks = frame_ticks(self._video)
+            video = self._video
+            ticks = frame_ticks(
+                video, lambda done: self._report(Progress(video.path, "reading", done, video.size))
+            )
             self._ticks = array("q") if ticks is None else ticks
             self._alone = ticks is None
         return plan_parts(self._video, self._ticks, first, count)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -191,8 +191,10 @@ def read_frames(video: Probe, log: DecodeLog, threads: int = 0, on_card: bool = 
             raise HardwareError
 
 
-def frame_ticks(video: Probe) -> array[int] | None:
+def frame_ticks(video: Probe, progress: Callable[[int], None] = lambda done: None) -> array[int] | None:
     """The ticks that read_frames will give, from the packets alone; None where these do not tell.
+
+    The whole file is read; `progress` gets the bytes up to each packet.
 
     Which they do where each packet of the picture holds one frame and says when it is shown. A file that is torn, has
     an edit list or a clock that starts again, or may begin anywhere, is not asked.
@@ -211,6 +213,7 @@ def frame_ticks(video: Probe) -> array[int] | None:
                 if placed.restarts or packet.pts is None or packet.is_corrupt or not expects.frame_of(packet):
                     return None
                 ticks.append(packet.pts)
+                progress(packet.pos or 0)
         except (av.error.FFmpegError, OSError):
             return None
     ticks = array("q", sorted(ticks))

@@ -53,7 +53,7 @@ def split(only: str) -> Iterator[Report]:
             yield "split: a rendered film", [_row(one), _row(parts)], figures
         footage = media()
         if footage is not None and only in "footage":
-            film = _joined(footage, Path(place) / "footage.mp4")
+            film = _join_footage(footage, Path(place) / "footage.mp4")
             one, parts = _both(film, 2, _by_faces)
             figures = [
                 *_same(one, parts),
@@ -92,7 +92,7 @@ def _picture(frame: int) -> Image:
     return picture
 
 
-def _joined(footage: Path, film: Path) -> Path:
+def _join_footage(footage: Path, film: Path) -> Path:
     """The videos of the footage one after another, by name, as long as they are to be."""
 
     def pictures() -> Iterator[av.VideoFrame]:
