@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, fields
 from importlib import import_module
 from pathlib import Path
 from threading import Event as StopEvent
-from threading import RLock
+from threading import RLock, Thread
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from facereel.indexer.jobs.events import (
@@ -837,6 +837,8 @@ class Library:
         in `failed`; where nobody is left, and for all other errors, it raises.
         """
         engine = self._engine()  # reads its weights in the background while the photos are read
+        # FAISS, by which the photos are searched for, is imported while models run.
+        Thread(target=_import_faiss).start()
         from facereel.query.people.photos import check_face, read_person
 
         grouped = _grouped(people)
@@ -1720,6 +1722,12 @@ def _grouped(people: Mapping[str, Paths] | Paths) -> list[PersonPhotos]:
     if not isinstance(people, Mapping):
         return group_photos(_paths(people))
     return named_people({name: _paths(photos) for name, photos in people.items()})
+
+
+def _import_faiss() -> None:
+    """Import what a search needs; where that fails, the search says so."""
+    with suppress(ImportError):
+        import_module("faiss")
 
 
 def _searched(scope: Scope) -> tuple[Path, ...]:

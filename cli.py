@@ -88,7 +88,7 @@ class Commands(TyperGroup):
             lines = ctx.meta.get("json_lines")
             if lines or ctx.meta.get("as_json"):
                 content = documents.error(type(error).__name__, str(error))
-                console.say_json(content, indent=None if lines else 1)
+                console.say_json(content, one_line=lines)
             console.fail(str(error))
             raise typer.Exit(2 if isinstance(error, api.ContradictionError) else 1) from error
         except KeyboardInterrupt as error:
@@ -196,7 +196,7 @@ def index(
     if report_file is not None:
         documents.write_report(report_file, documents.index(outcome))
     if as_json or json_lines:
-        console.say_json(documents.index(outcome), indent=None if json_lines else 1)
+        console.say_json(documents.index(outcome), one_line=json_lines)
     else:
         report.index_ended(outcome, part)
     if failed and len(outcome.videos) > 1:

@@ -13,6 +13,7 @@ from referencing import Registry, Resource
 import facereel
 from facereel import __version__, cli
 from facereel.query.terminal import console
+from facereel.store.files.names import with_escapes
 from tests.fake_engine import write_photo
 from tests.program import ROOT, Run
 
@@ -47,6 +48,23 @@ def test_every_command_has_a_schema() -> None:
     assert commands - {"serve", "library"} | {"library-merge"} <= set(SCHEMAS)
     for schema in SCHEMAS.values():
         Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize(
+    "value", [{}, [], {"a": {"b": [1.5, None, "é\udce9"], "c": {}}, "d": ({"e": [{"f": [[{"g": True}]]}]},)}]
+)
+def test_json_has_a_line_for_each_item_down_to_a_level(
+    capsys: pytest.CaptureFixture[str], value: Any
+) -> None:
+    """A clip has a box for each frame, which nobody reads line by line."""
+    console.say_json(value)
+    text = capsys.readouterr().out
+    assert json.loads(text) == json.loads(json.dumps(with_escapes(value)))
+    assert text.isascii()
+    assert max(len(line) - len(line.lstrip()) for line in text.splitlines()) <= 5
+    console.say_json(value, one_line=True)
+    assert json.loads(text) == json.loads(line := capsys.readouterr().out)
+    assert line.count("\n") == 1
 
 
 def test_objects_are_those_of_their_schemas(

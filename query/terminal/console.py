@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ _COMMAND = re.compile(
     re.MULTILINE,
 )
 _GAP = 2  # spaces between columns
+_LEVELS = 5  # of JSON, whose items have a line each: a query has results, and these have clips
 
 
 class _Program:
@@ -105,10 +106,32 @@ def rich_console(stderr: bool = False) -> Console:
     return Console(stderr=stderr, no_color=plain, highlight=False)
 
 
-def say_json(value: Any, indent: int | None = 1) -> None:
-    """Print an object that a script reads, on one line without `indent`; ASCII only, so that no locale can spoil it."""
+def say_json(value: Any, one_line: bool = False) -> None:
+    """Print an object that a script reads; ASCII only, so that no locale can spoil it."""
+    levels = 0 if one_line else _LEVELS
+    text = _json(value, levels)
+    if "\\ud" in text:  # what may stand for a byte of a name that is not UTF-8
+        text = _json(with_escapes(value), levels)
     option = json.dumps(store_option(_Program.store))[1:-1]
-    _print(_called(json.dumps(with_escapes(value), indent=indent), option))
+    _print(_called(text, option))
+
+
+def _json(value: Any, levels: int, margin: str = "") -> str:
+    """JSON in which the items of so many levels have a line each, and what lies deeper is on the line of its item.
+
+    What json.dumps indents takes five times as long, and a clip has a box for each frame.
+    """
+    if levels == 0 or not value or not isinstance(value, Mapping | list | tuple):
+        return json.dumps(value)
+    deeper = f"{margin} "
+    if isinstance(value, Mapping):
+        items = [f"{json.dumps(key)}: {_json(item, levels - 1, deeper)}" for key, item in value.items()]
+        opening, closing = "{}"
+    else:
+        items = [_json(item, levels - 1, deeper) for item in value]
+        opening, closing = "[]"
+    lines = f",\n{deeper}".join(items)
+    return f"{opening}\n{deeper}{lines}\n{margin}{closing}"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -62,7 +62,7 @@ def events(
         def show(event: api.Event) -> None:
             show_progress(event)
             if form == "lines":
-                console.say_json(documents.index_line(event), indent=None)
+                console.say_json(documents.index_line(event), one_line=True)
             if isinstance(event, api.Failed):
                 failed(event)
             elif isinstance(event, api.Indexed):
