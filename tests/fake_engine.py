@@ -81,7 +81,7 @@ class FakeEngine:
         vivid = (hsv[..., 1] >= 110) & (hsv[..., 2] >= 50)
         hue = (hsv[..., 0].astype(np.int16) + 7) // 15 % _HUES
         boxes, scores = [], []
-        for number in np.unique(hue[vivid]):
+        for number in sorted(set(hue[vivid].tolist())):
             mask = (vivid & (hue == number)).astype(np.uint8)
             for x, y, w, h, area in cv2.connectedComponentsWithStats(mask)[2][1:].tolist():
                 score = area / (w * h) * min(w, h) / max(w, h)

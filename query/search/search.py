@@ -233,7 +233,7 @@ def _candidates(clusters: ClusterSearch, people: Sequence[_Wanted]) -> dict[int,
     queries = np.concatenate([one.like.vectors for _, one in compared])
     thresholds = np.concatenate([one.limits.lowest() + one.like.penalties for _, one in compared])
     for owner, found in zip(owners.tolist(), clusters.above(queries, thresholds.tolist()), strict=True):
-        for number in np.unique(found.videos).tolist():
+        for number in sorted(set(found.videos.tolist())):  # np.unique would import numpy.ma
             candidates.setdefault(number, set()).add(owner)
     return candidates
 

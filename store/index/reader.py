@@ -214,7 +214,7 @@ class VideoIndex:
         with reading(self.folder, self.video.path):
             table = self._numbers(query, end, start, start, end).reshape(-1, 6)
             found = {}
-            for number in np.unique(table[:, 0]).tolist():
+            for number in sorted(set(table[:, 0].tolist())):  # np.unique would import numpy.ma
                 own = table[table[:, 0] == number]
                 first = int(own[0, 1])
                 if not np.array_equal(own[:, 1], np.arange(first, first + len(own))):
