@@ -50,7 +50,7 @@ from facereel.store.model.errors import (
     StoreError,
     VideoError,
 )
-from facereel.store.model.records import EngineInfo
+from facereel.store.model.records import EngineInfo, Image
 from facereel.store.model.urls import Url, is_url, without_secrets
 from facereel.store.model.version import FACEREEL_VERSION
 from tests.benchmarks.kill_state import rows_digest
@@ -492,6 +492,7 @@ def test_a_cluster_indexes_as_one_machine_does(
     ray.init(address=cluster.address, log_to_driver=False, configure_logging=False)
     try:
         check_what_is_known_or_in_use(cluster, tmp_path, films[0])
+        check_a_node_that_dies_at_a_part(cluster, tmp_path)
         check_stopping_and_a_node_that_dies(cluster, tmp_path)
     finally:
         ray.shutdown()
@@ -550,6 +551,57 @@ def check_what_is_known_or_in_use(cluster: Any, place: Path, film: Path) -> None
     assert [video.path for video in library.videos().videos] == [film.as_uri()]
 
 
+def check_a_node_that_dies_at_a_part(cluster: Any, place: Path) -> None:
+    """A third node reads the part, and the rows are those of one pass; the video's own node is not silent meanwhile."""
+    film, waiting = four_minutes(place / "long.mp4"), place / "waiting"
+    list(LocalRunner(FakeEngine).run([Job(film, place / "whole", Config())]))
+    _add_node(cluster, num_cpus=1, include_log_monitor=False)
+    library, events = Library(place / "parts", engine="marked"), list[Event]()
+    with closing(library.index_events(film, cluster=cluster.address, split_longer_than=200)) as running:
+        for event in running:
+            events.append(event)
+            if waiting.exists() and not (place / "go").exists():
+                at_work = int(waiting.read_text())
+                dying = next(one for one in cluster.worker_nodes if is_of_node(at_work, one))
+                (started,) = (one for one in events if isinstance(one, Started))
+                assert not dying.node_id.startswith(started.node.rpartition("/")[2])
+                cluster.remove_node(dying)
+                assert wait_for(partial(is_gone, at_work))
+                (place / "go").touch()
+    assert isinstance(events[-1], Indexed)
+    assert not [event for event in events if isinstance(event, Note)]
+    assert contents(library.store) == contents(place / "whole")
+    waiting.unlink()
+    (place / "go").unlink()
+
+
+def four_minutes(path: Path) -> Path:
+    """With a cut every nine seconds, and blue only behind the middle."""
+
+    def pictures() -> Iterator[Image]:
+        for frame in range(490):
+            shot = frame // 18
+            picture = backdrop((160, 90), seed=shot, shade=80 if shot % 2 else 180)
+            person = "blue" if frame > 400 and shot % 2 else ("red", "green")[shot % 2]
+            draw_face(picture, person, (30 + frame % 18, 20, 40, 40))
+            yield picture
+
+    return write_film(path, pictures(), fps=2)
+
+
+def is_gone(process: int) -> bool:
+    return not Path(f"/proc/{process}").exists()
+
+
+def is_of_node(process: int, node: Any) -> bool:
+    """Whether one of its parents is the node's own process."""
+    (raylet,) = (one.process.pid for one in node.all_processes["raylet"])
+    while process not in (raylet, 1):
+        status = Path(f"/proc/{process}/stat").read_text()
+        process = int(status.rpartition(")")[2].split()[1])
+    return process == raylet
+
+
 def check_stopping_and_a_node_that_dies(cluster: Any, place: Path) -> None:
     """Nothing of a run that is stopped goes on; a video of a node that dies is indexed on the other one."""
     film = film_of("blue", place / "blue.mp4")
@@ -563,7 +615,7 @@ def check_stopping_and_a_node_that_dies(cluster: Any, place: Path) -> None:
         assert isinstance(here, BeingIndexed), "whoever indexes or forgets sees that it is in work"
     assert locked_videos(library.store) == []
     at_work = int(waiting.read_text())
-    assert wait_for(lambda: not Path(f"/proc/{at_work}").exists())
+    assert wait_for(partial(is_gone, at_work))
 
     waiting.unlink()
     events: list[Event] = []

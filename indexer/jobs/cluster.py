@@ -80,9 +80,9 @@ class ClusterRunner:
 
     def run(self, jobs: Sequence[Job], arriving: Arriving = nothing_arrives) -> Generator[Event, None, None]:
         """As Runner.run; raises OptionError where there is no such cluster, and when it is lost."""
-        engine = self.choice.on_cpu().load()
-        load = _EngineLoader(self.choice, engine.threshold)
         with _connected(self.address) as ray:
+            engine = self.choice.on_cpu().load()  # while Ray starts its workers
+            load = _EngineLoader(self.choice, engine.threshold)
             task = _Task(self.choice.compute, load)
 
             def run(jobs: Sequence[Job], arriving: Arriving) -> Generator[Event, None, None]:
@@ -163,6 +163,8 @@ class _Batch:
         self._waiting = deque(_Waiting(job) for job in jobs)
         self._in_use: list[tuple[_Waiting, str]] = []  # by another process, and the SHA-256 of their content
         self._next_look = 0.0  # at whether it still is
+        self._cores, self._next_count = 0, 0.0  # of the cluster, and when they are counted again
+        self._hosts: dict[str, str] = {}  # of nodes, by their ids
         self._attempts: dict[Any, _Attempt] = {}
         self._begun: set[Source] = set()
         self._total = len(jobs)
@@ -395,8 +397,10 @@ class _Batch:
 
     def _most_attempts(self) -> int:
         """As many as have room now, and as many again, so that new nodes find work."""
-        room = self._ray.cluster_resources().get("CPU", 0) // self._task.cores
-        return 2 * int(room) + _SPARE_TASKS
+        if time.monotonic() >= self._next_count:
+            self._next_count = time.monotonic() + _POLL_SECONDS
+            self._cores = int(self._ray.cluster_resources().get("CPU", 0))
+        return 2 * (self._cores // self._task.cores) + _SPARE_TASKS
 
     def _note_room(self) -> Generator[Event, None, None]:
         """Say, once, that videos wait for long and none begins, and what a node would need."""
@@ -412,9 +416,10 @@ class _Batch:
 
     def _node_name(self, node: str) -> str:
         """The host of a node, with the start of its id where several nodes have one host."""
-        hosts = {one["NodeID"]: one["NodeManagerHostname"] for one in self._ray.nodes()}
-        host = hosts.get(node, "")
-        return host if host and Counter(hosts.values())[host] == 1 else f"{host or 'node'}/{node[:6]}"
+        if node not in self._hosts:
+            self._hosts = {one["NodeID"]: one["NodeManagerHostname"] for one in self._ray.nodes()}
+        host = self._hosts.get(node, "")
+        return host if host and Counter(self._hosts.values())[host] == 1 else f"{host or 'node'}/{node[:6]}"
 
 
 def _absolute(job: Job) -> Job:

@@ -69,7 +69,7 @@ _PRELOAD = [
     "facereel.indexer.pipeline",
     "facereel.indexer.engines.opencv_zoo",
     "facereel.indexer.shots.adaptive",
-    "sqlite_utils",
+    "facereel.indexer.jobs.preload",
     "faiss",
     "filelock",
 ]

@@ -17,7 +17,7 @@ from typing import Any
 
 from facereel.indexer.engines.registry import LOADERS
 from facereel.indexer.jobs.events import Failed, PartJob, PartRead
-from facereel.indexer.jobs.local import PART_ATTEMPTS, STALL_SECONDS, WORKER_MEMORY, Load
+from facereel.indexer.jobs.local import PART_ATTEMPTS, STALL_SECONDS, WORKER_MEMORY, Load, prepare
 from facereel.indexer.jobs.node import Message, PartData, index_here, part_here
 from facereel.indexer.jobs.team import PartProgress, end_file
 from facereel.store.model.errors import EngineError
@@ -165,6 +165,7 @@ def begin_on_node(version: str, work: bytes) -> tuple[Any, ...]:
     LOADERS.update(loaders)  # as a worker process of this machine gets them
     # Processes that this one starts would import its main module, which is Ray's, and with it all of Ray.
     vars(sys.modules["__main__"]).pop("__file__", None)
+    prepare()  # while the video is copied or hashed
     return load, *arguments
 
 
