@@ -595,7 +595,7 @@ def is_gone(process: int) -> bool:
 
 def is_of_node(process: int, node: Any) -> bool:
     """Whether one of its parents is the node's own process."""
-    (raylet,) = (one.process.pid for one in node.all_processes["raylet"])
+    raylet: int = node.all_processes["raylet"][0].process.pid
     while process not in (raylet, 1):
         status = Path(f"/proc/{process}/stat").read_text()
         process = int(status.rpartition(")")[2].split()[1])
