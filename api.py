@@ -1054,7 +1054,7 @@ class Library:
             annotated = annotation.of_index(base, index, owner_names, min_duration)
         return render.export_faces(annotated, formats, out, base, overwrite)
 
-    def blur(  # noqa: PLR0913  one argument for each option of the command
+    def blur(
         self,
         video: PathLike,
         out: PathLike = "outputs",
@@ -1062,7 +1062,6 @@ class Library:
         style: str = "blur",
         keep: Sequence[str] = (),
         only: Sequence[str] = (),
-        include_possible: bool = False,
         keep_metadata: bool = False,
         overwrite: bool = False,
         on_event: Callable[[Event], None] = lambda event: None,
@@ -1071,14 +1070,15 @@ class Library:
 
         `video` is a file, which need not be indexed, or the name of an indexed video. `style` is blur, pixelate or
         cover. Everybody is covered; with `keep` everybody but these people, people as for `read_persons`, and whoever
-        is not surely one of them is covered; with `only` these people alone, with `include_possible` also where they
-        are only possible. Every frame is searched anew, so that it takes longer than `index`. `unsure` of the report
+        is not surely one of them is covered; with `only` these people alone, and whoever is not surely somebody else.
+        Every frame is searched anew, so that it takes longer than `index`. `unsure` of the report
         lists the frames at which somebody should look: the copy is no promise that nobody can be recognised.
         `keep_metadata` copies the tags of the source. `on_event` gets Started and Progress; what it raises stops the
         work, and nothing is left behind. Raises OptionError, NotIndexedError for people in a video without an index,
         VideoError, ResultExistsError, UnwritableError, CutError.
         """
         from facereel.query.blur import blur as copies
+        from facereel.query.blur import selection
         from facereel.query.blur.paint import check_style
         from facereel.query.library.decisions import LibraryDecisions
         from facereel.query.search.scope import not_indexed
@@ -1086,8 +1086,6 @@ class Library:
         options = copies.BlurOptions(check_style(style), overwrite, keep_metadata)
         if keep and only:
             raise OptionError("keep and only are two questions; give one of them")
-        if include_possible and not only:
-            raise OptionError("include_possible is for only: what is not surely somebody to keep is covered")
         path, named = Path(video), keep or only
         indexed = not not_indexed(self._catalogue(), [path])
         if not path.is_file() and indexed:
@@ -1100,11 +1098,12 @@ class Library:
                 f"run: facereel index {printable(video)}"
             )
         persons = self.read_persons(named)
-        answers = self.find_many(persons, videos=video, include_possible=include_possible)
-        found = tuple(answer._found for answer in answers.answers)
+        found = tuple(answer._found for answer in self.find_many(persons, videos=video).answers)
         with self._catalogue().find(video) as index:
             others = LibraryDecisions(self.people.stored).of_others(index, persons.persons)
-            people = copies.People("keep" if keep else "only", found, self._engine().threshold.value, others)
+            people = selection.People(
+                "keep" if keep else "only", found, self._engine().threshold.value, others
+            )
             return copies.blur(path, Path(out), self._engine(), options, index, people, on_event)
 
     def dataset(
@@ -1147,7 +1146,8 @@ class Library:
         }
         answers = [answer._found for answer in found.answers]
         check_asked_once(answers, self.people.stored)
-        return build(answers, question, options, Path(out), jobs, on_video)
+        scope = answers[0].scope if answers else self._search((), videos, None)[0]
+        return build(answers, scope.skipped, question, options, Path(out), jobs, on_video)
 
     def plan_forget(
         self,

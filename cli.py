@@ -395,7 +395,6 @@ def blur(
     video: opt.BlurVideo,
     keep: opt.Keep = None,
     only: opt.BlurOnly = None,
-    include: opt.BlurInclude = None,
     style: opt.Style = "blur",
     out: opt.BlurOut = OUTPUTS,
     keep_metadata: opt.KeepMetadata = False,
@@ -411,13 +410,11 @@ def blur(
     """Copy a whole video with faces covered in every frame: everybody's, or all but some people's, or theirs alone."""
     if keep and only:
         raise typer.BadParameter("--keep and --only are two questions; give one of them")
-    if include and not only:
-        raise typer.BadParameter("--include is for --only: who is not surely somebody to --keep is covered")
     library = _library(store, engine, device, threads, calibration)
     with progress() as show:
         blurred = library.blur(
-            video, out, style=style, keep=keep or (), only=only or (), include_possible=include is not None,
-            keep_metadata=keep_metadata, overwrite=overwrite, on_event=show,
+            video, out, style=style, keep=keep or (), only=only or (), keep_metadata=keep_metadata,
+            overwrite=overwrite, on_event=show,
         )  # fmt: skip
     console.say_json(documents.blurred(blurred)) if as_json else report.blurred(blurred)
 

@@ -113,6 +113,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "query.clips",
         "query.text",
         "query.search",
+        "query.people",
         "query.records",
         "indexer.engines",
         "indexer.jobs",

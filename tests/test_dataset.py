@@ -459,6 +459,49 @@ def test_what_is_no_longer_in_the_answer_goes_while_its_video_is_away(
     assert (dataset.skipped, dataset.pieces) == ((), rest + 2)
 
 
+def test_pieces_stay_while_their_video_cannot_be_searched(
+    talk_store: Path, talk_set: Path, film_store: Path, tmp_path: Path, run: Run
+) -> None:
+    store, out = (Path(shutil.copytree(one, tmp_path / one.name)) for one in (talk_store, talk_set))
+    shutil.copytree(film_store, store, dirs_exist_ok=True, ignore=shutil.ignore_patterns("library.*"))
+    database = next(store.glob("talk.mp4-*/index.db"))
+    database.write_bytes(b"damaged")
+    dataset, _ = made(store, out)
+    (talk,) = dataset.skipped
+    assert "damaged" in talk.kind
+    assert "(6 pieces) stays in the folder" in talk.reason
+    assert json.loads((out / "dataset.json").read_text())["complete"] is False
+    kept = {name: data for name, data in content(talk_set).items() if name.startswith(("id", ".videos/talk"))}
+    assert len(kept) == 6 * 3 + 1
+    assert kept.items() <= content(out).items()
+    shutil.rmtree(database.parent)  # then the video is no part of the question
+    dataset, _ = made(store, out)
+    assert not dataset.skipped
+    assert not list(out.rglob("talk.mp4-*"))
+
+
+def test_without_a_note_the_names_of_the_pieces_say_what_goes_while_a_video_is_away(
+    talk_store: Path, talk_set: Path, tmp_path: Path
+) -> None:
+    store, out = (Path(shutil.copytree(one, tmp_path / one.name)) for one in (talk_store, talk_set))
+    (note,) = (out / ".videos").glob("*.json")
+    note.write_text("torn")
+    film = talk_store.parent / "talk.mp4"
+    film.rename(tmp_path / "away.mp4")
+    try:
+        dataset, _ = made(store, out)
+        assert "deleted" not in dataset.skipped[0].reason
+        assert len(list(out.rglob("*.mp4"))) == 6
+        hidden = Library(store, engine="fake").people.all()[0].id
+        Library(store, engine="fake").people.hide(str(hidden))
+        dataset, _ = made(store, out)
+    finally:
+        (tmp_path / "away.mp4").rename(film)
+    gone = [row for row in rows_of(talk_set) if row["id"] == f"id{hidden:05}"]
+    assert f"{len(gone)} pieces of it that show nobody of the answer any more" in dataset.skipped[0].reason
+    assert len(list(out.rglob("*.mp4"))) == 6 - len(gone)
+
+
 def test_nothing_outside_of_a_data_set_is_deleted(talk_store: Path, talk_set: Path, tmp_path: Path) -> None:
     """Notes that somebody else made, and links, lead to no other folder."""
     out = Path(shutil.copytree(talk_set, tmp_path / "set"))

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import av.error
-import numpy as np
 
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.jobs.events import Event, Progress, Started
@@ -20,11 +19,10 @@ from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import Probe, probe
 from facereel.query.blur.copy import Original, write_copy
 from facereel.query.blur.covers import Covers, Doubt, choose
-from facereel.query.blur.hidden import Selection
 from facereel.query.blur.identity import IndexedFaces, looks_of
 from facereel.query.blur.paint import Style
 from facereel.query.blur.search import MIN_FACE, FoundFaces, find_faces
-from facereel.query.search.search import PersonMatches
+from facereel.query.blur.selection import People, selection_of
 from facereel.store.files.disk import atomic_file, make_folder
 from facereel.store.files.kinds import VIDEO_SUFFIXES
 from facereel.store.files.names import printable, result_name, with_escapes
@@ -43,16 +41,6 @@ class BlurOptions:
     style: Style = "blur"
     overwrite: bool = False  # replace a file that is there
     keep_metadata: bool = False  # also copy the tags of the source
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class People:
-    """Who stays visible (`keep`), or is covered alone (`only`), as a search finds them."""
-
-    mode: Literal["keep", "only"]
-    found: tuple[PersonMatches, ...]
-    threshold: float  # similarity from which on a face of theirs that no tracklet has is theirs, too
-    others: frozenset[int] = frozenset()  # tracklets that are somebody else's, by name or by decision
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,32 +168,6 @@ def _write(
         ) from error
 
 
-def selection_of(index: VideoIndex | None, people: People | None) -> Selection:
-    """Whose faces of an index are meant; everybody's without people."""
-    if index is None or people is None:
-        return Selection()
-    sure = frozenset(_tracklets(index, people.found, possible=False))
-    possible = frozenset(_tracklets(index, people.found, possible=True)) - sure
-    others = people.others | _beside_all(index, people.found)
-    return Selection(people.mode, sure, possible, others - sure - possible)
-
-
-def _beside_all(index: VideoIndex, found: Sequence[PersonMatches]) -> frozenset[int]:
-    """The tracklets of those who, somewhere in the video, are to be seen beside each of the people."""
-    tracklets = index.tracklets()
-    clusters = {cluster.number for cluster in index.clusters()}
-    for one in found:
-        own, busy = set(_tracklets(index, [one], possible=False)), np.zeros(len(index.times().pts), np.bool_)
-        for tracklet in tracklets:
-            if tracklet.number in own:
-                busy[tracklet.start : tracklet.end] = True
-        clusters &= {
-            tracklet.cluster for tracklet in tracklets
-            if tracklet.number not in own and busy[tracklet.start : tracklet.end].any()
-        }  # fmt: skip
-    return frozenset(tracklet.number for tracklet in tracklets if tracklet.cluster in clusters)
-
-
 def _about(path: Path, people: People | None) -> Iterator[str]:
     """What is to be said of the people: of their photos, and who of them no face of the video surely shows."""
     for one in people.found if people else ():
@@ -213,16 +175,12 @@ def _about(path: Path, people: People | None) -> Iterator[str]:
             yield from (f"{printable(Path(photo.path).name)}: {text}" for text in photo.warnings)
         yield from map(printable, one.person.warnings)
         if people and not one.matches:
-            so = {"keep": "is covered like everybody", "only": "is not covered"}[people.mode]
+            so = {"keep": "is covered like everybody", "only": "is covered where a face may be theirs"}[
+                people.mode
+            ]
             yield (
                 f"nobody in {printable(path.name)} surely is {printable(one.person.name)}, who {so} if there"
             )
-
-
-def _tracklets(index: VideoIndex, found: Sequence[PersonMatches], possible: bool) -> list[int]:
-    """The tracklets of an index that are, or may be, the people's."""
-    pairs = (pair for one in found for pair in (one.possible if possible else one.matches))
-    return [match.tracklet.number for match, _ in pairs if match.folder == index.folder]
 
 
 def _document(

@@ -300,9 +300,9 @@ def _packets(source: InputContainer, probe: Probe, streams: list[Stream]) -> Ite
 def _left_out(source: InputContainer, path: Path, keep_metadata: bool) -> list[str]:
     """What of the source the copy does not have, one sentence each."""
     lost = list(lost_streams(source, path, timecode=True))
-    tagged = any(_tags(tags) for tags in (source.metadata, *(stream.metadata for stream in source.streams)))
-    if tagged and not keep_metadata:
-        lost.append("tags (title, place, device, date)")
+    tags = {key for tagged in (source, *source.streams) for key in _tags(tagged.metadata)}
+    if tags and not keep_metadata:
+        lost.append(f"tags ({', '.join(map(printable, sorted(tags)))})")
     return [f"left out: {', '.join(lost)}"] if lost else []
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
 
 from facereel.query.blur.follow import HOLD_SECONDS, SURE_SCORE, Track
-from facereel.query.blur.hidden import Hidden, Selection, covered_frames, hidden_faces
+from facereel.query.blur.hidden import Hidden, covered_frames, hidden_faces
 from facereel.query.blur.paint import NOTHING, Covering
 from facereel.query.blur.search import FoundFaces
+from facereel.query.blur.selection import Selection
 from facereel.store.model.boxes import iou, xywh_to_xyxy
 from facereel.store.model.records import Floats
 
@@ -22,6 +23,7 @@ _UNSURE = {
     "keep": "covered, but it may be the person; somebody else is, or was, right there",
     "only": "covered, but it may be somebody else; the person is, or was, right there",
 }
+_WHOSE = "covered, but it may be somebody else; the face does not tell"
 # Frames before and after one whose boxes are covered in it, too: of a face that is half hidden, or turns, the detector
 # gives a box of the wrong place or size now and then.
 _BESIDE = 2
@@ -63,20 +65,23 @@ def choose(found: FoundFaces, selection: Selection, frame_rate: float) -> Covers
     for track in found.tracks:
         hides = hidden.covered[track.number]
         face_tracks += any(hides.values())
+        # Whom the index may mean is covered also where they are only expected, over whoever else is there.
+        over_others = selection.mode == "only" and any(
+            found.tracklet and found.tracklet not in selection.others for found in track.detections.values()
+        )
         for frame in covered_frames(hides, track):
-            covered[frame] += [(box, False) for box in track.places.get(frame, ())]
+            covered[frame] += [(box, over_others) for box in track.places.get(frame, ())]
             if frame not in hides:
                 continue
             detection = track.detections[frame]
-            surely = detection.score >= SURE_SCORE or detection.tracklet != 0
+            surely = over_others or detection.score >= SURE_SCORE or detection.tracklet != 0
             covered[frame].append((detection.box, surely))
             reach = _enclosing(track, frame)
             if float(iou(xywh_to_xyxy(reach[None]), xywh_to_xyxy(detection.box[None]))[0, 0]) < _SAME:
-                covered[frame].append((reach, False))
-        if selection.mode == "keep":
-            for frame, detection in track.detections.items():
-                if not hides[frame]:
-                    spared[frame].append(detection.box)
+                covered[frame].append((reach, over_others))
+        for frame, detection in track.detections.items():
+            if not hides[frame]:
+                spared[frame].append(detection.box)
         doubts += _doubts(track, hidden, selection, frame_rate, len(found.times.pts))
     by_frame = {
         frame: Covering(
@@ -100,13 +105,13 @@ def _enclosing(track: Track, frame: int) -> Floats:
 
 
 def _doubts(track: Track, hidden: Hidden, selection: Selection, rate: float, count: int) -> Iterator[Doubt]:
-    """What of a face somebody should look at; of one that stays visible in all frames only whether that is right."""
+    """What of a face somebody should look at; nothing of one that stays visible in all frames."""
     hides = hidden.covered[track.number]
     for start, end in _runs(sorted(hidden.unsure.get(track.number, ()))):
         found = track.detections[start]
         yield Doubt(start, end, _UNSURE[selection.mode], _box(found.box), found.tracklet)
-    if selection.mode == "only":
-        yield from _uncovered(track, hides, selection)
+    if selection.mode == "only" and track.is_sure:
+        yield from _whose(track, hides, selection, hidden.unsure.get(track.number, set()))
     if any(hides.values()):
         long = _LONG_SECONDS * rate
         if track.is_sure:
@@ -134,20 +139,17 @@ def _missed(track: Track, long: float, rest: int) -> Iterator[Doubt]:
         yield Doubt(track.start, track.start + 1, why, _box(track.first.box))
 
 
-def _uncovered(track: Track, hides: Mapping[int, bool], selection: Selection) -> Iterator[Doubt]:
-    """Faces that stay visible, but may be those that were to be covered."""
-    frames = [frame for frame in track.detections if not hides[frame]]
-    by_tracklet = groupby(frames, key=lambda frame: track.detections[frame].tracklet)
-    for tracklet, own in by_tracklet:
+def _whose(
+    track: Track, hides: Mapping[int, bool], selection: Selection, listed: Collection[int]
+) -> Iterator[Doubt]:
+    """Faces that are covered, but may be others than those that were to be covered."""
+    frames = [
+        frame for frame, found in track.detections.items()
+        if hides[frame] and frame not in listed and found.tracklet not in selection.sure
+    ]  # fmt: skip
+    for tracklet, own in groupby(frames, key=lambda frame: track.detections[frame].tracklet):
         span = list(own)
-        found = track.detections[span[0]]
-        if tracklet in selection.possible:
-            why = "not covered, but it may be the person"
-        elif not tracklet and track.is_sure:
-            why = "not covered; nobody could be recognised"
-        else:
-            continue
-        yield Doubt(span[0], span[-1] + 1, why, _box(found.box), found.tracklet)
+        yield Doubt(span[0], span[-1] + 1, _WHOSE, _box(track.detections[span[0]].box), tracklet)
 
 
 def _merged(doubts: Iterable[Doubt]) -> Iterator[Doubt]:

@@ -10,13 +10,13 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from facereel.query.blur.follow import HOLD_SECONDS, SURE_SCORE, Detection, Track
 from facereel.query.blur.search import FoundFaces
+from facereel.query.blur.selection import Selection
 from facereel.store.model.boxes import overlap_of_smaller, xywh_to_xyxy
 from facereel.store.model.records import Floats
 
@@ -28,20 +28,9 @@ _APART = 0.1  # less overlap: two faces that are there at the same time
 # Seconds about the change of one face to another in one place, in which either may be the one that is detected.
 _CHANGE_SECONDS = 0.4
 _CONTACT_SECONDS = 0.1  # before and after an overlap: boxes of half hidden faces jump
-_BESIDE = 2  # frames over which a face of nobody is held against the person
 
 _Covered: TypeAlias = dict[int, dict[int, bool]]  # by number of track and frame of the detection
 _Boxes: TypeAlias = dict[int, list[tuple[int, Floats, float]]]  # by frame: track, box, overlap that counts
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Whose faces are covered; tracklets are those of the index."""
-
-    mode: Literal["everybody", "keep", "only"] = "everybody"
-    sure: frozenset[int] = frozenset()  # tracklets of the people who were named
-    possible: frozenset[int] = frozenset()  # that may be theirs
-    others: frozenset[int] = frozenset()  # that surely are somebody else's
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,13 +66,12 @@ def hidden_faces(found: FoundFaces, selection: Selection, frame_rate: float) -> 
         near = _boxes_near(tracks, covered, _strangers(tracks, covered, selection.sure), hold)
         doubtful: dict[int, set[int]] = {track.number: set() for track in tracks}
     else:
-        covered = {track.number: _of_the_person(track, selection, hold) for track in tracks}
+        covered = {track.number: _not_others(track, selection.others, hold) for track in tracks}
         near = _boxes_near(tracks, covered, _known(tracks, selection.sure), hold)
-        doubtful = _maybe_the_person(found, covered, near, selection, hold)
-        for number, frames in _maybe_exchanged(tracks, near, selection).items():
-            doubtful[number] |= frames
+        doubtful = _maybe_exchanged(tracks, near, selection, hold)
+    own = selection.sure if selection.mode == "keep" else selection.others
     for track in tracks:
-        doubtful[track.number] |= _near_a_change(track, selection.sure, change)
+        doubtful[track.number] |= _near_a_change(track, own, change)
         doubtful[track.number] |= _contacts(track, near, contact)
     return Hidden(covered, _cover(covered, doubtful))
 
@@ -116,29 +104,27 @@ def _not_kept(track: Track, selection: Selection) -> dict[int, bool]:
     return covered
 
 
-def _of_the_person(track: Track, selection: Selection, hold: int) -> dict[int, bool]:
-    """With --only: which faces are the person's.
+def _not_others(track: Track, others: frozenset[int], hold: int) -> dict[int, bool]:
+    """With --only: which faces are not surely somebody else's.
 
-    What the index does not have goes with what it has before or after, with both where neither is near.
+    A face that the index does not have is somebody else's where the same one shortly before or after is, and not
+    shortly after or before the person.
     """
-    own = {
-        frame: found.tracklet in selection.sure for frame, found in track.detections.items() if found.tracklet
-    }
-    known = sorted(own)
+    known = [frame for frame, found in track.detections.items() if found.tracklet]
     covered = {}
-    for frame in track.detections:
-        beside = [frame] if frame in own else _beside(known, frame)
-        near = [other for other in beside if abs(frame - other) <= hold]
-        covered[frame] = any(own[other] for other in near or beside)
+    for frame, found in track.detections.items():
+        near = [other for other in _beside(known, frame) if abs(frame - other) <= hold]
+        tracklets = {found.tracklet} if found.tracklet else {track.detections[one].tracklet for one in near}
+        covered[frame] = not tracklets or not tracklets <= others
     return covered
 
 
-def _near_a_change(track: Track, sure: frozenset[int], reach: int) -> set[int]:
-    """Frames of a track about where it changes between people: who was there may still be, and the other already."""
+def _near_a_change(track: Track, tracklets: frozenset[int], reach: int) -> set[int]:
+    """Frames of a track about where it changes to or from these: who was there may still be, and the other already."""
     sides = [
         [
             frame for frame, found in track.detections.items()
-            if found.tracklet and (found.tracklet in sure) == own
+            if found.tracklet and (found.tracklet in tracklets) == own
         ]
         for own in (True, False)
     ]  # fmt: skip
@@ -190,9 +176,10 @@ def _boxes_near(
     """Where faces are covered that surely are there, or were or will be at most `hold` frames away."""
     boxes: _Boxes = defaultdict(list)
     for track in tracks:
+        frames = list(track.detections)
         for frame in covered_frames(covered[track.number], track):
             if any(abs(frame - near) <= hold for near in _beside(surely[track.number], frame)):
-                boxes[frame] += [(track.number, *one) for one in _boxes_at(track, frame)]
+                boxes[frame] += [(track.number, *one) for one in _boxes_at(track, frames, frame)]
     return boxes
 
 
@@ -208,69 +195,13 @@ def _contacts(track: Track, near: _Boxes, reach: int) -> set[int]:
     }  # fmt: skip
 
 
-def _maybe_the_person(
-    found: FoundFaces, covered: _Covered, person: _Boxes, selection: Selection, hold: int
+def _maybe_exchanged(
+    tracks: Sequence[Track], person: _Boxes, selection: Selection, hold: int
 ) -> dict[int, set[int]]:
-    """With --only: frames of faces that are nobody's for sure and come from where the person is, or go there.
-
-    A face is meant with all frames of one shot in which it is followed without a sure one between. Where one shot
-    becomes another, faces of both are in one place and have nothing to do with each other.
-    """
-    maybe: dict[int, set[int]] = {}
-    for track in found.tracks:
-        maybe[track.number] = set()
-        own = covered[track.number]
-        runs = [
-            (kind, list(run)) for (kind, _), run in groupby(
-                track.detections,
-                key=lambda frame: (_kind(track, frame, own[frame], selection), found.shot(frame)),
-            )
-        ]  # fmt: skip
-        frames = [*track.detections, *track.places]
-        for place, (kind, run) in enumerate(runs):
-            if kind != "unknown":
-                continue
-            beside = runs[max(0, place - 1) : place] + runs[place + 1 : place + 2]
-            shot = found.shot(run[0])
-            follows = any(
-                other == "person" and found.shot(theirs[0]) == shot
-                and min(abs(run[0] - theirs[-1]), abs(theirs[0] - run[-1])) <= hold
-                for other, theirs in beside
-            )  # fmt: skip
-            first = runs[place - 1][1][-1] + 1 if place else min(frames)
-            last = runs[place + 1][1][0] - 1 if place + 1 < len(runs) else max(frames)
-            unknown_to_index = not any(track.detections[frame].tracklet for frame in run)
-            if (
-                follows
-                or (unknown_to_index and _is_beside(track, run, person))
-                or any(
-                    _meets(box, person.get(frame, ()), overlap, but=track.number)
-                    for frame in range(first, last + 1)
-                    if found.shot(frame) == shot and frame not in found.transitions
-                    for box, overlap in _boxes_at(track, frame)
-                )
-            ):
-                maybe[track.number].update(run)
-    return maybe
-
-
-def _is_beside(track: Track, run: Sequence[int], person: _Boxes) -> bool:
-    """Whether one of the faces is where the person is a frame or two before or after, also over a cut.
-
-    The last dark frames of a fade are a shot of their own, and what is in so few frames is not in the index.
-    """
-    return any(
-        _meets(track.detections[frame].box, person.get(near, ()), _DETECTED_OVERLAP, but=track.number)
-        for frame in run
-        for near in range(frame - _BESIDE, frame + _BESIDE + 1)
-    )
-
-
-def _maybe_exchanged(tracks: Sequence[Track], person: _Boxes, selection: Selection) -> dict[int, set[int]]:
     """With --only: frames of tracklets that are somebody else's, but met the person.
 
-    What makes them somebody else's is that the person is to be seen beside them. Before or after a meeting without
-    such a frame it may be the person: the index may not have noticed that one tracklet shows both.
+    What makes them somebody else's is mostly that the person is to be seen beside them. Before or after a meeting
+    without such a frame it may be the person: the index may not have noticed that one tracklet shows both.
     """
     beside: dict[int, list[Floats]] = defaultdict(list)
     for track in tracks:
@@ -296,30 +227,29 @@ def _maybe_exchanged(tracks: Sequence[Track], person: _Boxes, selection: Selecti
                 exchanged[track.number].update(
                     frame for frame in own if bisect_left(met, frame) not in proven
                 )
+        near = sorted(exchanged[track.number])
+        exchanged[track.number].update(
+            frame
+            for frame, found in track.detections.items()
+            if not found.tracklet and any(abs(frame - other) <= hold for other in _beside(near, frame))
+        )
     return exchanged
 
 
-def _kind(
-    track: Track, frame: int, covered: bool, selection: Selection
-) -> Literal["person", "other", "unknown"]:
-    if covered:
-        return "person"
-    return "other" if track.detections[frame].tracklet in selection.others else "unknown"
-
-
-def _boxes_at(track: Track, frame: int) -> Iterator[tuple[Floats, float]]:
-    """The boxes of a track in a frame, and the overlap with another's that counts."""
+def _boxes_at(track: Track, detected: Sequence[int], frame: int) -> Iterator[tuple[Floats, float]]:
+    """The boxes of a track in a frame, and the overlap with another's that counts; `detected` are its frames."""
     if frame in track.detections:
         yield track.detections[frame].box, _DETECTED_OVERLAP
     for box in track.places.get(frame, ()):
-        yield _as_detected(box, track, frame), _EXPECTED_OVERLAP
+        yield (
+            _as_detected(box, [track.detections[near] for near in _beside(detected, frame)]),
+            _EXPECTED_OVERLAP,
+        )
 
 
-def _as_detected(box: Floats, track: Track, frame: int) -> Floats:
-    """A box, which grows while a face is not detected, about its middle in the size of the detection next to it."""
-    sides = np.minimum(
-        box[2:], [track.detections[near].box[2:] for near in _beside(list(track.detections), frame)]
-    ).max(axis=0)
+def _as_detected(box: Floats, beside: Sequence[Detection]) -> Floats:
+    """A box, which grows while a face is not detected, about its middle in the size of the detections beside it."""
+    sides = np.minimum(box[2:], [found.box[2:] for found in beside]).max(axis=0)
     return np.concatenate([box[:2] + (box[2:] - sides) / 2, sides]).astype(np.float32)
 
 

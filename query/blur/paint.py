@@ -35,7 +35,8 @@ class Covering:
     """What of a frame is covered; boxes are x y w h, displayed pixels."""
 
     boxes: Floats  # (N, 4)
-    detected: NDArray[np.bool_]  # (N,) whether a face was surely detected in the box; else it may be there
+    # (N,) whether the face in the box is covered also over a spared one: it surely is there, or must not be seen
+    over: NDArray[np.bool_]
     spared: Floats  # (M, 4) faces that stay visible, also where they lie beside a covered face
 
 
@@ -70,8 +71,8 @@ def cover_faces(planes: tuple[Plane, Plane, Plane], covering: Covering, style: S
 def opacity(size: tuple[int, int], covering: Covering, scale: float = 1.0) -> Floats:
     """How much of each pixel of a picture is covered, (H, W) 0..1; `scale` is its pixels a displayed pixel.
 
-    Of a face that is to stay visible nothing is covered but where another one is surely detected: one that is only
-    expected there, or half detected, is behind it.
+    Of a face that is to stay visible nothing is covered but where another one is that is covered over it: one that is
+    only expected there, or half detected, is behind it.
     """
     alpha = np.zeros(size[::-1], np.float32)
     factor = np.float32(scale)
@@ -82,7 +83,7 @@ def opacity(size: tuple[int, int], covering: Covering, scale: float = 1.0) -> Fl
         where, radius = _ellipse(size, box, _SPARED, 0.0)
         alpha[where][radius <= 1] = 0
     if len(covering.spared):
-        for box in covering.boxes[covering.detected] * factor:
+        for box in covering.boxes[covering.over] * factor:
             where, radius = _ellipse(size, box, _FACE, 0.0)
             alpha[where][radius <= 1] = 1
     return alpha

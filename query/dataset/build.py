@@ -27,6 +27,7 @@ from facereel.query.dataset.pieces import Filtered, total
 from facereel.query.dataset.video import OwnedMatch, VideoMatches, write_video
 from facereel.query.search.scope import SkippedVideo
 from facereel.query.search.search import PersonMatches
+from facereel.query.text import count
 from facereel.store.files.names import printable, with_escapes
 from facereel.store.model.errors import CutError, ResultExistsError, StoreError, UnwritableError, VideoError
 
@@ -57,6 +58,7 @@ class Dataset:
 
 def build(
     answers: Sequence[PersonMatches],
+    not_searched: Sequence[SkippedVideo],
     question: Mapping[str, Any],
     options: DatasetOptions,
     out: Path,
@@ -65,6 +67,7 @@ def build(
 ) -> Dataset:
     """Write a data set of the matches of people into a folder, or go on with one of the same question and options.
 
+    `not_searched` are the indexes that the answers say nothing of: what an earlier run wrote of their videos stays.
     `jobs` videos at once, 0: as many as there are cores. `on_video` gets each video once it is complete, one at a time
     but in threads of this function. A video that is gone, changed or cannot be decoded does not stop the others. Raises
     OptionError, ResultExistsError where the folder holds anything else or another run works on it, UnwritableError.
@@ -101,14 +104,26 @@ def build(
                     stop.set()
                     executor.shutdown(wait=False, cancel_futures=True)
                     raise
-            notes.remove_others(out, {found.name for found in videos})
-            dataset = _finished(out, outcomes, ambiguous)
+            unknown = _of_earlier_runs(out, not_searched)
+            notes.remove_others(out, {found.name for found in videos} | {one.folder for one in unknown})
+            dataset = _finished(out, [*outcomes, *unknown], ambiguous)
             write_json(out / DATASET_FILE, {**about, "complete": not dataset.skipped, **_counts(dataset)})
     except OSError as error:
         raise UnwritableError(
             f"{printable(out)} cannot be written ({error.strerror}); free some space, or choose another --out"
         ) from error
-    return replace(dataset, not_searched=answers[0].scope.skipped if answers else ())
+    return replace(dataset, not_searched=tuple(not_searched))
+
+
+def _of_earlier_runs(out: Path, not_searched: Sequence[SkippedVideo]) -> list[SkippedVideo]:
+    """The videos that cannot be searched now, but have pieces in the data set; nobody knows whom these show by now."""
+    unknown = []
+    for index in not_searched:
+        if pieces := notes.written_pieces(out, index.folder):
+            written = f"what an earlier run wrote of it ({count(len(pieces), 'piece')})"
+            reason = f"{index.reason}; {written} stays in the folder, not in the manifest"
+            unknown.append(replace(index, reason=reason))
+    return unknown
 
 
 def _finished(

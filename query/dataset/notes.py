@@ -79,6 +79,12 @@ def is_written(out: Path, file: str) -> bool:
     return (out / file).with_suffix(".csv").is_file()
 
 
+def written_pieces(out: Path, video: str) -> list[str]:
+    """The pieces that are there of a video, by their names in the manifest, also where there is no note of it."""
+    files = (path for folder in _folders_of(out, video) for path in folder.glob("*.mp4"))
+    return sorted(path.relative_to(out).as_posix() for path in files)
+
+
 def remove_video(out: Path, video: str) -> None:
     """Delete the pieces of a video and its note; raises OSError."""
     (out / _FOLDER / f"{video}.json").unlink(missing_ok=True)

@@ -27,6 +27,7 @@ from facereel.query.dataset.notes import (
     read_note,
     remove_video,
     write_note,
+    written_pieces,
 )
 from facereel.query.dataset.options import DatasetOptions
 from facereel.query.dataset.piece_file import PieceFile
@@ -106,15 +107,22 @@ def write_video(found: VideoMatches, options: DatasetOptions, out: Path, stop: E
 
 def _remove_stale(found: VideoMatches, note: Note | None, out: Path) -> str:
     """Delete the pieces of an earlier answer that this one does not have; gives how many in words, if there are any."""
-    if note is None:  # nobody knows what is there
-        remove_video(out, found.name)
-        return ""
-    rows = tuple(row for row in note.rows if any(_holds(one, row) for one in found.matches))
-    if len(rows) < len(note.rows):
+    # Without a note that can be read, the names of the files say who is in which frames.
+    earlier = note.rows if note is not None else [*map(_row_by_name, written_pieces(out, found.name))]
+    rows = tuple(row for row in earlier if any(_holds(one, row) for one in found.matches))
+    if note is not None and len(rows) < len(earlier):
         # What is left answers no question: also where a rejection is undone the video is made anew once it is back.
         write_note(out, found.name, replace(note, fingerprint="", complete=False, rows=rows))
     keep_pieces(out, found.name, {row["file"] for row in rows})
-    return count(len(note.rows) - len(rows), "piece") if len(rows) < len(note.rows) else ""
+    return count(len(earlier) - len(rows), "piece") if len(rows) < len(earlier) else ""
+
+
+def _row_by_name(file: str) -> dict[str, Any]:
+    """What the name of a piece says of it; without frames where it is not the name of one."""
+    identity, _, piece = file.split("/")
+    start, _, end = piece.removesuffix(".mp4").partition("-")
+    frames = (int(start), int(end)) if start.isdecimal() and end.isdecimal() else (-1, -1)
+    return {"file": file, "id": identity, "start_frame": frames[0], "end_frame": frames[1]}
 
 
 def _holds(one: OwnedMatch, row: Mapping[str, Any]) -> bool:
@@ -123,6 +131,8 @@ def _holds(one: OwnedMatch, row: Mapping[str, Any]) -> bool:
     start, end = row["start_frame"] - first, row["end_frame"] - first
     if one.identity != row["id"] or start < 0 or end > len(one.sightings):
         return False
+    if "box" not in row:
+        return True
     box = np.median(one.sightings.boxes[start:end], axis=0)
     pair = xywh_to_xyxy(np.array([box, row["box"]], np.float32))
     return float(iou(pair[:1], pair[1:])[0, 0]) >= _SAME_FACE

@@ -34,6 +34,7 @@ class SkippedVideo:
     name: str
     reason: str  # one sentence with the remedy, which may name a path
     kind: str = "unreadable"  # a word for scripts: one of KINDS, or gone, changed, busy
+    folder: str = ""  # name of the index, where that is what could not be searched
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,21 +132,24 @@ def scope_of(catalogue: Catalogue, names: Sequence[str | Path], engine: EngineIn
             counts = counts.plus(stored)
         return Scope(catalogue, catalogue.clusters_like(engine), counts, (), engine, chosen)
     known = catalogue.searchable(engine)
-    refused: list[tuple[str, StoreError]] = [
-        (item.video.name, _mismatch(item.video, item.engine, engine)) for item in known.others
+    refused: list[tuple[str, str, StoreError]] = [
+        (item.folder.name, item.video.name, _mismatch(item.video, item.engine, engine))
+        for item in known.others
     ]
-    refused += [(folder.name, error) for folder, error in known.failures]
+    refused += [(folder.name, folder.name, error) for folder, error in known.failures]
     if not known.counts.videos and len(refused) == 1:
-        raise refused[0][1]
+        raise refused[0][2]
     if not known.counts.videos and refused:
-        raise type(refused[0][1])(
-            f"none of the {len(refused)} indexes in {printable(catalogue.store)} can be searched; {refused[0][1]}"
+        raise type(refused[0][2])(
+            f"none of the {len(refused)} indexes in {printable(catalogue.store)} can be searched; {refused[0][2]}"
         )
     if not known.counts.videos:
         raise NotIndexedError(
             f"{printable(catalogue.store)} holds no index; run: facereel index VIDEO (or name another --store)"
         )
-    skipped = tuple(SkippedVideo(printable(name), str(error), kind_of(error)) for name, error in refused)
+    skipped = tuple(
+        SkippedVideo(printable(name), str(error), kind_of(error), folder) for folder, name, error in refused
+    )
     return Scope(catalogue, known.clusters, known.counts, skipped, engine)
 
 

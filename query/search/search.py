@@ -160,7 +160,8 @@ def search(
             if where.named or not counts.videos:
                 raise
             unreadable.add(known.folder)
-            skipped.append(SkippedVideo(printable(video.name), str(error), kind_of(error)))
+            kind, folder = kind_of(error), known.folder.name
+            skipped.append(SkippedVideo(printable(video.name), str(error), kind, folder))
             continue
         if version != known.version:
             changed.append(known)

@@ -360,11 +360,11 @@ Keep = Annotated[
 ]
 BlurOnly = Annotated[
     list[str] | None,
-    typer.Option("--only", metavar="PERSON", help="Cover this person alone, as for --keep; can be repeated."),
-]
-BlurInclude = Annotated[
-    Literal["possible"] | None,
-    typer.Option("--include", help="possible: for --only, also cover who may be somebody else."),
+    typer.Option(
+        "--only",
+        metavar="PERSON",
+        help="Cover this person alone, given as for --keep, and whoever is not surely somebody else; can be repeated.",
+    ),
 ]
 Style = Annotated[
     str, typer.Option("--style", help="blur, pixelate, or cover: black, which leaves nothing of a face.")

@@ -454,9 +454,9 @@ def forgotten(plan: ForgetPlan, report: ForgetReport) -> None:
     if report.persons:
         say("Backups of the decisions are not changed either.")
     for folder in plan.results:
-        say(f"this result still shows {names}: {printable(folder)}")
+        say(f"this result shows {names}, or did when it was cut: {printable(folder)}")
     for folder in plan.datasets:
-        say(f"this part of a data set still shows {names}: {printable(folder)}")
+        say(f"this part of a data set shows {names}, or may: {printable(folder)}")
     for file in plan.exports:
         say(f"this export may still name {names} or say where they are: {printable(file)}")
 

@@ -7,7 +7,7 @@ covered. That the copy shows it is for tests/test_blur.py.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -27,11 +27,11 @@ from facereel.indexer.jobs.events import Job
 from facereel.indexer.jobs.job import run_job
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.video import Probe, probe
-from facereel.query.blur.blur import People, selection_of
 from facereel.query.blur.covers import Covers, choose
 from facereel.query.blur.identity import IndexedFaces, looks_of
 from facereel.query.blur.paint import Covering, opacity
 from facereel.query.blur.search import FoundFaces, find_faces
+from facereel.query.blur.selection import People, selection_of
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model.boxes import iou, xywh_to_xyxy
 from facereel.store.model.config import Config
@@ -211,7 +211,7 @@ def _judge_one(
     if not keep:
         score.only += len(own)
         for frame, face in own.items():
-            if covered_share(covers.of(frame), face.box, size) < COVERED:
+            if covered_share(covers.of(frame), face.box, size, _fronts(faces, frame, face)) < COVERED:
                 score.missed.append(f"{person} {frame}")
         for frame, face in ((f, face) for name in faces if name != person for f, face in faces[name].items()):
             score.others += 1
@@ -227,16 +227,21 @@ def _judge_one(
             score.beside += _is_beside(box, [face[frame].box for face in others.values() if frame in face])
     for name, other in others.items():
         for frame, face in other.items():
-            # Where a kept face that is whole hides part of another one, that part of the other is not to be seen.
-            front = own[frame].box if frame in own and own[frame].share > face.share else None
-            if covered_share(covers.of(frame), face.box, size, front) < COVERED:
+            fronts = _fronts({person: own}, frame, face)
+            if covered_share(covers.of(frame), face.box, size, fronts) < COVERED:
                 score.leaked.append(f"{name} {frame}")
 
 
-def covered_share(covering: Covering, box: Box, size: tuple[int, int], front: Box | None = None) -> float:
+def _fronts(faces: Mapping[str, Mapping[int, Face]], frame: int, face: Face) -> list[Box]:
+    """The faces that may hide parts of one: of what is hidden nothing is to be seen."""
+    others = (own[frame] for own in faces.values() if frame in own)
+    return [other.box for other in others if other.share > face.share]
+
+
+def covered_share(covering: Covering, box: Box, size: tuple[int, int], fronts: Sequence[Box] = ()) -> float:
     """Share of the ellipse in a face's box that is fully covered, as far as it lies in the picture.
 
-    Nor does what the ellipse of another box in front of it hides count.
+    Nor does what the ellipses of other boxes in front of it hide count.
     """
     left, top = max(0, int(box[0])), max(0, int(box[1]))
     width, height = (
@@ -246,9 +251,9 @@ def covered_share(covering: Covering, box: Box, size: tuple[int, int], front: Bo
     if width <= 0 or height <= 0:
         return 1.0
     corner = np.array([left, top, 0, 0], np.float32)
-    moved = Covering(covering.boxes - corner, covering.detected, covering.spared - corner)
+    moved = Covering(covering.boxes - corner, covering.over, covering.spared - corner)
     inside = _ellipse((left, top, width, height), box)
-    if front is not None:
+    for front in fronts:
         inside &= ~_ellipse((left, top, width, height), front)
     return float((opacity((width, height), moved)[inside] >= 1).mean()) if inside.any() else 1.0
 
