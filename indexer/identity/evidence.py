@@ -38,7 +38,8 @@ _FAR, _FAR_LOG_ODDS = 3.0, -3.0
 _CROSSING_SECONDS = 10.0
 _ROWS, _COLUMNS = 256, 4096  # pairs of so many tracklets with so many others are worked on at once
 _PAIRS = 1 << 13  # or so many pairs of a list, whose vectors are copied
-# A tracklet is compared with so many that start after it; how much clothes are alike is rounded there to so many levels.
+# A tracklet is compared with so many that start after it; how much clothes are alike is rounded there to as many levels
+# as the second says.
 _NEAR, _LEVELS = 1000, 1024
 _KEY = 4.0  # more than twice the largest similarity of clothes
 
