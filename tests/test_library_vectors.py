@@ -459,8 +459,8 @@ def test_an_index_that_comes_during_a_listing_is_not_missed(
     folder.rename(aside)
     really_list = index_names
 
-    def list_and_place(place: Path, digits: str = "") -> set[str]:
-        names = really_list(place, digits)
+    def list_and_place(place: Path, known: set[str]) -> set[str]:
+        names = really_list(place, known=known)
         if aside.exists():
             aside.rename(folder)
         return names

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
@@ -38,15 +38,19 @@ def index_folders(store: Path, digits: str = "") -> list[Path]:
     return [store / name for name in sorted(index_names(store, digits))]
 
 
-def index_names(store: Path, digits: str = "") -> set[str]:
-    """The names of `index_folders`; for a large store, where a Path for each takes longer than the listing."""
+def index_names(store: Path, digits: str = "", known: Set[str] = frozenset()) -> set[str]:
+    """The names of `index_folders`; for a large store, where a Path for each takes longer than the listing.
+
+    What is there of `known` are such names, which are not looked at any closer.
+    """
     try:
         for _ in range(_LISTINGS):
             before = store.stat().st_mtime_ns
             with os.scandir(store) as entries:
                 names = {
                     e.name for e in entries
-                    if e.name.endswith(digits) and (hash_suffix(e.name) or _replaced(e.name)) and e.is_dir()
+                    if e.name in known
+                    or (e.name.endswith(digits) and (hash_suffix(e.name) or _replaced(e.name)) and e.is_dir())
                 }  # fmt: skip
             # Set aside, while its successor is not there yet; it comes in a moment, unless its writer died.
             aside = {name for name in names if name.startswith(".")}

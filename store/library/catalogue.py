@@ -511,11 +511,12 @@ class Catalogue:
         if listed == before and usable and not pending and not self._unwritten:
             return self._read_new([self.store / name for name in unreadable])
         listed_at = self._settled_time()
-        names = folders.index_names(self.store)
+        with self.database.read() as db:
+            known = videos.names_of_folders(db)
+        names = folders.index_names(self.store, known=known)
         if not usable and names:
             self._begin_anew()
         with self.database.read() as db:
-            known = videos.names_of_folders(db)
             usable = self._is_usable(db)
             complete = known - videos.without_vectors(db) if usable else set[str]()
         complete |= {name for name, video in self._unwritten.items() if video is not None}
@@ -693,7 +694,7 @@ class Catalogue:
             return  # while the lock is held there is a file in the folder that will go
         if listed_at is None or listed_at != _mtime_ns(self.store):  # as after any writing of our own
             listed_at = self._settled_time()
-            if listed_at is None or folders.index_names(self.store) != names:
+            if listed_at is None or folders.index_names(self.store, known=names) != names:
                 return
         if _mtime_ns(self.store) == listed_at:
             with suppress(OSError), _unless_damaged(), self.database.write() as db:

@@ -233,8 +233,9 @@ def without_vectors(db: sqlite3.Connection) -> set[str]:
 
 def _names(db: sqlite3.Connection, query: str) -> set[str]:
     rows = db.cursor()
-    rows.row_factory = None  # tuples, which take half the time: there may be a hundred thousand
-    return {os.fsdecode(folder) for (folder,) in rows.execute(query)}
+    # There may be a hundred thousand: tuples take half the time of rows, and few names are no text.
+    rows.row_factory = None
+    return {folder if isinstance(folder, str) else os.fsdecode(folder) for (folder,) in rows.execute(query)}
 
 
 def put(db: sqlite3.Connection, vectors: VectorFile, videos: Sequence[VideoClusters]) -> None:
