@@ -511,6 +511,21 @@ def test_nothing_of_a_face_goes_into_the_picture_around_it(style: str) -> None:
     assert plain[5, 5] == grainy[5, 5] == 120
 
 
+@pytest.mark.parametrize("style", ["blur", "pixelate"])
+def test_a_small_cover_shows_no_more_of_a_large_face_below_it(style: str) -> None:
+    detail = np.random.default_rng(0).integers(0, 255, (180, 320)).astype(np.uint8)
+    large, small = [60, 30, 120, 120], [100, 60, 20, 20]
+
+    def covered(*boxes: Sequence[float]) -> Image:
+        planes = detail.copy(), np.full((90, 160), 128, np.uint8), np.full((90, 160), 128, np.uint8)
+        none = np.zeros((0, 4), np.float32)
+        covering = Covering(np.array(boxes, np.float32), np.zeros(len(boxes), np.bool_), none)
+        cover_faces(planes, covering, style)  # type: ignore[arg-type]  # one of the styles
+        return planes[0]
+
+    assert (covered(large, small) == covered(large)).all()
+
+
 @pytest.mark.parametrize("left", [-30, 100])
 def test_a_face_that_the_edge_cuts_off_keeps_no_finer_detail(left: int) -> None:
     """Half a face of 60 px has two mean values and a part of a third, inside the picture and at its edge."""

@@ -55,14 +55,16 @@ def cover_faces(planes: tuple[Plane, Plane, Plane], covering: Covering, style: S
     """Cover faces in place; `planes` are Y, and U and V of half its size, of limited range."""
     if not len(covering.boxes):
         return
+    # Where covers overlap the last one shows: that of the largest face, which leaves least detail there.
+    boxes = covering.boxes[np.argsort(covering.boxes[:, 2] * covering.boxes[:, 3], kind="stable")]
     for plane, black in zip(planes, _BLACK, strict=True):
         scale = plane.shape[1] / planes[0].shape[1]
         alpha = opacity(plane.shape[::-1], covering, scale)
         content = plane.copy()
-        for box in covering.boxes * np.float32(scale):
+        for box in boxes * np.float32(scale):
             where, radius = _ellipse(plane.shape[::-1], box, _COVERED, _SOFT)
             inside = radius <= 1 + _SOFT
-            # Where covers overlap the last one shows; each is made of the picture, not of another cover.
+            # Each is made of the picture, not of another cover.
             cells = _cells(box[3], radius.shape[0]), _cells(box[2], radius.shape[1])
             content[where][inside] = _PAINT[style](plane[where], cells, black)[inside]
         plane[...] = np.rint(plane * (1 - alpha) + content * alpha).astype(np.uint8)
