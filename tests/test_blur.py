@@ -316,7 +316,7 @@ def followed(frames: list[tuple[Image, Sequence[float] | None]], cuts: tuple[int
             False,
         )
     times = FrameTimes(np.arange(len(frames)), np.ones(len(frames), np.int64))
-    return FoundFaces(times, tuple(follower.finish()), cuts, ())
+    return FoundFaces(times, tuple(follower.finish()), ())
 
 
 def test_a_face_is_covered_before_it_is_detected_and_after_up_to_the_cut() -> None:
@@ -369,8 +369,8 @@ def track(
     return Track(number, detections, {frame: [box(left)] for frame, left in (places or {}).items()})
 
 
-def of(*tracks: Track, cuts: tuple[int, ...] = ()) -> FoundFaces:
-    return FoundFaces(FrameTimes(np.arange(100), np.ones(100, np.int64)), tracks, cuts, ())
+def of(*tracks: Track) -> FoundFaces:
+    return FoundFaces(FrameTimes(np.arange(100), np.ones(100, np.int64)), tracks, ())
 
 
 def uncovered(found: FoundFaces, selection: Selection, number: int) -> list[int]:
@@ -454,15 +454,15 @@ def test_somebody_else_is_who_is_beside_the_person_or_looks_plainly_unlike(tmp_p
 
 
 def test_alone_is_covered_whoever_is_not_surely_somebody_else() -> None:
-    """Of two faces in another shot the index knows one as somebody else's, and says nothing of the other."""
+    """Of two faces the index knows one as somebody else's, and says nothing of the other."""
     known, unknown = (track(1, dict.fromkeys(range(20), (60, tracklet))) for tracklet in (3, 4))
     person = track(2, dict.fromkeys(range(25, 60), (100, 1)))
     only = Selection("only", sure=frozenset({1}), others=frozenset({3}))
-    assert uncovered(of(known, person, cuts=(24,)), only, 1) == list(range(20))
-    assert uncovered(of(unknown, person, cuts=(24,)), only, 1) == []
-    covers = choose(of(unknown, person, cuts=(24,)), only, 25.0)
+    assert uncovered(of(known, person), only, 1) == list(range(20))
+    assert uncovered(of(unknown, person), only, 1) == []
+    covers = choose(of(unknown, person), only, 25.0)
     assert [(doubt.start, doubt.end, doubt.tracklet) for doubt in covers.doubts] == [(0, 20, 4)]
-    assert choose(of(known, person, cuts=(24,)), only, 25.0).doubts == ()
+    assert choose(of(known, person), only, 25.0).doubts == ()
 
 
 def test_a_face_without_a_tracklet_is_whose_it_was_half_a_second_before() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,15 +27,7 @@ class FoundFaces:
 
     times: FrameTimes
     tracks: tuple[Track, ...]
-    shots: tuple[int, ...]  # first frame of each but the first
     warnings: tuple[str, ...]  # what was lost while decoding
-    transitions: frozenset[int] = (
-        frozenset()
-    )  # frames that show two shots at once, or lie close to one that does
-
-    def shot(self, frame: int) -> int:
-        """The number of the shot in which a frame lies, from 0."""
-        return bisect_right(self.shots, frame)
 
 
 def find_faces(
@@ -52,15 +43,11 @@ def find_faces(
     shots = InterruptedShots(shot_detector(video.frame_rate, config), log.interruptions)
     take = detections_of or _detections
     waiting: deque[FrameView] = deque()
-    transitions: set[int] = set()
 
     def step(view: FrameView) -> None:
         index = view.index
         cut = index > 0 and shots.shot_of(index) > shots.shot_of(index - 1)
-        in_transition = shots.in_transition(index)
-        if in_transition:
-            transitions.add(index)
-        follower.step(index, view.grey, take(view), cut, in_transition)
+        follower.step(index, view.grey, take(view), cut, shots.in_transition(index))
         on_frame(index + 1)
 
     for view in scan.views(read_frames(video, log, engine.threads + 1), engine):
@@ -73,7 +60,7 @@ def find_faces(
         step(view)
     times = log.times(video.frame_rate, video.time_base)
     tracks = tuple(follower.finish())
-    return FoundFaces(times, tracks, tuple(shots.cuts()), log.warnings(), frozenset(transitions))
+    return FoundFaces(times, tracks, log.warnings())
 
 
 def _detections(view: FrameView) -> list[Detection]:

@@ -6,16 +6,19 @@ but evidence that a face is somebody else's leaves it uncovered; that it is not 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from facereel.query.people.directions import directions
+from facereel.query.records import MatchingTracklet
 from facereel.query.search.search import PersonMatches
 from facereel.store.index.reader import VideoIndex
 from facereel.store.model import pooling
 from facereel.store.model.face_odds import similarity_at
+from facereel.store.model.records import Sightings
 
 # Natural logarithm of the odds that a tracklet shows the person, by its look. From the first on it may be the person,
 # whatever its cluster is. Below the second it plainly is somebody else: of 103 tracklets of people with photos in nine
@@ -40,7 +43,6 @@ class Selection:
 
     mode: Literal["everybody", "keep", "only"] = "everybody"
     sure: frozenset[int] = frozenset()  # tracklets of the people who were named
-    possible: frozenset[int] = frozenset()  # that may be theirs
     others: frozenset[int] = frozenset()  # that surely are somebody else's
 
 
@@ -48,12 +50,12 @@ def selection_of(index: VideoIndex | None, people: People | None) -> Selection:
     """Whose faces of an index are meant; everybody's without people."""
     if index is None or people is None:
         return Selection()
-    sure = frozenset().union(*(_tracklets(index, one, possible=False) for one in people.found))
-    possible = frozenset().union(*(_tracklets(index, one, possible=True) for one in people.found)) - sure
+    sure = frozenset().union(*(_tracklets(index, one.matches) for one in people.found))
     others = people.others
     if people.mode == "only":
         others |= frozenset.intersection(*(_others(index, one) for one in people.found))
-    return Selection(people.mode, sure, possible, others - sure - possible)
+    possible = (_tracklets(index, one.possible) for one in people.found)
+    return Selection(people.mode, sure, others.difference(sure, *possible))
 
 
 def _others(index: VideoIndex, person: PersonMatches) -> frozenset[int]:
@@ -63,7 +65,7 @@ def _others(index: VideoIndex, person: PersonMatches) -> frozenset[int]:
     of their cluster is in a frame with them.
     """
     tracklets = index.tracklets()
-    own, busy = _tracklets(index, person, possible=False), np.zeros(len(index.times().pts), np.bool_)
+    own, busy = _tracklets(index, person.matches), np.zeros(len(index.times().pts), np.bool_)
     for tracklet in tracklets:
         if tracklet.number in own:
             busy[tracklet.start : tracklet.end] = True
@@ -107,7 +109,6 @@ def _by_look(
     return frozenset(best.tracklets[unlike].tolist()), frozenset(best.tracklets[maybe].tolist()) | without
 
 
-def _tracklets(index: VideoIndex, person: PersonMatches, possible: bool) -> frozenset[int]:
-    """The tracklets of an index that are, or may be, a person's."""
-    pairs = person.possible if possible else person.matches
+def _tracklets(index: VideoIndex, pairs: Sequence[tuple[MatchingTracklet, Sightings]]) -> frozenset[int]:
+    """The tracklets of an index among the matches in any video."""
     return frozenset(match.tracklet.number for match, _ in pairs if match.folder == index.folder)
