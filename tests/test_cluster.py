@@ -6,6 +6,7 @@ The cluster has three nodes, each with processes of its own, on this machine.
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 import re
@@ -399,6 +400,21 @@ def test_a_lack_of_room_is_said_only_where_nothing_begins_for_long(monkeypatch: 
         notes.append([event.text for event in batch._note_room() if isinstance(event, Note)])
     assert [len(texts) for texts in notes] == [0, 0, 0, 0, 1, 0]
     assert "no node of the cluster has room now; a video takes 2 cores" in notes[4][0]
+
+
+def test_what_a_node_has_sent_is_no_silence() -> None:
+    """Also where whoever takes the events has taken none for longer than a node may be silent."""
+    stopped: list[str] = []
+    ray = SimpleNamespace(
+        wait=lambda streams, **_: (["sent"], ["silent"]), cancel=lambda stream, force: stopped.append(stream)
+    )
+    task: Any = SimpleNamespace()
+    batch = cluster_jobs._Batch(ray, [], nothing_arrives, FakeEngine().info, task)
+    waiting = cluster_jobs._Waiting(Job(Path("film.mp4"), Path("s"), Config()))
+    for stream in ("sent", "silent"):
+        batch._attempts[stream] = cluster_jobs._Attempt(waiting, stream, "node", last_message=-math.inf)
+    assert batch._ready() == ["sent"]
+    assert stopped == ["silent"]
 
 
 # -- Ray

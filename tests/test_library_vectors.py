@@ -7,7 +7,7 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
@@ -25,6 +25,7 @@ from facereel.query.search import forget, search
 from facereel.query.search.rulings import NoDecisions
 from facereel.query.search.scope import scope_of
 from facereel.query.search.search import PersonMatches
+from facereel.store.files import folders
 from facereel.store.files.folders import index_names
 from facereel.store.index import rewrite
 from facereel.store.index.database import DATABASE, read_version
@@ -449,26 +450,83 @@ def test_a_store_whose_folders_are_known_is_listed_once(store: Path, monkeypatch
     assert listings.count(store) == 2, "one for leftovers, one for indexes"
 
 
-def test_an_index_that_comes_during_a_listing_is_not_missed(
-    store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@contextmanager
+def during_listings(happen: Callable[[], None]) -> Iterator[None]:
+    """What happens right after each listing of a store's names."""
+    really_list = index_names
+
+    def list_and_go_on(place: Path, known: Set[str] = frozenset()) -> set[str]:
+        names = really_list(place, known=known)
+        happen()
+        return names
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("facereel.store.files.folders.index_names", list_and_go_on)
+        yield
+
+
+def folders_known(store: Path) -> set[Path]:
+    return {stored.folder for stored in Catalogue(store).all()}
+
+
+def test_an_index_that_comes_during_a_listing_is_not_missed(store: Path) -> None:
     """What is placed by hand takes no lock."""
     Catalogue(store).refresh()
     (store / "notes.txt").touch()
     folder, aside = folder_of(store, 3), store.parent / "aside"
     folder.rename(aside)
-    really_list = index_names
 
-    def list_and_place(place: Path, known: set[str]) -> set[str]:
-        names = really_list(place, known=known)
+    def place() -> None:
         if aside.exists():
             aside.rename(folder)
-        return names
 
-    monkeypatch.setattr("facereel.store.files.folders.index_names", list_and_place)
+    with during_listings(place):
+        Catalogue(store).refresh()
+        Catalogue(store).refresh()
+    assert folder in folders_known(store)
+
+
+def test_an_index_whose_rows_go_during_a_listing_is_read_again(store: Path) -> None:
+    """As while somebody is forgotten."""
     Catalogue(store).refresh()
+    (store / "notes.txt").touch()
+    to_drop = [folder_of(store, 3)]
+
+    def drop() -> None:
+        while to_drop:
+            Catalogue(store).drop_rows([to_drop.pop()])
+
+    with during_listings(drop):
+        Catalogue(store).refresh()
+    assert folder_of(store, 3) in folders_known(store)
+
+
+def test_what_a_dead_writer_set_aside_is_searched_until_it_is_put_back(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Catalogue(store).refresh()
-    assert folder in [stored.folder for stored in Catalogue(store).all()]
+    monkeypatch.setattr(folders, "_PAUSE", 0.0)
+    before = vectors_in(store)
+    folder = folder_of(store, 3)
+    aside = folder.rename(store / f"{folders.REPLACED}00000000-{folder.name}")
+    Catalogue(store).refresh()
+    names = {folder.name: aside.name}
+    assert vectors_in(store) == {names.get(name, name): vectors for name, vectors in before.items()}
+    Catalogue(store).clean()
+    Catalogue(store).refresh()
+    assert vectors_in(store) == before
+
+
+def test_a_damaged_index_that_is_deleted_by_hand_is_noted_no_more(store: Path) -> None:
+    folder = folder_of(store, 4)
+    sha256 = read_video(folder)[0].sha256
+    (folder / DATABASE).write_bytes(b"not a database" * 100)
+    Catalogue(store).refresh()
+    with pytest.raises(DamagedIndexError):
+        Catalogue(store).by_hash(sha256)
+    shutil.rmtree(folder)
+    Catalogue(store).refresh()
+    assert Catalogue(store).by_hash(sha256) is None
 
 
 def test_it_is_for_its_owner_only(store: Path) -> None:

@@ -203,16 +203,16 @@ def _load_apart(
     weights: Weights, convert: Callable[[Path], bytes], compute: Compute, part: str, packed: bool = True
 ) -> onnxruntime.InferenceSession:
     """Part of a model, whose large constants are in a file of their own."""
-    version, converted = conversion.MODEL_FORMAT, cache(convert)  # both files come of one conversion
+    version, convert_once = conversion.MODEL_FORMAT, cache(convert)  # both files come of one conversion
     constants = cached_model(
-        weights, version, lambda source: conversion.apart(converted(source))[1], f"{part}-constants"
+        weights, version, lambda source: conversion.apart(convert_once(source))[1], f"{part}-constants"
     )
     model = cached_model(
-        weights, version, lambda source: conversion.apart(converted(source), constants.name)[0], part
+        weights, version, lambda source: conversion.apart(convert_once(source), constants.name)[0], part
     )
     try:
         return devices.load_model(model, compute, packed)
     except EngineError:
         # An older version of FaceReel deletes files of other versions, also between the check of one and its use. What
         # cannot be loaded here either says so once more.
-        return devices.load_model(converted(source_path(weights)), compute, packed)
+        return devices.load_model(convert_once(source_path(weights)), compute, packed)

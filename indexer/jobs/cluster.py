@@ -228,9 +228,10 @@ class _Batch:
         ready, _ = wait(num_returns=1, timeout=_POLL_SECONDS)
         if ready:
             ready, _ = wait(num_returns=len(streams), timeout=0)
-        for attempt in self._attempts.values():
+        for stream in self._attempts.keys() - set(ready):  # what was sent and is not taken yet is no silence
+            attempt = self._attempts[stream]
             if attempt.node and time.monotonic() - attempt.last_message > SILENT_SECONDS:
-                self._ray.cancel(attempt.stream, force=True)
+                self._ray.cancel(stream, force=True)
         return list(ready)
 
     def _receive(self, attempt: _Attempt) -> Generator[Event, None, None]:

@@ -1,7 +1,7 @@
 """Imports sqlite-utils in the process that workers are forked from, without pandas.
 
-Where pandas is installed sqlite-utils imports it for a type of column that no index has, which takes 0.7 s of CPU and
-40 MiB. That process has one thread and runs no code of users, so that pandas can be hidden from it for a moment.
+Where pandas is installed sqlite-utils imports it for a type of column that no index has, which takes 0.6 s of CPU and
+65 MiB. That process has one thread and runs no code of users, so that pandas can be hidden from it for a moment.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def index_names(store: Path, digits: str = "", known: Set[str] = frozenset()) ->
                 names = {
                     e.name for e in entries
                     if e.name in known
-                    or (e.name.endswith(digits) and (hash_suffix(e.name) or _replaced(e.name)) and e.is_dir())
+                    or (e.name.endswith(digits) and is_index_name(e.name) and e.is_dir())
                 }  # fmt: skip
             # Set aside, while its successor is not there yet; it comes in a moment, unless its writer died.
             aside = {name for name in names if name.startswith(".")}
@@ -70,6 +70,11 @@ def index_names(store: Path, digits: str = "", known: Set[str] = frozenset()) ->
             f"{printable(store)} cannot be read: {error.strerror}; check its permissions"
         ) from error
     return names | aside
+
+
+def is_index_name(name: str) -> bool:
+    """Is that a name of a folder that holds an index, perhaps of one that was set aside?"""
+    return bool(hash_suffix(name) or _replaced(name))
 
 
 def _replaced(name: str) -> str | None:

@@ -510,7 +510,7 @@ class Catalogue:
             self._adopt()
         if listed == before and usable and not pending and not self._unwritten:
             return self._read_new([self.store / name for name in unreadable])
-        listed_at = self._settled_time()
+        listed_at = self._stable_mtime()
         with self.database.read() as db:
             known = videos.names_of_folders(db)
         names = folders.index_names(self.store, known=known)
@@ -518,10 +518,11 @@ class Catalogue:
             self._begin_anew()
         with self.database.read() as db:
             usable = self._is_usable(db)
-            complete = known - videos.without_vectors(db) if usable else set[str]()
+            # Not what was known before the listing: rows may have gone since, as while somebody is forgotten.
+            complete = videos.names_of_folders(db) - videos.without_vectors(db) if usable else set[str]()
         complete |= {name for name, video in self._unwritten.items() if video is not None}
         failures = self._read_new([self.store / name for name in sorted(names - complete)])
-        self._remove_gone(sorted(known - names))
+        self._remove_gone(sorted((known | set(unreadable)) - names))
         if listed != before or not usable:
             self._record_listing(names, listed_at)
         return failures
@@ -693,14 +694,14 @@ class Catalogue:
         if not self.database.path.exists() or locks.holds(self.store):
             return  # while the lock is held there is a file in the folder that will go
         if listed_at is None or listed_at != _mtime_ns(self.store):  # as after any writing of our own
-            listed_at = self._settled_time()
+            listed_at = self._stable_mtime()
             if listed_at is None or folders.index_names(self.store, known=names) != names:
                 return
         if _mtime_ns(self.store) == listed_at:
             with suppress(OSError), _unless_damaged(), self.database.write() as db:
                 videos.record_listing(db, listed_at)
 
-    def _settled_time(self) -> int | None:
+    def _stable_mtime(self) -> int | None:
         """The time of the store's folder, once each later change gives it another; None where that takes long."""
         before = _mtime_ns(self.store)
         tick = _TICK if before % 1_000_000_000 else _COARSE_TICK

@@ -13,7 +13,8 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from facereel.store.files.names import hash_suffix, printable
+from facereel.store.files.folders import is_index_name
+from facereel.store.files.names import printable
 from facereel.store.index import rows
 from facereel.store.index.database import IndexVersion
 from facereel.store.index.embeddings import ClusterEmbeddings
@@ -343,6 +344,6 @@ def _decoded(store: Path, found: Iterable[sqlite3.Row]) -> Iterator[StoredVideo]
 def _folder(value: Any) -> str:
     """The name of a folder as it is stored; raises sqlite3.DatabaseError for one that would lead to files elsewhere."""
     folder = os.fsdecode(value) if isinstance(value, str | bytes) else ""
-    if Path(folder).name != folder or hash_suffix(folder) is None:
+    if Path(folder).name != folder or not is_index_name(folder):
         raise sqlite3.DatabaseError("a row names no folder of a store")
     return folder
