@@ -1080,7 +1080,7 @@ class Library:
         from facereel.query.blur import blur as copies
         from facereel.query.blur import selection
         from facereel.query.blur.paint import check_style
-        from facereel.query.library.decisions import LibraryDecisions
+        from facereel.query.library.decisions import somebody_else
         from facereel.query.search.scope import not_indexed
 
         options = copies.BlurOptions(check_style(style), overwrite, keep_metadata)
@@ -1100,7 +1100,7 @@ class Library:
         persons = self.read_persons(named)
         found = tuple(answer._found for answer in self.find_many(persons, videos=video).answers)
         with self._catalogue().find(video) as index:
-            others = LibraryDecisions(self.people.stored).of_others(index, persons.persons)
+            others = somebody_else(index, found, self.people.stored)
             people = selection.People(
                 "keep" if keep else "only", found, self._engine().threshold.value, others
             )
@@ -1726,7 +1726,7 @@ def _grouped(people: Mapping[str, Paths] | Paths) -> list[PersonPhotos]:
 
 def _import_faiss() -> None:
     """Import what a search needs; where that fails, the search says so."""
-    with suppress(ImportError):
+    with suppress(Exception):
         import_module("faiss")
 
 

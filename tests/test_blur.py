@@ -32,6 +32,7 @@ from facereel.query.blur.hidden import hidden_faces
 from facereel.query.blur.paint import NOTHING, Covering, cover_faces, opacity
 from facereel.query.blur.search import FoundFaces
 from facereel.query.blur.selection import People, Selection, selection_of
+from facereel.query.library.decisions import somebody_else
 from facereel.query.records import MatchingTracklet, PersonQuery, Reference
 from facereel.query.search.certainty import Limits
 from facereel.query.search.scope import Scope
@@ -463,6 +464,36 @@ def test_alone_is_covered_whoever_is_not_surely_somebody_else() -> None:
     covers = choose(of(unknown, person), only, 25.0)
     assert [(doubt.start, doubt.end, doubt.tracklet) for doubt in covers.doubts] == [(0, 20, 4)]
     assert choose(of(known, person), only, 25.0).doubts == ()
+
+
+def test_who_may_be_somebody_else_is_listed_without_the_frames_in_which_it_is_the_person() -> None:
+    own = track(1, {frame: (60, 1 if 20 <= frame < 40 else 0) for frame in range(60)})
+    covers = choose(of(own), Selection("only", sure=frozenset({1})), 25.0)
+    assert [(doubt.start, doubt.end) for doubt in covers.doubts] == [(0, 20), (40, 60)]
+
+
+def test_nobody_who_is_asked_for_by_a_photo_is_somebody_else_by_name(store: Path, photos: Path) -> None:
+    """With `--only PHOTO` their faces that the photo does not find would stay visible."""
+    library = Library(store, engine="fake")
+    people = library.people
+    people.name("two.mp4#1", "Anna")
+    people.name("two.mp4#2", "Berta")
+    with Catalogue(store).find("two.mp4") as index:
+        of_anna = {item.number for item in index.tracklets() if item.cluster == 1}
+        of_berta = {item.number for item in index.tracklets() if item.cluster == 2}
+
+        def others(*asked: str) -> frozenset[int]:
+            answers = library.find_many(library.read_persons(asked)).answers
+            return somebody_else(index, [one._found for one in answers], people.stored)
+
+        assert of_anna
+        assert others("Anna") == of_berta
+        assert others(str(photos / "red.png")) == of_berta
+        first = min(of_anna)
+        people.reject("Anna", [f"two.mp4#t{first}"])
+        assert others("Anna") == of_berta | {first}
+        # It was not rejected for the other one.
+        assert others("Anna", "Berta") == frozenset()
 
 
 def test_a_face_without_a_tracklet_is_whose_it_was_half_a_second_before() -> None:

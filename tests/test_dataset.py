@@ -38,6 +38,7 @@ from facereel.query.dataset.pieces import failures, good_stretches, piece_of, sp
 from facereel.query.dataset.sampling import frame_count, shown_frames
 from facereel.query.dataset.speech import loudness, window_powers
 from facereel.query.records import ClipPlan, FrameFacts, MatchingTracklet
+from facereel.query.terminal import report
 from facereel.store.model.records import Image, Sightings, Tracklet
 from tests.fake_engine import backdrop, draw_face, write_film
 from tests.program import Run
@@ -460,7 +461,7 @@ def test_what_is_no_longer_in_the_answer_goes_while_its_video_is_away(
 
 
 def test_pieces_stay_while_their_video_cannot_be_searched(
-    talk_store: Path, talk_set: Path, film_store: Path, tmp_path: Path, run: Run
+    talk_store: Path, talk_set: Path, film_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store, out = (Path(shutil.copytree(one, tmp_path / one.name)) for one in (talk_store, talk_set))
     shutil.copytree(film_store, store, dirs_exist_ok=True, ignore=shutil.ignore_patterns("library.*"))
@@ -470,6 +471,8 @@ def test_pieces_stay_while_their_video_cannot_be_searched(
     (talk,) = dataset.skipped
     assert "damaged" in talk.kind
     assert "(6 pieces) stays in the folder" in talk.reason
+    report.dataset(dataset)
+    assert len([line for line in capsys.readouterr().err.splitlines() if "damaged" in line]) == 1
     assert json.loads((out / "dataset.json").read_text())["complete"] is False
     kept = {name: data for name, data in content(talk_set).items() if name.startswith(("id", ".videos/talk"))}
     assert len(kept) == 6 * 3 + 1

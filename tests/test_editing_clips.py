@@ -162,22 +162,23 @@ def test_one_content_under_two_names_is_cut_under_both(run: Run, place: Path, tm
     assert all(clip.file is not None and clip.file.is_file() for clip in result.clips)
 
 
-@pytest.mark.parametrize("command", ["forget", "index --force"])
+@pytest.mark.parametrize("command", ["forget", "remove", "index --force"])
 def test_nobody_is_cut_who_is_forgotten_meanwhile(
     run: Run, place: Path, tmp_path: Path, command: str
 ) -> None:
     store = Path(shutil.copytree(place / "store", tmp_path / "store"))
     answer = Library(store, engine="fake").find(place / "red.png")
     words = {
-        "forget": ("forget", place / "red.png", "--yes", "--out", tmp_path),
-        "index --force": ("index", place / "film.mp4", "--force"),
+        "forget": ("forget", place / "red.png", "--yes", "--out", tmp_path, *FAKE),
+        "remove": ("remove", "film.mp4"),
+        "index --force": ("index", place / "film.mp4", "--force", *FAKE),
     }[command]
 
     def meanwhile(clip: Clip) -> None:
         if clip.match == answer.matches[0]:
-            assert run(*words, "--store", store, *FAKE).exit_code == 0
+            assert run(*words, "--store", store).exit_code == 0
 
-    if command == "forget":
+    if command != "index --force":
         with pytest.raises(ChangedIndexError, match="run it again"):
             answer.cut(tmp_path / "out", on_clip=meanwhile)
         assert not (tmp_path / "out").exists()

@@ -143,13 +143,15 @@ def _whose(
     track: Track, hides: Mapping[int, bool], selection: Selection, listed: Collection[int]
 ) -> Iterator[Doubt]:
     """Faces that are covered, but may be others than those that were to be covered."""
-    frames = [
+    doubtful = {
         frame for frame, found in track.detections.items()
         if hides[frame] and frame not in listed and found.tracklet not in selection.sure
-    ]  # fmt: skip
-    for tracklet, own in groupby(frames, key=lambda frame: track.detections[frame].tracklet):
+    }  # fmt: skip
+    runs = groupby(track.detections, key=lambda frame: (frame in doubtful, track.detections[frame].tracklet))
+    for (is_doubtful, tracklet), own in runs:
         span = list(own)
-        yield Doubt(span[0], span[-1] + 1, _WHOSE, _box(track.detections[span[0]].box), tracklet)
+        if is_doubtful:
+            yield Doubt(span[0], span[-1] + 1, _WHOSE, _box(track.detections[span[0]].box), tracklet)
 
 
 def _merged(doubts: Iterable[Doubt]) -> Iterator[Doubt]:

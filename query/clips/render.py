@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import filecmp
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -326,17 +326,27 @@ def _check_still_indexed(matches: Sequence[tuple[MatchingTracklet, Sightings]]) 
 
     An index that was made anew meanwhile and has the same face in the same frames is no other one.
     """
-    for folder in {match.folder for match, _ in matches}:
-        own = [match for match, _ in matches if match.folder == folder]
+    by_folder: dict[Path, list[MatchingTracklet]] = {}
+    for match, _ in matches:
+        by_folder.setdefault(match.folder, []).append(match)
+    for folder, own in by_folder.items():
         if own[0].version in ("", read_version(folder).to_text()):
             continue
-        with VideoIndex(folder) as index:
-            faces = set(map(_face, index.tracklets()))
+        faces = _faces(folder)
         if any(_face(match.tracklet) not in faces for match in own):
             raise ChangedIndexError(
-                f"{printable(own[0].video.name)} was indexed again while clips were cut, or somebody in it was "
-                "forgotten; nothing was written; run it again"
+                f"{printable(own[0].video.name)} was indexed again or removed while clips were cut, or somebody in it "
+                "was forgotten; nothing was written; run it again"
             )
+
+
+def _faces(folder: Path) -> Set[tuple[int, int, float, float]]:
+    """All faces of an index; none where it was removed."""
+    # Between two renames a folder that is replaced is not there; listing waits until its successor is.
+    if folder.name not in folders.index_names(folder.parent):
+        return frozenset()
+    with VideoIndex(folder) as index:
+        return set(map(_face, index.tracklets()))
 
 
 def _face(tracklet: Tracklet) -> tuple[int, int, float, float]:

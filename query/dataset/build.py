@@ -52,7 +52,7 @@ class Dataset:
     seconds: float  # of all pieces
     val_pieces: int  # for validation; the others are for training
     filtered: Mapping[str, Filtered]  # what was left out, by reason
-    skipped: tuple[SkippedVideo, ...]  # videos with matches that could not be read
+    skipped: tuple[SkippedVideo, ...]  # videos with matches, or with earlier pieces, that could not be read
     not_searched: tuple[SkippedVideo, ...] = ()  # indexes that could not be searched
 
 
@@ -117,9 +117,9 @@ def build(
 
 def _of_earlier_runs(out: Path, not_searched: Sequence[SkippedVideo]) -> list[SkippedVideo]:
     """The videos that cannot be searched now, but have pieces in the data set; nobody knows whom these show by now."""
-    unknown = []
+    unknown, earlier = [], notes.videos_with_notes(out)
     for index in not_searched:
-        if pieces := notes.written_pieces(out, index.folder):
+        if index.folder in earlier and (pieces := notes.written_pieces(out, index.folder)):
             written = f"what an earlier run wrote of it ({count(len(pieces), 'piece')})"
             reason = f"{index.reason}; {written} stays in the folder, not in the manifest"
             unknown.append(replace(index, reason=reason))

@@ -119,11 +119,15 @@ def known_rows(out: Path) -> Iterator[Mapping[str, Any]]:
             yield row
 
 
+def videos_with_notes(out: Path) -> set[str]:
+    """The videos of which a run wrote something, by their names in the data set, also where the note is damaged."""
+    return {note.stem for note in (out / _FOLDER).glob("*.json") if hash_suffix(note.stem)}
+
+
 def remove_others(out: Path, videos: Collection[str]) -> None:
     """Delete the pieces and notes of all videos but these; raises OSError."""
-    for note in sorted((out / _FOLDER).glob("*.json")):
-        if hash_suffix(note.stem) and note.stem not in videos:
-            remove_video(out, note.stem)
+    for video in sorted(videos_with_notes(out).difference(videos)):
+        remove_video(out, video)
 
 
 def _folders_of(out: Path, video: str) -> list[Path]:

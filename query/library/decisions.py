@@ -82,20 +82,25 @@ class LibraryDecisions:
         )
 
     def of_others(self, index: VideoIndex, people: Sequence[PersonQuery]) -> frozenset[int]:
-        """The tracklets of a video that are, by name or by decision, somebody else than these people."""
-        asked = {self._person(query.person).id for query in people if query.person is not None}
+        """The tracklets of a video that are, by name or by decision, somebody else than these people.
+
+        A face that was rejected is somebody else only where it was rejected for all of them.
+        """
+        asked = {None if query.person is None else self._person(query.person).id for query in people}
         standing = self._standing(index)
         named = {owner.id for owner in standing.cluster_owners.values() if owner.name}
         confirmed = {number for number, verdict in standing.verdicts.items() if verdict.confirmed is not None}
         cluster_of = {item.number: item.cluster for item in index.tracklets()}
-        return frozenset(
+        of_somebody_else = {
             number
             for number, owner in standing.owners.items()
             if owner not in asked
             and (
                 owner in named or number in confirmed or standing.by_decision.get(cluster_of[number]) == owner
             )
-        )
+        }
+        rejected = {number for number, verdict in standing.verdicts.items() if verdict.rejected >= asked}
+        return frozenset(of_somebody_else | rejected)
 
     def _standing(self, index: VideoIndex) -> _Standing:
         if self._last is None or self._last[0] is not index:
@@ -165,6 +170,23 @@ def owners(answer: PersonMatches, people: LibraryPeople) -> tuple[LibraryPerson,
     total = sum(len(sightings) for _, sightings in answer.matches)
     most = [number for number, own in frames.most_common(1) if own > _MOST_FRAMES * total]
     return tuple(map(people.get, most or [number for number, _ in frames.most_common()]))
+
+
+def somebody_else(
+    index: VideoIndex, answers: Sequence[PersonMatches], people: LibraryPeople
+) -> frozenset[int]:
+    """The tracklets of a video that are, by name or by decision, nobody whom the answers are about.
+
+    Photos are about everybody of the library who is among their sure matches.
+    """
+    asked = [answer.person for answer in answers]
+    asked += [
+        replace(answer.person, person=owner.id)
+        for answer in answers
+        if answer.person.person is None
+        for owner in owners(answer, people)
+    ]
+    return LibraryDecisions(people).of_others(index, asked)
 
 
 def check_asked_once(answers: Sequence[PersonMatches], people: LibraryPeople) -> None:

@@ -349,7 +349,8 @@ def dataset_video(done: DatasetVideo) -> None:
 
 def dataset(dataset: Dataset) -> None:
     """What a data set holds, what was left out, and which videos are missing."""
-    skipped(dataset.not_searched)
+    listed = {item.folder for item in dataset.skipped}  # with what an earlier run wrote of them
+    skipped([item for item in dataset.not_searched if item.folder not in listed])
     for item in dataset.skipped:
         fail(f"{item.name}: {item.reason}")
     if dataset.filtered:
