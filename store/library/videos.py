@@ -207,7 +207,7 @@ def record_listing(db: sqlite3.Connection, mtime_ns: int) -> None:
 
 def pending(db: sqlite3.Connection) -> set[str]:
     """Names of folders whose vectors are not in library.vectors, but of those that cannot be read."""
-    return _names(
+    return _folder_names(
         db, "SELECT folder FROM videos WHERE block IS NULL AND folder NOT IN (SELECT folder FROM unreadable)"
     )
 
@@ -224,15 +224,15 @@ def note_unreadable(db: sqlite3.Connection, names: Iterable[str]) -> None:
 
 def names_of_folders(db: sqlite3.Connection) -> set[str]:
     """The names of all folders of the table."""
-    return _names(db, "SELECT folder FROM videos")
+    return _folder_names(db, "SELECT folder FROM videos")
 
 
 def without_vectors(db: sqlite3.Connection) -> set[str]:
     """The names of the folders of the table whose vectors are not in library.vectors."""
-    return _names(db, "SELECT folder FROM videos WHERE block IS NULL")
+    return _folder_names(db, "SELECT folder FROM videos WHERE block IS NULL")
 
 
-def _names(db: sqlite3.Connection, query: str) -> set[str]:
+def _folder_names(db: sqlite3.Connection, query: str) -> set[str]:
     rows = db.cursor()
     # There may be a hundred thousand: tuples take half the time of rows, and few names are no text.
     rows.row_factory = None
