@@ -464,13 +464,16 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     pytest.importorskip("ray", reason="Ray is not installed")
     from ray.cluster_utils import Cluster
 
-    made = Cluster()
+    made, patch = Cluster(), pytest.MonkeyPatch()
+    # By itself Ray runs its workers at niceness 15: beside other tests they would begin too late.
+    patch.setenv("RAY_worker_niceness", "0")
     try:
         _add_node(made, num_cpus=0, include_dashboard=False, include_log_monitor=False, no_monitor=True)
         for _ in range(2):
             _add_node(made, num_cpus=1, include_log_monitor=False)
         yield made
     finally:
+        patch.undo()
         made.shutdown()
 
 
