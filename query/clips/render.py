@@ -39,6 +39,7 @@ from facereel.store.model.errors import (
     ChangedIndexError,
     CutError,
     FaceReelError,
+    NotIndexedError,
     OptionError,
     ResultExistsError,
     UnwritableError,
@@ -149,7 +150,7 @@ def render(
                 exports = _write_exports(found, people, options.export, temporary, folder.name)
                 header = replace(header, exports=exports)
             document = write_metadata(temporary, header, clips)
-            _check_still_indexed(matches)
+            _check_still_indexed(answer, matches)
     except _CallbackError as error:
         raise error.args[0] from None
     return WrittenResult(tuple(clips), too_short, folder, document, not_cut, notes)
@@ -321,7 +322,9 @@ def _shots(
     return shots
 
 
-def _check_still_indexed(matches: Sequence[tuple[MatchingTracklet, Sightings]]) -> None:
+def _check_still_indexed(
+    answer: PersonMatches, matches: Sequence[tuple[MatchingTracklet, Sightings]]
+) -> None:
     """Raise ChangedIndexError where an index has lost a face since the search: somebody may have been forgotten.
 
     An index that was made anew meanwhile and has the same face in the same frames is no other one.
@@ -332,7 +335,7 @@ def _check_still_indexed(matches: Sequence[tuple[MatchingTracklet, Sightings]]) 
     for folder, own in by_folder.items():
         if own[0].version in ("", read_version(folder).to_text()):
             continue
-        faces = _faces(folder)
+        faces = _faces(answer, own[0])
         if any(_face(match.tracklet) not in faces for match in own):
             raise ChangedIndexError(
                 f"{printable(own[0].video.name)} was indexed again or removed while clips were cut, or somebody in it "
@@ -340,13 +343,14 @@ def _check_still_indexed(matches: Sequence[tuple[MatchingTracklet, Sightings]]) 
             )
 
 
-def _faces(folder: Path) -> Set[tuple[int, int, float, float]]:
-    """All faces of an index; none where it was removed."""
-    # Between two renames a folder that is replaced is not there; listing waits until its successor is.
-    if folder.name not in folders.index_names(folder.parent):
+def _faces(answer: PersonMatches, match: MatchingTracklet) -> Set[tuple[int, int, float, float]]:
+    """All faces of the index of a match as it is now; none where it was removed."""
+    read = answer.scope.catalogue.read_current
+    try:
+        with read(VideoIndex, match.folder, match.video.path) as index:
+            return set(map(_face, index.tracklets()))
+    except NotIndexedError:
         return frozenset()
-    with VideoIndex(folder) as index:
-        return set(map(_face, index.tracklets()))
 
 
 def _face(tracklet: Tracklet) -> tuple[int, int, float, float]:
