@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from facereel.indexer.track.assignment import assign
+from facereel.indexer.track.assignment import assign, assign_pairs, parts
 
 
 @given(
@@ -28,3 +28,23 @@ def test_the_best_pair_gives_way_where_the_sum_grows() -> None:
     affinity = np.array([[0.9, 0.8], [0.7, 0.0]], np.float32)
     assert assign(affinity) == [(0, 1), (1, 0)]
     assert assign(np.zeros((2, 3), np.float32)) == []
+
+
+@given(
+    pairs=st.dictionaries(
+        st.tuples(st.integers(0, 8), st.integers(0, 8)), st.floats(0.125, 2, width=32), max_size=16
+    )
+)
+def test_parts_are_assigned_as_the_whole(pairs: dict[tuple[int, int], float]) -> None:
+    matrix = np.zeros((9, 9), np.float32)
+    for pair, affinity in pairs.items():
+        matrix[pair] = affinity
+    whole = [*parts(pairs)]
+    assert sorted(pair for part in whole for pair in part) == sorted(pairs)
+    for side in (0, 1):
+        found = [{pair[side] for pair in part} for part in whole]
+        assert sum(map(len, found)) == len(set().union(*found))
+    assigned = [pair for part in whole for pair in assign_pairs({pair: pairs[pair] for pair in part})]
+    assert all(pair in pairs for pair in assigned)
+    best = sum(float(matrix[pair]) for pair in assign(matrix))
+    assert sum(pairs[pair] for pair in assigned) == pytest.approx(best, abs=1e-5)

@@ -58,7 +58,7 @@ def track_of(
             frame = len(track.frames)
             box = np.array([100, 60, side, side], np.float32)
             track.frames.append(frame)
-            track.boxes.append(box)
+            track.boxes.append((100, 60, side, side))
             track.scores.append(0.9)
             track.sources.append(DETECTED)
             if frame % 2 == 0:

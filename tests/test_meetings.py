@@ -34,7 +34,7 @@ def track_of(*people: tuple[str | None, int], change: int, meeting: bool = True)
             frame = len(track.frames)
             box = np.array([100 + frame, 60, 50, 50], np.float32)
             track.frames.append(frame)
-            track.boxes.append(box)
+            track.boxes.append((100 + frame, 60, 50, 50))
             track.scores.append(0.9)
             track.sources.append(DETECTED)
             if frame % 2 == 0 and person is not None:

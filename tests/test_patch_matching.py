@@ -149,8 +149,8 @@ def test_a_view_shows_a_face_where_a_search_around_the_box_finds_it(
         Faces(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 5, 2), np.float32))
     )
     expected = patch_matching.match_patch(patch, changed, floats(box)).visible
-    assert view.shows(patch, floats(box)) == expected
-    assert view.match_patch(patch, floats(box)).visible == expected
+    assert view.shows(patch, box) == expected
+    assert view.match_patch(patch, box).visible == expected
 
 
 @pytest.mark.parametrize("side", ["left", "bottom"])

@@ -36,13 +36,15 @@ def trail_of(*people: tuple[str, int], every: int = 5, noticed: bool = True) -> 
         if number and noticed:
             track.changes.append(Change(frame, meeting=False))
         for _ in range(frames):
-            box = np.array([100 + 45 * number + 0.3 * frame, 80, 60, 60], np.float32)
+            x = 100 + 45 * number + 0.3 * frame
             track.frames.append(frame)
-            track.boxes.append(box)
+            track.boxes.append((x, 80, 60, 60))
             track.scores.append(0.9)
             track.sources.append(DETECTED)
             if frame % every == 0:
-                track.candidates.append(Candidate(frame, 0.9, crop(person, box)))
+                track.candidates.append(
+                    Candidate(frame, 0.9, crop(person, np.array([x, 80, 60, 60], np.float32)))
+                )
             frame += 1
     return track
 
@@ -73,8 +75,7 @@ def test_two_people_are_parted_at_the_frame_of_the_change(
 
 def test_the_parts_keep_their_places() -> None:
     whole = trail_of(("red", 40), ("cyan", 40))
-    boxes = [box.tolist() for part in split(whole) for box in part.boxes]
-    assert boxes == [box.tolist() for box in whole.boxes]
+    assert [box for part in split(whole) for box in part.boxes] == [*whole.boxes]
 
 
 def test_one_person_stays_whole() -> None:

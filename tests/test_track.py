@@ -22,11 +22,10 @@ from facereel.indexer.track.track import Candidate, Track, VideoFormat
 from facereel.indexer.track.tracker import Tracker
 from facereel.store.model.boxes import iou, xywh_to_xyxy, xyxy_to_xywh
 from facereel.store.model.config import Config
-from facereel.store.model.records import DETECTED, FaceCrop, Faces
+from facereel.store.model.records import DETECTED, Box, FaceCrop, Faces
 
 WIDTH, HEIGHT, RATE = 320, 180, 25.0
 
-Box = tuple[float, float, float, float]
 Frames = range | set[int]
 
 
@@ -121,7 +120,7 @@ def follow(
             view_of(frame, actors, shot, None if order is None else order + frame, rate), shot
         )
     tracks += tracker.finish()
-    return sorted(tracks, key=lambda track: (track.frames[0], track.boxes[0].tolist()))
+    return sorted(tracks, key=lambda track: (track.frames[0], track.boxes[0]))
 
 
 def spans(tracks: list[Track]) -> list[tuple[int, int]]:
@@ -242,7 +241,8 @@ def test_a_patch_that_the_scan_took_is_not_taken_again() -> None:
     view.face_patches = [other.patch(box)]
     assert view.patch(box) is other.patch(box)
     assert view.match_patch(other.patch(box), box).visible
-    assert not view.match_patch(other.patch(box), box + np.float32(30)).visible
+    x, y, w, h = box
+    assert not view.match_patch(other.patch(box), (x + 30, y + 30, w, h)).visible
 
 
 def test_two_side_by_side_keep_to_themselves() -> None:
@@ -356,7 +356,7 @@ def test_a_face_is_expected_as_far_away_at_any_frame_rate(rate: int) -> None:
     track = Track(0, "video_start", video)
     face = Actor(1, hold(20, 50, dx=100 / rate), range(rate))
     for frame in range(rate):
-        track.add(view_of(frame, [face], rate=rate), np.array(face.path(frame), np.float32), 0, strong=True)
+        track.add(view_of(frame, [face], rate=rate), face.path(frame), 0, strong=True)
     for seconds in (0.2, 0.4, 0.8):
         distance = float(
             track.predict(track.last_seconds + round(seconds * rate) / rate)[0] - track.boxes[-1][0]
@@ -372,9 +372,7 @@ def test_a_good_patch_stays_in_use_for_the_same_time(rate: int) -> None:
     track = Track(0, "video_start", video)
     face = Actor(1, hold(60, 50), range(2 * rate))
     for frame in range(2 * rate):
-        track.add(
-            view_of(frame, [face], rate=rate), np.array(face.path(frame), np.float32), 0, strong=frame < 10
-        )
+        track.add(view_of(frame, [face], rate=rate), face.path(frame), 0, strong=frame < 10)
         if track.patch_seconds > 9 / rate:
             break
     assert track.patch_seconds - 9 / rate == pytest.approx(0.33, abs=0.06)

@@ -22,7 +22,7 @@ from facereel.indexer.scan.patch_matching import (
     take_patch,
 )
 from facereel.store.model.boxes import xyxy_to_xywh
-from facereel.store.model.records import DETECTED, FaceCrop, Faces, Floats, Grey, Image, Ints
+from facereel.store.model.records import DETECTED, Box, FaceCrop, Faces, Floats, Grey, Image, Ints
 
 
 @dataclass(eq=False)
@@ -50,9 +50,7 @@ class FrameView:
     crops: tuple[FaceCrop | None, ...] = ()  # one a face, from the full-size picture; None where not taken
     clothes: Mapping[int, Floats] = field(default_factory=dict)  # (CLOTHES_BINS,) by the face that shows them
     in_transition: bool = False  # shows two shots at once, or lies close to a frame that does
-    tracked_boxes: list[Floats] = field(
-        default_factory=list
-    )  # (4,) x y w h of the tracks that have a face here
+    tracked_boxes: list[Box] = field(default_factory=list)  # of the tracks that have a face here
     face_patches: Sequence[Patch | None] = ()  # one a face, where the scan has taken it at the face's box
 
     def set_faces(self, faces: Faces, source: int = DETECTED, previous: Ints | None = None) -> None:
@@ -70,37 +68,41 @@ class FrameView:
         return Faces(np.asarray(boxes, np.float32), faces.scores, np.asarray(landmarks, np.float32))
 
     @cached_property
-    def boxes(self) -> Floats:
-        """The boxes (N, 4) of the faces, x y w h, displayed pixels."""
-        return xyxy_to_xywh(self.faces.boxes)
+    def boxes(self) -> list[Box]:
+        """The boxes of the faces, displayed pixels."""
+        return [(x, y, w, h) for x, y, w, h in xyxy_to_xywh(self.faces.boxes).tolist()]
 
     @cached_property
-    def _patches(self) -> dict[bytes, Patch]:
+    def _patches(self) -> dict[Box, Patch]:
         """By box: several tracks ask for the same ones."""
         patches = zip(self.boxes, self.face_patches, strict=bool(self.face_patches))
-        return {box.tobytes(): patch for box, patch in patches if patch is not None}
+        return {box: patch for box, patch in patches if patch is not None}
 
-    def patch(self, box: Floats) -> Patch:
-        """The patch inside a box (4,) x y w h, displayed pixels."""
-        key = box.tobytes()
-        if key not in self._patches:
-            self._patches[key] = take_patch(self.grey, box / self.scale)
-        return self._patches[key]
+    def patch(self, box: Box) -> Patch:
+        """The patch inside a box, displayed pixels."""
+        patch = self._patches.get(box)
+        if patch is None:
+            patch = self._patches[box] = take_patch(self.grey, self._scaled(box))
+        return patch
 
-    def match_patch(self, patch: Patch, box: Floats, sufficient_ncc: float = MIN_NCC_VISIBLE) -> PatchMatch:
-        """Is the face of `patch` at a box (4,) x y w h, displayed pixels? Searches around it only when unsure.
+    def match_patch(self, patch: Patch, box: Box, sufficient_ncc: float = MIN_NCC_VISIBLE) -> PatchMatch:
+        """Is the face of `patch` at a box, displayed pixels? Searches around it only when unsure.
 
         Blocks of the patch are compared only where the NCC is lower than `sufficient_ncc`.
         """
         value = ncc(patch, self.patch(box))
         if value >= MIN_NCC_CLEAR:
             return PatchMatch(1.0, value, (0.0, 0.0))
-        return match_patch(patch, self.grey, box / self.scale, sufficient_ncc)
+        return match_patch(patch, self.grey, self._scaled(box), sufficient_ncc)
 
-    def shows(self, patch: Patch, box: Floats) -> bool:
-        """Is at least part of the face of `patch` visible at a box (4,) x y w h, displayed pixels?"""
+    def shows(self, patch: Patch, box: Box) -> bool:
+        """Is at least part of the face of `patch` visible at a box, displayed pixels?"""
         here = self.patch(box)
         # Around the box it is searched for only when the box itself does not show it.
         if ncc(patch, here) >= MIN_NCC_CLEAR or block_share(patch, here) >= MIN_BLOCK_SHARE:
             return True
-        return match_patch(patch, self.grey, box / self.scale).visible
+        return match_patch(patch, self.grey, self._scaled(box)).visible
+
+    def _scaled(self, box: Box) -> Floats:
+        """A box (4,) in pixels of `grey`."""
+        return np.array(box, np.float32) / self.scale

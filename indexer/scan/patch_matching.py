@@ -92,6 +92,12 @@ def ncc(a: Patch, b: Patch) -> float:
     return float(a.row @ b.row)
 
 
+def ncc_with_contrast(patch: Patch, other: Patch) -> float:
+    """As ncc(); 0 where the other patch has too little contrast for the face of the first."""
+    value = ncc(patch, other)
+    return value if value >= MIN_NCC_CLEAR or _has_contrast(patch, other) else 0.0
+
+
 def block_share(patch: Patch, other: Patch) -> float:
     """Share of the patch's structured blocks that correlate with those of another, 0..1.
 
@@ -119,7 +125,7 @@ def match_patch(patch: Patch, grey: Grey, box: Floats, sufficient_ncc: float = M
     _, best_ncc, _, (dx, dy) = cv2.minMaxLoc(scores)
     shift = (dx - _MARGIN) / PATCH, (dy - _MARGIN) / PATCH
     shifted = Patch(region[dy : dy + PATCH, dx : dx + PATCH])
-    if best_ncc < MIN_NCC_CLEAR and shifted.deviation < max(_MIN_CONTRAST * patch.deviation, 1.0):
+    if best_ncc < MIN_NCC_CLEAR and not _has_contrast(patch, shifted):
         best_ncc = 0.0
     if best_ncc >= sufficient_ncc:
         return PatchMatch(1.0, float(best_ncc), shift)
@@ -129,6 +135,10 @@ def match_patch(patch: Patch, grey: Grey, box: Floats, sufficient_ncc: float = M
     if unshifted_share > shifted_share:
         return PatchMatch(unshifted_share, float(best_ncc), (0.0, 0.0))
     return PatchMatch(shifted_share, float(best_ncc), shift)
+
+
+def _has_contrast(patch: Patch, other: Patch) -> bool:
+    return other.deviation >= max(_MIN_CONTRAST * patch.deviation, 1.0)
 
 
 def _sample(grey: Grey, box: Floats, margin: int = 0) -> Grey:

@@ -6,7 +6,42 @@ algorithms", 2016, which SciPy follows. SciPy's own takes half a second to be im
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias
+
+import numpy as np
+
 from facereel.store.model.records import Floats
+
+Pair: TypeAlias = tuple[int, int]  # row and column
+
+
+def parts(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
+    """The pairs in parts that have no row and no column in common: each can be assigned for itself."""
+    by_row, by_column = defaultdict[int, list[Pair]](list), defaultdict[int, list[Pair]](list)
+    for row, column in pairs:
+        by_row[row].append((row, column))
+        by_column[column].append((row, column))
+    for start in [*by_row]:
+        part, reached = dict[Pair, None](), by_row.pop(start, [])
+        while reached:
+            row, column = pair = reached.pop()
+            part[pair] = None
+            reached += by_row.pop(row, []) + by_column.pop(column, [])
+        if part:
+            yield [*part]
+
+
+def assign_pairs(affinities: Mapping[Pair, float]) -> list[Pair]:
+    """As assign(), where only these pairs have an affinity."""
+    if len(affinities) < 2:
+        return [*affinities]
+    rows, columns = sorted({row for row, _ in affinities}), sorted({column for _, column in affinities})
+    matrix = np.zeros((len(rows), len(columns)), np.float32)
+    for (row, column), affinity in affinities.items():
+        matrix[rows.index(row), columns.index(column)] = affinity
+    return [(rows[row], columns[column]) for row, column in assign(matrix)]
 
 
 def assign(affinity: Floats) -> list[tuple[int, int]]:

@@ -1,14 +1,14 @@
-"""Which boxes can be the same face from one frame to the next. Boxes are x y w h in pixels."""
+"""Which boxes can be the same face from one frame to the next.
+
+In Python's own numbers: of few boxes a NumPy call for each step takes ten times as long.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
-import numpy as np
-from numpy.typing import NDArray
-
-from facereel.store.model.boxes import iou, overlap_of_smaller, xywh_to_xyxy
-from facereel.store.model.records import Floats
+from facereel.store.model.records import Box
 
 # A detection is near a predicted box by one of these two, if the sizes agree.
 _MIN_IOU = 0.2
@@ -20,49 +20,69 @@ _MAX_SPACE, _MAX_SPACE_LOST = 0.4, 1.0
 _MAX_OVERLAP = 0.4  # share of the smaller box from which on two boxes are at the same place
 
 
-def shifted(box: Floats, shift: tuple[float, float]) -> Floats:
-    """A box (4,) moved by a shift in widths and heights of it."""
-    return box + np.array([shift[0] * box[2], shift[1] * box[3], 0, 0], np.float32)
+def shifted(box: Box, shift: tuple[float, float]) -> Box:
+    """A box moved by a shift in widths and heights of it."""
+    x, y, w, h = box
+    return x + shift[0] * w, y + shift[1] * h, w, h
 
 
-def visible_share(box: Floats, width: int, height: int) -> float:
-    """Share of a box (4,) that lies inside a picture, 0..1."""
-    x, y, w, h = (float(value) for value in box)
-    inside_x = max(0.0, min(x + w, width) - max(x, 0.0))
-    inside_y = max(0.0, min(y + h, height) - max(y, 0.0))
-    return inside_x * inside_y / max(w * h, 1e-6)
+def visible_share(box: Box, width: int, height: int) -> float:
+    """Share of a box that lies inside a picture, 0..1."""
+    _, _, w, h = box
+    return _shared(box, (0.0, 0.0, width, height)) / max(w * h, 1e-6)
 
 
-def is_occupied(box: Floats, others: list[Floats]) -> bool:
-    """Is one of the other boxes at the place of this one (4,)?"""
-    if not others:
-        return False
-    overlaps = overlap_of_smaller(xywh_to_xyxy(box[None]), xywh_to_xyxy(np.array(others)))
-    return bool((overlaps > _MAX_OVERLAP).any())
+def iou(box: Box, other: Box) -> float:
+    """Intersection over union of two boxes."""
+    shared = _shared(box, other)
+    return shared / max(box[2] * box[3] + other[2] * other[3] - shared, 1e-9)
 
 
-def is_close(box: Floats, other: Floats, lost: bool = False) -> bool:
-    """May one of two faces soon hide the other? `lost`: the other box (4,) is where a face was before it was lost."""
-    x, y, w, h = box.tolist()
-    other_x, other_y, other_w, other_h = other.tolist()
+def overlap_of_smaller(box: Box, other: Box) -> float:
+    """Intersection of two boxes over the smaller one."""
+    return _shared(box, other) / max(min(box[2] * box[3], other[2] * other[3]), 1e-6)
+
+
+def is_occupied(box: Box, others: Iterable[Box]) -> bool:
+    """Is one of the other boxes at the place of this one?"""
+    return any(overlap_of_smaller(box, other) > _MAX_OVERLAP for other in others)
+
+
+def is_close(box: Box, other: Box, lost: bool = False) -> bool:
+    """May one of two faces soon hide the other? `lost`: the other box is where a face was before it was lost."""
+    x, y, w, h = box
+    other_x, other_y, other_w, other_h = other
     across = max(x - other_x - other_w, other_x - x - w, 0.0)
     down = max(y - other_y - other_h, other_y - y - h, 0.0)
-    return bool(math.hypot(across, down) < (_MAX_SPACE_LOST if lost else _MAX_SPACE) * min(w, other_w))
+    return math.hypot(across, down) < (_MAX_SPACE_LOST if lost else _MAX_SPACE) * min(w, other_w)
 
 
-def place_scores(predicted: Floats, boxes: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """How well detections (M, 4) agree in place with predicted boxes (N, 4): scores (N, M), 0..1.5, 0 if not near.
+def place_score(predicted: Box, box: Box) -> float | None:
+    """How well a detection agrees in place with a predicted box: up to 1.5, 0 where it is within reach but not near.
 
-    The second array (N, M) tells which detections are not near, but within reach.
+    None where it is out of reach.
     """
-    corners, others = xywh_to_xyxy(predicted), xywh_to_xyxy(boxes)
-    ious = iou(corners, others)
-    centres, other_centres = (corners[:, :2] + corners[:, 2:]) / 2, (others[:, :2] + others[:, 2:]) / 2
-    offsets = centres[:, None] - other_centres
-    sizes, other_sizes = np.sqrt(predicted[:, 2] * predicted[:, 3]), np.sqrt(boxes[:, 2] * boxes[:, 3])
-    smaller, larger = np.minimum(sizes[:, None], other_sizes), np.maximum(sizes[:, None], other_sizes)
-    distance = np.hypot(offsets[..., 0], offsets[..., 1]) / np.maximum(smaller, 1e-6)
-    similar_size = larger < _MAX_GROWTH * smaller
-    near = similar_size & ((ious > _MIN_IOU) | (distance < _MAX_DISTANCE))
-    scores = np.where(near, ious + 0.5 * np.maximum(1 - distance, 0) + 1e-3, 0)
-    return np.asarray(scores, np.float32), np.asarray(similar_size & ~near & (distance < _MAX_JUMP))
+    x, y, w, h = predicted
+    other_x, other_y, other_w, other_h = box
+    across, down = x + w / 2 - other_x - other_w / 2, y + h / 2 - other_y - other_h / 2
+    if abs(across) > _MAX_JUMP / 2 * (w + h):  # as most are: half of w + h is no less than the width below
+        return None
+    size, other_size = math.sqrt(max(w * h, 0.0)), math.sqrt(max(other_w * other_h, 0.0))
+    smaller = min(size, other_size)
+    distance = math.hypot(across, down) / max(smaller, 1e-6)
+    if distance >= _MAX_JUMP or max(size, other_size) >= _MAX_GROWTH * smaller:
+        return None
+    overlap = iou(predicted, box)
+    near = overlap > _MIN_IOU or distance < _MAX_DISTANCE
+    return overlap + 0.5 * max(1 - distance, 0.0) if near else 0.0
+
+
+def _shared(box: Box, other: Box) -> float:
+    """Area of the intersection of two boxes."""
+    x, y, w, h = box
+    other_x, other_y, other_w, other_h = other
+    across = min(x + w, other_x + other_w) - max(x, other_x)
+    if across <= 0:
+        return 0.0
+    down = min(y + h, other_y + other_h) - max(y, other_y)
+    return max(across * down, 0.0)

@@ -1,4 +1,4 @@
-"""A list of boxes that takes sixteen bytes a box; as arrays of their own, the million boxes of a film take ten times
+"""A list of boxes that takes sixteen bytes a box; as tuples or arrays, the million boxes of a film take ten times
 that."""
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from facereel.store.model.records import Floats
+from facereel.store.model.records import Box, Floats
 
 
 class BoxBuffer:
-    """Boxes (4,) x y w h in pixels, in order; grows at both ends."""
+    """Boxes in order, of which each number is rounded to 32 bits; grows at both ends."""
 
     __slots__ = ("_values",)
 
@@ -23,15 +23,17 @@ class BoxBuffer:
     def __len__(self) -> int:
         return len(self._values) // 4
 
-    def __iter__(self) -> Iterator[Floats]:
-        return iter(self.rows())
+    def __iter__(self) -> Iterator[Box]:
+        numbers = iter(self._values)
+        return zip(numbers, numbers, numbers, numbers, strict=True)
 
-    def __getitem__(self, index: int) -> Floats:
-        """A copy of one box; raises IndexError."""
+    def __getitem__(self, index: int) -> Box:
+        """One box; raises IndexError."""
         start = 4 * index if index >= 0 else len(self._values) + 4 * index
         if not 0 <= start < len(self._values):
             raise IndexError(index)
-        return np.frombuffer(self._values[start : start + 4], np.float32)
+        x, y, w, h = self._values[start : start + 4]
+        return x, y, w, h
 
     def rows(self, part: slice = slice(None)) -> Floats:
         """A copy of the boxes of a part, by default all: (N, 4)."""
@@ -47,10 +49,10 @@ class BoxBuffer:
         start, stop, _ = part.indices(len(self))
         return BoxBuffer(self._values[4 * start : 4 * stop])
 
-    def append(self, box: Floats) -> None:
+    def append(self, box: Box) -> None:
         """Add a box at the end."""
-        self._values.extend(box.tolist())
+        self._values.extend(box)
 
-    def prepend(self, box: Floats) -> None:
+    def prepend(self, box: Box) -> None:
         """Add a box at the start."""
-        self._values = array("f", box.tolist()) + self._values
+        self._values = array("f", box) + self._values

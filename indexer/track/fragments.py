@@ -1,14 +1,11 @@
-"""A face behind something narrow, such as a lamp post or a microphone: the detector sees a fragment on either side.
-
-Boxes are x y w h in pixels.
-"""
+"""A face behind something narrow, such as a lamp post or a microphone: the detector sees a fragment on either side."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
-from facereel.store.model.boxes import iou, overlap_of_smaller, xywh_to_xyxy
-from facereel.store.model.records import Floats
+from facereel.indexer.track.association import iou, overlap_of_smaller
+from facereel.store.model.records import Box
 
 _MAX_WIDTH = 0.85  # of a fragment, in widths of the face
 _MIN_INSIDE = 0.6  # share of a fragment inside the face's box
@@ -16,31 +13,28 @@ _MAX_OVERLAP = 0.4  # of two fragments, as a share of the smaller
 _MIN_IOU = 0.5  # of the box around two fragments with the face's box
 
 
-def fragments_of(boxes: Floats, faces: Floats) -> list[list[int]]:
-    """Which of the boxes (N, 4) are fragments of each of some faces, whose unoccluded boxes are (M, 4).
-
-    One, two or none for each face.
-    """
-    inside = overlap_of_smaller(xywh_to_xyxy(faces), xywh_to_xyxy(boxes)) > _MIN_INSIDE
-    narrow = boxes[:, 2] < _MAX_WIDTH * faces[:, 2:3]
-    fragments = [[part for part, is_part in enumerate(row) if is_part] for row in (inside & narrow).tolist()]
-    return [
-        parts if len(parts) < 2 or _are_complete(boxes[parts], face) else []
-        for parts, face in zip(fragments, faces, strict=True)
+def fragments_of(face: Box, boxes: Sequence[Box]) -> list[int]:
+    """Which of the boxes are fragments of a face, whose unoccluded box this is: one, two or none."""
+    left, right, widest = face[0], face[0] + face[2], _MAX_WIDTH * face[2]
+    parts = [
+        part
+        for part, (x, _, w, _) in enumerate(boxes)
+        # The middle of one that is so narrow and so much inside is above or below some of the face.
+        if w < widest and left < x + w / 2 < right and overlap_of_smaller(face, boxes[part]) > _MIN_INSIDE
     ]
+    return parts if len(parts) < 2 or _are_complete([boxes[part] for part in parts], face) else []
 
 
-def _are_complete(parts: Floats, face: Floats) -> bool:
-    """Are the parts (N, 4) two that lie apart and together make up the face (4,)?"""
-    if len(parts) != 2:
-        return False
-    one, other = xywh_to_xyxy(parts)
-    apart = overlap_of_smaller(one[None], other[None])[0, 0] <= _MAX_OVERLAP
-    around, face_corners = xywh_to_xyxy(np.stack([bounding_box(parts), face]))
-    return bool(apart and iou(around[None], face_corners[None])[0, 0] > _MIN_IOU)
+def _are_complete(parts: Sequence[Box], face: Box) -> bool:
+    """Are the parts two that lie apart and together make up the face?"""
+    return (
+        len(parts) == 2
+        and overlap_of_smaller(*parts) <= _MAX_OVERLAP
+        and iou(bounding_box(parts), face) > _MIN_IOU
+    )
 
 
-def bounding_box(boxes: Floats) -> Floats:
-    """The smallest box (4,) that holds the boxes (N, 4)."""
-    start, end = boxes[:, :2].min(axis=0), (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
-    return np.concatenate([start, end - start])
+def bounding_box(boxes: Sequence[Box]) -> Box:
+    """The smallest box that holds the boxes."""
+    x, y = min(box[0] for box in boxes), min(box[1] for box in boxes)
+    return x, y, max(box[0] + box[2] for box in boxes) - x, max(box[1] + box[3] for box in boxes) - y

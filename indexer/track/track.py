@@ -22,6 +22,7 @@ from facereel.indexer.track.box_buffer import BoxBuffer
 from facereel.store.model.records import (
     INTERPOLATED,
     TRACKED,
+    Box,
     FaceCrop,
     Floats,
     Reason,
@@ -108,7 +109,7 @@ class Candidate:
 class UnoccludedFace:
     """A face that something narrow now divides, as it was before."""
 
-    box: Floats  # (4,) x y w h: where it is now
+    box: Box  # where it is now
     patch: Patch
 
 
@@ -157,26 +158,28 @@ class Track:
     def __post_init__(self) -> None:
         self.last_patches = deque(maxlen=self.video.end_frames)
 
-    def predict(self, seconds: float) -> Floats:
-        """The box (4,) expected in a frame that is shown later: the last one moved by a velocity that fades."""
+    def predict(self, seconds: float) -> Box:
+        """The box expected in a frame that is shown later: the last one moved by a velocity that fades."""
         steps = self.video.steps(seconds - self.last_seconds)
         decay = self.video.velocity_decay
         reach = decay * (1 - decay**steps) / (1 - decay)
-        box = self.boxes[-1]
-        box[:2] += np.multiply(self.velocity, reach)
-        return box
+        x, y, w, h = self.boxes[-1]
+        return x + reach * self.velocity[0], y + reach * self.velocity[1], w, h
 
-    def add(self, view: FrameView, box: Floats, face: int, strong: bool) -> None:
-        """Add a face of the frame after the last one, which has this box (4,); gaps are filled before.
+    def add(self, view: FrameView, box: Box, face: int, strong: bool) -> None:
+        """Add a face of the frame after the last one, which has this box; gaps are filled before.
 
         A face that is not `strong` may be half covered, so that an older patch stays in use for a while.
         """
         if self.frames:
             steps = self.video.steps(view.seconds - self.last_seconds)
-            x, y, w, h = ((box - self.boxes[-1]) / steps).tolist()
+            last_x, last_y, last_w, last_h = self.boxes[-1]
+            x, y, w, h = box
+            across = (x - last_x + (w - last_w) / 2) / steps
+            down = (y - last_y + (h - last_h) / 2) / steps
             gain = 1 - (1 - self.video.velocity_gain) ** steps
             old_x, old_y = self.velocity
-            self.velocity = old_x + gain * (x + w / 2 - old_x), old_y + gain * (y + h / 2 - old_y)
+            self.velocity = old_x + gain * (across - old_x), old_y + gain * (down - old_y)
         else:
             self.first_seconds = view.seconds
         self._append(view, box, float(view.faces.scores[face]), int(view.sources[face]))
@@ -222,7 +225,7 @@ class Track:
             pairs = [self.candidates[start : start + 2] for start in range(0, len(self.candidates), 2)]
             self.candidates = [max(pair, key=lambda one: one.score * one.crop.box[2]) for pair in pairs]
 
-    def bridge(self, gap: list[FrameView], view: FrameView, box: Floats) -> bool:
+    def bridge(self, gap: list[FrameView], view: FrameView, box: Box) -> bool:
         """Fill the frames between the last one and a new detection, if the face is visible in all of them.
 
         Returns whether it is, and thus whether the detection belongs to this track.
@@ -230,15 +233,18 @@ class Track:
         assert self.patch is not None
         if not view.shows(self.patch, box):
             return False
-        patches = self.patch, view.patch(box)
+        patches, last = (self.patch, view.patch(box)), self.boxes[-1]
         boxes = []
         for missing in gap:
             share = (missing.seconds - self.last_seconds) / (view.seconds - self.last_seconds)
-            place = (1 - share) * self.boxes[-1] + share * box
+            x, y, w, h = (
+                (1 - share) * before + share * after for before, after in zip(last, box, strict=True)
+            )
+            place = x, y, w, h
             visible = any(missing.shows(patch, place) for patch in patches)
             if not visible or is_occupied(place, missing.tracked_boxes):
                 return False
-            boxes.append(place.astype(np.float32))
+            boxes.append(place)
         score = self.scores[-1]
         for missing, place in zip(gap, boxes, strict=True):
             self._append(missing, place, score, INTERPOLATED)
@@ -276,21 +282,23 @@ class Track:
         view = next((view for view in views if view.index == frame), None)
         return None if view is None else UnoccludedFace(box, view.patch(box))
 
-    def widest_recent(self) -> tuple[int, Floats]:
-        """Frame and box (4,) in which the face was widest in the last frames."""
+    def widest_recent(self) -> tuple[int, Box]:
+        """Frame and box in which the face was widest in the last frames."""
         index = self.boxes.widest(max(0, len(self.boxes) - self.video.recent_frames))
         return self.frames[index], self.boxes[index]
 
-    def is_fragment_beside(self, box: Floats) -> bool:
-        """Has this track shrunk to a fragment of a face of which `box` (4,) is another fragment?
+    def is_fragment_beside(self, box: Box) -> bool:
+        """Has this track shrunk to a fragment of a face of which `box` is another fragment?
 
         When something narrow passes a face, the detector sees a fragment on either side of it.
         """
         _, widest = self.widest_recent()
         if self.boxes[-1][2] >= 0.75 * widest[2]:
             return False
-        offset = np.abs(box[:2] + box[2:] / 2 - widest[:2] - widest[2:] / 2)
-        return bool(offset.max() < 0.6 * widest[2])
+        x, y, w, h = box
+        across = abs(x + w / 2 - widest[0] - widest[2] / 2)
+        down = abs(y + h / 2 - widest[1] - widest[3] / 2)
+        return max(across, down) < 0.6 * widest[2]
 
     def end_before(self, frame: int) -> None:
         """Drop a frame and all later ones, which another track takes over; the track is not extended any more."""
@@ -339,7 +347,7 @@ class Track:
         self.frames, self.boxes = self.frames[part], self.boxes.part(part)
         self.scores, self.sources = self.scores[part], self.sources[part]
 
-    def _append(self, view: FrameView, box: Floats, score: float, source: int) -> None:
+    def _append(self, view: FrameView, box: Box, score: float, source: int) -> None:
         self.frames.append(view.index)
         self.last_seconds = view.seconds
         self.boxes.append(box)
@@ -347,8 +355,8 @@ class Track:
         self.sources.append(source)
         view.tracked_boxes.append(box)
 
-    def _clear_match(self, patches: Sequence[Patch], view: FrameView, place: Floats) -> Floats | None:
-        """The box near `place` (4,) where the first patch clearly matches and the others are visible too, or None.
+    def _clear_match(self, patches: Sequence[Patch], view: FrameView, place: Box) -> Box | None:
+        """The box near `place` where the first patch clearly matches and the others are visible too, or None.
 
         The detector sees no face there. A medium NCC is not enough: a bright edge or skin reaches it.
         """

@@ -11,24 +11,15 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 
-import numpy as np
-
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.timing import SLOW_STEP, rounding
-from facereel.indexer.track.assignment import assign
-from facereel.indexer.track.association import is_close, is_occupied, place_scores, shifted, visible_share
+from facereel.indexer.track.affinity import MIN_NCC_FAR, Affinities
+from facereel.indexer.track.association import is_close, is_occupied, shifted
 from facereel.indexer.track.fragments import bounding_box, fragments_of
 from facereel.indexer.track.track import Candidate, Change, Track, UnoccludedFace, VideoFormat
 from facereel.store.model.config import Config
-from facereel.store.model.records import Floats, Reason
+from facereel.store.model.records import Box, Reason
 
-# Patches of one face in neighbouring frames have an NCC above 0.64 in 99 of 100 cases, or share half of their blocks.
-# Those of different faces at the same place reach an NCC of 0.73.
-_MIN_NCC_NEAR, _MIN_BLOCK_SHARE_NEAR = (
-    0.55,
-    0.4,
-)  # either suffices where the detection is near the predicted box
-_MIN_NCC_FAR = 0.85  # the same face although it is not near
 # A face is at the picture's edge when it is closer to it than this share of the face's width.
 _EDGE_SHARE = 0.12
 
@@ -53,7 +44,7 @@ class Tracker:
         self._track_of_face: dict[int, Track] = {}  # by the number of the face in the last view
         # Faces of the last view that something narrow divides, by the number of their strongest fragment: the numbers
         # of all fragments, and what must be added to the box around them to give the box of the face.
-        self._fragments: dict[int, tuple[list[int], Floats]] = {}
+        self._fragments: dict[int, tuple[list[int], Box]] = {}
 
     def step(self, view: FrameView, shot: int, in_transition: bool = False) -> list[Track]:
         """Take the next frame, which belongs to that shot; gives the tracks that ended.
@@ -78,10 +69,7 @@ class Tracker:
         for face, track in linked.items():
             self._extend_track(track, boxes[face], face, view)
         self._match(boxes, view)
-        if view.index % self._video.change_step == 0:
-            for track in self._track_of_face.values():
-                if track.changes_in(view):
-                    track.changes.append(Change(view.index, self._meets(track)))
+        self._note_changes(view)
         for track in [track for track in self._tracks if view.seconds - track.last_seconds > self._max_gap]:
             self._end(track)
         while view.seconds - self._views[0].seconds > self._reach:
@@ -99,11 +87,15 @@ class Tracker:
 
     def _linked_tracks(self, view: FrameView) -> dict[int, Track]:
         """The running tracks of the faces of a view that the scan links with the frame before, by face."""
-        tracks = {face: self._track_of_face.get(before) for face, before in enumerate(view.previous.tolist())}
-        return {face: track for face, track in tracks.items() if track in self._tracks}
+        running, tracks = set(self._tracks), self._track_of_face
+        return {
+            face: tracks[before]
+            for face, before in enumerate(view.previous.tolist())
+            if before in tracks and tracks[before] in running
+        }
 
-    def _match(self, boxes: Floats, view: FrameView) -> None:
-        """Assign the faces of a view, with boxes (N, 4), that have no track yet; start tracks for strong ones."""
+    def _match(self, boxes: list[Box], view: FrameView) -> None:
+        """Assign the faces of a view, with these boxes, that have no track yet; start tracks for strong ones."""
         scores = view.faces.scores.tolist()
         fragments = {face for faces, _ in self._fragments.values() for face in faces[1:]}
         free = [
@@ -122,62 +114,41 @@ class Tracker:
                 self._start(boxes[face], face, view)
 
     def _assign(
-        self, tracks: list[Track], boxes: Floats, faces: list[int], view: FrameView
+        self, tracks: list[Track], boxes: list[Box], faces: list[int], view: FrameView
     ) -> tuple[list[Track], list[int]]:
-        """Give faces of a view, with boxes (N, 4), to tracks; returns the tracks and faces that are left."""
+        """Give faces of a view, with these boxes, to tracks; returns the tracks and faces that are left."""
         if not tracks or not faces:
             return tracks, faces
-        affinity = self._affinity(tracks, boxes[faces], view)
-        track_of_column: dict[int, int] = {}
+        affinities = Affinities(tracks, [boxes[face] for face in faces], view)
+        face_of_track: dict[int, int] = {}
         again = True
         while again:
             again = False
-            for row, column in assign(affinity):
+            for row, column in affinities.best():
                 face = faces[column]
                 if self._link(tracks[row], boxes[face], face, view):
-                    track_of_column[column] = row
-                    affinity[row], affinity[:, column] = 0, 0
+                    face_of_track[row] = face
+                    affinities.take((row, column))
                 else:
                     # The face was hidden in the gap: another track may have it, the next round tells which.
-                    affinity[row, column] = 0
+                    affinities.remove((row, column))
                     again = True
-        used = set(track_of_column.values())
-        left_tracks = [track for row, track in enumerate(tracks) if row not in used]
-        return left_tracks, [face for column, face in enumerate(faces) if column not in track_of_column]
+        used = set(face_of_track.values())
+        left_tracks = [track for row, track in enumerate(tracks) if row not in face_of_track]
+        return left_tracks, [face for face in faces if face not in used]
 
-    def _affinity(self, tracks: list[Track], boxes: Floats, view: FrameView) -> Floats:
-        """How well detections (M, 4) fit N tracks in place and appearance: (N, M), 0 where they do not."""
-        predicted = np.array([track.predict(view.seconds) for track in tracks])
-        place, within_reach = place_scores(predicted, boxes)
-        affinity = np.zeros_like(place)
-        certain = np.zeros(place.shape, np.bool_)
-        patches = [track.patch for track in tracks]
-        for row, column in zip(*np.nonzero(place), strict=True):
-            match = view.match_patch(patches[row], boxes[column], _MIN_NCC_NEAR)
-            if match.ncc >= _MIN_NCC_NEAR or match.block_share >= _MIN_BLOCK_SHARE_NEAR:
-                affinity[row, column] = place[row, column] + max(match.ncc, 0.0) + 1e-3
-                # Without a gap, in which the face may have been hidden, the link cannot be refused.
-                certain[row, column] = match.ncc >= _MIN_NCC_FAR and tracks[row].frames[-1] == view.index - 1
-        # Who is certain to be near is not looked for further away.
-        unsure = ~certain.any(axis=1, keepdims=True) & ~certain.any(axis=0)
-        for row, column in zip(*np.nonzero(within_reach & unsure), strict=True):
-            match = view.match_patch(patches[row], boxes[column], sufficient_ncc=-1)  # blocks say too little
-            if match.ncc >= _MIN_NCC_FAR:
-                affinity[row, column] = match.ncc + 1e-3
-        return affinity
-
-    def _link(self, track: Track, box: Floats, face: int, view: FrameView) -> bool:
+    def _link(self, track: Track, box: Box, face: int, view: FrameView) -> bool:
         """Continue a track with a face, if it was visible in all frames between; returns whether it was."""
         gap = [between for between in self._views if track.frames[-1] < between.index < view.index]
         if gap and not track.bridge(gap, view, box):
             return False
         assert track.patch is not None
-        if self._slow_step and view.match_patch(track.patch, box).ncc < _MIN_NCC_FAR:
+        if self._slow_step and view.match_patch(track.patch, box).ncc < MIN_NCC_FAR:
             track.doubts.append(view.index)
         self._extend_track(track, box, face, view)
         return True
 
-    def _extend_track(self, track: Track, box: Floats, face: int, view: FrameView) -> None:
+    def _extend_track(self, track: Track, box: Box, face: int, view: FrameView) -> None:
         self._track_of_face[face] = track
         if not track.extended_back and len(track.first_patches) == self._video.end_frames:
             self._extend_back(track)
@@ -186,6 +157,14 @@ class Tracker:
         crop = view.crops[face]
         if crop is not None:
             track.add_candidate(Candidate(view.index, score, crop, view.clothes.get(face)))
+
+    def _note_changes(self, view: FrameView) -> None:
+        """Note which faces of this view, the last one, are not those that their tracks had shortly before."""
+        if view.index % self._video.change_step:
+            return
+        for track in self._track_of_face.values():
+            if track.changes_in(view):
+                track.changes.append(Change(view.index, self._meets(track)))
 
     def _meets(self, track: Track) -> bool:
         """Is a face close that was tracked together with that of this track, and lost since at most?"""
@@ -198,19 +177,17 @@ class Tracker:
             and other.detected_seconds >= self._config.min_seconds
         )
 
-    def _find_fragments(self, boxes: Floats, view: FrameView) -> None:
-        """Find the tracks whose face something narrow divides in this view, with boxes (N, 4).
+    def _find_fragments(self, boxes: list[Box], view: FrameView) -> None:
+        """Find the tracks whose face something narrow divides in this view, with these boxes.
 
         The detector gives a fragment of such a face on one side or both; patch matching confirms the complete face.
         """
         self._fragments = {}
-        if not len(boxes) or not self._tracks:
+        if not boxes:
             return
-        faces = [
-            track.unoccluded.box if track.unoccluded else track.widest_recent()[1] for track in self._tracks
-        ]
-        for track, fragments in zip(self._tracks, fragments_of(boxes, np.stack(faces)), strict=True):
+        for track in self._tracks:
             before, track.unoccluded = track.unoccluded, None
+            fragments = fragments_of(before.box if before else track.widest_recent()[1], boxes)
             # A division begins with two fragments; while it lasts one is enough.
             if len(fragments) < (1 if before else 2) or any(face in self._fragments for face in fragments):
                 continue
@@ -223,7 +200,9 @@ class Tracker:
                 box = shifted(unoccluded.box, match.shift)
                 track.unoccluded = UnoccludedFace(box, unoccluded.patch)
                 fragments.sort(key=lambda face: -float(view.faces.scores[face]))
-                self._fragments[fragments[0]] = fragments, box - bounding_box(boxes[fragments])
+                around = bounding_box([boxes[part] for part in fragments])
+                dx, dy, dw, dh = (side - other for side, other in zip(box, around, strict=True))
+                self._fragments[fragments[0]] = fragments, (dx, dy, dw, dh)
 
     def _follow_fragments(self, view: FrameView) -> None:
         """Give the fragments of the frame before the numbers that they have in a view whose faces are all linked."""
@@ -234,12 +213,13 @@ class Tracker:
             if all(face in face_of for face in fragments)
         }
 
-    def _merge_fragments(self, boxes: Floats) -> None:
-        """Replace the box of each divided face's strongest fragment, in boxes (N, 4), by the box of the face."""
-        for face, (fragments, difference) in self._fragments.items():
-            boxes[face] = bounding_box(boxes[fragments]) + difference
+    def _merge_fragments(self, boxes: list[Box]) -> None:
+        """Replace the box of each divided face's strongest fragment, in these boxes, by the box of the face."""
+        for face, (fragments, (dx, dy, dw, dh)) in self._fragments.items():
+            x, y, w, h = bounding_box([boxes[part] for part in fragments])
+            boxes[face] = x + dx, y + dy, w + dw, h + dh
 
-    def _start(self, box: Floats, face: int, view: FrameView) -> None:
+    def _start(self, box: Box, face: int, view: FrameView) -> None:
         """Start a track; one that holds another fragment of the same face ends."""
         for other in list(self._tracks):
             if other.is_fragment_beside(box) and other.frames[0] < view.index:
@@ -299,6 +279,9 @@ class Tracker:
             return "scene_cut"
         return "entered_frame" if self._at_edge(track.boxes[0]) else "occlusion"
 
-    def _at_edge(self, box: Floats) -> bool:
-        grown = box + np.array([-1, -1, 2, 2], np.float32) * np.float32(_EDGE_SHARE) * box[2]
-        return visible_share(grown, self._video.width, self._video.height) < 1.0
+    def _at_edge(self, box: Box) -> bool:
+        x, y, w, h = box
+        edge = _EDGE_SHARE * w
+        inside_x = edge <= x and x + w + edge <= self._video.width
+        inside_y = edge <= y and y + h + edge <= self._video.height
+        return not (inside_x and inside_y)

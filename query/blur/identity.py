@@ -15,7 +15,7 @@ from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.track.assignment import assign
 from facereel.query.blur.follow import SURE_SCORE, Detection
 from facereel.store.index.reader import VideoIndex
-from facereel.store.model.boxes import iou, xywh_to_xyxy
+from facereel.store.model.boxes import iou, xywh_to_xyxy, xyxy_to_xywh
 from facereel.store.model.records import FaceCrop, Floats, Ints
 
 _SAME_FACE = 0.3  # overlap (iou) of a detection with the box that the index has
@@ -58,11 +58,11 @@ class IndexedFaces:
     def detections(self, view: FrameView) -> list[Detection]:
         """The faces of a frame: those detected in it, and those that the index has besides."""
         known = self._known(self._log.pts[view.index])
-        boxes, scores = view.boxes, view.faces.scores.tolist()
+        boxes, scores = xyxy_to_xywh(view.faces.boxes), view.faces.scores.tolist()
         pairs: dict[int, int] = {}
         if known and len(boxes):
             places = np.array([box for _, box in known], np.float32)
-            overlaps = iou(xywh_to_xyxy(boxes), xywh_to_xyxy(places))
+            overlaps = iou(view.faces.boxes, xywh_to_xyxy(places))
             pairs = dict(assign(np.where(overlaps >= _SAME_FACE, overlaps, 0).astype(np.float32)))
         like = self._like(view, [place for place in range(len(boxes)) if place not in pairs])
         found = [

@@ -14,6 +14,7 @@ from facereel.indexer.scan.scan import Scan
 from facereel.indexer.shots.detector import shot_detector
 from facereel.indexer.shots.interruptions import InterruptedShots
 from facereel.query.blur.follow import Detection, FaceFollower, Track
+from facereel.store.model.boxes import xyxy_to_xywh
 from facereel.store.model.config import Config
 from facereel.store.model.records import FrameTimes
 
@@ -64,4 +65,5 @@ def find_faces(
 
 
 def _detections(view: FrameView) -> list[Detection]:
-    return [Detection(box, float(score)) for box, score in zip(view.boxes, view.faces.scores, strict=True)]
+    boxes, scores = xyxy_to_xywh(view.faces.boxes), view.faces.scores.tolist()
+    return [Detection(box, score) for box, score in zip(boxes, scores, strict=True)]

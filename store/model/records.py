@@ -21,6 +21,7 @@ Ints: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
 Image: TypeAlias = NDArray[np.uint8]  # (H, W, 3) BGR unless said otherwise
 Grey: TypeAlias = NDArray[np.uint8]  # (H, W)
+Box: TypeAlias = tuple[float, float, float, float]  # x y w h in pixels
 
 Reason: TypeAlias = Literal[
     "scene_cut", "occlusion", "left_frame", "entered_frame", "identity_change", "video_start", "video_end"
