@@ -353,7 +353,7 @@ def test_index_imports_only_what_it_needs() -> None:
         ),
         (
             f"import {', '.join(local._PRELOAD)}",
-            {"onnx", "pandas", "PIL", "rich", "scenedetect", "scipy", "typer"},
+            {"onnx", "pandas", "PIL", "rich", "scenedetect", "scipy", "sqlite_utils", "typer"},
         ),
     ):
         done = subprocess.run(

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
 from facereel.store.files.folders import index_folders
 from facereel.store.index import schema
@@ -59,6 +60,27 @@ def test_an_index_of_the_version_before_is_upgraded_in_place(old_store: Path) ->
         assert dict(after.execute("SELECT key, value FROM meta")) == schema.FIRST_VERSION
         assert after.execute("SELECT cluster, tracklets FROM cluster_times").fetchall() == [(1, 2), (2, 1)]
         assert after.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def columns_of(connection: sqlite3.Connection) -> dict[str, dict[str, list[tuple[object, ...]]]]:
+    """What SQLite says of each table and view of a file: columns, indexes, references."""
+    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type != 'index'")]
+    facts = ("table_xinfo", "index_list", "foreign_key_list")
+    return {
+        name: {fact: sorted(connection.execute(f"PRAGMA {fact}({name})"), key=repr) for fact in facts}
+        for name in names
+    }
+
+
+def test_a_new_file_is_what_all_migrations_come_to() -> None:
+    with closing(sqlite3.connect(":memory:")) as new, closing(sqlite3.connect(":memory:")) as migrated:
+        schema.create(new)
+        schema.migrate(Database(migrated, execute_plugins=False))
+        assert columns_of(new).keys() > schema.TABLES
+        for name, facts in columns_of(migrated).items():
+            assert columns_of(new)[name] == facts, name
+        assert columns_of(new).keys() == columns_of(migrated).keys()
+        assert schema.version(new) == schema.version(migrated) == len(schema.MIGRATIONS)
 
 
 def test_a_query_of_an_old_store_finds_what_it_found(run: Run, old_store: Path, photos: Path) -> None:

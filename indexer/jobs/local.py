@@ -69,7 +69,6 @@ _PRELOAD = [
     "facereel.indexer.pipeline",
     "facereel.indexer.engines.opencv_zoo",
     "facereel.indexer.shots.adaptive",
-    "facereel.indexer.jobs.preload",
     "faiss",
     "filelock",
 ]

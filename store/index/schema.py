@@ -1,7 +1,8 @@
 """The tables of an index.db, and how an older one becomes a newer one.
 
-`PRAGMA user_version` counts the migrations that a file has seen. Written through sqlite-utils; its import
-waits until something is written, because it costs as much as the start of everything else (0.18 s).
+`PRAGMA user_version` counts the migrations that a file has seen. These are written with sqlite-utils; its import waits
+until an older file is met, because it costs as much as the start of everything else (0.18 s). A new file is made
+without: `NEWEST` is what all migrations come to.
 """
 
 from __future__ import annotations
@@ -66,6 +67,46 @@ VIEWS = {
         FROM tracklet_times GROUP BY cluster""",
 }
 
+NEWEST = (
+    """CREATE TABLE video (
+        name TEXT NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+        width INTEGER NOT NULL, height INTEGER NOT NULL, rotation INTEGER NOT NULL, sample_aspect_ratio TEXT NOT NULL,
+        time_base_numerator INTEGER NOT NULL, time_base_denominator INTEGER NOT NULL, frame_rate TEXT NOT NULL,
+        origin_pts INTEGER NOT NULL, codec TEXT NOT NULL, has_audio INTEGER NOT NULL, frame_count INTEGER NOT NULL,
+        warnings TEXT NOT NULL, mirrored INTEGER NOT NULL DEFAULT 0, restarts INTEGER NOT NULL DEFAULT 0
+    )""",
+    """CREATE TABLE engine (
+        name TEXT NOT NULL, dim INTEGER NOT NULL, detector_sha256 TEXT NOT NULL, recognizer_sha256 TEXT NOT NULL,
+        landmarks_sha256 TEXT NOT NULL DEFAULT ''
+    )""",
+    "CREATE TABLE config (key TEXT PRIMARY KEY, value BLOB NOT NULL)",
+    """CREATE TABLE stats (
+        seconds REAL NOT NULL, faces INTEGER NOT NULL, searched INTEGER NOT NULL, skipped INTEGER, damaged INTEGER,
+        concealed INTEGER, missing INTEGER, brief_faces INTEGER, brief_seconds REAL
+    )""",
+    "CREATE TABLE frames (frame INTEGER PRIMARY KEY, pts INTEGER NOT NULL, duration INTEGER NOT NULL)",
+    "CREATE TABLE shots (shot INTEGER PRIMARY KEY, start_frame INTEGER NOT NULL, end_frame INTEGER NOT NULL)",
+    "CREATE TABLE clusters (cluster INTEGER PRIMARY KEY, name TEXT)",
+    """CREATE TABLE tracklets (
+        tracklet INTEGER PRIMARY KEY NOT NULL, cluster INTEGER NOT NULL REFERENCES clusters(cluster),
+        shot INTEGER NOT NULL REFERENCES shots(shot), start_frame INTEGER NOT NULL, end_frame INTEGER NOT NULL,
+        start_reason TEXT NOT NULL, end_reason TEXT NOT NULL, face_width REAL NOT NULL, score REAL NOT NULL,
+        clothes BLOB
+    )""",
+    "CREATE INDEX idx_tracklets_shot ON tracklets (shot)",
+    "CREATE INDEX idx_tracklets_cluster ON tracklets (cluster)",
+    SIGHTINGS,
+    """CREATE TABLE exemplars (
+        exemplar INTEGER PRIMARY KEY NOT NULL, tracklet INTEGER NOT NULL REFERENCES tracklets(tracklet),
+        frame INTEGER NOT NULL REFERENCES frames(frame), x REAL NOT NULL, y REAL NOT NULL, w REAL NOT NULL,
+        h REAL NOT NULL, landmarks TEXT NOT NULL, score REAL NOT NULL, quality REAL NOT NULL, sharpness REAL NOT NULL,
+        frontality REAL NOT NULL, face_probability REAL, region TEXT, embedding BLOB NOT NULL, crop BLOB NOT NULL
+    )""",
+    "CREATE INDEX idx_exemplars_tracklet ON exemplars (tracklet)",
+    "CREATE TABLE vectors (count INTEGER NOT NULL, dim INTEGER NOT NULL, sha256 TEXT NOT NULL)",
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    *(f"CREATE VIEW {name} AS {query}" for name, query in VIEWS.items()),
+)
 
 # How the settings of an index were called by the version before.
 CONFIG_KEYS = {
@@ -203,6 +244,12 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
 def version(connection: sqlite3.Connection) -> int:
     """How many migrations a file has seen; 0 for one that is no index.db."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Give an empty file the newest schema; in one transaction, the caller's."""
+    for statement in (*NEWEST, f"PRAGMA user_version = {len(MIGRATIONS)}"):
+        connection.execute(statement)
 
 
 def migrate(db: Database) -> None:

@@ -182,11 +182,9 @@ class IndexWriter:
             yield tracklet, ends, embeddings, qualities, [probability for _, _, probability in found]
 
     def _create(self, run: str) -> None:
-        from sqlite_utils import Database
-
-        schema.migrate(Database(self._db, execute_plugins=False))
         with self._db:
             self._db.execute("BEGIN")
+            schema.create(self._db)
             for key, value in {**VERSIONS, _RUN: run}.items():
                 self._put(key, value)
 
@@ -207,7 +205,6 @@ class IndexWriter:
             raise ValueError("its rows are not those that were written")
 
     def _insert(self, table: str, values: Iterable[tuple[Any, ...]]) -> None:
-        # Not through sqlite-utils: of frames and sightings a film has a million, and this is much faster.
         self._many(_INSERT[table], self._digested(table, values))
 
     def _many(self, query: str, values: Iterable[tuple[Any, ...]]) -> None:
