@@ -146,7 +146,7 @@ def fit_transition(run: Sequence[Thumbnail]) -> Transition | None:
     """
     first, *inner, last = run
     ends = _Ends(first, last)
-    if ends.energy.sum() < _SIZE[0] * _SIZE[1] * _MIN_TOTAL_CHANGE**2 or (first.blank and last.blank):
+    if ends.energy < _SIZE[0] * _SIZE[1] * _MIN_TOTAL_CHANGE**2 or (first.blank and last.blank):
         return None
     explained = _explained(ends, inner)
     if explained < MIN_EXPLAINED or same_scene(first, last, MAX_END_SIMILARITY):
@@ -182,23 +182,21 @@ class _Ends:
     def __init__(self, first: Thumbnail, last: Thumbnail) -> None:
         self._first = first.blocks
         self._change = last.blocks - first.blocks  # (B, P)
-        self.energy = _products(self._change, self._change)  # (B,)
+        self._energies = np.vecdot(self._change, self._change)  # (B,)
+        self._divisors = np.maximum(self._energies, 1e-3)
+        self.energy = float(self._energies.sum())
 
     def fit(self, thumbnails: Sequence[Thumbnail]) -> tuple[Floats, Floats]:
         """Pictures (N) as mixtures of both ends: shares of the last one (N,), and how much of the difference to the
         nearer end each mixture explains (N,)."""
         from_first = np.stack([thumbnail.blocks for thumbnail in thumbnails]) - self._first  # (N, B, P)
-        along, to_first = _products(from_first, self._change), _products(from_first, from_first)  # (N, B)
-        shares = np.clip(along / np.maximum(self.energy, 1e-3), 0, 1)
-        # Squares of what is left after a share of the change; to the last picture all of it is taken.
-        rest, to_last = (
-            (to_first - 2 * share * along + share**2 * self.energy).sum(axis=1) for share in (shares, 1.0)
-        )
-        nearer = np.minimum(to_first.sum(axis=1), to_last)
-        mean_shares = (shares * self.energy).sum(axis=1) / max(float(self.energy.sum()), 1e-3)
-        return mean_shares, 1 - rest / np.maximum(nearer, 1e-3)
-
-
-def _products(one: Floats, other: Floats) -> Floats:
-    """Scalar products of rows (..., P): (...)."""
-    return np.asarray(np.einsum("...p,...p->...", one, other))
+        along = np.vecdot(from_first, self._change)  # (N, B)
+        flat = from_first.reshape(len(from_first), -1)
+        to_first = np.vecdot(flat, flat)  # (N,) squares of all differences
+        to_last = to_first - 2 * along.sum(axis=1) + self.energy
+        shares = np.minimum(np.maximum(along / self._divisors, 0), 1)
+        weighted = shares * self._energies
+        # What no share of the change explains.
+        rest = to_first - (shares * (2 * along - weighted)).sum(axis=1)
+        nearer = np.maximum(np.minimum(to_first, to_last), 1e-3)
+        return weighted.sum(axis=1) / max(self.energy, 1e-3), 1 - rest / nearer
