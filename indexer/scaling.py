@@ -17,8 +17,12 @@ def scaled(picture: Image, width: int, height: int) -> Image:
     It is halved by averaging as often as possible, then interpolated: both are fast. OpenCV's INTER_AREA averages over
     parts of pixels for other ratios, which takes ten times as long.
     """
+    if picture.shape[:2] == (height, width):
+        return picture.copy()
     while picture.shape[1] >= 2 * width and picture.shape[0] >= 2 * height:
         half = picture.shape[1] // 2, picture.shape[0] // 2
         whole = picture[: 2 * half[1], : 2 * half[0]]
         picture = np.asarray(cv2.resize(whole, half, interpolation=cv2.INTER_AREA), np.uint8)
+    if picture.shape[:2] == (height, width):
+        return picture
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)

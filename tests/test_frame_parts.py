@@ -40,17 +40,20 @@ def grey(picture: Image) -> Image:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
 
 
-def assert_same(frame: Frame, exact: bool = True) -> None:
-    """Where FFmpeg interpolates colours one way in the whole and another in a part, at least grey must be the same."""
+def assert_same(frame: Frame, tolerance: int | None = 0) -> None:
+    """No level differs by more than `tolerance`; None where FFmpeg interpolates colours: grey must be nearly the same.
+
+    FFmpeg's fast conversion of whole pictures is up to 3 levels too dark.
+    """
     whole = frame.image(*frame.size)
     for x0, y0, x1, y1 in CORNERS:
         x1, y1 = min(x1, frame.size[0]), min(y1, frame.size[1])
         part, expected = frame.part((x0, y0, x1, y1), (x1 - x0, y1 - y0)), whole[y0:y1, x0:x1]
         assert part.flags.c_contiguous
-        if exact:
-            np.testing.assert_array_equal(part, expected)
-        else:
+        if tolerance is None:
             assert np.abs(grey(part).astype(int) - grey(expected)).mean() < 2
+        else:
+            np.testing.assert_allclose(part.astype(int), expected, atol=tolerance)
 
 
 @pytest.mark.parametrize(
@@ -58,24 +61,27 @@ def assert_same(frame: Frame, exact: bool = True) -> None:
     ["yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "yuv410p", "yuv420p10le", "yuv422p10le", "yuva420p",
      "gbrp", "nv12", "gray", "rgb24", "yuyv422"],
 )  # fmt: skip
-@pytest.mark.parametrize("space", [Colorspace.ITU601, Colorspace.ITU709])
+@pytest.mark.parametrize(
+    "space", [Colorspace.ITU601, Colorspace.ITU709, Colorspace.SMPTE240M, Colorspace.BT2020]
+)
 @pytest.mark.parametrize("colour_range", [ColorRange.MPEG, ColorRange.JPEG])
 def test_a_part_is_that_of_the_whole_picture(
     pixel_format: str, space: Colorspace, colour_range: ColorRange
 ) -> None:
-    exact = pixel_format != "yuv410p"
-    assert_same(frame_of(pixel_format, space=space, colour_range=colour_range), exact)
+    tolerance = {"yuv420p": 3, "yuv422p": 3, "yuv444p": 1, "yuv440p": None, "yuv411p": None, "yuv410p": None}
+    frame = frame_of(pixel_format, space=space, colour_range=colour_range)
+    assert_same(frame, tolerance.get(pixel_format, 0))
 
 
 @pytest.mark.parametrize("size", [(320, 240), (301, 227), (854, 480), (642, 362), (638, 359)])
 def test_pictures_of_any_size(size: tuple[int, int]) -> None:
-    assert_same(frame_of(size=size), exact=size[0] % 2 == size[1] % 2 == 0)
+    assert_same(frame_of(size=size), 3 if size[0] % 2 == size[1] % 2 == 0 else None)
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_upright(rotation: int, mirrored: bool) -> None:
-    assert_same(frame_of(size=(320, 240), rotation=rotation, mirrored=mirrored))
+    assert_same(frame_of(size=(320, 240), rotation=rotation, mirrored=mirrored), 3)
 
 
 @pytest.mark.parametrize("rotation", [0, 90])
@@ -103,7 +109,7 @@ def test_scaled_down_it_covers_the_same_place(rotation: int, stretch: int) -> No
             scaled = cv2.resize(there, part.shape[1::-1], interpolation=cv2.INTER_AREA)
             return float(np.abs(grey(part).astype(int) - grey(np.asarray(scaled, np.uint8))).mean())
 
-        assert difference(x0, y0) < 2.5
+        assert difference(x0, y0) < 3
         assert difference(x0, y0) < min(difference(abs(x0 - 3), y0), difference(x0, abs(y0 - 3)))
 
 

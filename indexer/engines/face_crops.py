@@ -72,11 +72,13 @@ class Still:
 
 def cut_out(picture: Picture, box: Floats, landmarks: Floats) -> FaceCrop:
     """The face with this box (4,) x y w h and these landmarks (5, 2) of a picture, with a margin."""
-    longer = float(max(box[2], box[3], 1.0))
+    # Even numbers throughout: in most videos a colour has 2 x 2 pixels, which need no interpolation then.
+    left, top, width, height = box.tolist()
+    longer = max(width, height, 1.0)
     shrink = min(1.0, BOX_SIDE / longer)
-    side = max(1, round(MARGIN * longer))
-    x, y = (round(float(box[n] + box[n + 2] / 2) - side / 2) for n in (0, 1))
-    image = _square(picture, x, y, side, max(1, round(side * shrink)))
+    side = _even(MARGIN * longer)
+    x, y = (2 * round((middle - side / 2) / 2) for middle in (left + width / 2, top + height / 2))
+    image = _square(picture, x, y, side, _even(side * shrink))
     region = np.array([x, y, side], np.float32)
     return FaceCrop(image, region, np.asarray(box, np.float32), np.asarray(landmarks, np.float32))
 
@@ -104,6 +106,10 @@ def aligned_face(exemplar: Exemplar) -> Image:
     return (
         decode_crop(exemplar.jpeg) if crop is None else align(crop.image, crop.to_image(exemplar.landmarks))
     )
+
+
+def _even(length: float) -> int:
+    return 2 * max(1, round(length / 2))
 
 
 def _square(picture: Picture, x: int, y: int, side: int, size: int) -> Image:

@@ -10,7 +10,7 @@ import av
 import cv2
 import numpy as np
 from av.video.plane import VideoPlane
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from facereel.indexer.media.tone_mapping import is_hdr, tone_mapped, tone_mapped_grey
@@ -24,11 +24,20 @@ _COLOUR_STEP = 4
 # Rows of these lengths FFmpeg converts by its fast path, which is also that for whole pictures.
 _ROW_STEP = 32
 _BESIDE = 8  # pixels beside a pixel that its colour may be interpolated from, at most
-# Pixel formats of three planes with one byte a pixel, grey first. A plane of these is scaled down alone, without a
-# conversion of the full picture.
+# Pixel formats of three planes with one byte a pixel, grey first. A plane of these is cut and scaled down alone: that
+# costs a tenth of FFmpeg's conversion, which prepares anew for each picture.
 _PLANAR = frozenset(
     f"{kind}{sampling}p" for kind in ("yuv", "yuvj") for sampling in (410, 411, 420, 422, 440, 444)
 )
+# Shares of red and blue in the grey of a colour space (ITU-T H.273, table 4); where none of these is named, those of
+# BT.601, as FFmpeg has it.
+_RED_AND_BLUE: dict[int, tuple[float, float]] = {
+    Colorspace.ITU709: (0.2126, 0.0722),
+    Colorspace.FCC: (0.30, 0.11),
+    Colorspace.SMPTE240M: (0.212, 0.087),
+    Colorspace.BT2020: (0.2627, 0.0593),
+}
+_RED_AND_BLUE_BT601 = (0.299, 0.114)
 
 
 @dataclass(slots=True, eq=False)
@@ -43,6 +52,7 @@ class Frame:
     rotation: int  # degrees clockwise to the upright picture
     mirrored: bool = False  # left and right are swapped after the rotation
     _displayed: Image | None = None  # kept only where parts cannot be converted alone
+    _plane_rows: tuple[Grey, ...] = ()  # the picture's own planes, once they were asked for
 
     def image(self, width: int, height: int) -> Image:
         """The upright picture as BGR (height, width, 3)."""
@@ -62,9 +72,11 @@ class Frame:
                 self._displayed = self.image(*self.size)
             x0, y0, x1, y1 = corners
             return scaled(self._displayed[y0:y1, x0:x1], *size)
-        x0, y0, x1, y1 = self._coded_corners(corners)
+        x0, y0, x1, y1 = coded = self._coded_corners(corners)
         width, height = self._coded_size(*size)
         step = max(1, min((x1 - x0) // (2 * width), (y1 - y0) // (2 * height))) if sparse else 1
+        if self._is_planar:
+            return self._upright(self._part_of_planes(coded, (width, height), step))
         # With the pixels beside, from which colours are interpolated.
         left, top = (
             max(0, x0 - _BESIDE) // _ROW_STEP * _ROW_STEP,
@@ -77,6 +89,33 @@ class Frame:
         x0, y0, x1, y1 = (x0 - left) // step, (y0 - top) // step, (x1 - left) // step, (y1 - top) // step
         return scaled(self._upright(pixels[y0:y1, x0:x1]), *size)
 
+    def _part_of_planes(self, corners: Corners, size: tuple[int, int], step: int) -> Image:
+        """A part of the coded picture, of one of `step` pixels in each row and column, as BGR in a size.
+
+        If it is scaled its colours have half of that size, and lie at most half of their pixels beside their place.
+        """
+        x0, y0, x1, y1 = corners
+        width, height = size
+        as_it_is = size == (x1 - x0, y1 - y0)
+        channels: list[Grey] = []
+        for plane in self._planes:
+            # Pixels of the picture beside and below each other that share one of the plane.
+            across, down = -(-self.picture.width // plane.shape[1]), -(-self.picture.height // plane.shape[0])
+            left, top = x0 // across, y0 // down
+            cut = plane[top : -(-y1 // down) : step, left : -(-x1 // across) : step]
+            if as_it_is:
+                left, top = x0 - across * left, y0 - down * top
+                pixels = _repeated(cut, across, down)[top : top + height, left : left + width]
+            elif channels:
+                half = -(-width // 2), -(-height // 2)
+                pixels = _repeated(scaled(cut, *half), 2, 2)[:height, :width]
+            else:
+                pixels = scaled(cut, width, height)
+            # Rows that lie apart take OpenCV five times as long.
+            channels.append(np.ascontiguousarray(pixels))
+        factors = _to_bgr(self.picture.colorspace, self._has_full_range)
+        return np.asarray(cv2.transform(cv2.merge(channels), factors), np.uint8)
+
     def drop_displayed(self) -> None:
         """Free the full picture that part() may have kept; a later part is converted anew."""
         self._displayed = None
@@ -86,54 +125,76 @@ class Frame:
         size = self._coded_size(width, height)
         if is_hdr(self.picture):
             return self._upright(tone_mapped_grey(self.picture, *size))
-        planar = self.picture.format.name in _PLANAR
-        return self._upright(
-            scaled(self._plane(0), *size) if planar else _convert(self.picture, *size, "gray")
-        )
+        if not self._is_planar:
+            return self._upright(_convert(self.picture, *size, "gray"))
+        return self._upright(scaled(self._planes[0], *size))
 
-    def small(self, width: int, height: int, grey: Grey) -> Image:
+    def small(self, width: int, height: int, grey: Grey, sparse: bool = False) -> Image:
         """The upright picture as BGR (height, width, 3), both even, made from its `grey`: far cheaper than image().
 
         Colours are computed by the matrix of standard definition, whatever the video's: a detector sees no difference.
+        Those of a `sparse` one that is made much smaller are made of only some of their pixels.
         """
-        if self.picture.format.name not in _PLANAR or is_hdr(self.picture):
+        if not self._is_planar:
             return self.image(width, height)
         half = self._coded_size(width // 2, height // 2)
-        chroma = [self._upright(scaled(self._plane(number), *half)) for number in (1, 2)]
-        return self._from_planes(scaled(grey, width, height), *chroma)
+        chroma = self._planes[1:]
+        if sparse and chroma[0].shape[0] >= 4 * half[1] and chroma[0].shape[1] >= 4 * half[0]:
+            twice = 2 * half[0], 2 * half[1]
+            chroma = tuple(
+                np.asarray(cv2.resize(plane, twice, interpolation=cv2.INTER_LINEAR), np.uint8)
+                for plane in chroma
+            )
+        upright = [self._upright(scaled(plane, *half)) for plane in chroma]
+        return self._from_planes(scaled(grey, width, height), *upright)
 
     def small_part(self, corners: Corners, grey: Grey) -> Image | None:
         """The part of small() in the size of its `grey` with these corners x0, y0, x1, y1; the rest is not converted.
 
         None where it cannot be converted alone, or would not be the same: ask for all of small() there.
         """
-        if self.picture.format.name not in _PLANAR or is_hdr(self.picture) or self.rotation or self.mirrored:
+        if not self._is_planar or self.rotation or self.mirrored:
             return None
         height, width = grey.shape
-        plane = self.picture.planes[1]
-        times = 2 * plane.width // width
-        as_often = 2 * plane.width == times * width and 2 * plane.height == times * height
+        coded_height, coded_width = self._planes[1].shape
+        times = 2 * coded_width // width
+        as_often = 2 * coded_width == times * width and 2 * coded_height == times * height
         # Halved by averaging only, each pixel is made of those at its place.
         if times not in (1, 2, 4, 8) or not as_often:
             return None
         x0, y0, x1, y1 = corners
         left, top, right, bottom = x0 // 2, y0 // 2, -(-x1 // 2), -(-y1 // 2)  # in pixels of its colours
         rows, columns = slice(top * times, bottom * times), slice(left * times, right * times)
-        chroma = [scaled(self._plane(number)[rows, columns], right - left, bottom - top) for number in (1, 2)]
+        chroma = [scaled(plane[rows, columns], right - left, bottom - top) for plane in self._planes[1:]]
         pixels = self._from_planes(grey[2 * top : 2 * bottom, 2 * left : 2 * right], *chroma)
         return pixels[y0 - 2 * top : y1 - 2 * top, x0 - 2 * left : x1 - 2 * left]
 
     def _from_planes(self, *planes: Grey) -> Image:
         """The BGR picture of a grey plane and two of colours in half its size."""
-        if self.picture.color_range == ColorRange.JPEG:  # OpenCV expects levels of 16 to 235, colours to 240
+        if self._has_full_range:  # OpenCV expects levels of 16 to 235, colours to 240
             ranges = (219 / 255, 224 / 255, 224 / 255)
             planes = tuple(_compress_levels(plane, part) for plane, part in zip(planes, ranges, strict=True))
-        packed = np.concatenate([plane.ravel() for plane in planes]).reshape(-1, planes[0].shape[1])
-        return np.asarray(cv2.cvtColor(packed, cv2.COLOR_YUV2BGR_I420), np.uint8)
+        grey, *chroma = planes
+        return np.asarray(cv2.cvtColorTwoPlane(grey, cv2.merge(chroma), cv2.COLOR_YUV2BGR_NV12), np.uint8)
 
-    def _plane(self, number: int) -> Grey:
-        plane = self.picture.planes[number]
-        return _rows(plane)[: plane.height, : plane.width]
+    @property
+    def _is_planar(self) -> bool:
+        return self.picture.format.name in _PLANAR and not is_hdr(self.picture)
+
+    @property
+    def _has_full_range(self) -> bool:
+        """Are its levels those of 0 to 255?"""
+        picture = self.picture
+        return picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
+
+    @property
+    def _planes(self) -> tuple[Grey, ...]:
+        """Grey and both colours of a picture that is planar."""
+        if not self._plane_rows:
+            self._plane_rows = tuple(
+                _rows(plane)[: plane.height, : plane.width] for plane in self.picture.planes
+            )
+        return self._plane_rows
 
     def _coded_size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height before rotation."""
@@ -171,6 +232,24 @@ def _convert(picture: av.VideoFrame, width: int, height: int, pixel_format: str)
     return np.asarray(converted.to_ndarray(), np.uint8)
 
 
+@cache
+def _to_bgr(colour_space: int, full_range: bool) -> NDArray[np.float32]:
+    """What makes BGR of grey and two colours: (3, 4), factors and what is added."""
+    red, blue = _RED_AND_BLUE.get(colour_space, _RED_AND_BLUE_BT601)
+    green = 1 - red - blue
+    factors = np.array(
+        [
+            [1, 2 * (1 - blue), 0],
+            [1, -2 * (1 - blue) * blue / green, -2 * (1 - red) * red / green],
+            [1, 0, 2 * (1 - red)],
+        ]
+    )
+    black = 0 if full_range else 16
+    if not full_range:
+        factors *= 255 / np.array([219, 224, 224])
+    return np.column_stack([factors, -factors @ [black, 128, 128]]).astype(np.float32)
+
+
 @cache  # a format is asked for each crop of a face, and PyAV makes objects of all its components
 def _bits_of_separate_planes(pixel_format: str) -> int:
     """Bits of a pixel of each plane, where pixels can be cut out plane by plane; else 0."""
@@ -195,6 +274,16 @@ def _cut(picture: av.VideoFrame, corners: Corners, step: int) -> av.VideoFrame:
         pixels = _rows(plane, pixel)[y : y + own.height * step : step, x : x + own.width * step : step]
         _rows(own, pixel)[: own.height, : own.width] = pixels
     return cut
+
+
+def _repeated(plane: Grey, across: int, down: int) -> Grey:
+    """Each pixel as a block of so many in a row and below each other."""
+    if across > 1:
+        pixels = cv2.merge([np.ascontiguousarray(plane)] * across)
+        plane = np.asarray(pixels, np.uint8).reshape(len(plane), -1)
+    if down > 1:
+        plane = np.asarray(cv2.hconcat([plane] * down), np.uint8).reshape(down * len(plane), -1)
+    return plane
 
 
 def _rows(plane: VideoPlane, pixel: type[np.uint8 | np.uint16] = np.uint8) -> NDArray[Any]:

@@ -83,7 +83,7 @@ class Scan:
     def _view(self, frame: Frame) -> FrameView:
         width, height = (max(1, round(side / self.scale)) for side in (self.width, self.height))
         grey = frame.grey(width, height)
-        thumbnail = frame.small(*THUMBNAIL_SIZE, grey)
+        thumbnail = frame.small(*THUMBNAIL_SIZE, grey, sparse=True)
         return FrameView(frame.index, frame.seconds, frame.duration, grey, thumbnail, self.scale)
 
     def _stretches(self, pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
@@ -138,7 +138,8 @@ class Scan:
         view.crops = tuple(
             cut_out(frame, boxes[n], faces.landmarks[n]) if strong[n] else None for n in range(len(faces))
         )
-        if self.config.clothes:
+        # Clothes change less from frame to frame than how a face looks: those of the searched frames say it all.
+        if self.config.clothes and (view.searched or view.wants_crops):
             histograms = {
                 n: clothes_histogram(frame, boxes[n], boxes) for n in np.flatnonzero(strong).tolist()
             }
