@@ -8,6 +8,7 @@ become clusters, and the index gets its name.
 
 from __future__ import annotations
 
+import math
 import time
 from array import array
 from collections import deque
@@ -35,7 +36,7 @@ from facereel.indexer.parts import (
     write_segment,
 )
 from facereel.indexer.scan.frame_view import FrameView
-from facereel.indexer.scan.scan import Scan
+from facereel.indexer.scan.scan import Scan, longest_stretch
 from facereel.indexer.segments import Setting, fingerprint, segments
 from facereel.store.files.disk import make_store
 from facereel.store.files.names import printable
@@ -49,9 +50,6 @@ from facereel.store.model.records import (
     Segment,
 )
 from facereel.store.resume.unfinished import UnfinishedIndex
-
-# Of decoded pictures, 12 bits a pixel, from one searched frame to the next; three such stretches are in memory at once.
-STRETCH_BYTES = 40 << 20
 
 OnProgress = Callable[[int, int], None]  # frames done, frames in all as far as known
 
@@ -234,7 +232,10 @@ class _Reader:
             max(1, round(seconds * video.frame_rate))
             for seconds in (config.search_interval, config.low_res_interval, config.crop_interval)
         )
-        search_every = min(search_every, max(1, STRETCH_BYTES * 2 // (3 * video.width * video.height)))
+        # No face that is there for long enough may fall between two frames of which crops are taken.
+        crop_every = min(crop_every, max(1, math.ceil(config.min_seconds * video.frame_rate)))
+        fitting = longest_stretch(video.width, video.height, video.pixel_format, crop_every, config)
+        search_every = min(search_every, fitting)
         frame_rate = float(video.frame_rate)
         scan = Scan(video.width, video.height, frame_rate, search_every, check_every, crop_every, config)
         # One thread more than there are for all: the decoder goes on while one of its threads waits for us.

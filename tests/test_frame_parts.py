@@ -113,26 +113,35 @@ def test_scaled_down_it_covers_the_same_place(rotation: int, stretch: int) -> No
         assert difference(x0, y0) < min(difference(abs(x0 - 3), y0), difference(x0, abs(y0 - 3)))
 
 
+@pytest.mark.parametrize("rotation", [0, 90])
 @pytest.mark.parametrize(
-    ("pixel_format", "shrink", "alone"),
-    [("yuv420p", 1, True), ("yuvj420p", 2, True), ("yuv444p", 4, True), ("yuv422p", 2, False), ("yuv420p", 3, False)],
-)  # fmt: skip
+    ("pixel_format", "size"),
+    [("yuv420p", (384, 288)), ("yuvj420p", (192, 144)), ("yuv444p", (97, 73)), ("yuv422p", (128, 95))],
+)
 def test_a_part_of_the_small_picture_is_that_of_all_of_it(
-    pixel_format: str, shrink: int, alone: bool
+    pixel_format: str, size: tuple[int, int], rotation: int
 ) -> None:
-    frame = frame_of(pixel_format, (384, 288))
-    width, height = 384 // shrink, 288 // shrink
-    grey_levels = frame.grey(width, height)
-    whole = frame.small(width, height, grey_levels)
-    for corners in ((0, 0, width, height), (16, 32, 61, 71)):
-        x0, y0, x1, y1 = corners
-        part = frame.small_part(corners, grey_levels)
-        assert (part is not None) == alone
-        if part is not None:
-            np.testing.assert_array_equal(part, whole[y0:y1, x0:x1])
+    width, height = size if rotation == 0 else size[::-1]
+    frame = frame_of(pixel_format, (384, 288), rotation=rotation)
+    small = frame.small(frame.grey(width, height))
+    assert small is not None
+    whole = small.image(width, height)
+    for x0, y0, x1, y1 in ((0, 0, width, height), (16, 32, 61, 71)):
+        np.testing.assert_array_equal(small.part((x0, y0, x1, y1)), whole[y0:y1, x0:x1])
 
 
-@pytest.mark.parametrize(("rotation", "mirrored"), [(90, False), (0, True)])
-def test_no_part_of_the_small_picture_is_made_alone_where_it_is_turned(rotation: int, mirrored: bool) -> None:
-    frame = frame_of(size=(384, 288), rotation=rotation, mirrored=mirrored)
-    assert frame.small_part((0, 0, 64, 64), frame.grey(*frame.size)) is None
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuvj420p", "yuv444p"])
+@pytest.mark.parametrize("size", [(384, 288), (192, 144), (127, 95)])
+def test_the_small_picture_looks_like_the_picture(pixel_format: str, size: tuple[int, int]) -> None:
+    levels = ColorRange.JPEG if "j" in pixel_format else ColorRange.MPEG
+    frame = frame_of(pixel_format, (384, 288), space=Colorspace.ITU601, colour_range=levels)
+    small = frame.small(frame.grey(*size))
+    assert small is not None
+    # Of means over areas: both ways to make a picture smaller blur its details in their own way.
+    made, expected = (cv2.blur(picture, (31, 31)) for picture in (small.image(*size), frame.image(*size)))
+    assert np.abs(made.astype(int) - expected).mean() < 4
+
+
+def test_a_picture_without_planes_has_no_small_one() -> None:
+    frame = frame_of("rgb24", (384, 288))
+    assert frame.small(frame.grey(96, 72)) is None

@@ -17,7 +17,7 @@ from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.frame import Frame
 from facereel.indexer.media.video import probe, read_frames
 from facereel.indexer.scan.frame_view import FrameView
-from facereel.indexer.scan.scan import Scan
+from facereel.indexer.scan.scan import Scan, longest_stretch
 from facereel.indexer.shots.similarity import THUMBNAIL_SIZE
 from facereel.store.model.config import Config
 from facereel.store.model.records import DETECTED, INTERPOLATED, Faces, Image
@@ -84,6 +84,35 @@ def test_no_full_picture_outlives_its_crops(tmp_path: Path) -> None:
     views = list(scanner.views(frames, FakeEngine()))
     assert sum(crop is not None for view in views for crop in view.crops) > 1
     assert all(frame._displayed is None for frame in frames)
+
+
+@pytest.mark.parametrize(("settings", "there"), [({}, [0, 5, 10, 15, 20]), ({"min_face": 12}, [*range(21)])])
+def test_of_a_stretch_only_frames_stay_that_may_be_needed(
+    settings: dict[str, Any], there: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of which crops may be taken; all of them where faces are searched in the full size."""
+    completed: list[Frame] = []
+
+    def take_crops(scanner: Scan, frame: Frame | None, view: FrameView) -> None:
+        if frame is not None:
+            completed.append(frame)
+
+    monkeypatch.setattr(Scan, "_take_crops", take_crops)
+    path = film(tmp_path / "a.mp4", (1280, 720), frames=21)
+    views = scan(path, **settings)
+    assert [frame.index for frame in completed] == there
+    assert all(len(view.faces) == 1 for view in views)
+    assert all(view.small is None for view in views)
+
+
+def test_fewer_frames_follow_a_key_frame_where_pictures_are_large() -> None:
+    def longest(width: int, height: int, pixel_format: str = "yuv420p", **settings: Any) -> int:
+        return longest_stretch(width, height, pixel_format, 3, Config(**settings))
+
+    assert longest(640, 360) > 60
+    assert 20 < longest(1920, 1080) < 40
+    assert longest(1920, 1080, "yuv420p10le") == longest(1920, 1080, min_face=12) == 13
+    assert longest(16384, 16384) == 1
 
 
 def test_every_frame_can_be_searched(tmp_path: Path) -> None:

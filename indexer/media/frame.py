@@ -40,6 +40,42 @@ _RED_AND_BLUE: dict[int, tuple[float, float]] = {
 _RED_AND_BLUE_BT601 = (0.299, 0.114)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SmallPicture:
+    """A picture made smaller, grey and colours apart: far cheaper than to convert the picture itself.
+
+    Colours are computed by the matrix of standard definition, whatever the video's: a detector sees no difference.
+    """
+
+    grey: Grey  # (h, w), upright
+    colours: Image  # (h / 2, w / 2, 2), rounded up
+    full_range: bool  # are its levels those of 0 to 255?
+
+    def image(self, width: int, height: int) -> Image:
+        """The picture as BGR (height, width, 3)."""
+        colours = scaled(self.colours, -(-width // 2), -(-height // 2))
+        return self._bgr(scaled(self.grey, width, height), colours)
+
+    def part(self, corners: Corners) -> Image:
+        """The part of it with these corners x0, y0, x1, y1, as BGR."""
+        x0, y0, x1, y1 = corners
+        left, top, right, bottom = x0 // 2, y0 // 2, -(-x1 // 2), -(-y1 // 2)  # in pixels of its colours
+        grey = self.grey[2 * top : 2 * bottom, 2 * left : 2 * right]
+        pixels = self._bgr(grey, self.colours[top:bottom, left:right])
+        return pixels[y0 - 2 * top : y1 - 2 * top, x0 - 2 * left : x1 - 2 * left]
+
+    def _bgr(self, grey: Grey, colours: Image) -> Image:
+        if self.full_range:  # OpenCV expects levels of 16 to 235, colours to 240
+            grey, colours = _compress_levels(grey, 219 / 255), _compress_levels(colours, 224 / 255)
+        height, width = grey.shape
+        if height % 2 or width % 2:
+            grey = np.asarray(
+                cv2.copyMakeBorder(grey, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE), np.uint8
+            )
+        pixels = np.asarray(cv2.cvtColorTwoPlane(grey, colours, cv2.COLOR_YUV2BGR_NV12), np.uint8)
+        return pixels[:height, :width]
+
+
 @dataclass(slots=True, eq=False)
 class Frame:
     """The picture of one frame."""
@@ -129,57 +165,18 @@ class Frame:
             return self._upright(_convert(self.picture, *size, "gray"))
         return self._upright(scaled(self._planes[0], *size))
 
-    def small(self, width: int, height: int, grey: Grey, sparse: bool = False) -> Image:
-        """The upright picture as BGR (height, width, 3), both even, made from its `grey`: far cheaper than image().
-
-        Colours are computed by the matrix of standard definition, whatever the video's: a detector sees no difference.
-        Those of a `sparse` one that is made much smaller are made of only some of their pixels.
-        """
+    def small(self, grey: Grey) -> SmallPicture | None:
+        """The upright picture in the size of its `grey`; None where its format has no planes to be scaled alone."""
         if not self._is_planar:
-            return self.image(width, height)
-        half = self._coded_size(width // 2, height // 2)
-        chroma = self._planes[1:]
-        if sparse and chroma[0].shape[0] >= 4 * half[1] and chroma[0].shape[1] >= 4 * half[0]:
-            twice = 2 * half[0], 2 * half[1]
-            chroma = tuple(
-                np.asarray(cv2.resize(plane, twice, interpolation=cv2.INTER_LINEAR), np.uint8)
-                for plane in chroma
-            )
-        upright = [self._upright(scaled(plane, *half)) for plane in chroma]
-        return self._from_planes(scaled(grey, width, height), *upright)
-
-    def small_part(self, corners: Corners, grey: Grey) -> Image | None:
-        """The part of small() in the size of its `grey` with these corners x0, y0, x1, y1; the rest is not converted.
-
-        None where it cannot be converted alone, or would not be the same: ask for all of small() there.
-        """
-        if not self._is_planar or self.rotation or self.mirrored:
             return None
         height, width = grey.shape
-        coded_height, coded_width = self._planes[1].shape
-        times = 2 * coded_width // width
-        as_often = 2 * coded_width == times * width and 2 * coded_height == times * height
-        # Halved by averaging only, each pixel is made of those at its place.
-        if times not in (1, 2, 4, 8) or not as_often:
-            return None
-        x0, y0, x1, y1 = corners
-        left, top, right, bottom = x0 // 2, y0 // 2, -(-x1 // 2), -(-y1 // 2)  # in pixels of its colours
-        rows, columns = slice(top * times, bottom * times), slice(left * times, right * times)
-        chroma = [scaled(plane[rows, columns], right - left, bottom - top) for plane in self._planes[1:]]
-        pixels = self._from_planes(grey[2 * top : 2 * bottom, 2 * left : 2 * right], *chroma)
-        return pixels[y0 - 2 * top : y1 - 2 * top, x0 - 2 * left : x1 - 2 * left]
-
-    def _from_planes(self, *planes: Grey) -> Image:
-        """The BGR picture of a grey plane and two of colours in half its size."""
-        if self._has_full_range:  # OpenCV expects levels of 16 to 235, colours to 240
-            ranges = (219 / 255, 224 / 255, 224 / 255)
-            planes = tuple(_compress_levels(plane, part) for plane, part in zip(planes, ranges, strict=True))
-        grey, *chroma = planes
-        return np.asarray(cv2.cvtColorTwoPlane(grey, cv2.merge(chroma), cv2.COLOR_YUV2BGR_NV12), np.uint8)
+        half = self._coded_size(-(-width // 2), -(-height // 2))
+        colours = np.asarray(cv2.merge([scaled(plane, *half) for plane in self._planes[1:]]), np.uint8)
+        return SmallPicture(grey, self._upright(colours), self._has_full_range)
 
     @property
     def _is_planar(self) -> bool:
-        return self.picture.format.name in _PLANAR and not is_hdr(self.picture)
+        return has_planes(self.picture.format.name) and not is_hdr(self.picture)
 
     @property
     def _has_full_range(self) -> bool:
@@ -218,6 +215,11 @@ class Frame:
         turn = _TURNS.get(self.rotation)
         turned = pixels if turn is None else cv2.rotate(pixels, turn)
         return np.asarray(cv2.flip(turned, 1) if self.mirrored else turned, np.uint8)
+
+
+def has_planes(pixel_format: str) -> bool:
+    """Whether planes of pictures of a format can be scaled down alone, so that Frame.small() gives one."""
+    return pixel_format in _PLANAR
 
 
 def _bgr(picture: av.VideoFrame, width: int, height: int) -> Image:

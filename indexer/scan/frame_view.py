@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from facereel.indexer.media.frame import SmallPicture
 from facereel.indexer.scan.patch_matching import (
     MIN_BLOCK_SHARE,
     MIN_NCC_CLEAR,
@@ -34,6 +35,9 @@ class FrameView:
     duration: float  # for how long, seconds
     grey: Grey  # (h, w) the picture in analysis size
     thumbnail: Image  # BGR, for the shot detector
+    small: SmallPicture | None = (
+        None  # with `grey`, until the scan gives the view; None where a frame has none
+    )
     scale: float = 1.0  # displayed pixels a pixel of `grey`
     analysis_faces: Faces | None = None  # in pixels of `grey`; None until the scan knows them
     sources: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))

@@ -8,26 +8,33 @@ views come in order.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, repeat
+from typing import TypeAlias
 
 import numpy as np
 
 from facereel.indexer.engines.face_crops import cut_out
 from facereel.indexer.engines.protocol import FaceEngine
-from facereel.indexer.media.frame import Frame
+from facereel.indexer.media.frame import Frame, has_planes
 from facereel.indexer.scan.clothes import clothes_histogram
 from facereel.indexer.scan.cuts import REACH, Picture, mark_cuts
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.scan.search import FrameSearch
 from facereel.indexer.scan.stretch import Stretch
+from facereel.indexer.scan.tiles import tiled_size
 from facereel.indexer.shots.similarity import THUMBNAIL_SIZE, thumbnail_change
 from facereel.indexer.timing import SLOW_STEP, film_frame, rounding
 from facereel.store.model.boxes import xyxy_to_xywh
 from facereel.store.model.config import Config
 from facereel.store.model.records import Image
+
+# Of pictures, 12 bits a pixel, from one key frame to the next; three such stretches are in memory at once.
+STRETCH_BYTES = 40 << 20
+
+Pictures: TypeAlias = list[tuple[Frame | None, FrameView]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ class Scan:
             pictures = mark_cuts(self._pictures(frames, pool, threads), REACH * film_frame(self.frame_rate))
             waiting: deque[Future[list[FrameView]]] = deque()
             before: Future[FrameView] | None = None
-            for stretch in self._stretches(pictures):
+            for stretch in self._stretches(pictures, search):
                 # To complete a stretch needs its last view and that of the stretch before. Both are submitted
                 # earlier, so that no thread waits for work that has no thread.
                 last = pool.submit(_search_key_frame, *stretch[-1], search)
@@ -83,35 +90,44 @@ class Scan:
     def _view(self, frame: Frame) -> FrameView:
         width, height = (max(1, round(side / self.scale)) for side in (self.width, self.height))
         grey = frame.grey(width, height)
-        thumbnail = frame.small(*THUMBNAIL_SIZE, grey, sparse=True)
-        return FrameView(frame.index, frame.seconds, frame.duration, grey, thumbnail, self.scale)
+        small = frame.small(grey)
+        thumbnail = (frame if small is None else small).image(*THUMBNAIL_SIZE)
+        return FrameView(frame.index, frame.seconds, frame.duration, grey, thumbnail, small, self.scale)
 
-    def _stretches(self, pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
+    def _stretches(self, pictures: Iterable[Picture], search: FrameSearch) -> Iterator[Pictures]:
         """Pictures in stretches that end with a key frame; the first stretch, and that after a cut, is one alone.
 
         Both frames of a slow step and both beside a cut are key frames. Which ones are does not depend on what was
-        before a key frame, so that a run that resumes at one finds the same.
+        before a key frame, so that a run that resumes at one finds the same. Of the other frames only those stay of
+        which crops may be taken: a frame takes ten times the memory of its small picture.
         """
-        stretch: list[Picture] = []
+        stretch: Pictures = []
         key_frame = before = None
         longest = self.search_every / self.frame_rate + rounding(self.frame_rate)
         for frame, view in pictures:
-            slow = before is not None and frame.seconds - before.seconds > SLOW_STEP
+            slow = before is not None and view.seconds - before.seconds > SLOW_STEP
             apart = slow or view.after_cut
             if apart and stretch:
                 yield stretch
                 stretch = []
+            if (
+                before is not None
+                and stretch
+                and before.index % self.crop_every
+                and not search.needs_frame(before)
+            ):
+                stretch[-1] = None, before
             stretch.append((frame, view))
-            late = key_frame is None or frame.seconds - key_frame.seconds > longest
+            late = key_frame is None or view.seconds - key_frame.seconds > longest
             if apart or late or len(stretch) == self.search_every:
                 yield stretch
-                key_frame, stretch = frame, []
-            before = frame
+                key_frame, stretch = view, []
+            before = view
         if stretch:
             yield stretch
 
     def _complete(
-        self, pictures: Sequence[Picture], before: Future[FrameView] | None, last: Future[FrameView],
+        self, pictures: Pictures, before: Future[FrameView] | None, last: Future[FrameView],
         search: FrameSearch,
     ) -> list[FrameView]:  # fmt: skip
         """Views of a stretch with all that the scan tells; `before` is the key frame before it, `last` its own."""
@@ -122,13 +138,17 @@ class Scan:
             Stretch(stretch, frames[:-1], search, self.check_every, film_frame(self.frame_rate)).find_faces()
         for frame, view in pictures:
             self._take_crops(frame, view)
-            frame.drop_displayed()  # nothing takes parts of it any more
+            view.small = None
+            if frame is not None:
+                frame.drop_displayed()  # nothing takes parts of it any more
         return views
 
-    def _take_crops(self, frame: Frame, view: FrameView) -> None:
+    def _take_crops(self, frame: Frame | None, view: FrameView) -> None:
         """Take the crops and the clothes of the strong faces, where crops are wanted."""
         faces = view.faces
         view.crops = (None,) * len(faces)
+        if frame is None:
+            return
         strong = faces.scores >= self.config.strong_score
         # Where faces hardly move, crops are alike: half as many do.
         wanted = view.searched or view.wants_crops or view.index % (self.crop_every * (1 + view.still)) == 0
@@ -146,7 +166,16 @@ class Scan:
             view.clothes = {n: histogram for n, histogram in histograms.items() if histogram is not None}
 
 
-def _search_key_frame(frame: Frame, view: FrameView, search: FrameSearch) -> FrameView:
+def longest_stretch(width: int, height: int, pixel_format: str, crop_every: int, config: Config) -> int:
+    """How many frames of a video of that size, displayed pixels, may follow a key frame, to fit in memory."""
+    side = max(width, height)
+    analysis_share = (config.analysis_side(side) / side) ** 2
+    tiled = tiled_size(width, height, config.min_face, round(width * analysis_share**0.5)) is not None
+    share = 1 / crop_every + analysis_share if has_planes(pixel_format) and not tiled else 1.0
+    return max(1, int(STRETCH_BYTES / (1.5 * width * height * share)))
+
+
+def _search_key_frame(frame: Frame | None, view: FrameView, search: FrameSearch) -> FrameView:
     view.set_faces(search.whole(frame, view))
     view.searched = True
     view.is_key_frame = view.may_begin

@@ -20,28 +20,19 @@ from facereel.store.model.records import Faces, Floats, Image
 class RegionPicture:
     """A frame in the size in which regions of it are searched; only these are converted where its format allows it."""
 
-    frame: Frame
+    frame: Frame | None
     view: FrameView
     size: tuple[int, int]  # width and height, pixels
     _whole: Image | None = None
 
     def part(self, region: Region) -> Image:
         """The pixels of a region, BGR."""
+        if self.view.small is not None and self.size == self.view.grey.shape[::-1]:
+            return self.view.small.part(region.corners)
         if self._whole is None:
-            part = self._alone(region)
-            if part is not None:
-                return part
-            tiled = self.size != self.view.grey.shape[::-1]
-            self._whole = self.frame.image(*self.size) if tiled else _image(self.frame, self.view, self.size)
+            self._whole = _converted(self.frame, self.size)
         x0, y0, x1, y1 = region.corners
         return self._whole[y0:y1, x0:x1]
-
-    def _alone(self, region: Region) -> Image | None:
-        """The pixels of a region, if they can be converted without the rest of the picture."""
-        width, height = self.size
-        if self.size != self.view.grey.shape[::-1] or width % 2 or height % 2:
-            return None
-        return self.frame.small_part(region.corners, self.view.grey)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +44,32 @@ class FrameSearch:
     config: Config
     engine: FaceEngine
 
-    def whole(self, frame: Frame, view: FrameView) -> Faces:
+    def whole(self, frame: Frame | None, view: FrameView) -> Faces:
         """The faces of a frame."""
         height, width = view.grey.shape
         size = self._tiled_size(view)
         if size is None:
             return self.engine.detect(_image(frame, view, (width, height)))
+        assert frame is not None
         return _scaled(search_tiles(frame.image, self.engine.detect, size), width / size[0])
 
-    def half_size(self, frame: Frame, view: FrameView) -> Faces:
+    def half_size(self, frame: Frame | None, view: FrameView) -> Faces:
         """The larger faces of a frame, for a quarter of the cost of whole()."""
         height, width = view.grey.shape
         size = width // 4 * 2, height // 4 * 2
         (faces,) = self.engine.detect_regions([_image(frame, view, size)])
         return _scaled(faces, width / size[0])
 
+    def needs_frame(self, view: FrameView) -> bool:
+        """Is the frame itself needed to search it?"""
+        return view.small is None or self._tiled_size(view) is not None
+
     def whole_pixels(self, view: FrameView) -> int:
         """How many pixels whole() searches."""
         size = self._tiled_size(view)
         return int(view.grey.size) if size is None else size[0] * size[1]
 
-    def region_picture(self, frame: Frame, view: FrameView) -> RegionPicture:
+    def region_picture(self, frame: Frame | None, view: FrameView) -> RegionPicture:
         """The picture from which regions are cut: as large as the smallest face needs it."""
         height, width = view.grey.shape
         return RegionPicture(frame, view, self._tiled_size(view) or (width, height))
@@ -100,11 +96,14 @@ class FrameSearch:
         return tiled_size(self.width, self.height, self.config.min_face, view.grey.shape[1])
 
 
-def _image(frame: Frame, view: FrameView, size: tuple[int, int]) -> Image:
-    """The picture in `size` (width, height) for a detector. Even sizes take a third of the time of odd ones."""
-    if size[0] % 2 or size[1] % 2:
-        return frame.image(*size)
-    return frame.small(*size, view.grey)
+def _image(frame: Frame | None, view: FrameView, size: tuple[int, int]) -> Image:
+    """The picture in `size` (width, height) for a detector."""
+    return _converted(frame, size) if view.small is None else view.small.image(*size)
+
+
+def _converted(frame: Frame | None, size: tuple[int, int]) -> Image:
+    assert frame is not None  # the scan keeps those of which no small picture is enough
+    return frame.image(*size)
 
 
 def _scaled(faces: Faces, scale: float) -> Faces:

@@ -51,7 +51,9 @@ class Stretch:
     """Consecutive frames, of which the first and the last were searched."""
 
     views: Sequence[FrameView]  # n of them
-    frames: Sequence[Frame]  # n - 2 of them, those between the first and the last
+    frames: Sequence[
+        Frame | None
+    ]  # n - 2 of them, those between the first and the last, as far as they are there
     search: FrameSearch
     check_every: int  # frames beyond which it is long: somebody may come and go unseen
     film_frame: int  # frames that last as long as one of a film
@@ -69,7 +71,7 @@ class Stretch:
         alone = {end: self._alone(end) for end in (first, last)}
         count = len(doubtful) + len(alone[first]) + len(alone[last])
         if last > 1 and count * REGION_PIXELS > self.search.whole_pixels(self.views[0]) * _MAX_SHARE:
-            self._divide(last // 2)
+            self._divide(self._near_middle())
             return
         self._probe(self._paths)
         self._search_doubts(self._paths)
@@ -89,7 +91,7 @@ class Stretch:
                 path = self._begin(place, faces, face)
                 self._follow([path], 1)
                 self._follow([path], -1)
-            self.views[int(path.scores.argmax())].wants_crops = True
+            self._want_crops(path)
         self._show()
 
     def _alone(self, end: Place) -> list[int]:
@@ -163,6 +165,18 @@ class Stretch:
         ]
         for found in self._search([(place, box) for box in others]):
             self._strays += [(place, found, face) for face in self._clear(found)]
+
+    def _near_middle(self) -> Place:
+        """The place nearest to the middle whose frame is there, so that crops can be taken of it."""
+        middle = (len(self.views) - 1) // 2
+        there = [place for place, frame in enumerate(self.frames, start=1) if frame is not None]
+        return min(there, key=lambda place: abs(place - middle), default=middle)
+
+    def _want_crops(self, path: Path) -> None:
+        """Have crops taken where a path is clearest of all frames that are there."""
+        there = [False, *(frame is not None for frame in self.frames), False]
+        scores = np.where(there, np.where(path.known, path.scores, 0), 0)
+        self.views[int(scores.argmax())].wants_crops = bool(scores.any())
 
     def _divide(self, place: Place) -> None:
         """Search a frame whole, and the two parts of the stretch each for itself."""

@@ -35,7 +35,7 @@ def starts_by(video: Path, configs: Mapping[str, Config]) -> dict[str, list[int]
     size = round(known.width / scale), round(known.height / scale)
     detectors_by_name = {name: shot_detector(known.frame_rate, config) for name, config in configs.items()}
     for frame in read_frames(known, DecodeLog()):
-        tiny = frame.small(*THUMBNAIL_SIZE, frame.grey(*size))
+        tiny = (frame.small(frame.grey(*size)) or frame).image(*THUMBNAIL_SIZE)
         for detector in detectors_by_name.values():
             detector.push(frame.index, frame.seconds, tiny)
     for detector in detectors_by_name.values():
