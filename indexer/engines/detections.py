@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from facereel.store.model.boxes import overlap_of_smaller, xyxy_to_xywh
+from facereel.store.model.boxes import xyxy_to_xywh
 from facereel.store.model.records import Faces, Floats, Image
 
 # Boxes (N, 4) x0 y0 x1 y1, scores (N,), landmarks (N, 5, 2), pixels: several of one face, in no order.
@@ -44,19 +44,31 @@ def padded_size(image: Image) -> tuple[int, int]:
 
 def suppress_overlaps(by_scale: list[Detections]) -> Faces:
     """Faces of one picture's detections at each scale; of those that overlap the best."""
-    boxes, scores, landmarks = (np.concatenate(parts) for parts in zip(*by_scale, strict=True))
-    xywh = xyxy_to_xywh(boxes).tolist()
-    best = cv2.dnn.NMSBoxes(xywh, scores.tolist(), MIN_SCORE, NMS_IOU) if len(boxes) else []
-    order = np.asarray(best, dtype=np.int64).reshape(-1)
-    order = order[_not_nested(boxes[order])]
+    # Most are of a region, in which there is one scale, one face and a dozen boxes.
+    boxes, scores, landmarks = (
+        by_scale[0] if len(by_scale) == 1 else map(np.concatenate, zip(*by_scale, strict=True))
+    )
+    best = (
+        cv2.dnn.NMSBoxes(xyxy_to_xywh(boxes).tolist(), scores.tolist(), MIN_SCORE, NMS_IOU)
+        if len(boxes)
+        else ()
+    )
+    order = _not_nested(boxes, [int(position) for position in best])
     return Faces(boxes[order], scores[order], landmarks[order])
 
 
-def _not_nested(boxes: Floats) -> NDArray[np.int64]:
-    """Positions of boxes (N, 4), best first, that do not lie mostly inside a better one."""
-    nested = overlap_of_smaller(boxes, boxes) > _NESTED
+def _not_nested(boxes: Floats, order: Sequence[int]) -> list[int]:
+    """Positions of boxes (N, 4) in this order, best first, that do not lie mostly inside a better one."""
     positions: list[int] = []
-    for position in range(len(boxes)):
-        if not nested[position, positions].any():
+    outer: list[tuple[float, ...]] = []
+    for position in order:
+        x0, y0, x1, y1 = boxes[position].tolist()
+        area = (x1 - x0) * (y1 - y0)
+        for left, top, right, bottom, other_area in outer:
+            width, height = min(x1, right) - max(x0, left), min(y1, bottom) - max(y0, top)
+            if width > 0 and height > 0 and width * height > _NESTED * min(area, other_area):
+                break
+        else:
             positions.append(position)
-    return np.array(positions, dtype=np.int64)
+            outer.append((x0, y0, x1, y1, area))
+    return positions

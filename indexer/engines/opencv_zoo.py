@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -163,12 +164,7 @@ class OpenCVZoo:
             for channel, plane in enumerate(cv2.split(image)):
                 blob[place, channel, : len(image), : image.shape[1]] = plane
         heads = self._detector.run(None, {"input": blob})[0]
-        grid, strides = _grid(height, width)
-        found = []
-        for cells in heads:
-            keep = np.flatnonzero(np.minimum(cells[:, 0], cells[:, 1]) > _MIN_LOGIT)
-            found.append(_decode(cells[keep], grid[keep], strides[keep]))
-        return found
+        return _decode(heads, *_grid(height, width))
 
 
 @lru_cache(maxsize=32)  # a video has one size, its regions a few
@@ -182,15 +178,20 @@ def _grid(height: int, width: int) -> tuple[Floats, Floats]:
     return np.concatenate(cells), np.concatenate(strides)
 
 
-def _decode(values: Floats, cells: Floats, strides: Floats) -> Detections:
-    """Turn what the heads say of cells (N, 2) with strides (N, 1), values (N, 16), into detections."""
+def _decode(heads: Floats, grid: Floats, grid_strides: Floats) -> list[Detections]:
+    """Turn what the heads say of each cell of N pictures (N, C, 16) into the detections of each picture."""
+    pictures, numbers = (np.minimum(heads[..., 0], heads[..., 1]) > _MIN_LOGIT).nonzero()
+    values = heads[pictures, numbers]
     scores = 1 / np.sqrt((1 + np.exp(-values[:, 0])) * (1 + np.exp(-values[:, 1])))
     keep = scores > detections.MIN_SCORE
-    values, cells, strides, scores = values[keep], cells[keep], strides[keep], scores[keep]
+    pictures, numbers, values, scores = pictures[keep], numbers[keep], values[keep], scores[keep]
+    cells, strides = grid[numbers], grid_strides[numbers]
     centres = (cells + values[:, 2:4]) * strides
     halves = np.exp(values[:, 4:6]) * strides / 2
     landmarks = (values[:, 6:].reshape(-1, 5, 2) + cells[:, None]) * strides[:, None]
-    return np.concatenate([centres - halves, centres + halves], axis=1), scores, landmarks
+    boxes = np.concatenate([centres - halves, centres + halves], axis=1)
+    ends = np.searchsorted(pictures, np.arange(len(heads) + 1)).tolist()
+    return [(boxes[a:b], scores[a:b], landmarks[a:b]) for a, b in pairwise(ends)]
 
 
 def _load(
