@@ -40,9 +40,16 @@ def faces_at(*detections: Detection) -> Faces:
 
 def path_of(views: Sequence[FrameView], first: Detection, last: Detection) -> Path:
     """A face between the first and the last view, where it was detected."""
-    stretch = [replace(view, seconds=step / 25) for step, view in enumerate(views)]
-    path = Path(stretch, 0, faces_at(first), 0)
-    path.add(len(views) - 1, faces_at(last), 0, far=10)
+    path = path_between([replace(view, seconds=step / 25) for step, view in enumerate(views)], first, last)
+    path.compare()
+    return path
+
+
+def path_between(views: Sequence[FrameView], first: Detection, last: Detection, far: int = 10) -> Path:
+    for view, detection in ((views[0], first), (views[-1], last)):
+        view.set_searched(faces_at(detection))
+    path = Path(views, 0, faces_at(first), 0)
+    path.add(len(views) - 1, faces_at(last), 0, far)
     return path
 
 
@@ -63,6 +70,7 @@ def test_a_face_beside_its_interpolated_place_is_in_doubt_until_it_is_detected()
     assert not path.known[1:-1].any()
     assert path.doubts() == [3]
     path.add(3, faces_at((50, 60, 0.9)), 0, far=10)
+    path.compare()
     assert path.known.all()
     assert path.boxes[:, 0] == pytest.approx(places, abs=0.5)
     assert path.doubts() == []
@@ -79,7 +87,23 @@ def test_only_the_covered_frame_and_its_neighbours_are_in_doubt() -> None:
     path.missing[3] = True
     assert path.doubts() == [2, 4], "what is on either side of a frame without the face is searched, too"
     path.add(2, faces_at((50, 60, 0.9)), 0, far=10)
+    path.compare()
     assert path.linked.tolist() == [False, True, True, False, False, False]
+
+
+def test_a_face_that_is_not_in_the_middle_is_in_doubt_before_all_places_are_compared() -> None:
+    moved = [picture(("red", 50 + 90 * (step > 3), 60)) for step in range(11)]
+    still = [picture(("red", 50, 60)) for _ in range(11)]
+    for views, places, doubtful in ((moved, [0, 5, 10], True), (still, list(range(11)), False)):
+        first, last = (50, 60, 0.9), (50 + 90 * doubtful, 60, 0.9)
+        path = path_between(
+            [replace(view, seconds=step / 25) for step, view in enumerate(views)], first, last
+        )
+        assert path.is_doubtful == doubtful
+        assert sorted(path.patches) == places
+        path.compare()
+        assert sorted(path.patches) == list(range(11))
+        assert bool(path.doubts()) == doubtful
 
 
 def test_far_apart_detections_are_interpolated_only_where_the_face_hardly_changes() -> None:
@@ -91,9 +115,9 @@ def test_far_apart_detections_are_interpolated_only_where_the_face_hardly_change
         noise = np.random.default_rng(7).integers(0, 255, ahead.grey.shape)
         grey = ((1 - share) * ahead.grey + share * noise).astype(np.uint8)
         views.append(FrameView(step, step / 25, 0.04, grey, ahead.thumbnail))
-    near, far = (Path(views, 0, faces_at((50, 60, 0.9)), 0) for _ in range(2))
-    near.add(12, faces_at((50, 60, 0.9)), 0, far=12)
-    far.add(12, faces_at((50, 60, 0.9)), 0, far=11)
+    near, far = (path_between(views, (50, 60, 0.9), (50, 60, 0.9), far) for far in (12, 11))
+    for path in (near, far):
+        path.compare()
     assert near.known.sum() > far.known.sum()
 
 

@@ -21,6 +21,7 @@ from facereel.indexer.scan.patch_matching import (
     match_patch,
     ncc,
     take_patch,
+    take_patches,
 )
 from facereel.store.model.boxes import xyxy_to_xywh
 from facereel.store.model.records import DETECTED, Box, FaceCrop, Faces, Floats, Grey, Image, Ints
@@ -56,6 +57,13 @@ class FrameView:
     in_transition: bool = False  # shows two shots at once, or lies close to a frame that does
     tracked_boxes: list[Box] = field(default_factory=list)  # of the tracks that have a face here
     face_patches: Sequence[Patch | None] = ()  # one a face, where the scan has taken it at the face's box
+
+    def set_searched(self, faces: Faces) -> None:
+        """Set what the detector has found in the whole frame, pixels of `grey`."""
+        self.set_faces(faces)
+        self.searched = True
+        # Both stretches beside the frame and the tracker compare them.
+        self.face_patches, _ = take_patches([self.grey] * len(faces), xyxy_to_xywh(faces.boxes))
 
     def set_faces(self, faces: Faces, source: int = DETECTED, previous: Ints | None = None) -> None:
         """Set the faces, pixels of `grey`; `previous` (N,) as the field, all -1 unless given."""

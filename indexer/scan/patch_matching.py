@@ -45,7 +45,7 @@ class Patch:
     def row(self) -> Floats:
         """Its grey levels with mean 0 and length 1 (PATCH * PATCH,): the product of two rows is their NCC."""
         if self._row is None:
-            (self._row,) = _rows([self.grey])
+            (self._row,) = _rows(self.grey[None])
         return self._row
 
     @cached_property
@@ -77,12 +77,16 @@ class PatchMatch:
 
 def take_patch(grey: Grey, box: Floats) -> Patch:
     """The picture inside a box (4,) as a patch."""
-    return Patch(_sample(grey, box))
+    sample = np.empty((PATCH, PATCH), np.uint8)
+    _sample(grey, box.tolist(), sample)
+    return Patch(sample)
 
 
 def take_patches(greys: Sequence[Grey], boxes: Floats) -> tuple[list[Patch], Floats]:
     """The patch of a box (N, 4) of each picture, and the rows (N, PATCH * PATCH) of all."""
-    samples = [_sample(grey, box) for grey, box in zip(greys, boxes, strict=True)]
+    samples = np.empty((len(boxes), PATCH, PATCH), np.uint8)
+    for grey, box, sample in zip(greys, boxes.tolist(), samples, strict=True):
+        _sample(grey, box, sample)
     rows = _rows(samples)
     return list(map(Patch, samples, rows)), rows
 
@@ -120,7 +124,9 @@ def match_patch(patch: Patch, grey: Grey, box: Floats, sufficient_ncc: float = M
 
     Blocks are compared only where the NCC is lower than `sufficient_ncc`.
     """
-    region = _sample(grey, box, _MARGIN)
+    side = PATCH + 2 * _MARGIN
+    region = np.empty((side, side), np.uint8)
+    _sample(grey, box.tolist(), region)
     scores = cv2.matchTemplate(region, patch.grey, cv2.TM_CCOEFF_NORMED)
     _, best_ncc, _, (dx, dy) = cv2.minMaxLoc(scores)
     shift = (dx - _MARGIN) / PATCH, (dy - _MARGIN) / PATCH
@@ -141,13 +147,15 @@ def _has_contrast(patch: Patch, other: Patch) -> bool:
     return other.deviation >= max(_MIN_CONTRAST * patch.deviation, 1.0)
 
 
-def _sample(grey: Grey, box: Floats, margin: int = 0) -> Grey:
-    """The picture inside a box (4,) in the size of a patch; `margin` adds that many patch pixels on each side.
+def _sample(grey: Grey, box: Sequence[float], sample: Grey) -> None:
+    """Fill a square sample with the picture inside a box (4,) in the size of a patch, and what is beside it.
 
-    Outside the picture its edge is repeated.
+    Where the sample is larger than a patch, it shows as much more on each side. Outside the picture its edge is
+    repeated.
     """
-    x, y, w, h = box.tolist()
-    side = PATCH + 2 * margin
+    x, y, w, h = box
+    side = len(sample)
+    margin = (side - PATCH) // 2
     step_x, step_y = w / PATCH, h / PATCH
     left, top = x - margin * step_x, y - margin * step_y
     # A large face is averaged down first: sampling single pixels of it would pick up noise.
@@ -165,16 +173,14 @@ def _sample(grey: Grey, box: Floats, margin: int = 0) -> Grey:
         [[step_x, 0, left + step_x / 2 - 0.5], [0, step_y, top + step_y / 2 - 0.5]], dtype=np.float32
     )
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(
-        cv2.warpAffine(grey, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    )
+    cv2.warpAffine(grey, matrix, (side, side), sample, flags, cv2.BORDER_REPLICATE)
 
 
-def _rows(greys: Sequence[Grey]) -> Floats:
-    """Rows (N, PATCH * PATCH) of N greys (PATCH, PATCH)."""
-    rows = np.stack(greys).reshape(len(greys), -1).astype(np.float32)
-    rows -= rows.mean(axis=1, keepdims=True)
-    rows /= np.maximum(np.sqrt(np.einsum("np,np->n", rows, rows)), 1.0)[:, None]
+def _rows(greys: Grey) -> Floats:
+    """Rows (N, PATCH * PATCH) of N greys (N, PATCH, PATCH)."""
+    rows = greys.reshape(-1, PATCH * PATCH).astype(np.float32)
+    rows -= np.add.reduce(rows, axis=1, keepdims=True) / rows.shape[1]  # ndarray.mean takes twice as long
+    rows /= np.maximum(np.sqrt(np.vecdot(rows, rows)), 1.0)[:, None]
     return rows
 
 

@@ -30,6 +30,12 @@ _MIN_NCC_LINK = 0.85
 # The same face: distance of the centres in widths of the smaller, and ratio of the widths.
 MAX_DISTANCE, _MAX_GROWTH = 0.8, 1.5
 
+FACE_VALUES = 15  # of a face: four of its box, its score, ten of its landmarks
+
+Span = tuple[
+    int, int, float
+]  # places of two detections that follow each other, and the NCC that confirms between
+
 
 class Path:
     """One face in the n frames of a stretch, by their places 0 to n - 1.
@@ -43,71 +49,115 @@ class Path:
         """It was detected at one place so far."""
         length = len(views)
         self._views = views
-        self.boxes = np.zeros((length, 4), np.float32)
-        self.scores = np.zeros(length, np.float32)
-        self.landmarks = np.zeros((length, 5, 2), np.float32)
+        self._seconds = np.array([view.seconds for view in views])
+        self.values = np.zeros((length, FACE_VALUES), np.float32)  # all that is interpolated
+        self.boxes, self.scores = self.values[:, :4], self.values[:, 4]
+        self.landmarks = self.values[:, 5:].reshape(length, 5, 2)
         self.known, self.detected, self.missing, self.linked = np.zeros((4, length), np.bool_)
+        self.best_score = 0.0  # the highest with which the detector found it
         self.face_of: dict[int, int] = {}  # its number among the faces of the first and the last view
         self.patches: dict[int, Patch] = {}  # by place
-        self._rows = np.zeros((length, PATCH * PATCH), np.float32)  # of the patches, one below the other
+        self._rows = np.empty((length, PATCH * PATCH), np.float32)  # of the patches, one below the other
+        self._spans: list[Span] = []  # those that are not compared yet
         self._set(place, faces, face)
 
     def add(self, place: int, faces: Faces, face: int, far: int) -> None:
-        """It was detected at another place; interpolated between that and its neighbours.
+        """It was detected at another place; interpolated between that and its neighbours, but not compared yet.
 
         `far` is the number of frames from which on two detections are far apart.
         """
         self._set(place, faces, face)
-        anchors = np.flatnonzero(self.detected)
-        for before, after in pairwise(anchors):
-            if place in (before, after):
-                self._interpolate(int(before), int(after), MIN_NCC if after - before <= far else MIN_NCC_FAR)
+        anchors = self._anchors()
+        at = anchors.index(place)
+        self._spans = [span for span in self._spans if not span[0] < place < span[1]]
+        for before, after in pairwise(anchors[max(at - 1, 0) : at + 2]):
+            self._interpolate(before, after)
+            self._spans.append((before, after, MIN_NCC if after - before <= far else MIN_NCC_FAR))
+
+    def compare(self) -> None:
+        """Find where between two detections patches show the face."""
+        inner = (place for before, after, _ in self._spans for place in range(before + 1, after))
+        self._take_patches([place for place in inner if place not in self.patches])
+        for before, after, min_ncc in self._spans:
+            rows = self._rows[before : after + 1]
+            steps = np.vecdot(rows[1:], rows[:-1])
+            steady = steps >= MIN_NCC_STEP
+            similar = np.maximum(np.vecdot(rows[1:-1], rows[0]), np.vecdot(rows[1:-1], rows[-1])) >= min_ncc
+            self.known[before + 1 : after] = similar & steady[1:] & steady[:-1]
+            both_known = self.known[before + 1 : after + 1] & self.known[before:after]
+            self.linked[before + 1 : after + 1] = both_known & (steps >= _MIN_NCC_LINK)
+        self._spans = []
 
     @property
-    def best_score(self) -> float:
-        """The highest score with which the detector found it."""
-        return float(self.scores[self.detected].max())
+    def is_doubtful(self) -> bool:
+        """Is it anywhere between two detections neither known nor searched? Compares no more than it must."""
+        for before, after, min_ncc in self._spans:
+            middle = (before + after) // 2
+            if before < middle:
+                self._take_patches([middle])
+                if np.vecdot(self._rows[[before, after]], self._rows[middle]).max() < min_ncc:
+                    return True
+        self.compare()
+        return bool(self.doubts())
 
     def spans(self, place: int) -> bool:
         """Was it detected at this place, or before and after it?"""
-        anchors = np.flatnonzero(self.detected)
-        return bool(anchors[0] <= place <= anchors[-1])
+        anchors = self._anchors()
+        return anchors[0] <= place <= anchors[-1]
+
+    def iou(self, place: int, box: Sequence[float]) -> float:
+        """IoU of a box (4,) and its own at a place."""
+        x0, y0, x1, y1 = box
+        left, top, right, bottom = self.boxes[place].tolist()
+        width, height = min(x1, right) - max(x0, left), min(y1, bottom) - max(y0, top)
+        if width <= 0 or height <= 0:
+            return 0.0
+        shared: float = width * height
+        union: float = (x1 - x0) * (y1 - y0) + (right - left) * (bottom - top) - shared
+        return shared / union
 
     def doubts(self) -> list[int]:
-        """The middle one of each run of places between two detections that are neither known nor searched."""
-        anchors = np.flatnonzero(self.detected)
-        open_places = np.flatnonzero(~self.known & ~self.missing)
-        open_places = open_places[(open_places > anchors[0]) & (open_places < anchors[-1])]
-        # A run ends at a detection or where the face is missing, not where patches confirm a frame between.
-        resolved = np.flatnonzero(self.detected | self.missing)
-        runs = np.split(open_places, np.flatnonzero(np.diff(np.searchsorted(resolved, open_places))) + 1)
-        return [int(run[len(run) // 2]) for run in runs if len(run)]
+        """The middle one of each run of places between two detections that are neither known nor searched.
+
+        A run ends at a detection or where the face is missing, not where patches confirm a frame between.
+        """
+        known, resolved = self.known.tolist(), (self.detected | self.missing).tolist()
+        anchors = self._anchors()
+        middles, run = [], list[int]()
+        for place in range(anchors[0] + 1, anchors[-1] + 1):
+            if not resolved[place]:
+                if not known[place]:
+                    run.append(place)
+            elif run:
+                middles.append(run[len(run) // 2])
+                run = []
+        return middles
+
+    def _anchors(self) -> list[int]:
+        """The places where it was detected."""
+        return self.detected.nonzero()[0].tolist()
 
     def _set(self, place: int, faces: Faces, face: int) -> None:
         self.boxes[place], self.scores[place] = faces.boxes[face], faces.scores[face]
         self.landmarks[place] = faces.landmarks[face]
         self.known[place] = self.detected[place] = True
+        self.best_score = max(self.best_score, float(faces.scores[face]))
         if place in (0, len(self.known) - 1):
             self.face_of[place] = face
-        self._take_patches([place])
+            patch = self._views[place].face_patches[face]
+            assert patch is not None
+            self.patches[place], self._rows[place] = patch, patch.row
+        else:
+            self._take_patches([place])
 
-    def _interpolate(self, before: int, after: int, min_ncc: float) -> None:
+    def _interpolate(self, before: int, after: int) -> None:
         """Fill the places between two detections."""
-        seconds = np.array([view.seconds for view in self._views[before : after + 1]])
-        shares = ((seconds[1:-1] - seconds[0]) / (seconds[-1] - seconds[0])).astype(np.float32)
-        inner = slice(before + 1, after)
-        for values in (self.boxes, self.scores, self.landmarks):
-            ends = values[before], values[after]
-            share = shares.reshape(-1, *(1,) * (values.ndim - 1))
-            values[inner] = (1 - share) * ends[0] + share * ends[1]
-        self._take_patches(range(before + 1, after))
-        rows = self._rows[before : after + 1]
-        steps = (rows[1:] * rows[:-1]).sum(axis=1)
-        steady = steps >= MIN_NCC_STEP
-        similar = (rows[1:-1] @ rows[[0, -1]].T).max(axis=1) >= min_ncc
-        self.known[inner] = similar & steady[1:] & steady[:-1]
-        both_known = self.known[before + 1 : after + 1] & self.known[before:after]
-        self.linked[before + 1 : after + 1] = both_known & (steps >= _MIN_NCC_LINK)
+        start, end = self._seconds[before], self._seconds[after]
+        shares = ((self._seconds[before + 1 : after] - start) / (end - start)).astype(np.float32)[:, None]
+        ends = self.values[before], self.values[after]
+        self.values[before + 1 : after] = (1 - shares) * ends[0] + shares * ends[1]
+        for place in range(before + 1, after):
+            self.patches.pop(place, None)
 
     def _take_patches(self, places: Sequence[int]) -> None:
         if not places:

@@ -176,7 +176,6 @@ def longest_stretch(width: int, height: int, pixel_format: str, crop_every: int,
 
 
 def _search_key_frame(frame: Frame | None, view: FrameView, search: FrameSearch) -> FrameView:
-    view.set_faces(search.whole(frame, view))
-    view.searched = True
+    view.set_searched(search.whole(frame, view))
     view.is_key_frame = view.may_begin
     return view

@@ -17,17 +17,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import cv2
 import numpy as np
 
 from facereel.indexer.media.frame import Frame
 from facereel.indexer.scan.frame_view import FrameView
-from facereel.indexer.scan.path import Path, nearest, pairs
+from facereel.indexer.scan.path import FACE_VALUES, Path, nearest, pairs
 from facereel.indexer.scan.regions import REGION_PIXELS
 from facereel.indexer.scan.search import FrameSearch, RegionPicture
 from facereel.store.model.boxes import iou
-from facereel.store.model.records import DETECTED, INTERPOLATED, Faces, Floats
+from facereel.store.model.records import INTERPOLATED, Bools, Faces, Floats, Ints
 
 _SAME_FACE = (
     0.5  # IoU of two boxes in one frame from which on they are of one face; those of neighbours reach 0.4
@@ -67,12 +68,14 @@ class Stretch:
         weak, strong = self.search.config.weak_score, self._strong
         for a, b in pairs(self._faces(first), self._faces(last), weak, strong):
             self._begin(first, self._faces(first), a).add(last, self._faces(last), b, self.check_every)
-        doubtful = [path for path in self._paths if path.best_score >= _MAYBE_CLEAR and path.doubts()]
+        doubtful = [path for path in self._paths if path.best_score >= _MAYBE_CLEAR and path.is_doubtful]
         alone = {end: self._alone(end) for end in (first, last)}
         count = len(doubtful) + len(alone[first]) + len(alone[last])
         if last > 1 and count * REGION_PIXELS > self.search.whole_pixels(self.views[0]) * _MAX_SHARE:
             self._divide(self._near_middle())
             return
+        for interpolated in self._paths:
+            interpolated.compare()
         self._probe(self._paths)
         self._search_doubts(self._paths)
         self._follow([self._begin(first, self._faces(first), face) for face in alone[first]], 1)
@@ -86,6 +89,7 @@ class Stretch:
                 continue
             if path := self._path_at(place, faces.boxes[face]):
                 path.add(place, faces, face, self.check_every)
+                path.compare()
                 self._search_doubts([path])
             else:
                 path = self._begin(place, faces, face)
@@ -134,19 +138,23 @@ class Stretch:
                 path.missing[place] = True
             else:
                 path.add(place, faces, face, self.check_every)
+        for path, _ in work:
+            path.compare()
 
     def _follow(self, paths: Sequence[Path], step: int) -> None:
         """Search each face, which is known at one place so far, in later frames (`step` 1) or earlier ones (-1)."""
         end = len(self.views) - 1 if step > 0 else 0
         runs = [_Run(path, step, end, self.film_frame) for path in paths]
         while runs:
-            answers = self._search([(run.target, run.expected()) for run in runs])
-            for run, faces in zip(runs, answers, strict=True):
-                face = self._nearest(run.target, faces, run.expected())
+            expected = [run.expected() for run in runs]
+            answers = self._search([(run.target, box) for run, box in zip(runs, expected, strict=True)])
+            for run, box, faces in zip(runs, expected, answers, strict=True):
+                face = self._nearest(run.target, faces, box)
                 if face is None or self._is_known(run.target, faces.boxes[face]):
                     run.miss()
                 else:
                     run.path.add(run.target, faces, face, self.check_every)
+                    run.path.compare()
                     run.advance()
             runs = [
                 run for run in runs if not run.over and (run.found or run.path.best_score >= self._strong)
@@ -181,8 +189,7 @@ class Stretch:
     def _divide(self, place: Place) -> None:
         """Search a frame whole, and the two parts of the stretch each for itself."""
         view = self.views[place]
-        view.set_faces(self.search.whole(self.frames[place - 1], view))
-        view.searched = True
+        view.set_searched(self.search.whole(self.frames[place - 1], view))
         for part in (slice(0, place + 1), slice(place, len(self.views))):
             views, frames = self.views[part], self.frames[part.start : part.stop - 2]
             Stretch(views, frames, self.search, self.check_every, self.film_frame).find_faces()
@@ -214,16 +221,15 @@ class Stretch:
         return [int(face) for face in np.flatnonzero(faces.scores >= self._strong)]
 
     def _is_known(self, place: Place, box: Floats) -> bool:
-        known = [path.boxes[place] for path in self._paths if path.known[place]]
-        return bool(known) and bool(iou(box[None], np.stack(known)).max() > _SAME_FACE)
+        corners = box.tolist()
+        return any(path.known[place] and path.iou(place, corners) > _SAME_FACE for path in self._paths)
 
     def _path_at(self, place: Place, box: Floats) -> Path | None:
         """The path that is interpolated to a box (4,) at a place where nothing is known of it."""
-        paths = [path for path in self._paths if path.spans(place)]
-        if not paths:
-            return None
-        ious = iou(box[None], np.stack([path.boxes[place] for path in paths]))[0]
-        return paths[int(ious.argmax())] if ious.max() > _SAME_FACE else None
+        corners = box.tolist()
+        ious = [(path.iou(place, corners), path) for path in self._paths if path.spans(place)]
+        best, path = max(ious, key=itemgetter(0), default=(0.0, None))
+        return path if best > _SAME_FACE else None
 
     @property
     def _strong(self) -> float:
@@ -235,37 +241,42 @@ class Stretch:
 
     def _show(self) -> None:
         """Put the faces of all paths into the views."""
-        before = {path: path.face_of[0] for path in self._paths if 0 in path.face_of}
-        for place in range(1, len(self.views) - 1):
-            view, paths = self.views[place], self._distinct(place)
-            faces = Faces(
-                np.array([path.boxes[place] for path in paths], np.float32).reshape(-1, 4),
-                np.array([path.scores[place] for path in paths], np.float32),
-                np.array([path.landmarks[place] for path in paths], np.float32).reshape(-1, 5, 2),
-            )
-            view.set_faces(faces)
-            view.face_patches = [path.patches[place] for path in paths]
-            view.sources[:] = [DETECTED if path.detected[place] else INTERPOLATED for path in paths]
-            view.previous[:] = [before.get(path, -1) if path.linked[place] else -1 for path in paths]
-            view.still = self._is_long and not any(path.detected[1:-1].any() for path in paths)
-            before = {path: n for n, path in enumerate(paths)}
-        last = len(self.views) - 1
-        for path in self._paths:
+        paths, length = self._paths, len(self.views)
+        values = np.array([path.values for path in paths], np.float32).reshape(-1, length, FACE_VALUES)
+        detected, linked = (
+            np.array(flags, np.bool_).reshape(-1, length)
+            for flags in ([path.detected for path in paths], [path.linked for path in paths])
+        )
+        before = np.array([path.face_of.get(0, -1) for path in paths], np.int64)  # numbers in the last view
+        moving: Bools = np.asarray(detected[:, 1:-1].any(axis=1))
+        for place, shown in enumerate(self._distinct(values, detected)[1:-1], start=1):
+            view, found = self.views[place], values[shown, place]
+            faces = Faces(found[:, :4], found[:, 4], found[:, 5:].reshape(-1, 5, 2))
+            view.set_faces(faces, previous=np.where(linked[shown, place], before[shown], -1))
+            view.sources[~detected[shown, place]] = INTERPOLATED
+            view.face_patches = [paths[number].patches[place] for number in shown.tolist()]
+            view.still = self._is_long and not moving[shown].any()
+            before = np.full(len(paths), -1)
+            before[shown] = np.arange(len(shown))
+        last = length - 1
+        for path, face in zip(paths, before.tolist(), strict=True):
             if last in path.face_of and path.linked[last]:
-                self.views[last].previous[path.face_of[last]] = before.get(path, -1)
+                self.views[last].previous[path.face_of[last]] = face
 
-    def _distinct(self, place: Place) -> list[Path]:
-        """The paths that are known at a place; of those that have come to the same face there only the clearest."""
-        paths = [path for path in self._paths if path.known[place]]
-        paths.sort(key=lambda path: (not path.detected[place], -path.scores[place]))
-        if len(paths) < 2:
-            return paths
-        distinct: list[Path] = []
-        for path in paths:
-            boxes = [other.boxes[place] for other in distinct]
-            if not boxes or iou(path.boxes[place][None], np.stack(boxes)).max() <= _SAME_FACE:
-                distinct.append(path)
-        return distinct
+    def _distinct(self, values: Floats, detected: Bools) -> list[Ints]:
+        """The numbers of the paths that are known at each place; of those at the same face there only the clearest.
+
+        `values` (P, n, FACE_VALUES) and `detected` (P, n) are those of all paths.
+        """
+        known = np.array([path.known for path in self._paths], np.bool_).reshape(detected.shape)
+        clearest_first = np.lexsort((-values[..., 4], ~detected, ~known), axis=0)
+        counts = known.sum(axis=0).tolist()
+        numbers = [clearest_first[:count, place] for place, count in enumerate(counts)]
+        for place, shown in enumerate(numbers):
+            if len(shown) > 1:
+                boxes = values[shown, place, :4]
+                numbers[place] = shown[_first_of_each(iou(boxes, boxes) > _SAME_FACE)]
+        return numbers
 
 
 @dataclass(slots=True, eq=False)
@@ -305,8 +316,8 @@ class _Run:
 
     def expected(self) -> Floats:
         """The box (4,) expected at the target."""
-        moved = np.tile(self.velocity * self._distance, 2)
-        return np.asarray(self.path.boxes[self.place] + moved, np.float32)
+        moved = self.velocity * self._distance
+        return np.asarray(self.path.boxes[self.place] + np.concatenate([moved, moved]), np.float32)
 
     def advance(self) -> None:
         """The face was found at the target."""
@@ -330,6 +341,15 @@ class _Run:
 
     def _aim(self) -> None:
         self.target = self.place + self.step * min(self.stride, abs(self.end - self.place))
+
+
+def _first_of_each(same: Bools) -> list[int]:
+    """Positions of items (N, N) that are not the same as one at an earlier of these positions."""
+    positions: list[int] = []
+    for position, others in enumerate(same):
+        if not others[positions].any():
+            positions.append(position)
+    return positions
 
 
 def _changes_gradually(views: Sequence[FrameView]) -> bool:
