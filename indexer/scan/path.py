@@ -60,6 +60,8 @@ class Path:
         self._rows = np.empty((length, PATCH * PATCH), np.float32)  # of the patches, one below the other
         self._spans: list[Span] = []  # those that are not compared yet
         self._set(place, faces, face)
+        if place not in self.patches:
+            self._take_patches([place])
 
     def add(self, place: int, faces: Faces, face: int, far: int) -> None:
         """It was detected at another place; interpolated between that and its neighbours, but not compared yet.
@@ -76,8 +78,8 @@ class Path:
 
     def compare(self) -> None:
         """Find where between two detections patches show the face."""
-        inner = (place for before, after, _ in self._spans for place in range(before + 1, after))
-        self._take_patches([place for place in inner if place not in self.patches])
+        places = {place for before, after, _ in self._spans for place in range(before, after + 1)}
+        self._take_patches(sorted(places.difference(self.patches)))
         for before, after, min_ncc in self._spans:
             rows = self._rows[before : after + 1]
             steps = np.vecdot(rows[1:], rows[:-1])
@@ -148,7 +150,7 @@ class Path:
             assert patch is not None
             self.patches[place], self._rows[place] = patch, patch.row
         else:
-            self._take_patches([place])
+            self.patches.pop(place, None)
 
     def _interpolate(self, before: int, after: int) -> None:
         """Fill the places between two detections."""
@@ -195,7 +197,8 @@ def nearest(faces: Faces, box: Floats, weak: float) -> int | None:
     """The face with a score of `weak` or more that is nearest to a box (4,), if it is so close that it may be it."""
     if not len(faces):
         return None
-    distances = np.where(faces.scores >= weak, _distances(faces.boxes, box[None])[:, 0], np.inf)
+    distances = _distances(faces.boxes, box[None])[:, 0]
+    distances[faces.scores < weak] = np.inf
     face = int(distances.argmin())
     return face if distances[face] <= MAX_DISTANCE else None
 
@@ -205,9 +208,10 @@ def _distances(boxes: Floats, others: Floats) -> Floats:
 
     Infinite where the widths differ by more than _MAX_GROWTH.
     """
-    centres, other_centres = (boxes[:, :2] + boxes[:, 2:]) / 2, (others[:, :2] + others[:, 2:]) / 2
-    widths, other_widths = boxes[:, 2] - boxes[:, 0], others[:, 2] - others[:, 0]
-    smaller = np.minimum(widths[:, None], other_widths[None])
-    larger = np.maximum(widths[:, None], other_widths[None])
-    distances = np.linalg.norm(centres[:, None] - other_centres[None], axis=2) / np.maximum(smaller, 1e-6)
-    return np.where(larger < _MAX_GROWTH * smaller, distances, np.inf)
+    sums, other_sums = boxes[:, :2] + boxes[:, 2:], others[:, :2] + others[:, 2:]  # twice their centres
+    apart = (sums[:, None] - other_sums) / 2
+    widths, other_widths = (boxes[:, 2] - boxes[:, 0])[:, None], others[:, 2] - others[:, 0]
+    smaller = np.minimum(widths, other_widths)
+    distances = np.hypot(apart[..., 0], apart[..., 1]) / np.maximum(smaller, 1e-6)
+    distances[np.maximum(widths, other_widths) >= _MAX_GROWTH * smaller] = np.inf
+    return distances
