@@ -99,7 +99,7 @@ def test_a_face_that_is_not_in_the_middle_is_in_doubt_before_all_places_are_comp
         path = path_between(
             [replace(view, seconds=step / 25) for step, view in enumerate(views)], first, last
         )
-        assert path.is_doubtful == doubtful
+        assert path.is_doubtful() == doubtful
         assert sorted(path.patches) == places
         path.compare()
         assert sorted(path.patches) == list(range(11))

@@ -32,9 +32,8 @@ MAX_DISTANCE, _MAX_GROWTH = 0.8, 1.5
 
 FACE_VALUES = 15  # of a face: four of its box, its score, ten of its landmarks
 
-Span = tuple[
-    int, int, float
-]  # places of two detections that follow each other, and the NCC that confirms between
+# Places of two detections that follow each other, and the NCC from which on a face between them is confirmed.
+Span = tuple[int, int, float]
 
 
 class Path:
@@ -90,7 +89,6 @@ class Path:
             self.linked[before + 1 : after + 1] = both_known & (steps >= _MIN_NCC_LINK)
         self._spans = []
 
-    @property
     def is_doubtful(self) -> bool:
         """Is it anywhere between two detections neither known nor searched? Compares no more than it must."""
         for before, after, min_ncc in self._spans:
@@ -212,6 +210,6 @@ def _distances(boxes: Floats, others: Floats) -> Floats:
     apart = (sums[:, None] - other_sums) / 2
     widths, other_widths = (boxes[:, 2] - boxes[:, 0])[:, None], others[:, 2] - others[:, 0]
     smaller = np.minimum(widths, other_widths)
-    distances = np.hypot(apart[..., 0], apart[..., 1]) / np.maximum(smaller, 1e-6)
+    distances: Floats = np.hypot(apart[..., 0], apart[..., 1]) / np.maximum(smaller, 1e-6)
     distances[np.maximum(widths, other_widths) >= _MAX_GROWTH * smaller] = np.inf
     return distances

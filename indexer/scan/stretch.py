@@ -68,12 +68,16 @@ class Stretch:
         weak, strong = self.search.config.weak_score, self._strong
         for a, b in pairs(self._faces(first), self._faces(last), weak, strong):
             self._begin(first, self._faces(first), a).add(last, self._faces(last), b, self.check_every)
-        doubtful = [path for path in self._paths if path.best_score >= _MAYBE_CLEAR and path.is_doubtful]
         alone = {end: self._alone(end) for end in (first, last)}
-        count = len(doubtful) + len(alone[first]) + len(alone[last])
-        if last > 1 and count * REGION_PIXELS > self.search.whole_pixels(self.views[0]) * _MAX_SHARE:
-            self._divide(self._near_middle())
-            return
+        unpaired = len(alone[first]) + len(alone[last])
+        paired = [path for path in self._paths if path.best_score >= _MAYBE_CLEAR]
+        most = self.search.whole_pixels(self.views[0]) * _MAX_SHARE / REGION_PIXELS
+        # How many are in doubt is found out only where there may be too many.
+        if last > 1 and unpaired + len(paired) > most:
+            doubtful = [path for path in paired if path.is_doubtful()]
+            if unpaired + len(doubtful) > most:
+                self._divide(self._near_middle())
+                return
         for interpolated in self._paths:
             interpolated.compare()
         self._probe(self._paths)
