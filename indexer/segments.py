@@ -64,11 +64,6 @@ class Setting:
     # Frames at which a part ends or begins, see ends_within_shot; now, because more of them may come.
     lines: Callable[[], Sequence[int]] = tuple
 
-    @property
-    def beside_transition(self) -> int:
-        """Frames beside a gradual transition in which patches are not matched."""
-        return frames_in(BESIDE_TRANSITION_SECONDS, self.video.frame_rate)
-
 
 def line_step(frame_rate: Fraction) -> int:
     """Frames from one multiple of SEGMENT_SECONDS to the next."""
@@ -131,6 +126,9 @@ class _OpenSegment:
         video, start = setting.video, before.frames
         step = line_step(video.frame_rate)
         self._line = (start // step + 1) * step  # the segment ends at the first hard cut from here on
+        # Frames after a line for which a hard cut is awaited, and beside a transition in which patches are not matched.
+        self._wait = round(LINE_SECONDS * video.frame_rate)
+        self._beside = frames_in(BESIDE_TRANSITION_SECONDS, video.frame_rate)
         self._setting, self._recogniser, self.before = setting, recogniser, before
         self._searched = 0
         self._durations: list[float] = []  # of the frames so far, seconds
@@ -145,8 +143,8 @@ class _OpenSegment:
     def ends_before(self, index: int) -> bool:
         """May a new segment begin with this frame, whose shot is final? Only at a hard cut, never in a transition."""
         return (
-            self.shots.knows_transitions
-            and index >= self._line
+            index >= self._line
+            and self.shots.knows_transitions
             and self.shots.shot_of(index) > self.shots.shot_of(index - 1)
             and not self._in_transition(index)
         )
@@ -156,22 +154,22 @@ class _OpenSegment:
 
         Two parts that meet at the line find the same frame, each for itself.
         """
-        wait = round(LINE_SECONDS * self._setting.video.frame_rate)
         return (
-            any(self.before.frames < line and line + wait <= index for line in self._setting.lines())
+            any(self.before.frames < line <= index - self._wait for line in self._setting.lines())
             and self.shots.shot_of(index) == self.shots.shot_of(index - 1)
             and not self._in_transition(index)
         )
 
     def _in_transition(self, index: int) -> bool:
         """Does this frame or the one before lie in or beside a gradual transition?"""
-        beside = self._setting.beside_transition
-        return self.shots.in_transition(index - 1, beside) or self.shots.in_transition(index, beside)
+        return self.shots.in_transition(index - 1, self._beside) or self.shots.in_transition(
+            index, self._beside
+        )
 
     def take(self, view: FrameView) -> None:
         """Track faces into the next frame, whose shot is final."""
         shot = self.shots.shot_of(view.index)
-        in_transition = self.shots.in_transition(view.index, self._setting.beside_transition)
+        in_transition = self.shots.in_transition(view.index, self._beside)
         self._keep(self._tracker.step(view, shot, in_transition))
         self._durations.append(view.duration)
         self._searched += view.searched
