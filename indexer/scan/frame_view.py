@@ -18,6 +18,7 @@ from facereel.indexer.scan.patch_matching import (
     Patch,
     PatchMatch,
     block_share,
+    is_beside,
     match_patch,
     ncc,
     take_patch,
@@ -113,7 +114,7 @@ class FrameView:
         # Around the box it is searched for only when the box itself does not show it.
         if ncc(patch, here) >= MIN_NCC_CLEAR or block_share(patch, here) >= MIN_BLOCK_SHARE:
             return True
-        return match_patch(patch, self.grey, self._scaled(box)).visible
+        return is_beside(patch, self.grey, self._scaled(box))
 
     def _scaled(self, box: Box) -> Floats:
         """A box (4,) in pixels of `grey`."""

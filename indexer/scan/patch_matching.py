@@ -124,23 +124,37 @@ def match_patch(patch: Patch, grey: Grey, box: Floats, sufficient_ncc: float = M
 
     Blocks are compared only where the NCC is lower than `sufficient_ncc`.
     """
+    region, best_ncc, (dx, dy) = _best_place(patch, grey, box)
+    shift = (dx - _MARGIN) / PATCH, (dy - _MARGIN) / PATCH
+    if best_ncc >= sufficient_ncc:
+        return PatchMatch(1.0, best_ncc, shift)
+    shifted = Patch(region[dy : dy + PATCH, dx : dx + PATCH])
+    unshifted = Patch(region[_MARGIN : _MARGIN + PATCH, _MARGIN : _MARGIN + PATCH])
+    # When a cover hides most of the face, the best shift follows the cover: so the box itself is compared as well.
+    shifted_share, unshifted_share = block_share(patch, shifted), block_share(patch, unshifted)
+    if unshifted_share > shifted_share:
+        return PatchMatch(unshifted_share, best_ncc, (0.0, 0.0))
+    return PatchMatch(shifted_share, best_ncc, shift)
+
+
+def is_beside(patch: Patch, grey: Grey, box: Floats) -> bool:
+    """Is at least part of a face visible up to _MARGIN patch pixels beside a box (4,) that does not show it?"""
+    region, best_ncc, (dx, dy) = _best_place(patch, grey, box)
+    if best_ncc >= MIN_NCC_VISIBLE:
+        return True
+    return block_share(patch, Patch(region[dy : dy + PATCH, dx : dx + PATCH])) >= MIN_BLOCK_SHARE
+
+
+def _best_place(patch: Patch, grey: Grey, box: Floats) -> tuple[Grey, float, tuple[int, int]]:
+    """A box (4,) with _MARGIN patch pixels around it, with NCC and corner of the patch's best place there."""
     side = PATCH + 2 * _MARGIN
     region = np.empty((side, side), np.uint8)
     _sample(grey, box.tolist(), region)
     scores = cv2.matchTemplate(region, patch.grey, cv2.TM_CCOEFF_NORMED)
     _, best_ncc, _, (dx, dy) = cv2.minMaxLoc(scores)
-    shift = (dx - _MARGIN) / PATCH, (dy - _MARGIN) / PATCH
-    shifted = Patch(region[dy : dy + PATCH, dx : dx + PATCH])
-    if best_ncc < MIN_NCC_CLEAR and not _has_contrast(patch, shifted):
+    if best_ncc < MIN_NCC_CLEAR and not _has_contrast(patch, Patch(region[dy : dy + PATCH, dx : dx + PATCH])):
         best_ncc = 0.0
-    if best_ncc >= sufficient_ncc:
-        return PatchMatch(1.0, float(best_ncc), shift)
-    unshifted = Patch(region[_MARGIN : _MARGIN + PATCH, _MARGIN : _MARGIN + PATCH])
-    # When a cover hides most of the face, the best shift follows the cover: so the box itself is compared as well.
-    shifted_share, unshifted_share = block_share(patch, shifted), block_share(patch, unshifted)
-    if unshifted_share > shifted_share:
-        return PatchMatch(unshifted_share, float(best_ncc), (0.0, 0.0))
-    return PatchMatch(shifted_share, float(best_ncc), shift)
+    return region, float(best_ncc), (dx, dy)
 
 
 def _has_contrast(patch: Patch, other: Patch) -> bool:
