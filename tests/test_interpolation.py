@@ -76,6 +76,16 @@ def test_a_face_beside_its_interpolated_place_is_in_doubt_until_it_is_detected()
     assert path.doubts() == []
 
 
+def test_a_face_of_a_searched_frame_is_sampled_once_for_all_who_compare_it() -> None:
+    views = [picture(("red", 50, 60)) for _ in range(3)]
+    views = [replace(view, seconds=step / 25) for step, view in enumerate(views)]
+    path = path_between(views, (50, 60, 0.9), (50, 60, 0.9))
+    for place in (0, 2):
+        view = views[place]
+        assert path.patches[place] is view.face_patches[0]
+        assert view.patch(view.boxes[0]) is view.face_patches[0]
+
+
 def test_only_the_covered_frame_and_its_neighbours_are_in_doubt() -> None:
     views = [picture(("red", 50, 60)) for _ in range(6)]
     covered = backdrop()
