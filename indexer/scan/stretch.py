@@ -274,12 +274,16 @@ class Stretch:
         """
         known = np.array([path.known for path in self._paths], np.bool_).reshape(detected.shape)
         clearest_first = np.lexsort((-values[..., 4], ~detected, ~known), axis=0)
-        counts = known.sum(axis=0).tolist()
-        numbers = [clearest_first[:count, place] for place, count in enumerate(counts)]
-        for place, shown in enumerate(numbers):
-            if len(shown) > 1:
-                boxes = values[shown, place, :4]
-                numbers[place] = shown[_first_of_each(iou(boxes, boxes) > _SAME_FACE)]
+        counts = known.sum(axis=0)
+        numbers = [clearest_first[:count, place] for place, count in enumerate(counts.tolist())]
+        # Boxes with an IoU of more than a half have each other's centre inside; mostly each has only its own.
+        low, high = values[..., :2], values[..., 2:4]
+        centres = ((low + high) / 2)[:, None]
+        inside = ((centres >= low) & (centres <= high)).all(axis=-1) & known & known[:, None]  # (P, P, n)
+        for place in np.flatnonzero(inside.sum(axis=(0, 1)) > counts).tolist():
+            shown = numbers[place]
+            boxes = values[shown, place, :4]
+            numbers[place] = shown[_first_of_each(iou(boxes, boxes) > _SAME_FACE)]
         return numbers
 
 
