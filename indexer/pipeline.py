@@ -25,7 +25,7 @@ from facereel.indexer.identity.exemplars import embeddings_and_qualities
 from facereel.indexer.media import hardware
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.hardware import HardwareError
-from facereel.indexer.media.video import Probe, read_frames
+from facereel.indexer.media.video import Probe, decoder_threads, read_frames
 from facereel.indexer.parts import (
     PartEnd,
     StoredSegment,
@@ -238,8 +238,8 @@ class _Reader:
         search_every = min(search_every, fitting)
         frame_rate = float(video.frame_rate)
         scan = Scan(video.width, video.height, frame_rate, search_every, check_every, crop_every, config)
-        # One thread more than there are for all: the decoder goes on while one of its threads waits for us.
-        frames = read_frames(video, log, self.engine.threads + 1, self.on_card)
+        threads = decoder_threads(self.engine.threads, video.width, video.height)
+        frames = read_frames(video, log, threads, self.on_card)
         views = scan.views(frames, self.engine)
         if start.fingerprint:
             first = next(views, None)

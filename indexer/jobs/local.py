@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 # not safe once their frameworks are loaded.
 _CONTEXT: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
 _PRELOAD = [
+    "facereel.indexer.jobs.preload",  # first, because it says how NumPy is to be loaded
     "facereel.indexer.jobs.local",
     "facereel.indexer.jobs.job",
     "facereel.indexer.pipeline",

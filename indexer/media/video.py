@@ -48,6 +48,11 @@ _REPEAT = 8  # bytes; MPEG-4 in AVI repeats a frame by a packet as small as this
 _MATROSKA_DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
+# Several threads decode faster but take a seventh more CPU time. Up to this size one keeps up with what two threads do
+# with the pictures; larger ones cost more to decode than to search.
+_ONE_THREAD_PIXELS = 1920 * 1088
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """What a file says of itself before its frames are read."""
@@ -141,6 +146,14 @@ def probe(path: Path) -> Probe:
             format_name=container.format.name, other_films=other_films(container, path),
             view=unusual_view(coded),
         )  # fmt: skip
+
+
+def decoder_threads(threads: int, width: int, height: int) -> int:
+    """How many threads decode pictures of this size beside `threads` others that search them.
+
+    One more than these, where it is several: the decoder goes on while one of its threads waits for us.
+    """
+    return 1 if threads <= 2 and width * height <= _ONE_THREAD_PIXELS else threads + 1
 
 
 def read_frames(video: Probe, log: DecodeLog, threads: int = 0, on_card: bool = False) -> Iterator[Frame]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from facereel.indexer.engines.protocol import FaceEngine
 from facereel.indexer.media.decode_log import DecodeLog
-from facereel.indexer.media.video import Probe, read_frames
+from facereel.indexer.media.video import Probe, decoder_threads, read_frames
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.scan.scan import Scan
 from facereel.indexer.shots.detector import shot_detector
@@ -51,7 +51,8 @@ def find_faces(
         follower.step(index, view.grey, take(view), cut, shots.in_transition(index))
         on_frame(index + 1)
 
-    for view in scan.views(read_frames(video, log, engine.threads + 1), engine):
+    threads = decoder_threads(engine.threads, video.width, video.height)
+    for view in scan.views(read_frames(video, log, threads), engine):
         shots.push(view.index, view.seconds, view.thumbnail)
         waiting.append(view)
         while waiting and waiting[0].index < shots.final_before:
