@@ -696,7 +696,7 @@ class Library:
         *,
         on_event: Callable[[Event], None] = lambda event: None,
         force: bool = False,
-        jobs: int = 1,
+        jobs: int = 0,
         part: str | None = None,
         wait: bool = True,
         split_longer_than: float = SPLIT_LONGER_THAN,
@@ -713,10 +713,11 @@ class Library:
         A video that is known already is skipped, unless `force`; one that fails does not stop the others, see
         `report.failed`. Of a `part` such as "2/5" only every fifth video, always the same ones: each machine takes
         another part. What another process is indexing is waited for, or without `wait` left to it, see
-        `report.being_indexed`. `jobs` videos at once, and where fewer are left parts of those that are longer than
-        `split_longer_than` seconds; `min_face` is the width of the smallest face that must be found, pixels; `scan` is
-        default or every; without `clothes` who is who inside a video follows from faces alone;
-        `shots` is adaptive, content or transnetv2, the last with `shots_model` or the weights of the installed package.
+        `report.being_indexed`. `jobs` videos at once, 0: one a core, as memory allows; where fewer are left
+        parts of those that are longer than `split_longer_than` seconds; `min_face` is the width of the smallest face
+        that must be found, pixels; `scan` is default or every; without `clothes` who is who inside a video follows
+        from faces alone; `shots` is adaptive, content or transnetv2, the last with `shots_model` or the weights of the
+        installed package.
         `cluster` is the address of a Ray cluster, or auto for that of this machine; it indexes as many videos at once
         as its nodes have room for. While videos are indexed `arriving` is asked about once a second for more videos;
         they begin where there is room. Raises OptionError, EngineError, UnwritableError before any work is done.
@@ -739,7 +740,7 @@ class Library:
         videos: Paths,
         *,
         force: bool = False,
-        jobs: int = 1,
+        jobs: int = 0,
         part: str | None = None,
         wait: bool = True,
         split_longer_than: float = SPLIT_LONGER_THAN,
@@ -758,7 +759,7 @@ class Library:
         Closing the generator stops the work; what is complete stays, and the next run resumes the rest.
         """
         from facereel.indexer.jobs.events import Job, nothing_arrives
-        from facereel.indexer.jobs.local import LocalRunner, max_jobs, prepare
+        from facereel.indexer.jobs.local import LocalRunner, max_jobs, prepare, usual_jobs
         from facereel.indexer.jobs.paths import check_store
         from facereel.store.model.config import Config, search_interval
 
@@ -788,6 +789,7 @@ class Library:
             from facereel.indexer.jobs.cluster import ClusterRunner
 
             return ClusterRunner(cluster, choice.on_cluster()).run(work, more)
+        jobs = jobs or usual_jobs(len(paths), choice.compute)
         if (possible := max_jobs(jobs)) < jobs:
             self._note(f"--jobs {jobs} is more than this machine has room for; using {possible}")
         at_once = possible if arriving is not None else min(possible, len(paths))

@@ -157,7 +157,7 @@ def index(
     threads: opt.Threads = 0,
     calibration: opt.CalibrationFile = None,
     force: opt.Force = False,
-    jobs: opt.Jobs = 1,
+    jobs: opt.Jobs = 0,
     split_longer_than: opt.SplitLongerThan = "20m",
     part: opt.PartOf = None,
     watch: opt.Watch = False,

@@ -1,14 +1,17 @@
-"""Threads stay within what affinity and containers leave; garbage is looked for rarely."""
+"""Threads and workers stay within what affinity and containers leave; garbage is looked for rarely."""
 
 from __future__ import annotations
 
 import gc
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from facereel.indexer.engines.devices import Compute
+from facereel.indexer.jobs import local
+from facereel.indexer.jobs.local import usual_jobs
 from facereel.indexer.machine import collect_garbage_rarely, cores, free_memory, threads
 
 
@@ -88,6 +91,40 @@ def test_videos_at_once_share_the_cores() -> None:
         1,
     ]
     assert Compute(threads=5).shared(1) == Compute(threads=5)
+
+
+@pytest.mark.usefixtures("eight")
+@pytest.mark.parametrize(
+    ("videos", "compute", "free", "jobs"),
+    [
+        (1, Compute(), 64, 1),
+        (5, Compute(), 64, 5),
+        (100, Compute(), 64, 8),
+        (100, Compute(threads=3), 64, 3),
+        (100, Compute(), 5, 2),  # half of the memory stays free
+        (100, Compute(), 0, 1),
+        (100, Compute("cuda"), 64, 1),
+    ],
+)
+def test_videos_are_indexed_one_a_core_as_memory_allows(
+    videos: int, compute: Compute, free: int, jobs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "free_memory", lambda: free << 30)
+    assert usual_jobs(videos, compute) == jobs
+
+
+def test_a_card_may_be_used_where_this_onnx_runtime_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "onnxruntime"
+    (folder / "capi").mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
+    assert not Compute().may_use_card
+    (folder / "capi" / "libonnxruntime_providers_cuda.so").touch()
+    assert Compute().may_use_card
+    assert not Compute("cpu").may_use_card
 
 
 def test_garbage_is_looked_for_rarely_and_not_among_what_is_loaded() -> None:

@@ -130,7 +130,7 @@ def test_objects_are_those_of_their_schemas(
 def test_lines_are_what_happens_and_last_the_result(run: Run, film: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
-    result = run("index", film, broken, "--store", tmp_path / "s", *FAKE, "--json-lines")
+    result = run("index", film, broken, "--store", tmp_path / "s", *FAKE, "--json-lines", "--jobs", 1)
     assert result.exit_code == 1
     *lines, last = map(json.loads, result.stdout.splitlines())
     for line in lines:

@@ -67,7 +67,7 @@ def about_indexing(show: Show, place: Path) -> Iterator[tuple[str, str]]:
     movie, at = place / "movie.mp4", ("--store", place / "s")
     for args in (
         ("list",), ("verify",), ("query", place / "photos" / "red.png", *FAKE),
-        ("index", movie, place / "broken.mp4", *FAKE), ("index", movie, *FAKE),
+        ("index", movie, place / "broken.mp4", *FAKE, "--jobs", 1), ("index", movie, *FAKE),
         ("index", movie, *FAKE, "--min-face", "40", "--threads", "999"),
         ("index", place / "gone.mp4", *FAKE), ("index", place / "empty", *FAKE),
         ("index", movie, "--engine", "fake-other"), ("index", movie, "--engine", "magic"),

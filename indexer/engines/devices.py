@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,15 @@ class Compute:
     def shared(self, jobs: int) -> Compute:
         """The part of each of several engines that run at the same time: they share the cores."""
         return Compute(self.device, max(1, self.allowed // jobs)) if jobs > 1 else self
+
+    @property
+    def may_use_card(self) -> bool:
+        """Whether models may run on a graphics card; without loading ONNX Runtime, which takes long."""
+        if self.device != "auto":
+            return self.device != "cpu"
+        spec = find_spec("onnxruntime")
+        folders = spec.submodule_search_locations if spec else None
+        return any(any(Path(folder, "capi").glob("*providers_cuda*")) for folder in folders or ())
 
     def providers(self) -> list[str]:
         """ONNX Runtime's providers, that of the device first.

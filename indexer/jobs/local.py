@@ -57,6 +57,7 @@ from facereel.store.model.errors import (
 )
 
 if TYPE_CHECKING:
+    from facereel.indexer.engines.devices import Compute
     from facereel.indexer.engines.protocol import FaceEngine
     from facereel.indexer.jobs.team import PartPool
 
@@ -195,6 +196,17 @@ def prepare() -> None:
 def max_jobs(wanted: int) -> int:
     """As many workers as are wanted, but no more than cores and free memory allow; at least 1."""
     return max(1, min(wanted, cores(), free_memory() // WORKER_MEMORY))
+
+
+def usual_jobs(videos: int, compute: Compute) -> int:
+    """How many workers index so many videos unless the user says: one a core, in half of the free memory.
+
+    Processes of one thread each do more than one process with all threads, of which Python runs one at a time. A
+    graphics card is left to one: each has models and memory of its own there.
+    """
+    if compute.may_use_card:
+        return 1
+    return max(1, min(videos, compute.allowed, free_memory() // (2 * WORKER_MEMORY)))
 
 
 @dataclass(slots=True, eq=False)

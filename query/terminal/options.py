@@ -158,7 +158,13 @@ OnDoneUrl = Annotated[
         help="Send the same event to this address by POST; nothing of faces is in it.",
     ),
 ]
-Jobs = Annotated[int, typer.Option(min=1, help="Videos to index at once; each may take 1 GiB of memory.")]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Videos to index at once, each of which may take 1 GiB of memory; 0: one a core, as memory allows.",
+    ),
+]
 Cluster = Annotated[
     str | None,
     typer.Option(
