@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -125,6 +126,16 @@ def test_a_card_may_be_used_where_this_onnx_runtime_has_one(
     (folder / "capi" / "libonnxruntime_providers_cuda.so").touch()
     assert Compute().may_use_card
     assert not Compute("cpu").may_use_card
+
+
+def test_workers_tell_openblas_of_one_thread_before_numpy_loads_it() -> None:
+    first = local._PRELOAD[0]
+    asked = f"import sys, os, {first}; print('numpy' in sys.modules, os.environ['OPENBLAS_NUM_THREADS'])"
+    without = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=True, env=without
+    )
+    assert done.stdout.split() == ["False", "1"]
 
 
 def test_garbage_is_looked_for_rarely_and_not_among_what_is_loaded() -> None:
