@@ -76,18 +76,15 @@ def frontality(landmarks: Floats) -> float:
     Measured along the face's own axes, so that a tilted head does not matter: how far the nose is from the middle line,
     and how close together the eyes are.
     """
-    eyes, nose = landmarks[1] - landmarks[0], landmarks[2]
-    mouth_middle = (landmarks[3] + landmarks[4]) / 2
-    eye_middle = (landmarks[0] + landmarks[1]) / 2
+    # In Python's own numbers: of five points NumPy takes ten times as long.
+    left, right, nose, *mouth = (complex(x, y) for x, y in landmarks.tolist())
+    eyes, eye_middle, mouth_middle = right - left, (left + right) / 2, sum(mouth) / 2
     down = mouth_middle - eye_middle
-    height = float(np.hypot(*down))
-    width = float(np.hypot(*eyes))
+    height, width = abs(down), abs(eyes)
     if height < 1e-6 or width < 1e-6:
         return 0.0
-    across = np.array([down[1], -down[0]]) / height
-    if float(across @ eyes) < 0:
-        across = -across
-    offset = abs(float(across @ (nose - (eye_middle + mouth_middle) / 2))) / height
+    # In numbers turned so that the face is upright the real part is across it.
+    offset = abs(((nose - (eye_middle + mouth_middle) / 2) * down.conjugate()).imag) / height**2
     # In a frontal face the eyes are about 0.9 as far apart as eyes and mouth.
     narrowness = max(0.0, 1.0 - width / (0.9 * height))
-    return float(np.clip(1.0 - 2.2 * offset - 0.8 * narrowness, 0.0, 1.0))
+    return min(max(1.0 - 2.2 * offset - 0.8 * narrowness, 0.0), 1.0)

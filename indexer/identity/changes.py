@@ -6,9 +6,11 @@ that of the frame before. The tracker notes when the face of shortly before is g
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 
-from facereel.indexer.identity.recogniser import TrackRecogniser
+from facereel.indexer.identity.recogniser import ALIKE, TrackRecogniser
 from facereel.indexer.timing import frames_in
 from facereel.indexer.track.track import Candidate, Change, Track
 from facereel.store.model.pooling import mean_similarity, unit
@@ -64,6 +66,11 @@ def _edges(track: Track, change: Change, recogniser: TrackRecogniser) -> tuple[i
 
 
 def _plainly_same(before: list[Candidate], after: list[Candidate], recogniser: TrackRecogniser) -> bool:
-    best = [max(side, key=lambda one: one.score * one.crop.box[2]) for side in (before, after)]
-    first, second = recogniser.embed(best).vectors
-    return float(first @ second) >= recogniser.scale * _PLAINLY_SAME
+    """Do the two crops on either side that look most alike plainly show the same face?"""
+    first, second = max(
+        product(recogniser.align(before), recogniser.align(after)), key=lambda pair: pair[0].likeness(pair[1])
+    )
+    if first.likeness(second) >= ALIKE:
+        return True
+    one, other = recogniser.embed([first.candidate, second.candidate]).vectors
+    return float(one @ other) >= recogniser.scale * _PLAINLY_SAME

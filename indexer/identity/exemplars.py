@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from statistics import fmean
 
 import numpy as np
 
 from facereel.indexer.engines.alignment import frontality
 from facereel.indexer.identity.quality import crop_quality, exemplar_quality
-from facereel.indexer.identity.recogniser import AlignedCandidate, TrackRecogniser
+from facereel.indexer.identity.recogniser import ALIKE, AlignedCandidate, TrackRecogniser
 from facereel.indexer.timing import frames_in
 from facereel.indexer.track.track import Candidate, Track
 from facereel.store.index.crops import encode_crop
@@ -25,8 +26,8 @@ _MIN_FACE_CONFIDENCE = 0.14
 # Of what has a pooled face probability like this a third crop is asked where two have less confidence than that: a head
 # that turns. Without it a tracklet of 93 frames of a sitcom is lost.
 _SURE_PROBABILITY = 0.7
-# By how much more a crop counts that is embedded already: one nearly as good costs nothing.
-_EMBEDDED_LEAD = 1.25
+# By how much more a crop counts that is embedded already: it costs nothing.
+_EMBEDDED_LEAD = 2.0
 # Of the crops of one track those are most like the rest which the detector is surest of; the sharpest are not: noise
 # and edges across a face are sharp too. Of 292 tracks of 12 films the two best by quality are as similar to the mean of
 # the others as any two, the two best by score, alone or with the others, by 0.03 more. With the face
@@ -37,11 +38,13 @@ _SCORE_POWER, _FACE_PROBABILITY_POWER = 4, 0.5
 # the sitcom's wide shots have a B-cubed recall of 0.91 rather than 0.88. With two only, two people were mixed up in one
 # of three trials.
 _MIN_SIMILARITY, _MOST = 0.6, 3
-# Two that are as similar as this show one pose. Of a small or blurred face, whose qualities before they are embedded
-# come to less than the sum, a third from the time furthest from them is taken: one of 24 px, tracked for 20 frames, has
-# a similarity of 0.45 to its photo with it and of 0.39 without.
-_ONE_POSE, _SUFFICIENT_QUALITY = 0.9, 0.6
-# A track longer than this, seconds, has an exemplar at either end: the tracker does not notice each change of person.
+# Those that are as similar as this show one pose. Of a small or blurred face, whose mean quality before it is embedded
+# is less than the other value, the crop that looks least like them is taken too: one of 24 px, tracked for 20 frames,
+# has a similarity of 0.45 to its photo with a third crop and of 0.39 without. Its crops are also embedded where they
+# look alike: one of them alone is too little evidence for a match.
+_ONE_POSE, _SUFFICIENT_QUALITY = 0.9, 0.3
+# A track longer than this, seconds, has an exemplar at either end, unless both look alike: the tracker does not
+# notice each change of person.
 _LONG_SECONDS = 3.0
 # Where crops are less similar than this, all are needed to tell whether one of them shows another
 # face: of the crops of two people of one film half are.
@@ -53,65 +56,68 @@ def choose_exemplars(track: Track, count: int, recogniser: TrackRecogniser) -> t
     candidates = track.candidates
     if not candidates:
         return ()
-    aligned = recogniser.align(
-        _spread(candidates, list(map(_expected_quality, candidates)), count, recogniser)
-    )
+    places = _spread(candidates, [_expected_quality(one) for one in candidates], count, recogniser)
+    aligned = recogniser.align([candidates[place] for place in places])
     width = float(np.median([one.crop.box[2] for one in candidates]))
     probabilities = [one.face_probability for one in aligned]
     if not shows_face(width, probabilities):
         return ()
-    best = max(map(_worth, aligned))
-    good = {one.candidate.frame: one for one in aligned if _worth(one) >= _MIN_WORTH_SHARE * best}
-    ordered = _spread(
-        [one.candidate for one in good.values()], list(map(_worth, good.values())), count, recogniser
-    )
+    worths = [_worth(one) for one in aligned]
+    good = [n for n, worth in enumerate(worths) if worth >= _MIN_WORTH_SHARE * max(worths)]
+    places = _spread([aligned[n].candidate for n in good], [worths[n] for n in good], count, recogniser)
+    ordered = [aligned[good[place]] for place in places]
     needed = _of_each_stretch(track, ordered)
     ordered.sort(key=lambda one: one not in needed)
-    chosen = ordered[: max(2, len(needed))]
+    chosen = _distinct(ordered[: max(2, len(needed))], recogniser)
+    others = [one for one in ordered if one not in chosen]
     # They show whether there is a face at all. Most patterns and hands are rejected at that cost; of what the landmark
     # model takes for a face another crop is asked, for it may turn to the camera there.
-    embedded = recogniser.embed(chosen)
+    embedded = recogniser.embed([one.candidate for one in chosen])
     if (
         float(embedded.face_confidences.max()) < _MIN_FACE_CONFIDENCE
         and pooled_probability(probabilities) >= _SURE_PROBABILITY
     ):
-        chosen = ordered[: max(_MOST, len(chosen))]
-        embedded = recogniser.embed(chosen)
+        chosen += others[: max(0, _MOST - len(chosen))]
+        others = [one for one in others if one not in chosen]
+        embedded = recogniser.embed([one.candidate for one in chosen])
     if float(embedded.face_confidences.max()) < _MIN_FACE_CONFIDENCE:
         return ()
-    similarities = embedded.vectors @ embedded.vectors.T
-    lowest = float(similarities.min()) / recogniser.scale
-    poor = sum(good[one.frame].quality for one in chosen) < _SUFFICIENT_QUALITY
+    lowest = float((embedded.vectors @ embedded.vectors.T).min()) / recogniser.scale
     if lowest < _MIN_ACROSS_CHANGE:
-        chosen = ordered
+        chosen += others
     elif lowest < _MIN_SIMILARITY:
-        chosen = ordered[: max(_MOST, len(chosen))]
-    elif lowest >= _ONE_POSE and poor:
-        chosen = [*chosen, *sorted(ordered[len(chosen) :], key=lambda one: -_frames_from(chosen, one))[:1]]
-    embedded = recogniser.embed(chosen)
-    exemplars = map(
-        _exemplar,
-        (good[one.frame] for one in chosen),
-        embedded.vectors,
-        embedded.face_confidences.tolist(),
-    )
+        chosen += others[: max(0, _MOST - len(chosen))]
+    elif lowest >= _ONE_POSE and fmean(one.quality for one in chosen) < _SUFFICIENT_QUALITY:
+        chosen += sorted(others, key=lambda one: _likeness(one, chosen))[:1]
+    embedded = recogniser.embed([one.candidate for one in chosen])
+    exemplars = map(_exemplar, chosen, embedded.vectors, embedded.face_confidences.tolist())
     return tuple(sorted(exemplars, key=lambda exemplar: exemplar.frame))
 
 
-def _frames_from(chosen: Sequence[Candidate], candidate: Candidate) -> int:
-    """How far a candidate is from the nearest of those that are chosen."""
-    return min(abs(candidate.frame - one.frame) for one in chosen)
+def _distinct(aligned: Sequence[AlignedCandidate], recogniser: TrackRecogniser) -> list[AlignedCandidate]:
+    """Those that do not look like a better one of good quality; what is embedded already costs nothing."""
+    distinct: list[AlignedCandidate] = []
+    for one in sorted(aligned, key=lambda one: (not recogniser.has_embedded(one.candidate), -_worth(one))):
+        good = [other for other in distinct if other.quality >= _SUFFICIENT_QUALITY]
+        if recogniser.has_embedded(one.candidate) or _likeness(one, good) < ALIKE:
+            distinct.append(one)
+    return distinct
 
 
-def _of_each_stretch(track: Track, ordered: Sequence[Candidate]) -> list[Candidate]:
-    """The first candidate of each stretch that may show another person: between changes, either end of a long track."""
+def _likeness(one: AlignedCandidate, others: Sequence[AlignedCandidate]) -> float:
+    """Its likeness to the one that it looks most like, -1..1."""
+    return max(map(one.likeness, others), default=-1.0)
+
+
+def _of_each_stretch(track: Track, ordered: Sequence[AlignedCandidate]) -> list[AlignedCandidate]:
+    """The first crop of each stretch that may show another person: between changes, either end of a long track."""
     start, end = track.frames[0], track.frames[-1] + 1
     changes = [change.frame for change in track.changes]
     stretches = list(pairwise([start, *changes, end])) if changes else []
     if end - start > frames_in(_LONG_SECONDS, track.video.frame_rate):
         third = (end - start) // 3
         stretches += [(start, start + third), (end - third, end)]
-    firsts = (next((one for one in ordered if a <= one.frame < b), None) for a, b in stretches)
+    firsts = (next((one for one in ordered if a <= one.candidate.frame < b), None) for a, b in stretches)
     return list(dict.fromkeys(one for one in firsts if one is not None))
 
 
@@ -130,8 +136,8 @@ def _worth(aligned: AlignedCandidate) -> float:
 
 def _spread(
     candidates: Sequence[Candidate], worths: Sequence[float], count: int, recogniser: TrackRecogniser
-) -> list[Candidate]:
-    """At most `count` good candidates in different parts of the time: the best one, then what is far from those.
+) -> list[int]:
+    """Positions of at most `count` good ones in different parts of the time: the best, then what is far from those.
 
     Those that are embedded already come first among nearly as good ones.
     """
@@ -143,7 +149,7 @@ def _spread(
     for _ in range(min(count, len(frames))):
         chosen.append(int((worth * distance).argmax()))
         distance = np.minimum(distance, np.abs(frames - frames[chosen[-1]]))
-    return [candidates[place] for place in chosen]
+    return chosen
 
 
 def pool(exemplars: tuple[Exemplar, ...]) -> Floats:

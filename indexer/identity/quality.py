@@ -18,18 +18,18 @@ def sharpness(crop: Image) -> float:
     smooth = cv2.GaussianBlur(grey, (0, 0), 1.0)
     detail = float(cv2.Laplacian(smooth, cv2.CV_32F).std())
     contrast = float(smooth.std())
-    return float(np.clip(detail / max(contrast, 4.0) / 0.25, 0.0, 1.0))
+    return min(detail / max(contrast, 4.0) / 0.25, 1.0)
 
 
 def size_quality(face_width: float) -> float:
     """Quality of a face's width in source pixels: recognisers take 112 px and recognise little below 20."""
-    return float(np.clip((face_width - 12.0) / 68.0, 0.0, 1.0))
+    return min(max((face_width - 12.0) / 68.0, 0.0), 1.0)
 
 
 def crop_quality(face_width: float, sharp: float, frontal: float, score: float) -> float:
     """Quality of a crop before it is embedded. A product, so that one weak property is not made up for by others."""
     size = 0.25 + 0.75 * size_quality(face_width)
-    return float(size * (0.4 + 0.6 * sharp) * (0.3 + 0.7 * frontal) * np.clip(score, 0.0, 1.0))
+    return size * (0.4 + 0.6 * sharp) * (0.3 + 0.7 * frontal) * min(max(score, 0.0), 1.0)
 
 
 def exemplar_quality(crop: float, face_confidence: float) -> float:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+import cv2
 import numpy as np
 
 from facereel.indexer.engines.alignment import frontality
@@ -14,8 +16,14 @@ from facereel.indexer.identity.quality import crop_quality, sharpness
 from facereel.indexer.track.track import Candidate
 from facereel.store.model.records import Embeddings, Floats, Image
 
+# Likeness from which on the embedding of one crop tells what that of the other would. In 14 films: of pairs of crops of
+# one track that reach it, 99% have a similarity above 0.55, half above 0.88; of 269,000 pairs of two faces that are in
+# one frame, with their light and colours in common, 4 in 100,000 reach 0.92 and none this.
+ALIKE = 0.94
+_SIDE = 28  # of the pictures whose likeness is measured, pixels
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, eq=False)
 class AlignedCandidate:
     """A candidate with its aligned face, and what makes it a good or a poor exemplar."""
 
@@ -23,8 +31,24 @@ class AlignedCandidate:
     image: Image  # (112, 112, 3)
     landmarks: Floats  # (5, 2) pixels of the picture
     face_probability: float  # 0..1
-    sharpness: float  # 0..1
     frontality: float  # 0..1
+
+    @cached_property
+    def sharpness(self) -> float:
+        """Sharpness of the aligned face, 0..1."""
+        return sharpness(self.image)
+
+    def likeness(self, other: AlignedCandidate) -> float:
+        """NCC of the colours of two aligned faces without their surroundings, -1..1; see ALIKE."""
+        return float(self._row @ other._row)
+
+    @cached_property
+    def _row(self) -> Floats:
+        """Colours of the face with mean 0 and length 1, in one row: the product of two is their NCC."""
+        small = cv2.resize(self.image[14:104, 17:95], (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+        row = small.ravel().astype(np.float32)
+        row -= row.mean()
+        return np.asarray(row / max(float(np.linalg.norm(row)), 1e-6), np.float32)
 
     @property
     def quality(self) -> float:
@@ -47,7 +71,7 @@ class TrackRecogniser:
         new = [one for one in candidates if one.frame not in self._aligned]
         faces = align_faces([one.crop for one in new], self._engine)
         self._aligned |= {
-            one.frame: AlignedCandidate(one, image, points, probability, sharpness(image), frontality(points))
+            one.frame: AlignedCandidate(one, image, points, probability, frontality(points))
             for one, image, points, probability in zip(
                 new, faces.images, faces.landmarks, faces.face_probabilities.tolist(), strict=True
             )
