@@ -8,7 +8,6 @@ become clusters, and the index gets its name.
 
 from __future__ import annotations
 
-import math
 import time
 from array import array
 from collections import deque
@@ -232,8 +231,6 @@ class _Reader:
             max(1, round(seconds * video.frame_rate))
             for seconds in (config.search_interval, config.low_res_interval, config.crop_interval)
         )
-        # No face that is there for long enough may fall between two frames of which crops are taken.
-        crop_every = min(crop_every, max(1, math.ceil(config.min_seconds * video.frame_rate)))
         fitting = longest_stretch(video.width, video.height, video.pixel_format, crop_every, config)
         search_every = min(search_every, fitting)
         frame_rate = float(video.frame_rate)

@@ -105,6 +105,19 @@ def test_of_a_stretch_only_frames_stay_that_may_be_needed(
     assert all(view.small is None for view in views)
 
 
+def test_who_is_there_between_two_frames_that_stay_has_a_crop_of_the_small_picture(tmp_path: Path) -> None:
+    def passing(step: int, picture: Image) -> None:
+        if step in (6, 7, 8):
+            draw_face(picture, "green", (1000, 100, 240, 240))
+
+    views = scan(film(tmp_path / "a.mp4", (1280, 720), frames=11, draw=passing), check=5)
+    crops = [crop for view in views if view.index in (6, 7, 8) for crop in view.crops if crop is not None]
+    assert crops
+    for crop in crops:
+        aligned = align(crop.image, crop.to_image(crop.landmarks))
+        assert aligned[30:40, 50:62].reshape(-1, 3).mean(axis=0) == pytest.approx([40, 200, 40], abs=40)
+
+
 def test_fewer_frames_follow_a_key_frame_where_pictures_are_large() -> None:
     def longest(width: int, height: int, pixel_format: str = "yuv420p", **settings: Any) -> int:
         return longest_stretch(width, height, pixel_format, 3, Config(**settings))

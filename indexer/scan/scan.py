@@ -7,6 +7,7 @@ views come in order.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +19,8 @@ import numpy as np
 
 from facereel.indexer.engines.face_crops import cut_out
 from facereel.indexer.engines.protocol import FaceEngine
-from facereel.indexer.media.frame import Frame, has_planes
+from facereel.indexer.media.frame import Corners, Frame, has_planes
+from facereel.indexer.scaling import scaled
 from facereel.indexer.scan.clothes import clothes_histogram
 from facereel.indexer.scan.cuts import REACH, Picture, mark_cuts
 from facereel.indexer.scan.frame_view import FrameView
@@ -147,23 +149,39 @@ class Scan:
         """Take the crops and the clothes of the strong faces, where crops are wanted."""
         faces = view.faces
         view.crops = (None,) * len(faces)
-        if frame is None:
-            return
         strong = faces.scores >= self.config.strong_score
         # Where faces hardly move, crops are alike: half as many do.
         wanted = view.searched or view.wants_crops or view.index % (self.crop_every * (1 + view.still)) == 0
         if not strong.any() or not wanted:
             return
+        picture = frame or _Enlarged(view, (self.width, self.height))
         boxes = xyxy_to_xywh(faces.boxes)
         view.crops = tuple(
-            cut_out(frame, boxes[n], faces.landmarks[n]) if strong[n] else None for n in range(len(faces))
+            cut_out(picture, boxes[n], faces.landmarks[n]) if strong[n] else None for n in range(len(faces))
         )
         # Clothes change less from frame to frame than how a face looks: those of the searched frames say it all.
         if self.config.clothes and (view.searched or view.wants_crops):
             histograms = {
-                n: clothes_histogram(frame, boxes[n], boxes) for n in np.flatnonzero(strong).tolist()
+                n: clothes_histogram(picture, boxes[n], boxes) for n in np.flatnonzero(strong).tolist()
             }
             view.clothes = {n: histogram for n, histogram in histograms.items() if histogram is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class _Enlarged:
+    """The small picture of a view whose frame is gone, with corners in displayed pixels."""
+
+    view: FrameView
+    size: tuple[int, int]  # width and height, displayed pixels
+
+    def part(self, corners: Corners, size: tuple[int, int], sparse: bool = False) -> Image:
+        """As Frame.part, of fewer pixels."""
+        assert self.view.small is not None  # else the scan keeps the frame
+        height, width = self.view.grey.shape
+        x0, y0, x1, y1 = (corner / self.view.scale for corner in corners)
+        left, top = min(int(x0), width - 1), min(int(y0), height - 1)
+        right, bottom = min(max(math.ceil(x1), left + 1), width), min(max(math.ceil(y1), top + 1), height)
+        return scaled(self.view.small.part((left, top, right, bottom)), *size)
 
 
 def longest_stretch(width: int, height: int, pixel_format: str, crop_every: int, config: Config) -> int:

@@ -185,10 +185,10 @@ class Stretch:
         return min(there, key=lambda place: abs(place - middle), default=middle)
 
     def _want_crops(self, path: Path) -> None:
-        """Have crops taken where a path is clearest of all frames that are there."""
-        there = [False, *(frame is not None for frame in self.frames), False]
-        scores = np.where(there, np.where(path.known, path.scores, 0), 0)
-        self.views[int(scores.argmax())].wants_crops = bool(scores.any())
+        """Have crops taken where a path is clearest, if it can be of the frames that are there."""
+        there = np.array([False, *(frame is not None for frame in self.frames), False]) & path.known
+        places = there if there.any() else path.known
+        self.views[int(np.where(places, path.scores, -1).argmax())].wants_crops = True
 
     def _divide(self, place: Place) -> None:
         """Search a frame whole, and the two parts of the stretch each for itself."""
