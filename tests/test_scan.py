@@ -111,7 +111,7 @@ def test_who_is_there_between_two_frames_that_stay_has_a_crop_of_the_small_pictu
             draw_face(picture, "green", (1000, 100, 240, 240))
 
     views = scan(film(tmp_path / "a.mp4", (1280, 720), frames=11, draw=passing), check=5)
-    crops = [crop for view in views if view.index in (6, 7, 8) for crop in view.crops if crop is not None]
+    crops = [crop for view in views for crop in view.crops if crop is not None and crop.box[0] > 900]
     assert crops
     for crop in crops:
         aligned = align(crop.image, crop.to_image(crop.landmarks))
