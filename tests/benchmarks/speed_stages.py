@@ -15,6 +15,8 @@ STAGES = {
     "facereel.indexer.media.frame:Frame.grey": "convert",
     "facereel.indexer.media.frame:Frame.small": "convert",
     "facereel.indexer.media.frame:Frame.part": "convert",
+    "facereel.indexer.media.frame:SmallPicture.image": "convert",
+    "facereel.indexer.media.frame:SmallPicture.part": "convert",
     "facereel.indexer.scan.scan:thumbnail_change": "shots",
     "facereel.indexer.shots.adaptive:AdaptiveShotDetector.push": "shots",
     "facereel.indexer.shots.adaptive:AdaptiveShotDetector.finish": "shots",
