@@ -18,11 +18,13 @@ Does not know: options of the command line, terminals, and how results are shown
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, fields
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from threading import Event as StopEvent
 from threading import RLock, Thread
@@ -713,11 +715,11 @@ class Library:
         A video that is known already is skipped, unless `force`; one that fails does not stop the others, see
         `report.failed`. Of a `part` such as "2/5" only every fifth video, always the same ones: each machine takes
         another part. What another process is indexing is waited for, or without `wait` left to it, see
-        `report.being_indexed`. `jobs` videos at once, 0: one a core, as memory allows; where fewer are left
-        parts of those that are longer than `split_longer_than` seconds; `min_face` is the width of the smallest face
-        that must be found, pixels; `scan` is default or every; without `clothes` who is who inside a video follows
-        from faces alone; `shots` is adaptive, content or transnetv2, the last with `shots_model` or the weights of the
-        installed package.
+        `report.being_indexed`. `jobs` videos at once, and where fewer are left parts of those that are longer than
+        `split_longer_than` seconds; 0: one a core, as memory allows, in no parts, and one with `arriving`. `min_face`
+        is the width of the smallest face that must be found, pixels; `scan` is default or every; without `clothes` who
+        is who inside a video follows from faces alone; `shots` is adaptive, content or transnetv2, the last with
+        `shots_model` or the weights of the installed package.
         `cluster` is the address of a Ray cluster, or auto for that of this machine; it indexes as many videos at once
         as its nodes have room for. While videos are indexed `arriving` is asked about once a second for more videos;
         they begin where there is room. Raises OptionError, EngineError, UnwritableError before any work is done.
@@ -779,6 +781,10 @@ class Library:
         )  # fmt: skip
         check_shots(config)
         choice = self._choice()
+        if cluster is None and jobs == 0:
+            split_longer_than = math.inf  # whoever wants parts says how many workers there are
+            new = self._new_videos(paths, force, choice.compute.allowed)
+            jobs = usual_jobs(new, choice.compute) if arriving is None else 1
 
         def jobs_for(sources: Sequence[Source]) -> list[Job]:
             return [Job(source, self.store, config, force, wait, split_longer_than) for source in sources]
@@ -789,11 +795,16 @@ class Library:
             from facereel.indexer.jobs.cluster import ClusterRunner
 
             return ClusterRunner(cluster, choice.on_cluster()).run(work, more)
-        jobs = jobs or usual_jobs(len(paths), choice.compute)
         if (possible := max_jobs(jobs)) < jobs:
             self._note(f"--jobs {jobs} is more than this machine has room for; using {possible}")
         at_once = possible if arriving is not None else min(possible, len(paths))
         return LocalRunner(choice.shared(at_once).load, possible).run(work, more)
+
+    def _new_videos(self, paths: Sequence[Source], force: bool, most: int) -> int:
+        """How many videos are to be indexed, `most` at most, by what library.db has."""
+        known = set() if force else self._catalogue().known_paths()
+        new = (path for path in paths if not {str(path), os.path.realpath(path)} & known)
+        return sum(1 for _ in islice(new, most))
 
     def not_indexed(self, videos: Paths) -> list[Path]:
         """Those of the named videos that are files without an index; raises NotIndexedError for what is neither."""

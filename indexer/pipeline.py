@@ -35,7 +35,7 @@ from facereel.indexer.parts import (
     write_segment,
 )
 from facereel.indexer.scan.frame_view import FrameView
-from facereel.indexer.scan.scan import Scan, longest_stretch
+from facereel.indexer.scan.scan import Scan
 from facereel.indexer.segments import Setting, fingerprint, segments
 from facereel.store.files.disk import make_store
 from facereel.store.files.names import printable
@@ -231,8 +231,6 @@ class _Reader:
             max(1, round(seconds * video.frame_rate))
             for seconds in (config.search_interval, config.low_res_interval, config.crop_interval)
         )
-        fitting = longest_stretch(video.width, video.height, video.pixel_format, crop_every, config)
-        search_every = min(search_every, fitting)
         frame_rate = float(video.frame_rate)
         scan = Scan(video.width, video.height, frame_rate, search_every, check_every, crop_every, config)
         threads = decoder_threads(self.engine.threads, video.width, video.height)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shlex
@@ -11,9 +12,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import cv2
@@ -37,6 +39,10 @@ from facereel import (
     VideoError,
     api,
 )
+from facereel.indexer import machine
+from facereel.indexer.jobs import local
+from facereel.indexer.jobs.events import Job
+from facereel.indexer.jobs.local import LocalRunner
 from tests.fake_engine import backdrop, draw_face, film_of_two
 from tests.program import ROOT, Run
 
@@ -198,6 +204,39 @@ def test_cut_writes_what_the_command_writes(library: Library, photos: Path, tmp_
     answer.cut(tmp_path / "out" / "red")  # the same question is replaced
     with pytest.raises(ResultExistsError):
         library.find(photos / "green.png").cut(tmp_path / "out" / "red")
+
+
+@pytest.mark.parametrize(
+    ("options", "workers", "share"),
+    [({}, 1, 4), ({"force": True}, 2, 2), ({"jobs": 3}, 3, 2), ({"arriving": lambda: ()}, 1, 4)],
+)
+def test_only_new_videos_share_the_cores(
+    options: dict[str, Any],
+    workers: int,
+    share: int,
+    library: Library,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One of two videos is known: the other one gets all four cores."""
+    (known,) = library.videos().videos
+    begun: list[tuple[int, int]] = []
+
+    def run(
+        runner: LocalRunner, jobs: Sequence[Job], arriving: Callable[[], Sequence[Job]]
+    ) -> Iterator[Event]:
+        load = cast(Any, runner.load)
+        begun.append((runner.workers, load.__self__.compute.allowed))
+        assert all(math.isinf(job.split_longer_than) == ("jobs" not in options) for job in jobs)
+        yield from ()
+
+    monkeypatch.setattr(LocalRunner, "run", run)
+    monkeypatch.setattr(machine, "cores", lambda *_: 4)
+    monkeypatch.setattr(local, "cores", lambda *_: 4)
+    monkeypatch.setattr(local, "free_memory", lambda: 64 << 30)
+    new = film_of_two(tmp_path / "new.mp4", seconds=0.2)
+    list(library.index_events([known.path, new], **options))
+    assert begun == [(workers, share)]
 
 
 def test_several_people_at_once(library: Library, photos: Path) -> None:

@@ -16,8 +16,9 @@ from facereel.indexer.engines.alignment import align
 from facereel.indexer.media.decode_log import DecodeLog
 from facereel.indexer.media.frame import Frame
 from facereel.indexer.media.video import probe, read_frames
+from facereel.indexer.scan import scan as scan_module
 from facereel.indexer.scan.frame_view import FrameView
-from facereel.indexer.scan.scan import Scan, longest_stretch
+from facereel.indexer.scan.scan import Scan
 from facereel.indexer.shots.similarity import THUMBNAIL_SIZE
 from facereel.store.model.config import Config
 from facereel.store.model.records import DETECTED, INTERPOLATED, Faces, Image
@@ -118,14 +119,20 @@ def test_who_is_there_between_two_frames_that_stay_has_a_crop_of_the_small_pictu
         assert aligned[30:40, 50:62].reshape(-1, 3).mean(axis=0) == pytest.approx([40, 200, 40], abs=40)
 
 
-def test_fewer_frames_follow_a_key_frame_where_pictures_are_large() -> None:
-    def longest(width: int, height: int, pixel_format: str = "yuv420p", **settings: Any) -> int:
-        return longest_stretch(width, height, pixel_format, 3, Config(**settings))
+def test_fewer_frames_follow_a_key_frame_where_pictures_are_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In all, a small picture counting for a quarter of a frame: 4.5 frames."""
+    monkeypatch.setattr(scan_module, "_STRETCH_BYTES", 1.5 * 1280 * 720 * 4.5)
+    path = film(tmp_path / "a.mp4", (1280, 720), frames=30)
 
-    assert longest(640, 360) > 60
-    assert 20 < longest(1920, 1080) < 40
-    assert longest(1920, 1080, "yuv420p10le") == longest(1920, 1080, min_face=12) == 13
-    assert longest(16384, 16384) == 1
+    def searched(**settings: Any) -> list[int]:
+        return [view.index for view in scan(path, every=20, **settings) if view.searched]
+
+    # Of the frames between only those stay whose number is a multiple of five.
+    assert searched() == [0, 11, 21, 29]
+    # All of them stay, and an analysis picture is two thirds as large.
+    assert searched(min_face=12) == [*range(0, 30, 3), 29]
 
 
 def test_every_frame_can_be_searched(tmp_path: Path) -> None:

@@ -72,6 +72,12 @@ def columns_of(connection: sqlite3.Connection) -> dict[str, dict[str, list[tuple
     }
 
 
+def indexed_columns(connection: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
+    """The columns of each index."""
+    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")]
+    return {name: connection.execute(f"PRAGMA index_info({name})").fetchall() for name in names}
+
+
 def test_a_new_file_is_what_all_migrations_come_to() -> None:
     with closing(sqlite3.connect(":memory:")) as new, closing(sqlite3.connect(":memory:")) as migrated:
         schema.create(new)
@@ -80,6 +86,10 @@ def test_a_new_file_is_what_all_migrations_come_to() -> None:
         for name, facts in columns_of(migrated).items():
             assert columns_of(new)[name] == facts, name
         assert columns_of(new).keys() == columns_of(migrated).keys()
+        assert indexed_columns(new) == indexed_columns(migrated)
+        assert {name for (name,) in new.execute("SELECT name FROM sqlite_master WHERE type = 'view'")} == set(
+            schema.VIEWS
+        )
         assert schema.version(new) == schema.version(migrated) == len(schema.MIGRATIONS)
 
 

@@ -83,7 +83,7 @@ def frontality(landmarks: Floats) -> float:
     height, width = abs(down), abs(eyes)
     if height < 1e-6 or width < 1e-6:
         return 0.0
-    # In numbers turned so that the face is upright the real part is across it.
+    # Turned so that the face is upright, the imaginary part is across it.
     offset = abs(((nose - (eye_middle + mouth_middle) / 2) * down.conjugate()).imag) / height**2
     # In a frontal face the eyes are about 0.9 as far apart as eyes and mouth.
     narrowness = max(0.0, 1.0 - width / (0.9 * height))

@@ -68,8 +68,10 @@ def choose_exemplars(track: Track, count: int, recogniser: TrackRecogniser) -> t
     ordered = [aligned[good[place]] for place in places]
     needed = _of_each_stretch(track, ordered)
     ordered.sort(key=lambda one: one not in needed)
-    chosen = _distinct(ordered[: max(2, len(needed))], recogniser)
-    others = [one for one in ordered if one not in chosen]
+    first = ordered[: max(2, len(needed))]
+    chosen = _distinct(first, recogniser)
+    # Those that look like a chosen one come last.
+    others = [*ordered[len(first) :], *(one for one in first if one not in chosen)]
     # They show whether there is a face at all. Most patterns and hands are rejected at that cost; of what the landmark
     # model takes for a face another crop is asked, for it may turn to the camera there.
     embedded = recogniser.embed([one.candidate for one in chosen])
@@ -137,10 +139,7 @@ def _worth(aligned: AlignedCandidate) -> float:
 def _spread(
     candidates: Sequence[Candidate], worths: Sequence[float], count: int, recogniser: TrackRecogniser
 ) -> list[int]:
-    """Positions of at most `count` good ones in different parts of the time: the best, then what is far from those.
-
-    Those that are embedded already come first among nearly as good ones.
-    """
+    """Positions of at most `count` good ones in different parts of the time: the best, then what is far from those."""
     frames = np.array([one.frame for one in candidates])
     known = np.array([recogniser.has_embedded(one) for one in candidates])
     worth = np.array(worths) * np.where(known, _EMBEDDED_LEAD, 1.0) + 1e-9

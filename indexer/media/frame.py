@@ -43,27 +43,43 @@ _RED_AND_BLUE_BT601 = (0.299, 0.114)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SmallPicture:
-    """A picture made smaller, grey and colours apart: far cheaper than to convert the picture itself.
-
-    Colours are computed by the matrix of standard definition, whatever the video's: a detector sees no difference.
-    """
+    """A picture made smaller, grey and colours apart: far cheaper than to convert the picture itself."""
 
     grey: Grey  # (h, w), upright
     colours: tuple[Grey, Grey]  # (h / 2, w / 2) each, rounded up; OpenCV scales them faster apart
+    space: int  # FFmpeg's number of the colour space
     full_range: bool  # are its levels those of 0 to 255?
 
     def image(self, width: int, height: int) -> Image:
-        """The picture as BGR (height, width, 3)."""
+        """The picture as BGR (height, width, 3) by the matrix of standard definition: a detector sees no difference."""
         colours = [scaled(plane, -(-width // 2), -(-height // 2)) for plane in self.colours]
         return self._bgr(scaled(self.grey, width, height), colours)
 
     def part(self, corners: Corners) -> Image:
-        """The part of it with these corners x0, y0, x1, y1, as BGR."""
+        """The part with these corners x0, y0, x1, y1, as image() gives it."""
+        (grey, *colours), (left, top) = self._cut(corners)
+        return self._bgr(grey, colours)[top:, left:][: corners[3] - corners[1], : corners[2] - corners[0]]
+
+    def true_part(self, corners: Corners) -> Image:
+        """The part with these corners as BGR in its true colours."""
+        planes, (left, top) = self._cut(corners)
+        height, width = planes[0].shape
+        grey, *colours = (np.ascontiguousarray(plane) for plane in planes)
+        channels = [
+            grey,
+            *(np.ascontiguousarray(_repeated(plane, 2, 2)[:height, :width]) for plane in colours),
+        ]
+        pixels = np.asarray(
+            cv2.transform(cv2.merge(channels), _to_bgr(self.space, self.full_range)), np.uint8
+        )
+        return pixels[top:, left:][: corners[3] - corners[1], : corners[2] - corners[0]]
+
+    def _cut(self, corners: Corners) -> tuple[list[Grey], tuple[int, int]]:
+        """Its three planes around a part, and where in these the part begins: x, y."""
         x0, y0, x1, y1 = corners
         left, top, right, bottom = x0 // 2, y0 // 2, -(-x1 // 2), -(-y1 // 2)  # in pixels of its colours
         grey = self.grey[2 * top : 2 * bottom, 2 * left : 2 * right]
-        pixels = self._bgr(grey, [plane[top:bottom, left:right] for plane in self.colours])
-        return pixels[y0 - 2 * top : y1 - 2 * top, x0 - 2 * left : x1 - 2 * left]
+        return [grey, *(plane[top:bottom, left:right] for plane in self.colours)], (x0 % 2, y0 % 2)
 
     def _bgr(self, grey: Grey, colours: Sequence[Grey]) -> Image:
         # Rows that lie apart take OpenCV five times as long.
@@ -175,11 +191,11 @@ class Frame:
         height, width = grey.shape
         half = self._coded_size(-(-width // 2), -(-height // 2))
         first, second = (self._upright(scaled(plane, *half)) for plane in self._planes[1:])
-        return SmallPicture(grey, (first, second), self._has_full_range)
+        return SmallPicture(grey, (first, second), self.picture.colorspace, self._has_full_range)
 
     @property
     def _is_planar(self) -> bool:
-        return has_planes(self.picture.format.name) and not is_hdr(self.picture)
+        return self.picture.format.name in _PLANAR and not is_hdr(self.picture)
 
     @property
     def _has_full_range(self) -> bool:
@@ -218,11 +234,6 @@ class Frame:
         turn = _TURNS.get(self.rotation)
         turned = pixels if turn is None else cv2.rotate(pixels, turn)
         return np.asarray(cv2.flip(turned, 1) if self.mirrored else turned, np.uint8)
-
-
-def has_planes(pixel_format: str) -> bool:
-    """Whether planes of pictures of a format can be scaled down alone, so that Frame.small() gives one."""
-    return pixel_format in _PLANAR
 
 
 def _bgr(picture: av.VideoFrame, width: int, height: int) -> Image:

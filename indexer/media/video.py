@@ -151,7 +151,7 @@ def probe(path: Path) -> Probe:
 def decoder_threads(threads: int, width: int, height: int) -> int:
     """How many threads decode pictures of this size beside `threads` others that search them.
 
-    One more than these, where it is several: the decoder goes on while one of its threads waits for us.
+    Either one alone, or one more than the others, because of several one waits for us.
     """
     return 1 if threads <= 2 and width * height <= _ONE_THREAD_PIXELS else threads + 1
 

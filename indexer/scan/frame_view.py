@@ -37,9 +37,8 @@ class FrameView:
     duration: float  # for how long, seconds
     grey: Grey  # (h, w) the picture in analysis size
     thumbnail: Image  # BGR, for the shot detector
-    small: SmallPicture | None = (
-        None  # with `grey`, until the scan gives the view; None where a frame has none
-    )
+    # With `grey`, until the scan gives the view; None where a frame has none.
+    small: SmallPicture | None = None
     scale: float = 1.0  # displayed pixels a pixel of `grey`
     analysis_faces: Faces | None = None  # in pixels of `grey`; None until the scan knows them
     sources: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
@@ -53,7 +52,9 @@ class FrameView:
     still: bool = False  # its faces hardly move: they are interpolated over a long stretch
     is_key_frame: bool = False  # the scan may begin with it
     wants_crops: bool = False  # it shows somebody whom no key frame shows
-    crops: tuple[FaceCrop | None, ...] = ()  # one a face, from the full-size picture; None where not taken
+    crops: tuple[
+        FaceCrop | None, ...
+    ] = ()  # one a face, of the frame or of what is left of it; None where not taken
     clothes: Mapping[int, Floats] = field(default_factory=dict)  # (CLOTHES_BINS,) by the face that shows them
     in_transition: bool = False  # shows two shots at once, or lies close to a frame that does
     tracked_boxes: list[Box] = field(default_factory=list)  # of the tracks that have a face here

@@ -19,22 +19,21 @@ import numpy as np
 
 from facereel.indexer.engines.face_crops import cut_out
 from facereel.indexer.engines.protocol import FaceEngine
-from facereel.indexer.media.frame import Corners, Frame, has_planes
+from facereel.indexer.media.frame import Corners, Frame
 from facereel.indexer.scaling import scaled
 from facereel.indexer.scan.clothes import clothes_histogram
 from facereel.indexer.scan.cuts import REACH, Picture, mark_cuts
 from facereel.indexer.scan.frame_view import FrameView
 from facereel.indexer.scan.search import FrameSearch
 from facereel.indexer.scan.stretch import Stretch
-from facereel.indexer.scan.tiles import tiled_size
 from facereel.indexer.shots.similarity import THUMBNAIL_SIZE, thumbnail_change
 from facereel.indexer.timing import SLOW_STEP, film_frame, rounding
 from facereel.store.model.boxes import xyxy_to_xywh
 from facereel.store.model.config import Config
 from facereel.store.model.records import Image
 
-# Of pictures, 12 bits a pixel, from one key frame to the next; three such stretches are in memory at once.
-STRETCH_BYTES = 40 << 20
+# Of pictures, 12 bits a pixel, after a key frame up to the next; three such stretches are in memory at once.
+_STRETCH_BYTES, _PIXEL_BYTES = 40 << 20, 1.5
 
 Pictures: TypeAlias = list[tuple[Frame | None, FrameView]]
 
@@ -104,6 +103,8 @@ class Scan:
         which crops may be taken: a frame takes ten times the memory of its small picture.
         """
         stretch: Pictures = []
+        taken = 0.0  # bytes
+        frame_bytes = _PIXEL_BYTES * self.width * self.height
         key_frame = before = None
         longest = self.search_every / self.frame_rate + rounding(self.frame_rate)
         for frame, view in pictures:
@@ -111,22 +112,23 @@ class Scan:
             apart = slow or view.after_cut
             if apart and stretch:
                 yield stretch
-                stretch = []
-            if (
-                before is not None
-                and stretch
-                and before.index % self.crop_every
-                and not search.needs_frame(before)
-            ):
-                stretch[-1] = None, before
+                stretch, taken = [], 0.0
+            if stretch and self._can_drop(stretch[-1][1], search):
+                stretch[-1] = None, stretch[-1][1]
+                taken -= frame_bytes
             stretch.append((frame, view))
+            taken += frame_bytes + _PIXEL_BYTES * view.grey.size
             late = key_frame is None or view.seconds - key_frame.seconds > longest
-            if apart or late or len(stretch) == self.search_every:
+            if apart or late or len(stretch) == self.search_every or taken > _STRETCH_BYTES:
                 yield stretch
-                key_frame, stretch = view, []
+                key_frame, stretch, taken = view, [], 0.0
             before = view
         if stretch:
             yield stretch
+
+    def _can_drop(self, view: FrameView, search: FrameSearch) -> bool:
+        """Is the small picture all that is needed of a frame that is no key frame?"""
+        return view.index % self.crop_every != 0 and not search.needs_frame(view)
 
     def _complete(
         self, pictures: Pictures, before: Future[FrameView] | None, last: Future[FrameView],
@@ -181,16 +183,7 @@ class _Enlarged:
         x0, y0, x1, y1 = (corner / self.view.scale for corner in corners)
         left, top = min(int(x0), width - 1), min(int(y0), height - 1)
         right, bottom = min(max(math.ceil(x1), left + 1), width), min(max(math.ceil(y1), top + 1), height)
-        return scaled(self.view.small.part((left, top, right, bottom)), *size)
-
-
-def longest_stretch(width: int, height: int, pixel_format: str, crop_every: int, config: Config) -> int:
-    """How many frames of a video of that size, displayed pixels, may follow a key frame, to fit in memory."""
-    side = max(width, height)
-    analysis_share = (config.analysis_side(side) / side) ** 2
-    tiled = tiled_size(width, height, config.min_face, round(width * analysis_share**0.5)) is not None
-    share = 1 / crop_every + analysis_share if has_planes(pixel_format) and not tiled else 1.0
-    return max(1, int(STRETCH_BYTES / (1.5 * width * height * share)))
+        return scaled(self.view.small.true_part((left, top, right, bottom)), *size)
 
 
 def _search_key_frame(frame: Frame | None, view: FrameView, search: FrameSearch) -> FrameView:

@@ -52,9 +52,8 @@ class Stretch:
     """Consecutive frames, of which the first and the last were searched."""
 
     views: Sequence[FrameView]  # n of them
-    frames: Sequence[
-        Frame | None
-    ]  # n - 2 of them, those between the first and the last, as far as they are there
+    # n - 2 of them, those between the first and the last; None where the small picture of the view is all that is left.
+    frames: Sequence[Frame | None]
     search: FrameSearch
     check_every: int  # frames beyond which it is long: somebody may come and go unseen
     film_frame: int  # frames that last as long as one of a film
@@ -99,7 +98,9 @@ class Stretch:
                 path = self._begin(place, faces, face)
                 self._follow([path], 1)
                 self._follow([path], -1)
-            self._want_crops(path)
+        for path in self._paths:
+            if path.best_score >= strong > max(path.scores[first], path.scores[last]):
+                self._want_crops(path)  # no searched frame shows the face clearly
         self._show()
 
     def _alone(self, end: Place) -> list[int]:

@@ -26,7 +26,7 @@ class Affinities:
     """Pairs of a track (row) and a face of a view (column) that may be one face."""
 
     def __init__(self, tracks: Sequence[Track], boxes: Sequence[Box], view: FrameView) -> None:
-        """`boxes` are those of the faces."""
+        """`boxes` are those of the faces of the view, in which that of a divided face is complete."""
         self._tracks, self._boxes, self._view = tracks, boxes, view
         self._places: dict[Pair, float] = {}
         for row, track in enumerate(tracks):

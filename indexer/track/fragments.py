@@ -19,7 +19,7 @@ def fragments_of(face: Box, boxes: Sequence[Box]) -> list[int]:
     parts = [
         part
         for part, (x, _, w, _) in enumerate(boxes)
-        # The middle of one that is so narrow and so much inside is above or below some of the face.
+        # A cheap first look: a narrow box that lies mostly inside the face has its middle there.
         if w < widest and left < x + w / 2 < right and overlap_of_smaller(face, boxes[part]) > _MIN_INSIDE
     ]
     return parts if len(parts) < 2 or _are_complete([boxes[part] for part in parts], face) else []

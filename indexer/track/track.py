@@ -219,11 +219,11 @@ class Track:
         return bool(self.changes) and seconds - self.last_change <= self.video.change_time
 
     def add_candidate(self, candidate: Candidate) -> None:
-        """Add a crop. When there are too many, the worse of every two neighbours is dropped."""
+        """Add a crop. When there are too many, the worse of every two neighbours is dropped, but not its clothes."""
         self.candidates.append(candidate)
         if len(self.candidates) > _MAX_CANDIDATES:
             pairs = [self.candidates[start : start + 2] for start in range(0, len(self.candidates), 2)]
-            self.candidates = [max(pair, key=lambda one: one.score * one.crop.box[2]) for pair in pairs]
+            self.candidates = [_better(pair) for pair in pairs]
 
     def bridge(self, gap: list[FrameView], view: FrameView, box: Box) -> bool:
         """Fill the frames between the last one and a new detection, if the face is visible in all of them.
@@ -370,3 +370,10 @@ class Track:
         if visible_share(box, self.video.width, self.video.height) < 0.5:
             return None
         return None if is_occupied(box, view.tracked_boxes) else box
+
+
+def _better(candidates: Sequence[Candidate]) -> Candidate:
+    """The best of them, with the clothes of another one where it shows none."""
+    best = max(candidates, key=lambda one: one.score * one.crop.box[2])
+    clothes = [one.clothes for one in (best, *candidates) if one.clothes is not None]
+    return replace(best, clothes=clothes[0]) if clothes else best

@@ -162,7 +162,8 @@ Jobs = Annotated[
     int,
     typer.Option(
         min=0,
-        help="Videos to index at once, each of which may take 1 GiB of memory; 0: one a core, as memory allows.",
+        help="Videos to index at once, each of which may take 1 GiB of memory; 0: one a core, as memory allows, but "
+        "one with --watch.",
     ),
 ]
 Cluster = Annotated[

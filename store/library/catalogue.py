@@ -348,6 +348,12 @@ class Catalogue:
         """Open the index of the video that had that address; None when there is none. Damage raises."""
         return next((self._open(stored.folder) for stored in self._of_url(url)), None)
 
+    def known_paths(self) -> set[str]:
+        """Where all videos lay when they were indexed, as far as library.db tells now; opens no index."""
+        with suppress(StoreError), self.database.read() as db:
+            return videos.all_paths(db)
+        return set()
+
     def video_path(self, folder: Path) -> str | None:
         """Where the video of an index lay when the index was last read, also if it is damaged since."""
         with suppress(DamagedLibraryError), self.database.read() as db:

@@ -195,6 +195,11 @@ def paths(db: sqlite3.Connection, engine: EngineInfo) -> list[tuple[str, str]]:
     return [(os.fsdecode(row[0]), os.fsdecode(row[1])) for row in db.execute(query, (recogniser(engine),))]
 
 
+def all_paths(db: sqlite3.Connection) -> set[str]:
+    """Where all videos lay when they were indexed."""
+    return {os.fsdecode(row[0]) for row in db.execute("SELECT path FROM videos")}
+
+
 def listed_at(db: sqlite3.Connection) -> int:
     """The time of the store's folder when the table was last compared with its names, nanoseconds."""
     return int(db.execute("SELECT listed_mtime_ns FROM catalogue").fetchone()[0])
