@@ -239,8 +239,8 @@ def test_processes_share_a_store(tmp_path: Path, run: Run, photos: Path) -> None
 
 @pytest.fixture(scope="module")
 def long_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A minute, of which the index is far from made when it is stopped."""
-    return film_of_two(tmp_path_factory.mktemp("long") / "long.mp4", seconds=20)
+    """Two minutes, of which the index is far from made when it is stopped."""
+    return film_of_two(tmp_path_factory.mktemp("long") / "long.mp4", seconds=40)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])

@@ -10,7 +10,7 @@ from itertools import product
 
 import numpy as np
 
-from facereel.indexer.identity.recogniser import ALIKE, TrackRecogniser
+from facereel.indexer.identity.recogniser import MIN_NCC_ALIKE, TrackRecogniser
 from facereel.indexer.timing import frames_in
 from facereel.indexer.track.track import Candidate, Change, Track
 from facereel.store.model.pooling import mean_similarity, unit
@@ -68,9 +68,9 @@ def _edges(track: Track, change: Change, recogniser: TrackRecogniser) -> tuple[i
 def _plainly_same(before: list[Candidate], after: list[Candidate], recogniser: TrackRecogniser) -> bool:
     """Do the two crops on either side that look most alike plainly show the same face?"""
     first, second = max(
-        product(recogniser.align(before), recogniser.align(after)), key=lambda pair: pair[0].likeness(pair[1])
+        product(recogniser.align(before), recogniser.align(after)), key=lambda pair: pair[0].ncc(pair[1])
     )
-    if first.likeness(second) >= ALIKE:
+    if first.ncc(second) >= MIN_NCC_ALIKE:
         return True
     one, other = recogniser.embed([first.candidate, second.candidate]).vectors
     return float(one @ other) >= recogniser.scale * _PLAINLY_SAME

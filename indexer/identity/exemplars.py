@@ -10,7 +10,7 @@ import numpy as np
 
 from facereel.indexer.engines.alignment import frontality
 from facereel.indexer.identity.quality import crop_quality, exemplar_quality
-from facereel.indexer.identity.recogniser import ALIKE, AlignedCandidate, TrackRecogniser
+from facereel.indexer.identity.recogniser import MIN_NCC_ALIKE, AlignedCandidate, TrackRecogniser
 from facereel.indexer.timing import frames_in
 from facereel.indexer.track.track import Candidate, Track
 from facereel.store.index.crops import encode_crop
@@ -90,7 +90,7 @@ def choose_exemplars(track: Track, count: int, recogniser: TrackRecogniser) -> t
     elif lowest < _MIN_SIMILARITY:
         chosen += others[: max(0, _MOST - len(chosen))]
     elif lowest >= _ONE_POSE and fmean(one.quality for one in chosen) < _SUFFICIENT_QUALITY:
-        chosen += sorted(others, key=lambda one: _likeness(one, chosen))[:1]
+        chosen += sorted(others, key=lambda one: _highest_ncc(one, chosen))[:1]
     embedded = recogniser.embed([one.candidate for one in chosen])
     exemplars = map(_exemplar, chosen, embedded.vectors, embedded.face_confidences.tolist())
     return tuple(sorted(exemplars, key=lambda exemplar: exemplar.frame))
@@ -101,14 +101,14 @@ def _distinct(aligned: Sequence[AlignedCandidate], recogniser: TrackRecogniser) 
     distinct: list[AlignedCandidate] = []
     for one in sorted(aligned, key=lambda one: (not recogniser.has_embedded(one.candidate), -_worth(one))):
         good = [other for other in distinct if other.quality >= _SUFFICIENT_QUALITY]
-        if recogniser.has_embedded(one.candidate) or _likeness(one, good) < ALIKE:
+        if recogniser.has_embedded(one.candidate) or _highest_ncc(one, good) < MIN_NCC_ALIKE:
             distinct.append(one)
     return distinct
 
 
-def _likeness(one: AlignedCandidate, others: Sequence[AlignedCandidate]) -> float:
-    """Its likeness to the one that it looks most like, -1..1."""
-    return max(map(one.likeness, others), default=-1.0)
+def _highest_ncc(one: AlignedCandidate, others: Sequence[AlignedCandidate]) -> float:
+    """Its NCC with the one that it looks most like, -1..1."""
+    return max(map(one.ncc, others), default=-1.0)
 
 
 def _of_each_stretch(track: Track, ordered: Sequence[AlignedCandidate]) -> list[AlignedCandidate]:

@@ -16,11 +16,11 @@ from facereel.indexer.identity.quality import crop_quality, sharpness
 from facereel.indexer.track.track import Candidate
 from facereel.store.model.records import Embeddings, Floats, Image
 
-# Likeness from which on the embedding of one crop tells what that of the other would. In 14 films: of pairs of crops of
+# NCC from which on the embedding of one crop tells what that of the other would. In 14 films: of pairs of crops of
 # one track that reach it, 99% have a similarity above 0.55, half above 0.88; of 269,000 pairs of two faces that are in
 # one frame, with their light and colours in common, 4 in 100,000 reach 0.92 and none this.
-ALIKE = 0.94
-_SIDE = 28  # of the pictures whose likeness is measured, pixels
+MIN_NCC_ALIKE = 0.94
+_SIDE = 28  # of the pictures that are compared, pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +38,8 @@ class AlignedCandidate:
         """Sharpness of the aligned face, 0..1."""
         return sharpness(self.image)
 
-    def likeness(self, other: AlignedCandidate) -> float:
-        """NCC of the colours of two aligned faces without their surroundings, -1..1; see ALIKE."""
+    def ncc(self, other: AlignedCandidate) -> float:
+        """NCC of the colours of two aligned faces without their surroundings, -1..1; see MIN_NCC_ALIKE."""
         return float(self._row @ other._row)
 
     @cached_property

@@ -248,8 +248,9 @@ def version(connection: sqlite3.Connection) -> int:
 
 def create(connection: sqlite3.Connection) -> None:
     """Give an empty file the newest schema; in one transaction, the caller's."""
-    for statement in (*NEWEST, f"PRAGMA user_version = {len(MIGRATIONS)}"):
+    for statement in NEWEST:
         connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
 
 def migrate(db: Database) -> None:
