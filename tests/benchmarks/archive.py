@@ -24,8 +24,8 @@ from facereel.store.index.reader import VideoIndex
 from facereel.store.library.vectors import ClusterSearch
 
 # Times real time on two cores, of README "How fast it is": film with grain, six films as people have them, television.
-SPEEDS = (2.0, 2.5, 4.1)
-SPEED = 2.5  # of the six films together
+SPEEDS = (3.0, 5.3, 7.4)
+SPEED = 5.3  # of the six films together
 CORES = 2  # on which that was measured: what a worker of the simulation has
 # Of the 15 indexes of the hand-checked footage and the sample, 6.3 minutes in all (--measure): megabytes an hour of
 # video together and the least and the most of one, and of the television programme alone.
