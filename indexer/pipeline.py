@@ -233,8 +233,7 @@ class _Reader:
         )
         frame_rate = float(video.frame_rate)
         scan = Scan(video.width, video.height, frame_rate, search_every, check_every, crop_every, config)
-        threads = decoder_threads(self.engine.threads, video.width, video.height)
-        frames = read_frames(video, log, threads, self.on_card)
+        frames = read_frames(video, log, decoder_threads(self.engine.threads), self.on_card)
         views = scan.views(frames, self.engine)
         if start.fingerprint:
             first = next(views, None)

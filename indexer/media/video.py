@@ -48,11 +48,6 @@ _REPEAT = 8  # bytes; MPEG-4 in AVI repeats a frame by a packet as small as this
 _MATROSKA_DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
-# Several threads decode faster but take a seventh more CPU time. Up to this size one keeps up with what two threads do
-# with the pictures; larger ones cost more to decode than to search.
-_ONE_THREAD_PIXELS = 1920 * 1088
-
-
 @dataclass(frozen=True, slots=True)
 class Probe:
     """What a file says of itself before its frames are read."""
@@ -148,12 +143,13 @@ def probe(path: Path) -> Probe:
         )  # fmt: skip
 
 
-def decoder_threads(threads: int, width: int, height: int) -> int:
-    """How many threads decode pictures of this size beside `threads` others that search them.
+def decoder_threads(threads: int) -> int:
+    """How many threads decode beside `threads` others that search the pictures.
 
-    Either one alone, or one more than the others, because of several one waits for us.
+    One beside one, since several take a seventh more CPU time and other cores have videos of their own; else one more than
+    the others, because one of them waits for us.
     """
-    return 1 if threads <= 2 and width * height <= _ONE_THREAD_PIXELS else threads + 1
+    return 1 if threads == 1 else threads + 1
 
 
 def read_frames(video: Probe, log: DecodeLog, threads: int = 0, on_card: bool = False) -> Iterator[Frame]:

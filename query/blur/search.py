@@ -51,8 +51,7 @@ def find_faces(
         follower.step(index, view.grey, take(view), cut, shots.in_transition(index))
         on_frame(index + 1)
 
-    threads = decoder_threads(engine.threads, video.width, video.height)
-    for view in scan.views(read_frames(video, log, threads), engine):
+    for view in scan.views(read_frames(video, log, decoder_threads(engine.threads)), engine):
         shots.push(view.index, view.seconds, view.thumbnail)
         waiting.append(view)
         while waiting and waiting[0].index < shots.final_before:
