@@ -146,8 +146,8 @@ def probe(path: Path) -> Probe:
 def decoder_threads(threads: int) -> int:
     """How many threads decode beside `threads` others that search the pictures.
 
-    One beside one, since several take a seventh more CPU time and other cores have videos of their own; else one more than
-    the others, because one of them waits for us.
+    One beside one, since several take a seventh more CPU time and other cores have videos of their own; else one more
+    than the others, because one of them waits for us.
     """
     return 1 if threads == 1 else threads + 1
 
