@@ -81,7 +81,7 @@ EXIT_SECONDS = 10.0  # for all workers to end by themselves, after which they ar
 PART_ATTEMPTS = 2  # of a part whose worker died; then the worker that indexes the video reads it itself
 REUSED_FOR = 10  # videos that a worker on another machine indexes before a fresh one takes its place
 _PROGRESS_SECONDS = 0.1  # between two Progress events of a worker
-# What a worker takes at most, bytes: less than 460 MiB at 1080p, and room for larger pictures. That is one process: the
+# What a worker takes at most, bytes: less than 520 MiB at 1080p, and room for larger pictures. That is one process: the
 # whole command also has the command line and, on Linux, the server that starts workers.
 WORKER_MEMORY = 1 << 30
 
