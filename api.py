@@ -783,8 +783,10 @@ class Library:
         choice = self._choice()
         if cluster is None and jobs == 0:
             split_longer_than = math.inf  # whoever wants parts says how many workers there are
-            new = self._new_videos(paths, force, choice.compute.allowed)
-            jobs = usual_jobs(new, choice.compute) if arriving is None else 1
+            # Of one video nothing has to be counted, and of those that arrive nobody knows how many come.
+            alone = arriving is not None or len(paths) < 2
+            most = choice.compute.allowed
+            jobs = 1 if alone else usual_jobs(self._new_videos(paths, force, most), choice.compute)
 
         def jobs_for(sources: Sequence[Source]) -> list[Job]:
             return [Job(source, self.store, config, force, wait, split_longer_than) for source in sources]
@@ -803,7 +805,7 @@ class Library:
     def _new_videos(self, paths: Sequence[Source], force: bool, most: int) -> int:
         """How many videos are to be indexed, `most` at most, by what library.db has."""
         known = set() if force else self._catalogue().known_paths()
-        new = (path for path in paths if not {str(path), os.path.realpath(path)} & known)
+        new = (path for path in paths if str(path) not in known and os.path.realpath(path) not in known)
         return sum(1 for _ in islice(new, most))
 
     def not_indexed(self, videos: Paths) -> list[Path]:

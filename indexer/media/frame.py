@@ -62,16 +62,10 @@ class SmallPicture:
 
     def true_part(self, corners: Corners) -> Image:
         """The part with these corners as BGR in its true colours."""
-        planes, (left, top) = self._cut(corners)
-        height, width = planes[0].shape
-        grey, *colours = (np.ascontiguousarray(plane) for plane in planes)
-        channels = [
-            grey,
-            *(np.ascontiguousarray(_repeated(plane, 2, 2)[:height, :width]) for plane in colours),
-        ]
-        pixels = np.asarray(
-            cv2.transform(cv2.merge(channels), _to_bgr(self.space, self.full_range)), np.uint8
-        )
+        (grey, *colours), (left, top) = self._cut(corners)
+        height, width = grey.shape
+        channels = [grey, *(_repeated(plane, 2, 2)[:height, :width] for plane in colours)]
+        pixels = _true_colours(channels, self.space, self.full_range)
         return pixels[top:, left:][: corners[3] - corners[1], : corners[2] - corners[0]]
 
     def _cut(self, corners: Corners) -> tuple[list[Grey], tuple[int, int]]:
@@ -82,8 +76,7 @@ class SmallPicture:
         return [grey, *(plane[top:bottom, left:right] for plane in self.colours)], (x0 % 2, y0 % 2)
 
     def _bgr(self, grey: Grey, colours: Sequence[Grey]) -> Image:
-        # Rows that lie apart take OpenCV five times as long.
-        pairs = np.asarray(cv2.merge([np.ascontiguousarray(plane) for plane in colours]), np.uint8)
+        pairs = _merged(colours)
         if self.full_range:  # OpenCV expects levels of 16 to 235, colours to 240
             grey, pairs = _compress_levels(grey, 219 / 255), _compress_levels(pairs, 224 / 255)
         height, width = grey.shape
@@ -166,10 +159,8 @@ class Frame:
                 pixels = _repeated(scaled(cut, *half), 2, 2)[:height, :width]
             else:
                 pixels = scaled(cut, width, height)
-            # Rows that lie apart take OpenCV five times as long.
-            channels.append(np.ascontiguousarray(pixels))
-        factors = _to_bgr(self.picture.colorspace, self._has_full_range)
-        return np.asarray(cv2.transform(cv2.merge(channels), factors), np.uint8)
+            channels.append(pixels)
+        return _true_colours(channels, self.picture.colorspace, self._has_full_range)
 
     def drop_displayed(self) -> None:
         """Free the full picture that part() may have kept; a later part is converted anew."""
@@ -248,6 +239,17 @@ def _convert(picture: av.VideoFrame, width: int, height: int, pixel_format: str)
     return np.asarray(converted.to_ndarray(), np.uint8)
 
 
+def _merged(planes: Sequence[Grey]) -> Image:
+    """Planes as the channels of one picture."""
+    # Rows that lie apart take OpenCV five times as long.
+    return np.asarray(cv2.merge([np.ascontiguousarray(plane) for plane in planes]), np.uint8)
+
+
+def _true_colours(planes: Sequence[Grey], colour_space: int, full_range: bool) -> Image:
+    """Grey and two colours, all of one size, as BGR."""
+    return np.asarray(cv2.transform(_merged(planes), _to_bgr(colour_space, full_range)), np.uint8)
+
+
 @cache
 def _to_bgr(colour_space: int, full_range: bool) -> NDArray[np.float32]:
     """What makes BGR of grey and two colours: (3, 4), factors and what is added."""
@@ -295,8 +297,7 @@ def _cut(picture: av.VideoFrame, corners: Corners, step: int) -> av.VideoFrame:
 def _repeated(plane: Grey, across: int, down: int) -> Grey:
     """Each pixel as a block of so many in a row and below each other."""
     if across > 1:
-        pixels = cv2.merge([np.ascontiguousarray(plane)] * across)
-        plane = np.asarray(pixels, np.uint8).reshape(len(plane), -1)
+        plane = _merged([np.ascontiguousarray(plane)] * across).reshape(len(plane), -1)
     if down > 1:
         plane = np.asarray(cv2.hconcat([plane] * down), np.uint8).reshape(down * len(plane), -1)
     return plane

@@ -52,9 +52,8 @@ class FrameView:
     still: bool = False  # its faces hardly move: they are interpolated over a long stretch
     is_key_frame: bool = False  # the scan may begin with it
     wants_crops: bool = False  # it shows somebody whom no key frame shows
-    crops: tuple[
-        FaceCrop | None, ...
-    ] = ()  # one a face, of the frame or of what is left of it; None where not taken
+    # One a face, of the frame or of what is left of it; None where not taken.
+    crops: tuple[FaceCrop | None, ...] = ()
     clothes: Mapping[int, Floats] = field(default_factory=dict)  # (CLOTHES_BINS,) by the face that shows them
     in_transition: bool = False  # shows two shots at once, or lies close to a frame that does
     tracked_boxes: list[Box] = field(default_factory=list)  # of the tracks that have a face here
